@@ -1,0 +1,346 @@
+//! Aggregates that are linear: sums and counts, kept exactly and touched only where rows change.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Decimal256Array, Int64Array, UInt64Array,
+};
+use arrow::datatypes::{
+    ArrowPrimitiveType, DataType, Decimal128Type, Decimal256Type, Int64Type, SchemaRef, UInt64Type, i256,
+};
+
+use super::evaluate::truths;
+use super::table::{KeyTable, Touched, at};
+use super::{Operator, Step};
+use crate::change::{RowCodec, batch};
+use crate::{Change, RuntimeError};
+
+/// An aggregate that follows from its old value and the change alone.
+#[derive(Debug, Clone)]
+pub(crate) struct LinearFunction {
+    /// The summed or counted column; none for `count(*)`.
+    pub(crate) argument: Option<usize>,
+    /// The column of the `FILTER (WHERE …)` condition.
+    pub(crate) filter: Option<usize>,
+    /// Whether it counts; otherwise it adds up.
+    pub(crate) counts: bool,
+}
+
+/// `GROUP BY` with linear functions. The first columns of the input are the group's.
+pub(crate) struct LinearAggregate {
+    groups: usize,
+    functions: Vec<(LinearFunction, Accumulator)>,
+    codec: RowCodec,
+    schema: SchemaRef,
+    keys: KeyTable,
+    /// How many rows each group has.
+    rows: Vec<i64>,
+    /// How many rows each touched group had before the step.
+    rows_before: Vec<i64>,
+    touched: Touched,
+}
+
+impl LinearAggregate {
+    /// An aggregate whose output is `schema`: `groups` columns of the group, then the functions.
+    pub(crate) fn new(groups: usize, functions: Vec<LinearFunction>, schema: SchemaRef) -> Result<Self, RuntimeError> {
+        let group_schema = schema.project(&(0..groups).collect::<Vec<_>>())?;
+        let accumulator = |i: usize| match schema.field(groups + i).data_type() {
+            DataType::Decimal256(..) => Accumulator::Wide(Cells::default()),
+            _ => Accumulator::Narrow(Cells::default()),
+        };
+        let functions = functions.into_iter().enumerate().map(|(i, f)| (f, accumulator(i))).collect();
+        Ok(Self {
+            groups,
+            functions,
+            codec: RowCodec::new(&group_schema)?,
+            schema,
+            keys: KeyTable::default(),
+            rows: Vec::new(),
+            rows_before: Vec::new(),
+            touched: Touched::default(),
+        })
+    }
+
+    /// Finds each row's group and adds the row's presence to it.
+    fn locate(&mut self, change: &Change) -> Result<Vec<u32>, RuntimeError> {
+        let keys = self.codec.encode(&change.tenants, &change.rows.columns()[..self.groups])?;
+        let mut slots = Vec::with_capacity(change.len());
+        for (row, weight) in change.weights.values().iter().enumerate() {
+            let (slot, added) = self.keys.find_or_add(keys.row(row).data());
+            let rows = at(&mut self.rows, slot);
+            if added {
+                *rows = 0;
+            }
+            if self.touched.touch(slot).1 {
+                self.rows_before.push(*rows);
+                for (_, accumulator) in &mut self.functions {
+                    accumulator.remember(slot, added);
+                }
+            }
+            *rows += weight;
+            slots.push(slot);
+        }
+        Ok(slots)
+    }
+
+    /// The touched groups that differ: their old rows with −1, their new ones with +1.
+    fn emit(&self) -> Result<Change, RuntimeError> {
+        let mut out = Emitted::default();
+        for (place, slot) in self.touched.slots.iter().enumerate() {
+            let (before, after) = (self.rows_before[place], self.rows[*slot as usize]);
+            let differs = |(_, a): &(_, Accumulator)| a.differs(place, *slot);
+            if (before == 0) == (after == 0) && !self.functions.iter().any(differs) {
+                continue;
+            }
+            if before != 0 {
+                out.push(Source::Before(place), *slot, -1);
+            }
+            if after != 0 {
+                out.push(Source::Now(*slot), *slot, 1);
+            }
+        }
+        let keys = out.slots.iter().map(|slot| self.keys.key(*slot));
+        let groups = self.codec.decode_change(keys, out.weights)?;
+        if groups.is_empty() {
+            return Ok(Change::empty(self.schema.clone()));
+        }
+        let mut columns = groups.rows.columns().to_vec();
+        for (i, (function, accumulator)) in self.functions.iter().enumerate() {
+            let field = self.schema.field(self.groups + i);
+            columns.push(accumulator.column(function, &out.sources, field.data_type())?);
+        }
+        let rows = batch(self.schema.clone(), columns, groups.len())?;
+        Ok(groups.with_rows(rows))
+    }
+
+    fn settle(&mut self) {
+        for slot in &self.touched.slots {
+            if self.rows[*slot as usize] == 0 {
+                self.keys.remove(*slot);
+            }
+        }
+        self.touched.clear();
+        self.rows_before.clear();
+        for (_, accumulator) in &mut self.functions {
+            accumulator.forget();
+        }
+    }
+}
+
+/// Rows to be put out.
+#[derive(Default)]
+struct Emitted {
+    sources: Vec<Source>,
+    slots: Vec<u32>,
+    weights: Vec<i64>,
+}
+
+/// Where an output row's values stand.
+#[derive(Clone, Copy)]
+enum Source {
+    /// As the touched group of that place was.
+    Before(usize),
+    /// As the group of that slot is.
+    Now(u32),
+}
+
+impl Emitted {
+    fn push(&mut self, source: Source, slot: u32, weight: i64) {
+        self.sources.push(source);
+        self.slots.push(slot);
+        self.weights.push(weight);
+    }
+}
+
+/// A sum and how many values are in it, for each group.
+#[derive(Debug, Default)]
+struct Cells<N> {
+    now: Vec<(N, i64)>,
+    before: Vec<(N, i64)>,
+}
+
+impl<N: Copy + Default + PartialEq> Cells<N> {
+    fn remember(&mut self, slot: u32, fresh: bool) {
+        let cell = at(&mut self.now, slot);
+        if fresh {
+            *cell = (N::default(), 0);
+        }
+        self.before.push(*cell);
+    }
+
+    /// The sum of one output row; none where no value is in it.
+    fn get(&self, source: Source) -> (N, i64) {
+        match source {
+            Source::Before(place) => self.before[place],
+            Source::Now(slot) => self.now[slot as usize],
+        }
+    }
+
+    fn sums<'a>(&'a self, sources: &'a [Source]) -> impl Iterator<Item = Option<N>> + 'a {
+        sources.iter().map(|source| {
+            let (sum, values) = self.get(*source);
+            (values != 0).then_some(sum)
+        })
+    }
+}
+
+/// One function's state. Sums wrap as DataFusion's own do, so that one that comes back is right.
+#[derive(Debug)]
+enum Accumulator {
+    Narrow(Cells<i128>),
+    Wide(Cells<i256>),
+}
+
+impl Accumulator {
+    fn remember(&mut self, slot: u32, fresh: bool) {
+        match self {
+            Self::Narrow(cells) => cells.remember(slot, fresh),
+            Self::Wide(cells) => cells.remember(slot, fresh),
+        }
+    }
+
+    fn forget(&mut self) {
+        match self {
+            Self::Narrow(cells) => cells.before.clear(),
+            Self::Wide(cells) => cells.before.clear(),
+        }
+    }
+
+    fn differs(&self, place: usize, slot: u32) -> bool {
+        match self {
+            Self::Narrow(cells) => cells.before[place] != cells.now[slot as usize],
+            Self::Wide(cells) => cells.before[place] != cells.now[slot as usize],
+        }
+    }
+
+    /// Adds the rows' values, each to its group.
+    fn add(&mut self, values: &Values, mask: Option<&BooleanArray>, slots: &[u32], weights: &[i64]) {
+        for (row, (slot, weight)) in slots.iter().zip(weights).enumerate() {
+            if mask.is_some_and(|mask| !mask.value(row)) {
+                continue;
+            }
+            match self {
+                Self::Narrow(cells) => {
+                    if let Some(value) = values.narrow(row) {
+                        let (sum, values) = &mut cells.now[*slot as usize];
+                        *sum = sum.wrapping_add(value.wrapping_mul(i128::from(*weight)));
+                        *values += weight;
+                    }
+                }
+                Self::Wide(cells) => {
+                    if let Some(value) = values.wide(row) {
+                        let (sum, values) = &mut cells.now[*slot as usize];
+                        *sum = sum.wrapping_add(match weight {
+                            1 => value,
+                            -1 => value.wrapping_neg(),
+                            many => value.wrapping_mul(i256::from_i128(i128::from(*many))),
+                        });
+                        *values += weight;
+                    }
+                }
+            }
+        }
+    }
+
+    fn column(&self, function: &LinearFunction, sources: &[Source], data_type: &DataType) -> Result<ArrayRef, RuntimeError> {
+        let unkept = || RuntimeError { message: format!("a sum cannot be kept as {data_type}") };
+        Ok(match (self, data_type) {
+            (Self::Narrow(cells), _) if function.counts => {
+                Arc::new(Int64Array::from_iter_values(sources.iter().map(|s| cells.get(*s).1)))
+            }
+            (Self::Narrow(cells), DataType::Int64) => {
+                Arc::new(cells.sums(sources).map(|s| s.map(|s| s as i64)).collect::<Int64Array>())
+            }
+            (Self::Narrow(cells), DataType::UInt64) => {
+                Arc::new(cells.sums(sources).map(|s| s.map(|s| s as u64)).collect::<UInt64Array>())
+            }
+            (Self::Narrow(cells), DataType::Decimal128(precision, scale)) => {
+                let sums = cells.sums(sources).collect::<Decimal128Array>();
+                Arc::new(sums.with_precision_and_scale(*precision, *scale)?)
+            }
+            (Self::Wide(cells), DataType::Decimal256(precision, scale)) => {
+                let sums = cells.sums(sources).collect::<Decimal256Array>();
+                Arc::new(sums.with_precision_and_scale(*precision, *scale)?)
+            }
+            _ => return Err(unkept()),
+        })
+    }
+}
+
+/// The values of one column, widened.
+enum Values {
+    Int(Int64Array),
+    UInt(UInt64Array),
+    Decimal(Decimal128Array),
+    Wide(Decimal256Array),
+    /// Only whether there is a value matters.
+    Present(ArrayRef),
+    /// Every row counts.
+    All,
+}
+
+fn valid<T: ArrowPrimitiveType>(array: &arrow::array::PrimitiveArray<T>, row: usize) -> Option<T::Native> {
+    array.is_valid(row).then(|| array.value(row))
+}
+
+impl Values {
+    fn new(function: &LinearFunction, columns: &[ArrayRef]) -> Result<Self, RuntimeError> {
+        let Some(argument) = function.argument else {
+            return Ok(Self::All);
+        };
+        let array = &columns[argument];
+        if function.counts {
+            return Ok(Self::Present(array.clone()));
+        }
+        Ok(match array.data_type() {
+            DataType::Decimal128(..) => Self::Decimal(array.as_primitive::<Decimal128Type>().clone()),
+            DataType::Decimal256(..) => Self::Wide(array.as_primitive::<Decimal256Type>().clone()),
+            unsigned if unsigned.is_unsigned_integer() => {
+                let wide = arrow::compute::cast(array, &DataType::UInt64)?;
+                Self::UInt(wide.as_primitive::<UInt64Type>().clone())
+            }
+            _ => {
+                let wide = arrow::compute::cast(array, &DataType::Int64)?;
+                Self::Int(wide.as_primitive::<Int64Type>().clone())
+            }
+        })
+    }
+
+    fn narrow(&self, row: usize) -> Option<i128> {
+        match self {
+            Self::Int(a) => valid(a, row).map(i128::from),
+            Self::UInt(a) => valid(a, row).map(i128::from),
+            Self::Decimal(a) => valid(a, row),
+            Self::Wide(_) => None,
+            Self::Present(a) => a.is_valid(row).then_some(0),
+            Self::All => Some(0),
+        }
+    }
+
+    fn wide(&self, row: usize) -> Option<i256> {
+        match self {
+            Self::Wide(a) => valid(a, row),
+            narrow => narrow.narrow(row).map(i256::from_i128),
+        }
+    }
+}
+
+impl Operator for LinearAggregate {
+    fn step(&mut self, step: &Step<'_>) -> Result<Change, RuntimeError> {
+        let change = &step.inputs[0];
+        let columns = change.rows.columns();
+        let values = self
+            .functions
+            .iter()
+            .map(|(function, _)| Values::new(function, columns))
+            .collect::<Result<Vec<_>, _>>()?;
+        let slots = self.locate(change)?;
+        for ((function, accumulator), values) in self.functions.iter_mut().zip(&values) {
+            let mask = function.filter.map(|c| truths(columns[c].as_boolean()));
+            accumulator.add(values, mask.as_ref(), &slots, change.weights.values());
+        }
+        let output = self.emit();
+        self.settle();
+        output
+    }
+}

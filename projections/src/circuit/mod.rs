@@ -1,0 +1,277 @@
+//! The circuit: operators joined by changes, all views of all tenants of a partition in one graph.
+//!
+//! A step takes the new events and ticks through the operators in the order of their dependence.
+//! An operator sees every change of its inputs once and answers with its own. When rows of one
+//! tenant cannot be evaluated (an overflow, a bad cast), the tenant's views that need them fail;
+//! the other tenants do not notice.
+
+mod aggregate;
+mod evaluate;
+mod join;
+mod latest;
+mod recompute;
+mod table;
+mod temporal;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+
+pub(crate) use aggregate::{LinearAggregate, LinearFunction};
+pub(crate) use evaluate::{Expressions, Filter, Project, Union};
+pub(crate) use join::{Join, JoinKind, JoinSide};
+pub(crate) use latest::{Latest, Pick};
+pub(crate) use recompute::{PlanRunner, Recompute, Slot};
+pub(crate) use temporal::{State as TemporalState, Temporal};
+
+use crate::change::RowCodec;
+use crate::sql::Compiler;
+use crate::{Change, DefineError, EventBatch, EventTypes, RuntimeError, Tenant, Tick, View, ViewDefinition};
+
+/// A node of the circuit, by its place in the order of evaluation.
+pub(crate) type NodeId = usize;
+
+/// What an operator is given in one step.
+pub(crate) struct Step<'a> {
+    /// The change of each input; an input without one is empty.
+    pub(crate) inputs: &'a [Change],
+    /// The new dates of tenants, applied after the inputs.
+    pub(crate) ticks: &'a [Tick],
+}
+
+/// An operator: turns changes of its inputs into the change of its output.
+///
+/// It must not change its state when it returns an error: the step is then repeated for each
+/// tenant alone, and the tenants that fail are shut out.
+pub(crate) trait Operator: Send {
+    /// One step.
+    fn step(&mut self, step: &Step<'_>) -> Result<Change, RuntimeError>;
+
+    /// Whether ticks matter to it.
+    fn reads_clock(&self) -> bool {
+        false
+    }
+}
+
+struct Node {
+    operator: Option<Box<dyn Operator>>,
+    inputs: Vec<NodeId>,
+    schema: SchemaRef,
+    /// The tenants whose rows could not be evaluated here or before, and why.
+    failed: HashMap<Tenant, RuntimeError>,
+}
+
+struct Output {
+    node: NodeId,
+    codec: RowCodec,
+    /// The tenants whose failure has been told.
+    told: HashSet<Tenant>,
+}
+
+/// The change of one view.
+pub(crate) struct ViewOutput {
+    /// The view's place among the definitions.
+    pub(crate) view: usize,
+    /// Its change, consolidated.
+    pub(crate) change: Change,
+    /// Tenants for which the view has just failed.
+    pub(crate) failures: Vec<(Tenant, RuntimeError)>,
+}
+
+/// All operators of a partition.
+#[derive(Default)]
+pub struct Circuit {
+    nodes: Vec<Node>,
+    sources: BTreeMap<String, NodeId>,
+    outputs: Vec<Output>,
+}
+
+impl Circuit {
+    /// Compiles `views`, each of which may read those before it.
+    pub fn compile(
+        types: &EventTypes,
+        views: &[ViewDefinition],
+    ) -> Result<(Self, Vec<Arc<View>>), DefineError> {
+        let mut compiler = Compiler::new(types);
+        let mut compiled = Vec::with_capacity(views.len());
+        for view in views {
+            let defined = Arc::new(compiler.define(view)?);
+            if !view.internal {
+                compiled.push(defined);
+            }
+        }
+        Ok((compiler.finish(), compiled))
+    }
+
+    /// The node of an event type's events, made when it is first read.
+    pub(crate) fn source(&mut self, event_type: &str, schema: &SchemaRef) -> NodeId {
+        if let Some(node) = self.sources.get(event_type) {
+            return *node;
+        }
+        let node = self.push(None, vec![], schema.clone());
+        self.sources.insert(event_type.to_owned(), node);
+        node
+    }
+
+    /// Adds an operator behind `inputs`.
+    pub(crate) fn add(
+        &mut self,
+        operator: Box<dyn Operator>,
+        inputs: Vec<NodeId>,
+        schema: SchemaRef,
+    ) -> NodeId {
+        self.push(Some(operator), inputs, schema)
+    }
+
+    /// Makes a node's output a view.
+    pub(crate) fn output(&mut self, node: NodeId) -> Result<(), RuntimeError> {
+        let codec = RowCodec::new(&self.nodes[node].schema)?;
+        self.outputs.push(Output { node, codec, told: HashSet::new() });
+        Ok(())
+    }
+
+    /// The columns of a node's output.
+    pub(crate) fn schema(&self, node: NodeId) -> &SchemaRef {
+        &self.nodes[node].schema
+    }
+
+    fn push(
+        &mut self,
+        operator: Option<Box<dyn Operator>>,
+        inputs: Vec<NodeId>,
+        schema: SchemaRef,
+    ) -> NodeId {
+        self.nodes.push(Node { operator, inputs, schema, failed: HashMap::new() });
+        self.nodes.len() - 1
+    }
+
+    /// Takes events and ticks through all operators; one output for each view that changed.
+    pub(crate) fn step(&mut self, events: Vec<EventBatch>, ticks: &[Tick]) -> Vec<ViewOutput> {
+        let mut arrived: HashMap<NodeId, Vec<Change>> = HashMap::new();
+        for batch in events {
+            if let Some(node) = self.sources.get(batch.event_type.name()) {
+                arrived.entry(*node).or_default().push(Change::from_events(batch));
+            }
+        }
+        let mut changes: Vec<Change> = Vec::with_capacity(self.nodes.len());
+        for id in 0..self.nodes.len() {
+            let node = &self.nodes[id];
+            let change = if node.operator.is_none() {
+                let parts = arrived.remove(&id).unwrap_or_default();
+                // Batches of one event type have one schema, so they always fit together.
+                Change::concat(&node.schema, &parts).unwrap_or_else(|_| Change::empty(node.schema.clone()))
+            } else {
+                let inputs: Vec<Change> = node.inputs.iter().map(|i| changes[*i].clone()).collect();
+                self.inherit_failures(id);
+                self.nodes[id].run(inputs, ticks)
+            };
+            changes.push(change);
+        }
+        self.collect(&changes)
+    }
+
+    /// A tenant that failed before a node fails in it.
+    fn inherit_failures(&mut self, id: NodeId) {
+        for input in self.nodes[id].inputs.clone() {
+            for (tenant, error) in self.nodes[input].failed.clone() {
+                self.nodes[id].failed.entry(tenant).or_insert(error);
+            }
+        }
+    }
+
+    fn collect(&mut self, changes: &[Change]) -> Vec<ViewOutput> {
+        let mut outputs = Vec::new();
+        for (view, output) in self.outputs.iter_mut().enumerate() {
+            let node = &mut self.nodes[output.node];
+            let change = &changes[output.node];
+            let change = if change.is_empty() {
+                change.clone()
+            } else {
+                match output.codec.consolidate(change) {
+                    Ok((change, _)) => change,
+                    Err(error) => {
+                        for tenant in change.tenants() {
+                            node.failed.entry(tenant).or_insert_with(|| error_of(&error));
+                        }
+                        Change::empty(node.schema.clone())
+                    }
+                }
+            };
+            let failures: Vec<_> = node
+                .failed
+                .iter()
+                .filter(|(tenant, _)| output.told.insert(**tenant))
+                .map(|(tenant, error)| (*tenant, error.clone()))
+                .collect();
+            if !change.is_empty() || !failures.is_empty() {
+                outputs.push(ViewOutput { view, change, failures });
+            }
+        }
+        outputs
+    }
+}
+
+fn error_of(error: &ArrowError) -> RuntimeError {
+    RuntimeError { message: error.to_string() }
+}
+
+impl Node {
+    /// Runs the operator; when it fails, for each tenant alone.
+    fn run(&mut self, mut inputs: Vec<Change>, ticks: &[Tick]) -> Change {
+        let Some(operator) = self.operator.as_mut() else {
+            return Change::empty(self.schema.clone());
+        };
+        if !self.failed.is_empty() {
+            let failed = &self.failed;
+            for input in &mut inputs {
+                let keep = input
+                    .tenants
+                    .values()
+                    .iter()
+                    .map(|tenant| Some(!failed.contains_key(&Tenant(*tenant))))
+                    .collect();
+                if let Ok(kept) = input.filter(&keep) {
+                    *input = kept;
+                }
+            }
+        }
+        let idle = inputs.iter().all(Change::is_empty);
+        if idle && (ticks.is_empty() || !operator.reads_clock()) {
+            return Change::empty(self.schema.clone());
+        }
+        if let Ok(change) = operator.step(&Step { inputs: &inputs, ticks }) {
+            return change;
+        }
+        self.run_apart(&inputs, ticks)
+    }
+
+    fn run_apart(&mut self, inputs: &[Change], ticks: &[Tick]) -> Change {
+        let empty = Change::empty(self.schema.clone());
+        let Some(operator) = self.operator.as_mut() else {
+            return empty;
+        };
+        let mut tenants: Vec<Tenant> = inputs.iter().flat_map(Change::tenants).collect();
+        tenants.extend(ticks.iter().map(|tick| tick.tenant));
+        tenants.sort_unstable();
+        tenants.dedup();
+        let mut parts = Vec::new();
+        for tenant in tenants {
+            let ticks: Vec<Tick> = ticks.iter().filter(|t| t.tenant == tenant).copied().collect();
+            let step = inputs
+                .iter()
+                .map(|input| input.of_tenant(tenant))
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(RuntimeError::from)
+                .and_then(|inputs| operator.step(&Step { inputs: &inputs, ticks: &ticks }));
+            match step {
+                Ok(change) => parts.push(change),
+                Err(error) => {
+                    self.failed.insert(tenant, error);
+                }
+            }
+        }
+        Change::concat(&self.schema, &parts).unwrap_or(empty)
+    }
+}

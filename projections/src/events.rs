@@ -1,0 +1,207 @@
+//! Event types and their relations: what a `module.fact` carries, and its columns in SQL.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
+
+/// The one decimal of money, quantities and hours: 34 digits before the point, 4 after it.
+pub const DECIMAL: DataType = DataType::Decimal128(38, 4);
+
+/// The type of instants: UTC, microseconds.
+pub fn instant() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+/// What a data field holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FieldType {
+    /// UTF-8 text without NUL; ids are text.
+    Text,
+    /// An exact decimal, [`DECIMAL`].
+    Decimal,
+    /// A calendar date.
+    Date,
+    /// An instant in UTC, microseconds.
+    Timestamp,
+    /// A 64-bit whole number.
+    Int,
+    /// True or false.
+    Bool,
+}
+
+impl FieldType {
+    /// The Arrow type of the field's column.
+    pub fn data_type(self) -> DataType {
+        match self {
+            Self::Text => DataType::Utf8,
+            Self::Decimal => DECIMAL,
+            Self::Date => DataType::Date32,
+            Self::Timestamp => instant(),
+            Self::Int => DataType::Int64,
+            Self::Bool => DataType::Boolean,
+        }
+    }
+}
+
+/// One field of an event's data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its name in `data` and its column's name in SQL.
+    pub name: String,
+    /// What it holds.
+    pub kind: FieldType,
+    /// Whether it may be absent or null.
+    pub optional: bool,
+}
+
+/// One event type: its name and the fields of its data.
+#[derive(Debug)]
+pub struct EventType {
+    name: String,
+    fields: Vec<Field>,
+    relation: SchemaRef,
+}
+
+impl EventType {
+    /// A type `module.fact` with `fields` in the order of its schema.
+    pub fn new(name: impl Into<String>, fields: Vec<Field>) -> Self {
+        let mut columns = vec![
+            ArrowField::new("event_id", DataType::Utf8, false),
+            ArrowField::new("occurred_at", instant(), false),
+            ArrowField::new("subject", DataType::Utf8, true),
+        ];
+        columns.extend(
+            fields
+                .iter()
+                .map(|f| ArrowField::new(&f.name, f.kind.data_type(), f.optional)),
+        );
+        Self {
+            name: name.into(),
+            fields,
+            relation: Arc::new(Schema::new(columns)),
+        }
+    }
+
+    /// `module.fact`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The producing module: what stands before the dot.
+    pub fn module(&self) -> &str {
+        self.name.split('.').next().unwrap_or(&self.name)
+    }
+
+    /// The fields of `data`, in the order of the schema.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// The columns of `events."<type>"`: `event_id`, `occurred_at`, `subject`, then the fields.
+    pub fn relation(&self) -> &SchemaRef {
+        &self.relation
+    }
+}
+
+/// The known event types, by name.
+#[derive(Clone, Debug, Default)]
+pub struct EventTypes {
+    by_name: BTreeMap<String, Arc<EventType>>,
+}
+
+impl EventTypes {
+    /// The event types every tenant has.
+    pub fn builtin() -> Self {
+        let by_name = BUILTIN
+            .iter()
+            .map(|(name, fields)| {
+                let fields = fields.split_whitespace().map(builtin_field).collect();
+                ((*name).to_owned(), Arc::new(EventType::new(*name, fields)))
+            })
+            .collect();
+        Self { by_name }
+    }
+
+    /// The type of that name.
+    pub fn get(&self, name: &str) -> Option<&Arc<EventType>> {
+        self.by_name.get(name)
+    }
+
+    /// All types, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<EventType>> {
+        self.by_name.values()
+    }
+}
+
+/// Events of one type, each a row; the tenants may be many.
+#[derive(Clone, Debug)]
+pub struct EventBatch {
+    /// The type of all its rows.
+    pub event_type: Arc<EventType>,
+    /// The tenant of each row.
+    pub tenants: UInt32Array,
+    /// The rows, with the columns of [`EventType::relation`].
+    pub rows: RecordBatch,
+}
+
+/// Reads `name`, `name:type` or `name:type?`; text where no type stands.
+fn builtin_field(spec: &str) -> Field {
+    let (spec, optional) = match spec.strip_suffix('?') {
+        Some(rest) => (rest, true),
+        None => (spec, false),
+    };
+    let (name, kind) = spec.split_once(':').unwrap_or((spec, "text"));
+    let kind = match kind {
+        "decimal" => FieldType::Decimal,
+        "date" => FieldType::Date,
+        "time" => FieldType::Timestamp,
+        "int" => FieldType::Int,
+        "bool" => FieldType::Bool,
+        _ => FieldType::Text,
+    };
+    Field {
+        name: name.to_owned(),
+        kind,
+        optional,
+    }
+}
+
+/// Type and fields, `?` marking an optional one. A missing `currency` becomes the tenant's at
+/// intake, so its column is never null although the field is optional.
+const BUILTIN: &[(&str, &str)] = &[
+    ("crm.opportunity_opened", "opportunity_id account? owner product? stage amount:decimal? currency? expected_close_date:date?"),
+    ("crm.opportunity_stage_changed", "opportunity_id stage amount:decimal?"),
+    ("crm.opportunity_closed", "opportunity_id outcome amount:decimal? closed_date:date"),
+    ("crm.call_logged", "call_id user_id disposition duration_s:int"),
+    ("invoicing.invoice_issued", "invoice_id customer_id project_id? issue_date:date due_date:date amount:decimal currency?"),
+    ("invoicing.payment_received", "payment_id invoice_id amount:decimal currency? paid_on:date"),
+    ("invoicing.credit_issued", "credit_id invoice_id amount:decimal currency? issued_on:date"),
+    ("invoicing.invoice_voided", "invoice_id reason?"),
+    ("purchasing.bill_received", "bill_id supplier_id project_id? issue_date:date due_date:date amount:decimal currency?"),
+    ("purchasing.bill_paid", "payment_id bill_id amount:decimal currency? paid_on:date"),
+    ("hr.employee_onboarded", "employee_id department title? hourly_cost:decimal? weekly_hours:decimal? start_date:date currency?"),
+    ("hr.employee_moved", "employee_id department effective_date:date"),
+    ("hr.employee_rate_changed", "employee_id hourly_cost:decimal effective_date:date"),
+    ("hr.employee_left", "employee_id end_date:date"),
+    ("hr.time_logged", "entry_id employee_id project_id? task_id? work_date:date hours:decimal billable:bool"),
+    ("hr.time_corrected", "entry_id hours:decimal"),
+    ("hr.payroll_paid", "payroll_id amount:decimal currency? paid_on:date"),
+    ("inventory.product_added", "product_id name sku? category? reorder_point:decimal? standard_cost:decimal?"),
+    ("inventory.stock_received", "movement_id product_id warehouse quantity:decimal unit_cost:decimal purchase_order_id? lot?"),
+    ("inventory.stock_issued", "movement_id product_id warehouse quantity:decimal unit_cost:decimal project_id?"),
+    ("inventory.stock_shipped", "movement_id product_id warehouse quantity:decimal order_id?"),
+    ("inventory.stock_adjusted", "movement_id product_id warehouse quantity:decimal reason?"),
+    ("projects.project_created", "project_id name customer_id? manager? start_date:date? due_date:date? currency?"),
+    ("projects.project_status_changed", "project_id status"),
+    ("projects.milestone_reached", "milestone_id project_id name reached_on:date"),
+    ("tasks.task_assigned", "task_id user_id title? cadence start_date:date end_date:date?"),
+    ("tasks.task_completed", "completion_id task_id user_id completed_on:date"),
+    ("tasks.completion_revoked", "completion_id"),
+    ("governance.budget_set", "project_id amount:decimal currency? effective_date:date"),
+    ("governance.expense_recorded", "expense_id project_id category? amount:decimal currency? spent_on:date"),
+    ("governance.compliance_checked", "check_id project_id? rule passed:bool"),
+    ("property.maintenance_requested", "request_id property_id unit? category? priority? requested_at:time"),
+    ("property.maintenance_resolved", "request_id resolved_at:time"),
+];

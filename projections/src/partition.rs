@@ -1,0 +1,203 @@
+//! A partition: the circuit of its tenants, and their snapshots.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use arrow::array::{Int64Array, RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
+use chrono::NaiveDate;
+
+use crate::circuit::{Circuit, ViewOutput};
+use crate::{
+    Change, DefineError, EventBatch, EventTypes, RuntimeError, Tenant, TenantSnapshot, Tick, View,
+    ViewDefinition, ViewSnapshot,
+};
+
+/// What is applied in one step: events, and tenants whose date changes after them.
+#[derive(Debug, Default)]
+pub struct Input {
+    /// The events, deduplicated; the order does not matter.
+    pub events: Vec<EventBatch>,
+    /// New dates; of several for one tenant the last counts.
+    pub ticks: Vec<Tick>,
+    /// The source's offset up to and with which this input goes.
+    pub offset: u64,
+}
+
+/// What one step changed for one tenant.
+#[derive(Debug, Clone)]
+pub struct TenantDelta {
+    /// The tenant's sequence before the step.
+    pub from: u64,
+    /// Its views after the step.
+    pub snapshot: Arc<TenantSnapshot>,
+    /// The changes of its views; views without a change are left out.
+    pub changes: Vec<ViewChange>,
+}
+
+/// The change of one view for one tenant: no row stands on both sides.
+#[derive(Debug, Clone)]
+pub struct ViewChange {
+    /// The view.
+    pub view: Arc<View>,
+    /// The rows: those that go first, then those that come.
+    pub rows: RecordBatch,
+    /// How many times each row comes (+) or goes (−).
+    pub weights: Int64Array,
+}
+
+/// The one who changes: owns the circuit; to be driven by one thread.
+pub struct Partition {
+    circuit: Circuit,
+    published: Arc<Published>,
+}
+
+/// The ones who read: snapshots that never wait for the writer's work.
+#[derive(Clone)]
+pub struct Readers {
+    published: Arc<Published>,
+}
+
+struct Published {
+    views: Vec<Arc<View>>,
+    empty: Vec<ViewSnapshot>,
+    /// Held for a look-up or an insertion only, never while a change is computed.
+    tenants: RwLock<HashMap<Tenant, Arc<TenantSnapshot>>>,
+}
+
+impl Published {
+    fn snapshot(&self, tenant: Tenant) -> Arc<TenantSnapshot> {
+        let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
+        tenants.get(&tenant).cloned().unwrap_or_else(|| {
+            Arc::new(TenantSnapshot::with_views(tenant, 0, None, self.empty.clone()))
+        })
+    }
+}
+
+impl Readers {
+    /// The tenant's newest snapshot; without rows for one that has had no event.
+    pub fn snapshot(&self, tenant: Tenant) -> Arc<TenantSnapshot> {
+        self.published.snapshot(tenant)
+    }
+
+    /// All views, in the order of their definition.
+    pub fn views(&self) -> &[Arc<View>] {
+        &self.published.views
+    }
+}
+
+/// What a step brings for one tenant.
+#[derive(Default)]
+struct Touched {
+    changes: u64,
+    today: Option<NaiveDate>,
+    views: Vec<(usize, RecordBatch, Vec<i64>)>,
+    failures: Vec<(usize, RuntimeError)>,
+}
+
+impl Partition {
+    /// A partition without events that maintains `views` over events of `types`.
+    pub fn new(types: &EventTypes, views: Vec<ViewDefinition>) -> Result<Self, DefineError> {
+        let (circuit, views) = Circuit::compile(types, &views)?;
+        let empty = views
+            .iter()
+            .map(|view| {
+                ViewSnapshot::empty(view.clone()).map_err(|e| DefineError::Unsupported {
+                    view: view.name().to_owned(),
+                    construct: format!("a column of a type without an order ({e})"),
+                    way_out: "cast the column to text, a number or a date".into(),
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        let published = Arc::new(Published { views, empty, tenants: RwLock::default() });
+        Ok(Self { circuit, published })
+    }
+
+    /// The readers' side.
+    pub fn readers(&self) -> Readers {
+        Readers { published: self.published.clone() }
+    }
+
+    /// Applies one input; all views of a tenant change together. One delta for each tenant that
+    /// the input touches, ordered by tenant.
+    pub fn apply(&mut self, input: Input) -> Vec<TenantDelta> {
+        let mut touched: HashMap<Tenant, Touched> = HashMap::new();
+        for batch in &input.events {
+            for tenant in batch.tenants.values() {
+                touched.entry(Tenant(*tenant)).or_default().changes += 1;
+            }
+        }
+        for tick in &input.ticks {
+            let entry = touched.entry(tick.tenant).or_default();
+            entry.changes += 1;
+            entry.today = Some(tick.today);
+        }
+        let offset = input.offset;
+        for output in self.circuit.step(input.events, &input.ticks) {
+            distribute(output, &mut touched);
+        }
+        let mut tenants: Vec<_> = touched.into_iter().collect();
+        tenants.sort_unstable_by_key(|(tenant, _)| *tenant);
+        let deltas: Vec<TenantDelta> = tenants
+            .into_iter()
+            .map(|(tenant, touched)| self.advance(tenant, touched, offset))
+            .collect();
+        let mut published =
+            self.published.tenants.write().unwrap_or_else(PoisonError::into_inner);
+        for delta in &deltas {
+            published.insert(delta.snapshot.tenant(), delta.snapshot.clone());
+        }
+        deltas
+    }
+
+    fn advance(&self, tenant: Tenant, touched: Touched, offset: u64) -> TenantDelta {
+        let mut snapshot = TenantSnapshot::clone(&self.published.snapshot(tenant));
+        let from = snapshot.position().sequence;
+        snapshot.advance(touched.changes, offset, touched.today);
+        let mut changes = Vec::with_capacity(touched.views.len());
+        for (index, rows, weights) in touched.views {
+            let Some(view) = snapshot.view_mut(index).filter(|v| v.failure().is_none()) else {
+                continue;
+            };
+            match view.layout().delta(&rows, &weights) {
+                Ok(delta) => view.apply(&delta),
+                Err(error) => view.fail(error),
+            }
+            let view = view.view().clone();
+            changes.push(ViewChange { view, rows, weights: Int64Array::from(weights) });
+        }
+        for (index, error) in touched.failures {
+            if let Some(view) = snapshot.view_mut(index) {
+                view.fail(error);
+            }
+        }
+        TenantDelta { from, snapshot: Arc::new(snapshot), changes }
+    }
+}
+
+/// Gives each tenant its rows of a view's change, those that go first.
+fn distribute(output: ViewOutput, touched: &mut HashMap<Tenant, Touched>) {
+    let ViewOutput { view, change, failures } = output;
+    for (tenant, error) in failures {
+        touched.entry(tenant).or_default().failures.push((view, error));
+    }
+    let mut order: Vec<u32> = (0..change.len() as u32).collect();
+    let key = |row: &u32| {
+        let row = *row as usize;
+        (change.tenants.value(row), change.weights.value(row) > 0, row)
+    };
+    order.sort_unstable_by_key(key);
+    for rows in order.chunk_by(|a, b| key(a).0 == key(b).0) {
+        let tenant = Tenant(key(&rows[0]).0);
+        let weights = rows.iter().map(|row| change.weights.value(*row as usize)).collect();
+        let entry = touched.entry(tenant).or_default();
+        match taken(&change, rows) {
+            Ok(batch) => entry.views.push((view, batch, weights)),
+            Err(error) => entry.failures.push((view, error)),
+        }
+    }
+}
+
+fn taken(change: &Change, rows: &[u32]) -> Result<RecordBatch, RuntimeError> {
+    Ok(take_record_batch(&change.rows, &UInt32Array::from(rows.to_vec()))?)
+}

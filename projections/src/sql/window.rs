@@ -1,0 +1,95 @@
+//! Window functions: partitions recomputed whole when a row of theirs changes.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::catalog::streaming::StreamingTable;
+use datafusion::common::{Column, Result};
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::expr::{WindowFunction, WindowFunctionParams};
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, Window};
+
+use super::aggregate::sorts;
+use super::columns::Columns;
+use super::{Compiled, Compiler, arrow_schema, unsupported};
+use crate::circuit::{NodeId, PlanRunner, Recompute, Slot};
+
+/// The name of the column with the number of the group.
+const GROUP: &str = "@group";
+
+/// A reference to the column with the number of the group.
+pub(super) fn group_column() -> Expr {
+    Expr::Column(Column::from_name(GROUP))
+}
+
+impl Compiler {
+    pub(super) fn window(&mut self, window: &Window) -> Compiled<NodeId> {
+        let input = self.node(&window.input)?;
+        let input_schema = window.input.schema();
+        let mut columns = Columns::new(input_schema);
+        for (qualifier, field) in input_schema.iter() {
+            columns.push(&Expr::Column(Column::from((qualifier, field))));
+        }
+        let width = input_schema.fields().len();
+        let functions = window.window_expr.iter().map(function).collect::<Compiled<Vec<_>>>()?;
+        let key = common_partition(&functions).iter().map(|e| columns.place(e)).collect();
+        let functions: Vec<Expr> =
+            functions.iter().enumerate().map(|(i, f)| over_columns(i, f, &mut columns)).collect();
+        let before = self.columns(input, &columns)?;
+        let rows = self.circuit.schema(before).clone();
+        let first = 1 + columns.expressions().len();
+        let kept = (1..=width).chain(first..first + functions.len()).collect();
+        let runner = self.runner(&rows, |scan: LogicalPlanBuilder| scan.window(functions))?;
+        let schema = arrow_schema(&window.schema);
+        let operator = Recompute::new(key, &rows, runner, kept, schema.clone())?;
+        Ok(self.circuit.add(Box::new(operator), vec![before], schema))
+    }
+
+    /// A plan over rows of `schema` with the number of their group before them.
+    pub(super) fn runner(
+        &self,
+        rows: &SchemaRef,
+        build: impl FnOnce(LogicalPlanBuilder) -> Result<LogicalPlanBuilder>,
+    ) -> Compiled<PlanRunner> {
+        let mut fields = vec![Arc::new(Field::new(GROUP, DataType::UInt32, false))];
+        fields.extend(rows.fields().iter().cloned());
+        let schema = Arc::new(Schema::new(fields));
+        let slot = Arc::new(Slot::new(schema.clone()));
+        let table = Arc::new(StreamingTable::try_new(schema, vec![slot.clone()])?);
+        let scan = LogicalPlanBuilder::scan(super::bare("slot"), provider_as_source(table), None)?;
+        let plan = build(scan)?.build()?;
+        Ok(PlanRunner::new(plan, self.state().clone(), slot))
+    }
+}
+
+fn function(expr: &Expr) -> Compiled<WindowFunction> {
+    match expr.clone().unalias() {
+        Expr::WindowFunction(function) => Ok(*function),
+        other => unsupported(format!("the window expression {other}"), "use a window function"),
+    }
+}
+
+/// What all functions partition by: a group of these is a union of partitions of each.
+fn common_partition(functions: &[WindowFunction]) -> Vec<Expr> {
+    let mut partitions = functions.iter().map(|f| &f.params.partition_by);
+    let first = partitions.next().cloned().unwrap_or_default();
+    first.into_iter().filter(|e| partitions.clone().all(|other| other.contains(e))).collect()
+}
+
+/// The same function over the columns before it, within its group and named by its place.
+fn over_columns(place: usize, function: &WindowFunction, columns: &mut Columns<'_>) -> Expr {
+    let params = &function.params;
+    let mut partition_by = vec![group_column()];
+    partition_by.extend(params.partition_by.iter().map(|e| columns.reference(e)));
+    let params = WindowFunctionParams {
+        args: params.args.iter().map(|a| columns.reference(a)).collect(),
+        partition_by,
+        order_by: sorts(&params.order_by, columns),
+        window_frame: params.window_frame.clone(),
+        filter: params.filter.as_ref().map(|f| Box::new(columns.reference(f))),
+        null_treatment: params.null_treatment,
+        distinct: params.distinct,
+    };
+    let function = WindowFunction { fun: function.fun.clone(), params };
+    Expr::WindowFunction(Box::new(function)).alias(format!("w{place}"))
+}

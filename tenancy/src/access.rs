@@ -1,0 +1,176 @@
+//! Which role may call which route: one table, read by the HTTP layer for every request.
+
+use crate::{Role, RoleSet};
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Callers {
+    /// Anybody, without a token.
+    Public,
+    /// A caller with any of these roles.
+    Roles(RoleSet),
+}
+
+/// How a caller may show who it is. Where it may show nothing at first, nothing is given either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credentials {
+    /// Not asked for.
+    None,
+    /// The header `Authorization: Bearer`.
+    Bearer,
+    /// The header, or a ticket as the query parameter `ticket`.
+    BearerOrTicket,
+    /// The header, a ticket, or a first message `{"type":"auth","token"}`, whose identity must pass
+    /// [`allowed`] for this route before anything is answered.
+    BearerTicketOrMessage,
+}
+
+/// A route and its callers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The HTTP method, in capitals. A route for `GET` answers `HEAD` too.
+    pub method: &'static str,
+    /// The path template: `/v1/views/{name}`.
+    pub path: &'static str,
+    /// Who may call it.
+    pub callers: Callers,
+    /// How they show who they are.
+    pub credentials: Credentials,
+    /// What it does, in a line.
+    pub summary: &'static str,
+}
+
+/// What the table says of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Open to anybody.
+    Public,
+    /// One of the caller's roles allows it.
+    Granted,
+    /// None of the caller's roles allows it.
+    Refused,
+    /// The table has no such route.
+    Unknown,
+}
+
+use Role::{Admin, Analyst, Executive, Platform, Service};
+
+/// Those who read figures. Analyst includes executive, admin includes all of its tenant.
+const READERS: Callers = Callers::Roles(RoleSet::of(&[Executive, Analyst, Admin]));
+const ASKERS: Callers = Callers::Roles(RoleSet::of(&[Analyst, Admin]));
+const SENDERS: Callers = Callers::Roles(RoleSet::of(&[Service, Admin]));
+const ADMINS: Callers = Callers::Roles(RoleSet::of(&[Admin]));
+const PLATFORM: Callers = Callers::Roles(RoleSet::of(&[Platform]));
+
+const fn public(path: &'static str, summary: &'static str) -> Route {
+    Route {
+        method: "GET",
+        path,
+        callers: Callers::Public,
+        credentials: Credentials::None,
+        summary,
+    }
+}
+
+const fn bearer(
+    method: &'static str,
+    path: &'static str,
+    callers: Callers,
+    summary: &'static str,
+) -> Route {
+    Route {
+        method,
+        path,
+        callers,
+        credentials: Credentials::Bearer,
+        summary,
+    }
+}
+
+const fn live(path: &'static str, credentials: Credentials, summary: &'static str) -> Route {
+    Route {
+        method: "GET",
+        path,
+        callers: READERS,
+        credentials,
+        summary,
+    }
+}
+
+/// Every route of the service. What is not here is granted to nobody.
+pub static ROUTES: &[Route] = &[
+    public("/livez", "whether the process lives"),
+    public(
+        "/readyz",
+        "whether the process answers with complete figures",
+    ),
+    public("/metrics", "figures of the process for Prometheus"),
+    bearer("POST", "/v1/events", SENDERS, "send events"),
+    bearer(
+        "GET",
+        "/v1/event-types",
+        ASKERS,
+        "list the event types and their fields",
+    ),
+    bearer("GET", "/v1/views", READERS, "list the views"),
+    bearer(
+        "GET",
+        "/v1/views/{name}",
+        READERS,
+        "read the rows of a view",
+    ),
+    bearer(
+        "GET",
+        "/v1/views/{name}/status",
+        READERS,
+        "read the state of a view",
+    ),
+    bearer("POST", "/v1/query", ASKERS, "ask in SQL"),
+    live(
+        "/v1/stream",
+        Credentials::BearerOrTicket,
+        "follow views as Server-Sent Events",
+    ),
+    live(
+        "/v1/ws",
+        Credentials::BearerTicketOrMessage,
+        "follow views on a WebSocket",
+    ),
+    bearer(
+        "POST",
+        "/v1/tickets",
+        READERS,
+        "get a one-use ticket to follow views",
+    ),
+    bearer("GET", "/v1/tenant", READERS, "read the caller's tenant"),
+    bearer("PATCH", "/v1/tenant", ADMINS, "change the caller's tenant"),
+    bearer("GET", "/v1/platform/tenants", PLATFORM, "list the tenants"),
+    bearer("POST", "/v1/platform/tenants", PLATFORM, "create a tenant"),
+    bearer(
+        "PATCH",
+        "/v1/platform/tenants/{id}",
+        PLATFORM,
+        "change a tenant",
+    ),
+];
+
+/// The route of a method and path template, if there is one. `HEAD` finds the route of `GET`.
+pub fn route(method: &str, path: &str) -> Option<&'static Route> {
+    let method = if method == "HEAD" { "GET" } else { method };
+    ROUTES
+        .iter()
+        .find(|route| route.path == path && route.method == method)
+}
+
+/// Whether a caller with these roles may call the route. `path` is the template, not the URL.
+pub fn allowed(method: &str, path: &str, roles: &RoleSet) -> Access {
+    match route(method, path).map(|route| route.callers) {
+        None => Access::Unknown,
+        Some(Callers::Public) => Access::Public,
+        Some(Callers::Roles(callers)) if callers.intersects(*roles) => Access::Granted,
+        Some(Callers::Roles(_)) => Access::Refused,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::HashSet;
+
+use super::*;
+
+/// The rights as the documentation states them, written a second time: route, then whether
+/// executive, analyst, service, admin and platform may call it.
+const MATRIX: &[(&str, &str, [bool; 5])] = &[
+    ("POST", "/v1/events", [false, false, true, true, false]),
+    ("GET", "/v1/event-types", [false, true, false, true, false]),
+    ("GET", "/v1/views", [true, true, false, true, false]),
+    ("GET", "/v1/views/{name}", [true, true, false, true, false]),
+    (
+        "GET",
+        "/v1/views/{name}/status",
+        [true, true, false, true, false],
+    ),
+    ("POST", "/v1/query", [false, true, false, true, false]),
+    ("GET", "/v1/stream", [true, true, false, true, false]),
+    ("GET", "/v1/ws", [true, true, false, true, false]),
+    ("POST", "/v1/tickets", [true, true, false, true, false]),
+    ("GET", "/v1/tenant", [true, true, false, true, false]),
+    ("PATCH", "/v1/tenant", [false, false, false, true, false]),
+    (
+        "GET",
+        "/v1/platform/tenants",
+        [false, false, false, false, true],
+    ),
+    (
+        "POST",
+        "/v1/platform/tenants",
+        [false, false, false, false, true],
+    ),
+    (
+        "PATCH",
+        "/v1/platform/tenants/{id}",
+        [false, false, false, false, true],
+    ),
+];
+
+const PUBLIC: [&str; 3] = ["/livez", "/readyz", "/metrics"];
+
+#[test]
+fn every_role_gets_what_the_matrix_says() {
+    for (method, path, rights) in MATRIX {
+        for (role, right) in Role::ALL.into_iter().zip(rights) {
+            let expected = if *right {
+                Access::Granted
+            } else {
+                Access::Refused
+            };
+            assert_eq!(
+                allowed(method, path, &role.into()),
+                expected,
+                "{role} {method} {path}"
+            );
+        }
+        assert_eq!(
+            allowed(method, path, &RoleSet::EMPTY),
+            Access::Refused,
+            "{method} {path}"
+        );
+    }
+    for path in PUBLIC {
+        assert_eq!(
+            allowed("GET", path, &RoleSet::EMPTY),
+            Access::Public,
+            "{path}"
+        );
+    }
+    assert_eq!(ROUTES.len(), MATRIX.len() + PUBLIC.len());
+}
+
+#[test]
+fn what_the_table_does_not_list_is_unknown() {
+    let everything = RoleSet::of(&Role::ALL);
+    for (method, path) in [
+        ("DELETE", "/v1/tenant"),
+        ("PUT", "/v1/events"),
+        ("GET", "/v1/events"),
+        ("POST", "/livez"),
+        ("get", "/v1/views"),
+        ("GET", "/v1/views/"),
+        ("GET", "/v1/views/ar_aging"),
+        ("GET", "/v1/platform"),
+        ("", ""),
+    ] {
+        assert_eq!(
+            allowed(method, path, &everything),
+            Access::Unknown,
+            "{method} {path}"
+        );
+    }
+}
+
+#[test]
+fn head_is_allowed_as_get_is() {
+    for entry in ROUTES.iter().filter(|entry| entry.method == "GET") {
+        assert_eq!(route("HEAD", entry.path), Some(entry));
+    }
+    assert_eq!(route("HEAD", "/v1/query"), None);
+}
+
+#[test]
+fn each_route_is_there_once() {
+    let mut seen = HashSet::new();
+    for entry in ROUTES {
+        assert!(
+            seen.insert((entry.method, entry.path)),
+            "{} {}",
+            entry.method,
+            entry.path
+        );
+        assert!(!entry.summary.is_empty());
+    }
+}
+
+#[test]
+fn the_platform_is_apart() {
+    for entry in ROUTES {
+        let Callers::Roles(callers) = entry.callers else {
+            continue;
+        };
+        let platform = entry.path.starts_with("/v1/platform/");
+        assert_eq!(
+            callers == RoleSet::from(Platform),
+            platform,
+            "{}",
+            entry.path
+        );
+        assert_eq!(callers.contains(Platform), platform, "{}", entry.path);
+    }
+}
+
+#[test]
+fn only_public_routes_ask_for_nothing_and_only_streams_take_tickets() {
+    for entry in ROUTES {
+        let expected = match entry.path {
+            "/livez" | "/readyz" | "/metrics" => Credentials::None,
+            "/v1/stream" => Credentials::BearerOrTicket,
+            "/v1/ws" => Credentials::BearerTicketOrMessage,
+            _ => Credentials::Bearer,
+        };
+        assert_eq!(entry.credentials, expected, "{}", entry.path);
+        assert_eq!(
+            entry.callers == Callers::Public,
+            expected == Credentials::None
+        );
+    }
+}

@@ -1,0 +1,373 @@
+//! Creating and changing tenants: the bodies of requests, and what values may be.
+//!
+//! In all of them an unknown field is refused. In changes an absent field stays as it is, and `null`
+//! is only for what may be missing: it clears `vertical` and `branding` and gives `modules` back
+//! their default, all there are.
+
+#![expect(
+    clippy::option_option,
+    reason = "absent, null and a value are three things in a change"
+)]
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use chrono_tz::Tz;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use crate::{Clock, Currency, Invalid, MODULES, TenantId};
+
+/// The longest name and vertical, in characters.
+const MAX_TEXT: usize = 200;
+/// The largest branding, in bytes of compact JSON.
+const MAX_BRANDING: usize = 16 * 1024;
+
+/// A tenant to be created: the body of `POST /v1/platform/tenants`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewTenant {
+    /// The name in tokens and URLs.
+    pub id: TenantId,
+    /// The name for people: 1–200 characters.
+    pub name: String,
+    /// Where its days begin and end.
+    pub timezone: Tz,
+    /// The currency of amounts that name none.
+    pub currency: Currency,
+    /// Where its date comes from.
+    pub clock: Clock,
+    /// The line of business: 1–200 characters.
+    pub vertical: Option<String>,
+    /// Some of [`MODULES`]; `None` for all.
+    pub modules: Option<Vec<String>>,
+    /// Any JSON object of at most 16 KiB.
+    pub branding: Option<Map<String, Value>>,
+}
+
+impl NewTenant {
+    /// A tenant on the wall clock, with all modules and no more than it must have.
+    pub fn new(id: TenantId, name: impl Into<String>, timezone: Tz, currency: Currency) -> Self {
+        Self {
+            id,
+            name: name.into(),
+            timezone,
+            currency,
+            clock: Clock::Wall,
+            vertical: None,
+            modules: None,
+            branding: None,
+        }
+    }
+
+    /// The same with every value as it is stored, or what is wrong with one.
+    pub(crate) fn checked(self) -> Result<Self, Invalid> {
+        Ok(Self {
+            name: text("name", &self.name)?,
+            vertical: self.vertical.map(|v| text("vertical", &v)).transpose()?,
+            modules: self.modules.map(|m| modules(&m)).transpose()?,
+            branding: self.branding.map(branding).transpose()?,
+            ..self
+        })
+    }
+}
+
+/// A change of a tenant by the platform: the body of `PATCH /v1/platform/tenants/{id}`.
+///
+/// `None` leaves a field as it is; in the doubled options `Some(None)` clears it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TenantChange {
+    /// The name for people.
+    pub name: Option<String>,
+    /// Where its days begin and end.
+    pub timezone: Option<Tz>,
+    /// The currency of amounts that name none, for events to come.
+    pub currency: Option<Currency>,
+    /// Where its date comes from.
+    pub clock: Option<Clock>,
+    /// The line of business.
+    pub vertical: Option<Option<String>>,
+    /// Some of [`MODULES`]; `Some(None)` for all.
+    pub modules: Option<Option<Vec<String>>>,
+    /// Any JSON object of at most 16 KiB.
+    pub branding: Option<Option<Map<String, Value>>>,
+}
+
+impl TenantChange {
+    /// The same with every value as it is stored, or what is wrong with one.
+    pub(crate) fn checked(self) -> Result<Self, Invalid> {
+        Ok(Self {
+            name: self.name.map(|n| text("name", &n)).transpose()?,
+            vertical: nested(self.vertical, |v| text("vertical", &v))?,
+            modules: nested(self.modules, |m| modules(&m))?,
+            branding: nested(self.branding, branding)?,
+            ..self
+        })
+    }
+}
+
+/// A change of a tenant by its own admin: the body of `PATCH /v1/tenant`. Currency and clock are the
+/// platform's to change.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TenantSettings {
+    /// The name for people.
+    pub name: Option<String>,
+    /// Where its days begin and end.
+    pub timezone: Option<Tz>,
+    /// The line of business.
+    pub vertical: Option<Option<String>>,
+    /// Some of [`MODULES`]; `Some(None)` for all.
+    pub modules: Option<Option<Vec<String>>>,
+    /// Any JSON object of at most 16 KiB.
+    pub branding: Option<Option<Map<String, Value>>>,
+}
+
+impl From<TenantSettings> for TenantChange {
+    fn from(settings: TenantSettings) -> Self {
+        let TenantSettings {
+            name,
+            timezone,
+            vertical,
+            modules,
+            branding,
+        } = settings;
+        Self {
+            name,
+            timezone,
+            vertical,
+            modules,
+            branding,
+            currency: None,
+            clock: None,
+        }
+    }
+}
+
+// The bodies as they come. What is text in JSON is text here, so that a bad value is reported with
+// the name of its field.
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewTenantBody {
+    id: String,
+    name: String,
+    timezone: String,
+    currency: String,
+    clock: Option<String>,
+    vertical: Option<String>,
+    modules: Option<Vec<String>>,
+    branding: Option<Map<String, Value>>,
+}
+
+impl TryFrom<NewTenantBody> for NewTenant {
+    type Error = Invalid;
+
+    fn try_from(body: NewTenantBody) -> Result<Self, Invalid> {
+        Self {
+            id: body.id.try_into()?,
+            name: body.name,
+            timezone: timezone(&body.timezone)?,
+            currency: body.currency.parse()?,
+            clock: body.clock.map_or(Ok(Clock::Wall), |c| c.parse())?,
+            vertical: body.vertical,
+            modules: body.modules,
+            branding: body.branding,
+        }
+        .checked()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangeBody {
+    #[serde(default, deserialize_with = "present")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    timezone: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    currency: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    clock: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    vertical: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
+    modules: Option<Option<Vec<String>>>,
+    #[serde(default, deserialize_with = "present")]
+    branding: Option<Option<Map<String, Value>>>,
+}
+
+impl TryFrom<ChangeBody> for TenantChange {
+    type Error = Invalid;
+
+    fn try_from(body: ChangeBody) -> Result<Self, Invalid> {
+        Self {
+            name: body.name,
+            timezone: body.timezone.map(|t| timezone(&t)).transpose()?,
+            currency: body.currency.map(|c| c.parse()).transpose()?,
+            clock: body.clock.map(|c| c.parse()).transpose()?,
+            vertical: body.vertical,
+            modules: body.modules,
+            branding: body.branding,
+        }
+        .checked()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SettingsBody {
+    #[serde(default, deserialize_with = "present")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    timezone: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    vertical: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
+    modules: Option<Option<Vec<String>>>,
+    #[serde(default, deserialize_with = "present")]
+    branding: Option<Option<Map<String, Value>>>,
+}
+
+impl TryFrom<SettingsBody> for TenantSettings {
+    type Error = Invalid;
+
+    fn try_from(body: SettingsBody) -> Result<Self, Invalid> {
+        let change = TenantChange {
+            name: body.name,
+            timezone: body.timezone.map(|t| timezone(&t)).transpose()?,
+            vertical: body.vertical,
+            modules: body.modules,
+            branding: body.branding,
+            ..TenantChange::default()
+        };
+        let TenantChange {
+            name,
+            timezone,
+            vertical,
+            modules,
+            branding,
+            ..
+        } = change.checked()?;
+        Ok(Self {
+            name,
+            timezone,
+            vertical,
+            modules,
+            branding,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for NewTenant {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        object::<NewTenantBody, D>(from)?
+            .try_into()
+            .map_err(Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for TenantChange {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        object::<ChangeBody, D>(from)?
+            .try_into()
+            .map_err(Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for TenantSettings {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        object::<SettingsBody, D>(from)?
+            .try_into()
+            .map_err(Error::custom)
+    }
+}
+
+/// Reads `T` from a JSON object. A derived `Deserialize` would take an array of the fields' values
+/// too, where `[]` is a change of nothing and a field that moves changes what a body means.
+fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+    struct Object<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a JSON object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+
+    from.deserialize_map(Object(PhantomData))
+}
+
+/// Tells an absent field (`None`, by default) from one that is there: a `null` reaches the type
+/// inside, which takes or refuses it.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
+}
+
+fn nested<T, U>(
+    field: Option<Option<T>>,
+    check: impl FnOnce(T) -> Result<U, Invalid>,
+) -> Result<Option<Option<U>>, Invalid> {
+    field.map(|inner| inner.map(check).transpose()).transpose()
+}
+
+pub(crate) fn timezone(name: &str) -> Result<Tz, Invalid> {
+    name.parse().map_err(|_| {
+        Invalid::new(
+            "timezone",
+            "a timezone is the name of a place in the IANA database, such as Europe/Berlin, or UTC",
+        )
+    })
+}
+
+/// Trims, and refuses what is empty, too long or not for display.
+fn text(field: &'static str, value: &str) -> Result<String, Invalid> {
+    let value = value.trim();
+    if value.is_empty() || value.chars().count() > MAX_TEXT || value.chars().any(char::is_control) {
+        let message = format!("has 1 to {MAX_TEXT} characters, and no control characters");
+        return Err(Invalid::new(field, message));
+    }
+    Ok(value.to_owned())
+}
+
+/// Each once, in the order of [`MODULES`].
+fn modules(names: &[String]) -> Result<Vec<String>, Invalid> {
+    let known = MODULES.join(", ");
+    if names.is_empty() {
+        let message = format!("name at least one of {known}, or leave the field out for all");
+        return Err(Invalid::new("modules", message));
+    }
+    if let Some(place) = names
+        .iter()
+        .position(|name| !MODULES.contains(&name.as_str()))
+    {
+        let message = format!("the entry {place} (from 0) is no module; there are {known}");
+        return Err(Invalid::new("modules", message));
+    }
+    let chosen = MODULES
+        .into_iter()
+        .filter(|module| names.iter().any(|name| name == module));
+    Ok(chosen.map(str::to_owned).collect())
+}
+
+fn branding(object: Map<String, Value>) -> Result<Map<String, Value>, Invalid> {
+    let object = Value::Object(object);
+    let bytes = object.to_string().len();
+    match object {
+        Value::Object(object) if bytes <= MAX_BRANDING => Ok(object),
+        _ => Err(Invalid::new(
+            "branding",
+            format!(
+                "has {bytes} bytes; at most {MAX_BRANDING} are kept, so give large images by URL"
+            ),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,192 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::*;
+
+fn new_tenant(id: &str) -> NewTenant {
+    serde_json::from_value(json!({"id": id, "name": id, "timezone": "UTC", "currency": "EUR"}))
+        .unwrap()
+}
+
+fn change(body: Value) -> TenantChange {
+    serde_json::from_value(body).unwrap()
+}
+
+fn id(text: &str) -> TenantId {
+    text.parse().unwrap()
+}
+
+async fn fresh() -> (TempDir, Directory) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("control.db")).await.unwrap();
+    (dir, Directory::open(store).await.unwrap())
+}
+
+/// The directory holds what the store holds, found by every way there is.
+async fn assert_equal_to_the_store(directory: &Directory) {
+    let stored = directory.shared.store.tenants().await.unwrap();
+    let held = directory.all();
+    assert!(
+        held.iter().map(|r| &**r).eq(&stored),
+        "{held:?}\n{stored:?}"
+    );
+    for record in &stored {
+        assert_eq!(directory.get(&record.id).as_deref(), Some(record));
+        assert_eq!(directory.by_number(record.number).as_deref(), Some(record));
+    }
+}
+
+#[tokio::test]
+async fn finds_what_it_created_and_nothing_else() {
+    let (_dir, directory) = fresh().await;
+    let record = directory.create(new_tenant("acme")).await.unwrap();
+    assert_eq!(directory.get(&id("acme")), Some(Arc::clone(&record)));
+    assert_eq!(directory.by_number(record.number), Some(record));
+    assert_eq!(directory.get(&id("nobody")), None);
+    assert_eq!(directory.by_number(0), None);
+}
+
+#[tokio::test]
+async fn a_held_record_does_not_change_under_its_holder() {
+    let (_dir, directory) = fresh().await;
+    let before = directory.create(new_tenant("acme")).await.unwrap();
+    let after = directory
+        .update(&before.id, change(json!({"name": "New"})))
+        .await
+        .unwrap();
+    assert_eq!((before.name.as_str(), after.name.as_str()), ("acme", "New"));
+    assert_eq!(directory.get(&before.id), Some(after));
+}
+
+#[tokio::test]
+async fn what_the_store_refuses_is_not_taken_over() {
+    let (_dir, directory) = fresh().await;
+    let first = directory.create(new_tenant("acme")).await.unwrap();
+    let mut again = new_tenant("acme");
+    again.name = "Impostor".into();
+    let error = directory.create(again).await.unwrap_err();
+    assert!(matches!(error, StoreError::Conflict { .. }), "{error}");
+    let error = directory
+        .update(&id("nobody"), TenantChange::default())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, StoreError::NotFound { .. }), "{error}");
+    assert_eq!(directory.all(), [first]);
+    assert_equal_to_the_store(&directory).await;
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_leaves_both_equal() {
+    let (_dir, directory) = fresh().await;
+    for n in 0..20 {
+        let call = directory.create(new_tenant(&format!("t{n}")));
+        // Polled once, so that it is under way, and then dropped.
+        let mut call = Box::pin(call);
+        let polled = poll_once(call.as_mut()).await;
+        assert!(polled.is_none());
+        drop(call);
+    }
+    // Takes its turn after the others.
+    directory.create(new_tenant("last")).await.unwrap();
+    assert_eq!(directory.all().len(), 21);
+    assert_equal_to_the_store(&directory).await;
+}
+
+async fn poll_once<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
+    std::future::poll_fn(|context| {
+        let polled = std::pin::Pin::new(&mut future).poll(context);
+        std::task::Poll::Ready(match polled {
+            std::task::Poll::Ready(output) => Some(output),
+            std::task::Poll::Pending => None,
+        })
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stays_equal_while_many_change_it() {
+    let (_dir, directory) = fresh().await;
+    let workers: Vec<_> = (0..40)
+        .map(|n| {
+            let directory = directory.clone();
+            tokio::spawn(async move {
+                let name = format!("t{}", n % 8);
+                match directory.create(new_tenant(&name)).await {
+                    Ok(_) | Err(StoreError::Conflict { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+                let renamed = change(json!({"name": format!("renamed by {n}")}));
+                directory.update(&id(&name), renamed).await.unwrap();
+            })
+        })
+        .collect();
+    for worker in workers {
+        worker.await.unwrap();
+    }
+    assert_eq!(directory.all().len(), 8);
+    assert_equal_to_the_store(&directory).await;
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Create(u8),
+    Update(u8, &'static str, Value),
+    Reopen,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let value = prop_oneof![
+        "[a-zA-Z äöü]{0,12}".prop_map(|name| ("name", json!(name))),
+        Just(("timezone", json!("Asia/Tokyo"))),
+        Just(("clock", json!("fixed:2020-02-29"))),
+        Just(("vertical", json!(null))),
+        "[a-z]{1,8}".prop_map(|v| ("vertical", json!(v))),
+        any::<f64>().prop_map(|n| ("branding", json!({"n": n, "deep": [[{"ü": null}]]}))),
+        Just(("modules", json!(["crm"]))),
+        Just(("modules", json!(null))),
+    ];
+    prop_oneof![
+        2 => (0..5u8).prop_map(Step::Create),
+        6 => (0..5u8, value).prop_map(|(n, (field, value))| Step::Update(n, field, value)),
+        1 => Just(Step::Reopen),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// After any changes, taken or refused, and after a restart, the directory is the store's.
+    #[test]
+    fn stays_equal_to_the_store(steps in prop::collection::vec(step(), 0..25)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (dir, mut directory) = fresh().await;
+            for step in steps {
+                match step {
+                    Step::Create(n) => match directory.create(new_tenant(&format!("t{n}"))).await {
+                        Ok(_) | Err(StoreError::Conflict { .. }) => {}
+                        Err(error) => panic!("{error}"),
+                    },
+                    Step::Update(n, field, value) => {
+                        if let Ok(change) = serde_json::from_value(json!({ field: value })) {
+                            match directory.update(&id(&format!("t{n}")), change).await {
+                                Ok(_) | Err(StoreError::NotFound { .. }) => {}
+                                Err(error) => panic!("{error}"),
+                            }
+                        }
+                    }
+                    Step::Reopen => {
+                        directory.shared.store.close().await;
+                        let store = Store::open(&dir.path().join("control.db")).await.unwrap();
+                        directory = Directory::open(store).await.unwrap();
+                    }
+                }
+                assert_equal_to_the_store(&directory).await;
+            }
+            directory.shared.store.close().await;
+        });
+    }
+}

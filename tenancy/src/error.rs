@@ -1,0 +1,96 @@
+//! What can go wrong with the control store.
+
+use std::path::PathBuf;
+
+use crate::TenantId;
+
+/// A value that is not allowed where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {message}")]
+pub struct Invalid {
+    /// The field as it is called in JSON.
+    pub field: &'static str,
+    /// What is wrong and what would be right, a sentence for the sender.
+    pub message: String,
+}
+
+impl Invalid {
+    pub(crate) fn new(field: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            field,
+            message: message.into(),
+        }
+    }
+}
+
+/// Errors of the control store. The first three are the caller's, the others the installation's.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is a tenant with this id. Only ever told to the platform.
+    #[error("there is a tenant `{id}` already; choose another id, or change that tenant instead")]
+    Conflict {
+        /// The id that was asked for.
+        id: TenantId,
+    },
+    /// There is no tenant with this id.
+    #[error("there is no tenant `{id}`; create it first")]
+    NotFound {
+        /// The id that was asked for.
+        id: TenantId,
+    },
+    /// A field has a value that is not allowed.
+    #[error("{field}: {message}")]
+    Invalid {
+        /// The field as it is called in JSON.
+        field: &'static str,
+        /// What is wrong and what would be right.
+        message: String,
+    },
+    /// The file cannot be opened or created.
+    #[error(
+        "cannot open the control store {path}: {source}; check that the folder exists and may be written"
+    )]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: sqlx::Error,
+    },
+    /// The schema cannot be brought up to date.
+    #[error("cannot bring the control store {path} up to date: {reason}")]
+    Migration {
+        /// The file.
+        path: PathBuf,
+        /// Why, and the way out.
+        reason: String,
+        /// The cause.
+        source: sqlx::migrate::MigrateError,
+    },
+    /// A statement failed: the disk is full, the file is locked by another program, …
+    #[error("the control store failed while {doing}: {source}")]
+    Database {
+        /// What was being done.
+        doing: &'static str,
+        /// Why.
+        source: sqlx::Error,
+    },
+    /// A stored value that cannot be read.
+    #[error("row {number} of the table tenants holds a bad {field}: {message}")]
+    Damaged {
+        /// The tenant's number.
+        number: i64,
+        /// The column.
+        field: &'static str,
+        /// What is wrong.
+        message: String,
+    },
+    /// The task of a change ended before it could answer, as it does when the process shuts down.
+    #[error("the change was interrupted: {0}; read the tenant to see whether it was made")]
+    Interrupted(#[from] tokio::task::JoinError),
+}
+
+impl From<Invalid> for StoreError {
+    fn from(Invalid { field, message }: Invalid) -> Self {
+        Self::Invalid { field, message }
+    }
+}

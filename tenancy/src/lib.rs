@@ -1,0 +1,39 @@
+//! Who may do what, and for whom: tenants, identity, roles, tickets.
+//!
+//! **In:** requests of the platform to create and change tenants ([`NewTenant`],
+//! [`TenantChange`]), bearer tokens, tickets. **Out:** tenant records ([`Directory`], from memory),
+//! who a token speaks for ([`Identity`]), and whether a role may call a route ([`access`]).
+//!
+//! Tenants are kept in the control store ([`Store`]: SQLite through sqlx, migrations embedded).
+//!
+//! Invariants:
+//! - A tenant's number is never given to another tenant, nor ever shown outside.
+//! - Reading the [`Directory`] touches no database and no lock that is held during I/O; it holds
+//!   what the store holds.
+//! - An [`Identity`] exists only through a token that was verified, and speaks either for one tenant
+//!   or for the platform, never for both.
+//! - A route that [`access::ROUTES`] does not list is granted to nobody.
+//! - No secret, token or ticket is ever printed, neither by `Debug` nor in an error.
+
+pub mod access;
+mod change;
+mod directory;
+mod error;
+mod id;
+mod roles;
+mod secret;
+mod store;
+mod tenant;
+mod tickets;
+mod token;
+
+pub use change::{NewTenant, TenantChange, TenantSettings};
+pub use directory::Directory;
+pub use error::{Invalid, StoreError};
+pub use id::TenantId;
+pub use roles::{Role, RoleSet, UnknownRole};
+pub use secret::{Secret, SecretError};
+pub use store::Store;
+pub use tenant::{Clock, Currency, MODULES, TenantRecord};
+pub use tickets::{Ticket, TicketError, TicketLimits, Tickets};
+pub use token::{Claims, Identity, LEEWAY, TokenError, Verifier, mint};

@@ -1,0 +1,380 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use serde_json::json;
+use sqlx::SqlSafeStr;
+use sqlx::migrate::Migration;
+use tempfile::TempDir;
+
+use super::*;
+use crate::Clock;
+
+fn new_tenant(id: &str) -> NewTenant {
+    serde_json::from_value(
+        json!({"id": id, "name": "Acme", "timezone": "Europe/Berlin", "currency": "EUR"}),
+    )
+    .unwrap()
+}
+
+fn change(body: Value) -> TenantChange {
+    serde_json::from_value(body).unwrap()
+}
+
+fn id(text: &str) -> TenantId {
+    text.parse().unwrap()
+}
+
+async fn fresh() -> (TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("control.db")).await.unwrap();
+    (dir, store)
+}
+
+async fn pragma(store: &Store, sql: &'static str) -> i64 {
+    sqlx::query_scalar(sql)
+        .fetch_one(&store.pool)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_fresh_file_gets_the_whole_schema() {
+    let (_dir, store) = fresh().await;
+    let applied: Vec<i64> =
+        sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success ORDER BY version")
+            .fetch_all(&store.pool)
+            .await
+            .unwrap();
+    let expected: Vec<i64> = (1..=MIGRATIONS.iter().count() as i64).collect();
+    assert_eq!(applied, expected);
+    assert!(store.tenants().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_file_is_set_to_survive_a_power_cut() {
+    let (_dir, store) = fresh().await;
+    let mode: String = sqlx::query_scalar("PRAGMA journal_mode")
+        .fetch_one(&store.pool)
+        .await
+        .unwrap();
+    assert_eq!(mode, "wal");
+    assert_eq!(pragma(&store, "PRAGMA synchronous").await, 2);
+    assert_eq!(pragma(&store, "PRAGMA foreign_keys").await, 1);
+}
+
+#[tokio::test]
+async fn an_existing_file_keeps_its_tenants() {
+    let (dir, store) = fresh().await;
+    let created = store.create_tenant(new_tenant("acme")).await.unwrap();
+    store.close().await;
+    for _ in 0..2 {
+        let store = Store::open(&dir.path().join("control.db")).await.unwrap();
+        assert_eq!(
+            store.tenants().await.unwrap(),
+            std::slice::from_ref(&created)
+        );
+        store.close().await;
+    }
+}
+
+/// The tables and indexes that do not lead with the tenant.
+async fn forgetful(store: &Store) -> Vec<String> {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_' \
+         AND name NOT IN ('_sqlx_migrations', 'tenants') ORDER BY name",
+    )
+    .fetch_all(&store.pool)
+    .await
+    .unwrap();
+    let mut found = Vec::new();
+    for table in tables {
+        let first: String =
+            sqlx::query_scalar("SELECT name FROM pragma_table_info(?1) WHERE cid = 0")
+                .bind(&table)
+                .fetch_one(&store.pool)
+                .await
+                .unwrap();
+        if first != "tenant" {
+            found.push(table.clone());
+        }
+        let indexes: Vec<String> = sqlx::query_scalar(
+            "SELECT l.name FROM pragma_index_list(?1) AS l, pragma_index_info(l.name) AS i \
+             WHERE i.seqno = 0 AND i.name IS NOT 'tenant' ORDER BY l.name",
+        )
+        .bind(&table)
+        .fetch_all(&store.pool)
+        .await
+        .unwrap();
+        found.extend(indexes);
+    }
+    found
+}
+
+#[tokio::test]
+async fn no_table_forgets_the_tenant() {
+    let (_dir, store) = fresh().await;
+    assert_eq!(forgetful(&store).await, [""; 0]);
+    for sql in [
+        "CREATE TABLE good (tenant INTEGER, a TEXT, PRIMARY KEY (tenant, a)) STRICT",
+        "CREATE TABLE bad (a TEXT, tenant INTEGER) STRICT",
+        "CREATE INDEX good_a ON good (tenant, a)",
+        "CREATE INDEX bad_a ON good (a, tenant)",
+    ] {
+        sqlx::query(sql).execute(&store.pool).await.unwrap();
+    }
+    assert_eq!(forgetful(&store).await, ["bad", "bad_a"]);
+}
+
+#[tokio::test]
+async fn a_file_of_a_newer_version_is_refused() {
+    let (dir, store) = fresh().await;
+    let newer = Migration::new(
+        9999,
+        Cow::Borrowed("from the future"),
+        sqlx::migrate::MigrationType::Simple,
+        "CREATE TABLE future (tenant INTEGER) STRICT".into_sql_str(),
+        false,
+    );
+    let mut all: Vec<_> = MIGRATIONS.iter().cloned().collect();
+    all.push(newer);
+    Migrator::with_migrations(all)
+        .run(&store.pool)
+        .await
+        .unwrap();
+    store.close().await;
+    let error = Store::open(&dir.path().join("control.db"))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, StoreError::Migration { .. }), "{error}");
+    assert!(error.to_string().contains("migration 9999"), "{error}");
+}
+
+#[tokio::test]
+async fn an_altered_migration_is_refused() {
+    let (dir, store) = fresh().await;
+    sqlx::query("UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 1")
+        .execute(&store.pool)
+        .await
+        .unwrap();
+    store.close().await;
+    let error = Store::open(&dir.path().join("control.db"))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, StoreError::Migration { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_no_store_is_refused_with_its_path() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("notes.txt");
+    std::fs::write(
+        &file,
+        "just text, and long enough to have been a header of a database file ".repeat(20),
+    )
+    .unwrap();
+    for path in [
+        file,
+        dir.path().to_owned(),
+        dir.path().join("missing/control.db"),
+    ] {
+        let error = Store::open(&path).await.unwrap_err();
+        assert!(
+            error.to_string().contains(path.to_str().unwrap()),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_is_read_as_it_was_created() {
+    let (_dir, store) = fresh().await;
+    let mut new = new_tenant("acme");
+    new.name = " Ünïted ".into();
+    new.clock = "fixed:2014-06-30".parse().unwrap();
+    new.vertical = Some("construction".into());
+    new.modules = Some(vec!["hr".into(), "crm".into()]);
+    new.branding = json!({"accent": "#0af", "scale": 0.1}).as_object().cloned();
+    let before = Utc::now().timestamp_micros();
+    let created = store.create_tenant(new).await.unwrap();
+    assert_eq!(created.number, 1);
+    assert_eq!(created.name, "Ünïted");
+    assert_eq!(created.modules, ["crm", "hr"]);
+    assert_eq!(created.branding.as_ref().unwrap()["accent"], "#0af");
+    assert!(
+        (before..=Utc::now().timestamp_micros()).contains(&created.created_at.timestamp_micros())
+    );
+    assert_eq!(
+        store.tenant(&id("acme")).await.unwrap(),
+        Some(created.clone())
+    );
+    assert_eq!(store.tenants().await.unwrap(), [created]);
+
+    let plain = store.create_tenant(new_tenant("plain")).await.unwrap();
+    assert_eq!((plain.number, plain.clock), (2, Clock::Wall));
+    assert_eq!(plain.modules, MODULES);
+    assert_eq!(store.tenant(&id("nobody")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_id_is_given_once() {
+    let (_dir, store) = fresh().await;
+    let first = store.create_tenant(new_tenant("acme")).await.unwrap();
+    let error = store.create_tenant(new_tenant("acme")).await.unwrap_err();
+    assert!(
+        matches!(&error, StoreError::Conflict { id } if id.as_str() == "acme"),
+        "{error}"
+    );
+    assert_eq!(store.tenants().await.unwrap(), [first]);
+}
+
+#[tokio::test]
+async fn a_number_is_never_given_again() {
+    let (_dir, store) = fresh().await;
+    store.create_tenant(new_tenant("a")).await.unwrap();
+    let last = store.create_tenant(new_tenant("b")).await.unwrap();
+    sqlx::query("DELETE FROM tenants WHERE number = ?1")
+        .bind(last.number)
+        .execute(&store.pool)
+        .await
+        .unwrap();
+    let next = store.create_tenant(new_tenant("b")).await.unwrap();
+    assert_eq!(next.number, last.number + 1);
+}
+
+#[tokio::test]
+async fn values_made_in_code_are_checked_too() {
+    let (_dir, store) = fresh().await;
+    let mut new = new_tenant("acme");
+    new.name = "\u{0}".into();
+    let error = store.create_tenant(new).await.unwrap_err();
+    assert!(
+        matches!(error, StoreError::Invalid { field: "name", .. }),
+        "{error}"
+    );
+    store.create_tenant(new_tenant("acme")).await.unwrap();
+    let bad = TenantChange {
+        modules: Some(Some(vec!["sales".into()])),
+        ..TenantChange::default()
+    };
+    let error = store.update_tenant(&id("acme"), bad).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            StoreError::Invalid {
+                field: "modules",
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_change_touches_what_it_names() {
+    let (_dir, store) = fresh().await;
+    let other = store.create_tenant(new_tenant("other")).await.unwrap();
+    let mut expected = store.create_tenant(new_tenant("acme")).await.unwrap();
+    let acme = id("acme");
+    assert_eq!(
+        store
+            .update_tenant(&acme, TenantChange::default())
+            .await
+            .unwrap(),
+        expected
+    );
+
+    let all = change(json!({
+        "name": "New", "timezone": "Asia/Tokyo", "currency": "JPY", "clock": "events",
+        "vertical": "retail", "modules": ["tasks"], "branding": {"accent": "#fff"},
+    }));
+    expected.name = "New".into();
+    expected.timezone = chrono_tz::Tz::Asia__Tokyo;
+    expected.currency = "JPY".parse().unwrap();
+    expected.clock = Clock::Events;
+    expected.vertical = Some("retail".into());
+    expected.modules = vec!["tasks".into()];
+    expected.branding = json!({"accent": "#fff"}).as_object().cloned();
+    assert_eq!(store.update_tenant(&acme, all).await.unwrap(), expected);
+
+    let cleared = change(json!({"vertical": null, "modules": null, "branding": null}));
+    expected.vertical = None;
+    expected.modules = MODULES.map(str::to_owned).to_vec();
+    expected.branding = None;
+    assert_eq!(store.update_tenant(&acme, cleared).await.unwrap(), expected);
+    assert_eq!(store.tenants().await.unwrap(), [other, expected]);
+}
+
+#[tokio::test]
+async fn a_change_of_nobody_is_not_found() {
+    let (_dir, store) = fresh().await;
+    let error = store
+        .update_tenant(&id("nobody"), change(json!({"name": "X"})))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, StoreError::NotFound { .. }), "{error}");
+    assert!(store.tenants().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_damaged_row_is_named() {
+    let (_dir, store) = fresh().await;
+    store.create_tenant(new_tenant("acme")).await.unwrap();
+    sqlx::query("UPDATE tenants SET timezone = 'Mars/Olympus'")
+        .execute(&store.pool)
+        .await
+        .unwrap();
+    let error = store.tenants().await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            StoreError::Damaged {
+                number: 1,
+                field: "timezone",
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_closed_store_answers_with_an_error() {
+    let (_dir, store) = fresh().await;
+    store.close().await;
+    let error = store.tenants().await.unwrap_err();
+    assert!(matches!(error, StoreError::Database { .. }), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_who_create_at_once_each_id_has_one_winner() {
+    let (_dir, store) = fresh().await;
+    let racers: Vec<_> = (0..60)
+        .map(|n| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                store
+                    .create_tenant(new_tenant(&format!("t{}", n % 20)))
+                    .await
+            })
+        })
+        .collect();
+    let mut won = Vec::new();
+    for racer in racers {
+        match racer.await.unwrap() {
+            Ok(record) => won.push(record),
+            Err(StoreError::Conflict { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!(
+        won.iter()
+            .map(|r| r.id.clone())
+            .collect::<HashSet<_>>()
+            .len(),
+        20
+    );
+    won.sort_by_key(|record| record.number);
+    assert_eq!(store.tenants().await.unwrap(), won);
+}
