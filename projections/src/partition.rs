@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use arrow::array::{Int64Array, RecordBatch, UInt32Array};
-use arrow::compute::take_record_batch;
+use arrow::array::{Int64Array, RecordBatch};
 use chrono::NaiveDate;
 
 use crate::circuit::{Circuit, ViewOutput};
+use crate::snapshot::TenantPart;
 use crate::{
-    Change, DefineError, EventBatch, EventTypes, RuntimeError, Tenant, TenantSnapshot, Tick, View,
+    DefineError, EventBatch, EventTypes, RuntimeError, Tenant, TenantSnapshot, Tick, View,
     ViewDefinition, ViewSnapshot,
 };
 
@@ -91,7 +91,7 @@ impl Readers {
 struct Touched {
     changes: u64,
     today: Option<NaiveDate>,
-    views: Vec<(usize, RecordBatch, Vec<i64>)>,
+    views: Vec<(usize, TenantPart)>,
     failures: Vec<(usize, RuntimeError)>,
 }
 
@@ -155,16 +155,14 @@ impl Partition {
         let from = snapshot.position().sequence;
         snapshot.advance(touched.changes, offset, touched.today);
         let mut changes = Vec::with_capacity(touched.views.len());
-        for (index, rows, weights) in touched.views {
+        for (index, part) in touched.views {
             let Some(view) = snapshot.view_mut(index).filter(|v| v.failure().is_none()) else {
                 continue;
             };
-            match view.layout().delta(&rows, &weights) {
-                Ok(delta) => view.apply(&delta),
-                Err(error) => view.fail(error),
-            }
+            view.apply(&part.delta);
             let view = view.view().clone();
-            changes.push(ViewChange { view, rows, weights: Int64Array::from(weights) });
+            let weights = Int64Array::from(part.weights);
+            changes.push(ViewChange { view, rows: part.rows, weights });
         }
         for (index, error) in touched.failures {
             if let Some(view) = snapshot.view_mut(index) {
@@ -175,29 +173,13 @@ impl Partition {
     }
 }
 
-/// Gives each tenant its rows of a view's change, those that go first.
+/// Gives each tenant its part of a view's change.
 fn distribute(output: ViewOutput, touched: &mut HashMap<Tenant, Touched>) {
-    let ViewOutput { view, change, failures } = output;
+    let ViewOutput { view, parts, failures } = output;
+    for part in parts {
+        touched.entry(part.tenant).or_default().views.push((view, part));
+    }
     for (tenant, error) in failures {
         touched.entry(tenant).or_default().failures.push((view, error));
     }
-    let mut order: Vec<u32> = (0..change.len() as u32).collect();
-    let key = |row: &u32| {
-        let row = *row as usize;
-        (change.tenants.value(row), change.weights.value(row) > 0, row)
-    };
-    order.sort_unstable_by_key(key);
-    for rows in order.chunk_by(|a, b| key(a).0 == key(b).0) {
-        let tenant = Tenant(key(&rows[0]).0);
-        let weights = rows.iter().map(|row| change.weights.value(*row as usize)).collect();
-        let entry = touched.entry(tenant).or_default();
-        match taken(&change, rows) {
-            Ok(batch) => entry.views.push((view, batch, weights)),
-            Err(error) => entry.failures.push((view, error)),
-        }
-    }
-}
-
-fn taken(change: &Change, rows: &[u32]) -> Result<RecordBatch, RuntimeError> {
-    Ok(take_record_batch(&change.rows, &UInt32Array::from(rows.to_vec()))?)
 }

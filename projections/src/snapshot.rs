@@ -6,13 +6,14 @@
 
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::concat_batches;
-use arrow::row::{RowConverter, SortField};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::{DataType, Schema};
+use arrow::row::{RowConverter, Rows, SortField};
 use chrono::NaiveDate;
 
 use crate::change::batch;
-use crate::{Position, RuntimeError, Tenant, View};
+use crate::{Change, Position, RuntimeError, Tenant, View};
 
 /// The number of rows at which a chunk is full.
 const CHUNK_ROWS: usize = 1024;
@@ -101,15 +102,19 @@ pub struct Page {
 impl ViewSnapshot {
     /// A view without rows.
     pub fn empty(view: Arc<View>) -> Result<Self, RuntimeError> {
-        let layout = Arc::new(Layout::new(&view)?);
+        let layout = Arc::new(Layout::new(view.schema(), view.key())?);
         Ok(Self { view, layout, chunks: Arc::default(), rows: 0, failure: None })
     }
 
     /// A view with these rows.
     pub fn from_batch(view: Arc<View>, rows: &RecordBatch) -> Result<Self, RuntimeError> {
         let mut snapshot = Self::empty(view)?;
-        let delta = snapshot.layout.delta(rows, &vec![1; rows.num_rows()])?;
-        snapshot.apply(&delta);
+        let length = rows.num_rows();
+        let owners = UInt32Array::from(vec![0; length]);
+        let change = Change::new(owners, rows.clone(), Int64Array::from(vec![1; length]));
+        for part in snapshot.layout.part(&change)? {
+            snapshot.apply(&part.delta);
+        }
         Ok(snapshot)
     }
 
@@ -155,10 +160,6 @@ impl ViewSnapshot {
         }
         let rows = concat_batches(self.view.schema(), &parts)?;
         Ok(Page { rows, next })
-    }
-
-    pub(crate) fn layout(&self) -> &Arc<Layout> {
-        &self.layout
     }
 
     pub(crate) fn fail(&mut self, error: RuntimeError) {
@@ -219,42 +220,72 @@ impl ViewDelta {
 #[derive(Debug)]
 pub(crate) struct Layout {
     converter: RowConverter,
+    /// The same with the tenant before the row.
+    owned: RowConverter,
     /// The view's column at each place of the bytes.
     order: Vec<usize>,
 }
 
+/// The bytes of a tenant before a row's: a mark, and the number.
+const OWNER_BYTES: usize = 5;
+
+/// One tenant's part of a view's change: rows that go first, then rows that come.
+#[derive(Debug)]
+pub(crate) struct TenantPart {
+    pub(crate) tenant: Tenant,
+    pub(crate) rows: RecordBatch,
+    pub(crate) weights: Vec<i64>,
+    pub(crate) delta: ViewDelta,
+}
+
 impl Layout {
-    fn new(view: &View) -> Result<Self, RuntimeError> {
-        let columns = view.schema().fields().len();
-        let mut order = view.key().to_vec();
-        order.extend((0..columns).filter(|c| !view.key().contains(c)));
-        let fields = order
-            .iter()
-            .map(|c| SortField::new(view.schema().field(*c).data_type().clone()))
-            .collect();
-        Ok(Self { converter: RowConverter::new(fields)?, order })
+    /// The layout of a view's rows.
+    pub(crate) fn new(schema: &Schema, key: &[usize]) -> Result<Self, RuntimeError> {
+        let mut order = key.to_vec();
+        order.extend((0..schema.fields().len()).filter(|c| !key.contains(c)));
+        let field = |c: &usize| SortField::new(schema.field(*c).data_type().clone());
+        let fields: Vec<SortField> = order.iter().map(field).collect();
+        let mut owned = vec![SortField::new(DataType::UInt32)];
+        owned.extend(fields.iter().cloned());
+        Ok(Self { converter: RowConverter::new(fields)?, owned: RowConverter::new(owned)?, order })
     }
 
-    /// The rows with their weights, ordered, equal ones added up.
-    pub(crate) fn delta(&self, rows: &RecordBatch, weights: &[i64]) -> Result<ViewDelta, RuntimeError> {
-        let columns: Vec<ArrayRef> = self.order.iter().map(|c| rows.column(*c).clone()).collect();
-        let encoded = self.converter.convert_columns(&columns)?;
-        let mut delta: Vec<WeightedRow> = encoded
-            .iter()
-            .zip(weights)
-            .map(|(row, weight)| WeightedRow { bytes: row.data().into(), weight: *weight })
-            .collect();
-        delta.sort_unstable_by(|a, b| a.bytes.cmp(&b.bytes));
-        delta.dedup_by(|row, before| {
-            let equal = row.bytes == before.bytes;
-            if equal {
-                before.weight += row.weight;
+    /// The change of each tenant, ordered, with equal rows added up.
+    pub(crate) fn part(&self, change: &Change) -> Result<Vec<TenantPart>, RuntimeError> {
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(change.tenants.clone())];
+        columns.extend(self.order.iter().map(|c| change.rows.column(*c).clone()));
+        let rows = self.owned.convert_columns(&columns)?;
+        let mut order: Vec<u32> = (0..change.len() as u32).collect();
+        order.sort_unstable_by(|a, b| rows.row(*a as usize).cmp(&rows.row(*b as usize)));
+        let mut net: Vec<(u32, i64)> = Vec::with_capacity(order.len());
+        for same in order.chunk_by(|a, b| rows.row(*a as usize) == rows.row(*b as usize)) {
+            let weight = same.iter().map(|row| change.weights.value(*row as usize)).sum();
+            if weight != 0 {
+                net.push((same[0], weight));
             }
-            equal
-        });
-        delta.retain(|row| row.weight != 0);
-        Ok(ViewDelta(delta))
+        }
+        let tenant = |row: u32| change.tenants.value(row as usize);
+        net.chunk_by(|a, b| tenant(a.0) == tenant(b.0))
+            .map(|net| tenant_part(Tenant(tenant(net[0].0)), net, change, &rows))
+            .collect()
     }
+}
+
+fn tenant_part(
+    tenant: Tenant,
+    net: &[(u32, i64)],
+    change: &Change,
+    rows: &Rows,
+) -> Result<TenantPart, RuntimeError> {
+    let weighted = |(row, weight): &(u32, i64)| WeightedRow {
+        bytes: rows.row(*row as usize).data()[OWNER_BYTES..].into(),
+        weight: *weight,
+    };
+    let delta = ViewDelta(net.iter().map(weighted).collect());
+    let (gone, come): (Vec<_>, Vec<_>) = net.iter().partition(|(_, weight)| *weight < 0);
+    let (indices, weights): (Vec<u32>, Vec<i64>) = gone.into_iter().chain(come).unzip();
+    let rows = take_record_batch(&change.rows, &UInt32Array::from(indices))?;
+    Ok(TenantPart { tenant, rows, weights, delta })
 }
 
 /// Up to a few thousand rows: packed bytes with the number of times each row stands.

@@ -17,7 +17,6 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use arrow::error::ArrowError;
 
 pub(crate) use aggregate::{LinearAggregate, LinearFunction};
 pub(crate) use evaluate::{Expressions, Filter, Project, Union};
@@ -26,7 +25,7 @@ pub(crate) use latest::{Latest, Pick};
 pub(crate) use recompute::{PlanRunner, Recompute, Slot};
 pub(crate) use temporal::{State as TemporalState, Temporal};
 
-use crate::change::RowCodec;
+use crate::snapshot::{Layout, TenantPart};
 use crate::sql::Compiler;
 use crate::{Change, DefineError, EventBatch, EventTypes, RuntimeError, Tenant, Tick, View, ViewDefinition};
 
@@ -65,7 +64,7 @@ struct Node {
 
 struct Output {
     node: NodeId,
-    codec: RowCodec,
+    layout: Layout,
     /// The tenants whose failure has been told.
     told: HashSet<Tenant>,
 }
@@ -74,8 +73,8 @@ struct Output {
 pub(crate) struct ViewOutput {
     /// The view's place among the definitions.
     pub(crate) view: usize,
-    /// Its change, consolidated.
-    pub(crate) change: Change,
+    /// Its change, by tenant.
+    pub(crate) parts: Vec<TenantPart>,
     /// Tenants for which the view has just failed.
     pub(crate) failures: Vec<(Tenant, RuntimeError)>,
 }
@@ -125,10 +124,10 @@ impl Circuit {
         self.push(Some(operator), inputs, schema)
     }
 
-    /// Makes a node's output a view.
-    pub(crate) fn output(&mut self, node: NodeId) -> Result<(), RuntimeError> {
-        let codec = RowCodec::new(&self.nodes[node].schema)?;
-        self.outputs.push(Output { node, codec, told: HashSet::new() });
+    /// Makes a node's output a view whose rows the columns `key` identify.
+    pub(crate) fn output(&mut self, node: NodeId, key: &[usize]) -> Result<(), RuntimeError> {
+        let layout = Layout::new(&self.nodes[node].schema, key)?;
+        self.outputs.push(Output { node, layout, told: HashSet::new() });
         Ok(())
     }
 
@@ -186,35 +185,24 @@ impl Circuit {
         for (view, output) in self.outputs.iter_mut().enumerate() {
             let node = &mut self.nodes[output.node];
             let change = &changes[output.node];
-            let change = if change.is_empty() {
-                change.clone()
-            } else {
-                match output.codec.consolidate(change) {
-                    Ok((change, _)) => change,
-                    Err(error) => {
-                        for tenant in change.tenants() {
-                            node.failed.entry(tenant).or_insert_with(|| error_of(&error));
-                        }
-                        Change::empty(node.schema.clone())
-                    }
+            let parts = output.layout.part(change).unwrap_or_else(|error| {
+                for tenant in change.tenants() {
+                    node.failed.entry(tenant).or_insert_with(|| error.clone());
                 }
-            };
+                Vec::new()
+            });
             let failures: Vec<_> = node
                 .failed
                 .iter()
                 .filter(|(tenant, _)| output.told.insert(**tenant))
                 .map(|(tenant, error)| (*tenant, error.clone()))
                 .collect();
-            if !change.is_empty() || !failures.is_empty() {
-                outputs.push(ViewOutput { view, change, failures });
+            if !parts.is_empty() || !failures.is_empty() {
+                outputs.push(ViewOutput { view, parts, failures });
             }
         }
         outputs
     }
-}
-
-fn error_of(error: &ArrowError) -> RuntimeError {
-    RuntimeError { message: error.to_string() }
 }
 
 impl Node {
@@ -275,3 +263,6 @@ impl Node {
         Change::concat(&self.schema, &parts).unwrap_or(empty)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,16 +38,19 @@ proptest! {
         for step in steps {
             let before = snapshot.clone();
             let kept = ids(&before.batches().unwrap());
-            let weights: Vec<i64> = step.iter().map(|row| if model.contains_key(row) { -1 } else { 1 }).collect();
             let mut net: BTreeMap<(i64, i64), i64> = BTreeMap::new();
-            for (row, weight) in step.iter().zip(&weights) {
+            for row in &step {
                 // A row is removed once at most, however often it is drawn.
                 let entry = net.entry(*row).or_default();
-                *entry = if *weight < 0 { -1 } else { *entry + 1 };
+                *entry = if model.contains_key(row) { -1 } else { *entry + 1 };
             }
             let (keys, weights): (Vec<_>, Vec<_>) = net.into_iter().unzip();
-            let delta = snapshot.layout().delta(&rows(&view, &keys), &weights).unwrap();
-            snapshot.apply(&delta);
+            let owners = UInt32Array::from(vec![7; keys.len()]);
+            let change = Change::new(owners, rows(&view, &keys), Int64Array::from(weights.clone()));
+            for part in snapshot.layout.part(&change).unwrap() {
+                prop_assert_eq!(part.tenant, Tenant(7));
+                snapshot.apply(&part.delta);
+            }
             for (key, weight) in keys.into_iter().zip(weights) {
                 let sum = model.entry(key).or_default();
                 *sum += weight;

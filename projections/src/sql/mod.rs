@@ -95,7 +95,7 @@ impl Compiler {
         let schema = self.circuit.schema(node).clone();
         let key = key_columns(definition, &schema)?;
         if !definition.internal {
-            self.circuit.output(node)?;
+            self.circuit.output(node, &key)?;
         }
         self.catalog.add_view(&definition.name, schema.clone())?;
         self.views.insert(definition.name.clone(), node);
