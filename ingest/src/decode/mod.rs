@@ -1,0 +1,122 @@
+//! Decoding: the JSON of a body becomes columns, each event checked against its type.
+//!
+//! Pure and CPU-bound. The text of an event is walked once for its envelope and once for its
+//! fields; values stay borrowed from the body until they are appended to a column.
+
+mod body;
+mod columns;
+mod decimal;
+mod envelope;
+mod extra;
+mod instant;
+mod rows;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use chrono::{DateTime, Utc};
+use projections::{EventType, EventTypes, Tenant};
+
+use crate::{Format, Limits};
+
+pub(crate) use columns::stored_schema;
+
+/// No body may be larger, whatever the limits say: a column of text holds less than 2 GiB.
+const MAX_BODY: usize = 1 << 30;
+
+/// Whose events a body brings, and how that tenant sees money and time.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    /// The tenant's number.
+    pub tenant: Tenant,
+    /// The tenant's name, which `tenantid` must equal where it is given.
+    pub tenant_id: String,
+    /// The currency of events that name none.
+    pub currency: String,
+    /// The tenant's time zone if its clock is `events`.
+    pub events_clock: Option<chrono_tz::Tz>,
+}
+
+/// What a body brought: the events that can be taken, and the others with the reason.
+#[derive(Debug)]
+pub struct Decoded {
+    pub(crate) tenant: Tenant,
+    /// At most one batch a type.
+    pub batches: Vec<DecodedBatch>,
+    /// In the order of the body.
+    pub rejected: Vec<Rejected>,
+}
+
+/// The events of one type, in the order of the body.
+#[derive(Clone, Debug)]
+pub struct DecodedBatch {
+    /// The type of all rows.
+    pub event_type: Arc<EventType>,
+    /// The columns of [`EventType::relation`], then `source` (text) and `extra` (JSON text, or null):
+    /// `{"attributes": {…}, "data": {…}}` with what the envelope and the data carried beyond the plain.
+    pub rows: RecordBatch,
+}
+
+/// An event that was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// Its place among the events of the body, from 0; blank lines do not count.
+    pub index: usize,
+    /// What is wrong, where, and what is expected.
+    pub reason: String,
+}
+
+/// Nothing of the body can be taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// The body is over the limit.
+    #[error("the body has {size} bytes, and at most {limit} are taken: send it in parts")]
+    TooLarge {
+        /// Its bytes.
+        size: usize,
+        /// The most that are taken.
+        limit: usize,
+    },
+    /// The body is not of its format.
+    #[error("{0}")]
+    Malformed(String),
+    /// There are too many rejections to tell them all.
+    #[error(
+        "more than {limit} events of the body cannot be taken, so none was; \
+         the first is number {}: {}", first.index, first.reason
+    )]
+    TooManyRejected {
+        /// The most rejections that are told.
+        limit: usize,
+        /// The first of them.
+        first: Rejected,
+    },
+}
+
+/// Decodes a body: events that fit become columns, the others are [`Rejected`].
+///
+/// `now` is the wall clock, by which a `time` too far ahead is told.
+///
+/// # Errors
+/// The body is too large or not of its format. A syntax error within a batch refuses the whole
+/// batch; one within NDJSON only its line.
+pub fn decode(
+    types: &EventTypes,
+    limits: &Limits,
+    sender: &Sender,
+    format: Format,
+    body: &[u8],
+    now: DateTime<Utc>,
+) -> Result<Decoded, BodyError> {
+    let limit = limits.max_body.min(MAX_BODY);
+    if body.len() > limit {
+        return Err(BodyError::TooLarge { size: body.len(), limit });
+    }
+    let mut rows = rows::Rows::new(types, limits, sender, now, body.len());
+    body::read(format, body, &mut rows)?;
+    rows.finish()
+}

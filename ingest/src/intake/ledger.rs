@@ -1,0 +1,129 @@
+//! What the writer knows: which ids are taken, and how far each tenant has come.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
+
+use arrow::array::cast::AsArray;
+use arrow::array::{Array, BooleanArray, RecordBatch};
+use arrow::datatypes::TimestampMicrosecondType;
+use chrono::NaiveDate;
+use projections::Tenant;
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+/// How far a tenant has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Marks {
+    /// Its events and ticks.
+    pub(super) sequence: u64,
+    /// Its last recorded date.
+    pub(super) date: Option<NaiveDate>,
+    /// The newest time of its events, in microseconds.
+    pub(super) newest: Option<i64>,
+}
+
+/// The ids and marks of everything recorded or being recorded.
+///
+/// An id is kept as 128 bits of SipHash under a key of the log's own: two ids of a log with 10¹⁰
+/// events fall together with a probability of 10⁻¹⁹, and a sender cannot aim at it.
+pub(super) struct Ledger {
+    hasher: SipHasher13,
+    seen: HashSet<u128, BuildHasherDefault<LowBits>>,
+    pub(super) marks: HashMap<Tenant, Marks>,
+}
+
+/// Which rows of a batch are new.
+pub(super) struct Admitted {
+    /// How many.
+    pub(super) count: usize,
+    /// The newest time among them, in microseconds.
+    pub(super) newest: Option<i64>,
+    /// Which, if not all.
+    pub(super) mask: Option<BooleanArray>,
+}
+
+impl Ledger {
+    pub(super) fn new(key: &[u8; 16]) -> Self {
+        Self {
+            hasher: SipHasher13::new_with_key(key),
+            seen: HashSet::default(),
+            marks: HashMap::new(),
+        }
+    }
+
+    /// Enters the ids of a batch of stored rows; notes the new ones in `entered`.
+    pub(super) fn admit(
+        &mut self,
+        tenant: Tenant,
+        event_type: &str,
+        rows: &RecordBatch,
+        entered: &mut Vec<u128>,
+    ) -> Admitted {
+        let prefix = self.prefix(tenant, event_type);
+        let ids = rows.column(0).as_string::<i32>();
+        let times = rows.column(1).as_primitive::<TimestampMicrosecondType>();
+        let before = entered.len();
+        let mut newest = None;
+        let mut new = Vec::with_capacity(ids.len());
+        for row in 0..ids.len() {
+            let hash = hash(&prefix, ids.value(row));
+            let is_new = self.seen.insert(hash);
+            if is_new {
+                entered.push(hash);
+                newest = newest.max(Some(times.value(row)));
+            }
+            new.push(is_new);
+        }
+        let count = entered.len() - before;
+        Admitted { count, newest, mask: (count < new.len()).then(|| BooleanArray::from(new)) }
+    }
+
+    /// Enters the id and time of an event that is in the log.
+    pub(super) fn restore(&mut self, prefix: &SipHasher13, tenant: Tenant, id: &str, time: i64) {
+        self.seen.insert(hash(prefix, id));
+        let marks = self.marks.entry(tenant).or_default();
+        marks.sequence += 1;
+        marks.newest = marks.newest.max(Some(time));
+    }
+
+    /// Takes ids back that were not recorded after all.
+    pub(super) fn withdraw(&mut self, entered: &[u128]) {
+        for hash in entered {
+            self.seen.remove(hash);
+        }
+    }
+
+    /// The hash of what stands before the id; the length keeps type and id apart.
+    pub(super) fn prefix(&self, tenant: Tenant, event_type: &str) -> SipHasher13 {
+        let mut hasher = self.hasher;
+        hasher.write(&tenant.0.to_le_bytes());
+        hasher.write(&(event_type.len() as u32).to_le_bytes());
+        hasher.write(event_type.as_bytes());
+        hasher
+    }
+}
+
+fn hash(prefix: &SipHasher13, id: &str) -> u128 {
+    let mut hasher = *prefix;
+    hasher.write(id.as_bytes());
+    hasher.finish128().as_u128()
+}
+
+/// A hash of what is a hash already: its low bits.
+#[derive(Default)]
+pub(super) struct LowBits(u64);
+
+impl Hasher for LowBits {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u128(&mut self, hash: u128) {
+        self.0 = hash as u64;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

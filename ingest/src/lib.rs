@@ -1,0 +1,27 @@
+//! Intake: from the bytes of an HTTP body to events that are on disk and on their way to the views.
+//!
+//! **In:** bodies of CloudEvents JSON ([`decode`]) and changes of a tenant's date
+//! ([`Intake::tick`]). **Out:** for every group of submissions one row of the [`Log`] and one
+//! [`projections::Input`], in the same order, and a [`Receipt`] for each submitter once its events
+//! are on disk. [`Log::scan`] reads a tenant's history back.
+//!
+//! Invariants:
+//! - What a receipt counts as accepted is durable, and is forwarded exactly once: by the writer,
+//!   or by the replay after a restart.
+//! - An event id counts once per tenant and type, within a body, across bodies and across restarts.
+//! - A commit that fails leaves nothing: no row, no remembered id, no input, no position.
+//! - An event is taken exactly as it was sent or refused with a reason; no number is rounded.
+//! - Replay gives the same inputs with the same offsets: dates are recorded, never recomputed.
+//! - Queue, groups, bodies, events, texts and lists of rejections are bounded.
+
+mod decode;
+mod format;
+mod intake;
+mod limits;
+mod log;
+
+pub use decode::{BodyError, Decoded, DecodedBatch, Rejected, Sender, decode};
+pub use format::Format;
+pub use intake::{Intake, IntakeError, Receipt};
+pub use limits::Limits;
+pub use log::{Log, LogError};
