@@ -1,7 +1,11 @@
 //! A change: rows of many tenants with signed weights (a Z-set).
 
-use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow::compute::{concat, concat_batches, filter, filter_record_batch, take, take_record_batch};
+use arrow::array::{
+    Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array,
+};
+use arrow::compute::{
+    concat, concat_batches, filter, filter_record_batch, take, take_record_batch,
+};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, Rows, SortField};
@@ -87,6 +91,7 @@ impl Change {
     }
 
     /// The same tenants and weights with other columns.
+    #[must_use]
     pub fn with_rows(&self, rows: RecordBatch) -> Self {
         Self { tenants: self.tenants.clone(), rows, weights: self.weights.clone() }
     }
@@ -123,7 +128,11 @@ fn downcast<A: Clone + 'static>(array: &ArrayRef) -> Result<A, ArrowError> {
 }
 
 /// A batch of `columns`, which may be none as long as the number of rows is said.
-pub(crate) fn batch(schema: SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch, ArrowError> {
+pub(crate) fn batch(
+    schema: SchemaRef,
+    columns: Vec<ArrayRef>,
+    rows: usize,
+) -> Result<RecordBatch, ArrowError> {
     RecordBatch::try_new_with_options(
         schema,
         columns,
@@ -155,7 +164,11 @@ impl RowCodec {
     }
 
     /// The bytes of each row.
-    pub(crate) fn encode(&self, tenants: &UInt32Array, columns: &[ArrayRef]) -> Result<Rows, ArrowError> {
+    pub(crate) fn encode(
+        &self,
+        tenants: &UInt32Array,
+        columns: &[ArrayRef],
+    ) -> Result<Rows, ArrowError> {
         let mut all: Vec<ArrayRef> = Vec::with_capacity(columns.len() + 1);
         all.push(Arc::new(tenants.clone()));
         all.extend_from_slice(columns);

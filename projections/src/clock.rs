@@ -38,10 +38,9 @@ pub fn pin(plan: LogicalPlan, today: Option<NaiveDate>) -> Result<LogicalPlan> {
     replace(plan, &|what| {
         Ok(match what {
             ClockFunction::Today => lit(ScalarValue::Date32(days)),
-            ClockFunction::Now => Expr::Cast(Cast::new(
-                Box::new(lit(ScalarValue::Date32(days))),
-                instant(),
-            )),
+            ClockFunction::Now => {
+                Expr::Cast(Cast::new(Box::new(lit(ScalarValue::Date32(days))), instant()))
+            }
         })
     })
 }
@@ -54,9 +53,9 @@ pub(crate) fn open(plan: LogicalPlan) -> Result<LogicalPlan> {
             Arc::new(Field::new(TODAY, DataType::Date32, true)),
             vec![TODAY.to_owned()],
         )),
-        ClockFunction::Now => plan_err!(
-            "now() is not maintained in a view; use current_date, the tenant's date"
-        ),
+        ClockFunction::Now => {
+            plan_err!("now() is not maintained in a view; use current_date, the tenant's date")
+        }
     })
 }
 
@@ -87,11 +86,7 @@ fn replace(plan: LogicalPlan, with: &dyn Fn(ClockFunction) -> Result<Expr>) -> R
                 Some(what) => Ok(Transformed::yes(with(what)?)),
                 None => Ok(Transformed::no(e)),
             })?;
-            Ok(if changed.transformed {
-                changed.update_data(|e| name.restore(e))
-            } else {
-                changed
-            })
+            Ok(if changed.transformed { changed.update_data(|e| name.restore(e)) } else { changed })
         })?
         .map_data(LogicalPlan::recompute_schema)
     })?;

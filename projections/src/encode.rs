@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::array::cast::AsArray;
+use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
     Int64Type, Schema, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
@@ -191,7 +191,11 @@ fn write_other(out: &mut Vec<u8>, array: &ArrayRef, row: usize) {
     macro_rules! float {
         ($type:ty) => {{
             let value = array.as_primitive::<$type>().value(row);
-            if value.is_finite() { write_display(out, value) } else { out.extend_from_slice(b"null") }
+            if value.is_finite() {
+                write_display(out, value)
+            } else {
+                out.extend_from_slice(b"null")
+            }
         }};
     }
     match array.data_type() {

@@ -73,15 +73,9 @@ impl EventType {
             ArrowField::new("subject", DataType::Utf8, true),
         ];
         columns.extend(
-            fields
-                .iter()
-                .map(|f| ArrowField::new(&f.name, f.kind.data_type(), f.optional)),
+            fields.iter().map(|f| ArrowField::new(&f.name, f.kind.data_type(), f.optional)),
         );
-        Self {
-            name: name.into(),
-            fields,
-            relation: Arc::new(Schema::new(columns)),
-        }
+        Self { name: name.into(), fields, relation: Arc::new(Schema::new(columns)) }
     }
 
     /// `module.fact`.
@@ -161,47 +155,76 @@ fn builtin_field(spec: &str) -> Field {
         "bool" => FieldType::Bool,
         _ => FieldType::Text,
     };
-    Field {
-        name: name.to_owned(),
-        kind,
-        optional,
-    }
+    Field { name: name.to_owned(), kind, optional }
 }
 
 /// Type and fields, `?` marking an optional one. A missing `currency` becomes the tenant's at
 /// intake, so its column is never null although the field is optional.
 const BUILTIN: &[(&str, &str)] = &[
-    ("crm.opportunity_opened", "opportunity_id account? owner product? stage amount:decimal? currency? expected_close_date:date?"),
+    (
+        "crm.opportunity_opened",
+        "opportunity_id account? owner product? stage amount:decimal? currency? expected_close_date:date?",
+    ),
     ("crm.opportunity_stage_changed", "opportunity_id stage amount:decimal?"),
     ("crm.opportunity_closed", "opportunity_id outcome amount:decimal? closed_date:date"),
     ("crm.call_logged", "call_id user_id disposition duration_s:int"),
-    ("invoicing.invoice_issued", "invoice_id customer_id project_id? issue_date:date due_date:date amount:decimal currency?"),
+    (
+        "invoicing.invoice_issued",
+        "invoice_id customer_id project_id? issue_date:date due_date:date amount:decimal currency?",
+    ),
     ("invoicing.payment_received", "payment_id invoice_id amount:decimal currency? paid_on:date"),
     ("invoicing.credit_issued", "credit_id invoice_id amount:decimal currency? issued_on:date"),
     ("invoicing.invoice_voided", "invoice_id reason?"),
-    ("purchasing.bill_received", "bill_id supplier_id project_id? issue_date:date due_date:date amount:decimal currency?"),
+    (
+        "purchasing.bill_received",
+        "bill_id supplier_id project_id? issue_date:date due_date:date amount:decimal currency?",
+    ),
     ("purchasing.bill_paid", "payment_id bill_id amount:decimal currency? paid_on:date"),
-    ("hr.employee_onboarded", "employee_id department title? hourly_cost:decimal? weekly_hours:decimal? start_date:date currency?"),
+    (
+        "hr.employee_onboarded",
+        "employee_id department title? hourly_cost:decimal? weekly_hours:decimal? start_date:date currency?",
+    ),
     ("hr.employee_moved", "employee_id department effective_date:date"),
     ("hr.employee_rate_changed", "employee_id hourly_cost:decimal effective_date:date"),
     ("hr.employee_left", "employee_id end_date:date"),
-    ("hr.time_logged", "entry_id employee_id project_id? task_id? work_date:date hours:decimal billable:bool"),
+    (
+        "hr.time_logged",
+        "entry_id employee_id project_id? task_id? work_date:date hours:decimal billable:bool",
+    ),
     ("hr.time_corrected", "entry_id hours:decimal"),
     ("hr.payroll_paid", "payroll_id amount:decimal currency? paid_on:date"),
-    ("inventory.product_added", "product_id name sku? category? reorder_point:decimal? standard_cost:decimal?"),
-    ("inventory.stock_received", "movement_id product_id warehouse quantity:decimal unit_cost:decimal purchase_order_id? lot?"),
-    ("inventory.stock_issued", "movement_id product_id warehouse quantity:decimal unit_cost:decimal project_id?"),
+    (
+        "inventory.product_added",
+        "product_id name sku? category? reorder_point:decimal? standard_cost:decimal?",
+    ),
+    (
+        "inventory.stock_received",
+        "movement_id product_id warehouse quantity:decimal unit_cost:decimal purchase_order_id? lot?",
+    ),
+    (
+        "inventory.stock_issued",
+        "movement_id product_id warehouse quantity:decimal unit_cost:decimal project_id?",
+    ),
     ("inventory.stock_shipped", "movement_id product_id warehouse quantity:decimal order_id?"),
     ("inventory.stock_adjusted", "movement_id product_id warehouse quantity:decimal reason?"),
-    ("projects.project_created", "project_id name customer_id? manager? start_date:date? due_date:date? currency?"),
+    (
+        "projects.project_created",
+        "project_id name customer_id? manager? start_date:date? due_date:date? currency?",
+    ),
     ("projects.project_status_changed", "project_id status"),
     ("projects.milestone_reached", "milestone_id project_id name reached_on:date"),
     ("tasks.task_assigned", "task_id user_id title? cadence start_date:date end_date:date?"),
     ("tasks.task_completed", "completion_id task_id user_id completed_on:date"),
     ("tasks.completion_revoked", "completion_id"),
     ("governance.budget_set", "project_id amount:decimal currency? effective_date:date"),
-    ("governance.expense_recorded", "expense_id project_id category? amount:decimal currency? spent_on:date"),
+    (
+        "governance.expense_recorded",
+        "expense_id project_id category? amount:decimal currency? spent_on:date",
+    ),
     ("governance.compliance_checked", "check_id project_id? rule passed:bool"),
-    ("property.maintenance_requested", "request_id property_id unit? category? priority? requested_at:time"),
+    (
+        "property.maintenance_requested",
+        "request_id property_id unit? category? priority? requested_at:time",
+    ),
     ("property.maintenance_resolved", "request_id resolved_at:time"),
 ];

@@ -98,7 +98,7 @@ struct Touched {
 impl Partition {
     /// A partition without events that maintains `views` over events of `types`.
     pub fn new(types: &EventTypes, views: Vec<ViewDefinition>) -> Result<Self, DefineError> {
-        let (circuit, views) = Circuit::compile(types, &views)?;
+        let (circuit, views) = Circuit::compile(types, views)?;
         let empty = views
             .iter()
             .map(|view| {
@@ -142,8 +142,7 @@ impl Partition {
             .into_iter()
             .map(|(tenant, touched)| self.advance(tenant, touched, offset))
             .collect();
-        let mut published =
-            self.published.tenants.write().unwrap_or_else(PoisonError::into_inner);
+        let mut published = self.published.tenants.write().unwrap_or_else(PoisonError::into_inner);
         for delta in &deltas {
             published.insert(delta.snapshot.tenant(), delta.snapshot.clone());
         }

@@ -63,13 +63,7 @@ const ADMINS: Callers = Callers::Roles(RoleSet::of(&[Admin]));
 const PLATFORM: Callers = Callers::Roles(RoleSet::of(&[Platform]));
 
 const fn public(path: &'static str, summary: &'static str) -> Route {
-    Route {
-        method: "GET",
-        path,
-        callers: Callers::Public,
-        credentials: Credentials::None,
-        summary,
-    }
+    Route { method: "GET", path, callers: Callers::Public, credentials: Credentials::None, summary }
 }
 
 const fn bearer(
@@ -78,88 +72,38 @@ const fn bearer(
     callers: Callers,
     summary: &'static str,
 ) -> Route {
-    Route {
-        method,
-        path,
-        callers,
-        credentials: Credentials::Bearer,
-        summary,
-    }
+    Route { method, path, callers, credentials: Credentials::Bearer, summary }
 }
 
 const fn live(path: &'static str, credentials: Credentials, summary: &'static str) -> Route {
-    Route {
-        method: "GET",
-        path,
-        callers: READERS,
-        credentials,
-        summary,
-    }
+    Route { method: "GET", path, callers: READERS, credentials, summary }
 }
 
 /// Every route of the service. What is not here is granted to nobody.
 pub static ROUTES: &[Route] = &[
     public("/livez", "whether the process lives"),
-    public(
-        "/readyz",
-        "whether the process answers with complete figures",
-    ),
+    public("/readyz", "whether the process answers with complete figures"),
     public("/metrics", "figures of the process for Prometheus"),
     bearer("POST", "/v1/events", SENDERS, "send events"),
-    bearer(
-        "GET",
-        "/v1/event-types",
-        ASKERS,
-        "list the event types and their fields",
-    ),
+    bearer("GET", "/v1/event-types", ASKERS, "list the event types and their fields"),
     bearer("GET", "/v1/views", READERS, "list the views"),
-    bearer(
-        "GET",
-        "/v1/views/{name}",
-        READERS,
-        "read the rows of a view",
-    ),
-    bearer(
-        "GET",
-        "/v1/views/{name}/status",
-        READERS,
-        "read the state of a view",
-    ),
+    bearer("GET", "/v1/views/{name}", READERS, "read the rows of a view"),
+    bearer("GET", "/v1/views/{name}/status", READERS, "read the state of a view"),
     bearer("POST", "/v1/query", ASKERS, "ask in SQL"),
-    live(
-        "/v1/stream",
-        Credentials::BearerOrTicket,
-        "follow views as Server-Sent Events",
-    ),
-    live(
-        "/v1/ws",
-        Credentials::BearerTicketOrMessage,
-        "follow views on a WebSocket",
-    ),
-    bearer(
-        "POST",
-        "/v1/tickets",
-        READERS,
-        "get a one-use ticket to follow views",
-    ),
+    live("/v1/stream", Credentials::BearerOrTicket, "follow views as Server-Sent Events"),
+    live("/v1/ws", Credentials::BearerTicketOrMessage, "follow views on a WebSocket"),
+    bearer("POST", "/v1/tickets", READERS, "get a one-use ticket to follow views"),
     bearer("GET", "/v1/tenant", READERS, "read the caller's tenant"),
     bearer("PATCH", "/v1/tenant", ADMINS, "change the caller's tenant"),
     bearer("GET", "/v1/platform/tenants", PLATFORM, "list the tenants"),
     bearer("POST", "/v1/platform/tenants", PLATFORM, "create a tenant"),
-    bearer(
-        "PATCH",
-        "/v1/platform/tenants/{id}",
-        PLATFORM,
-        "change a tenant",
-    ),
+    bearer("PATCH", "/v1/platform/tenants/{id}", PLATFORM, "change a tenant"),
 ];
 
 /// The route of a method and path template, if there is one. `HEAD` finds the route of `GET`.
 pub fn route(method: &str, path: &str) -> Option<&'static Route> {
     let method = if method == "HEAD" { "GET" } else { method };
-    ROUTES
-        .iter()
-        .find(|route| route.path == path && route.method == method)
+    ROUTES.iter().find(|route| route.path == path && route.method == method)
 }
 
 /// Whether a caller with these roles may call the route. `path` is the template, not the URL.

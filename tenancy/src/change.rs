@@ -4,10 +4,7 @@
 //! is only for what may be missing: it clears `vertical` and `branding` and gives `modules` back
 //! their default, all there are.
 
-#![expect(
-    clippy::option_option,
-    reason = "absent, null and a value are three things in a change"
-)]
+#![expect(clippy::option_option, reason = "absent, null and a value are three things in a change")]
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -125,22 +122,8 @@ pub struct TenantSettings {
 
 impl From<TenantSettings> for TenantChange {
     fn from(settings: TenantSettings) -> Self {
-        let TenantSettings {
-            name,
-            timezone,
-            vertical,
-            modules,
-            branding,
-        } = settings;
-        Self {
-            name,
-            timezone,
-            vertical,
-            modules,
-            branding,
-            currency: None,
-            clock: None,
-        }
+        let TenantSettings { name, timezone, vertical, modules, branding } = settings;
+        Self { name, timezone, vertical, modules, branding, currency: None, clock: None }
     }
 }
 
@@ -241,45 +224,26 @@ impl TryFrom<SettingsBody> for TenantSettings {
             branding: body.branding,
             ..TenantChange::default()
         };
-        let TenantChange {
-            name,
-            timezone,
-            vertical,
-            modules,
-            branding,
-            ..
-        } = change.checked()?;
-        Ok(Self {
-            name,
-            timezone,
-            vertical,
-            modules,
-            branding,
-        })
+        let TenantChange { name, timezone, vertical, modules, branding, .. } = change.checked()?;
+        Ok(Self { name, timezone, vertical, modules, branding })
     }
 }
 
 impl<'de> Deserialize<'de> for NewTenant {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        object::<NewTenantBody, D>(from)?
-            .try_into()
-            .map_err(Error::custom)
+        object::<NewTenantBody, D>(from)?.try_into().map_err(Error::custom)
     }
 }
 
 impl<'de> Deserialize<'de> for TenantChange {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        object::<ChangeBody, D>(from)?
-            .try_into()
-            .map_err(Error::custom)
+        object::<ChangeBody, D>(from)?.try_into().map_err(Error::custom)
     }
 }
 
 impl<'de> Deserialize<'de> for TenantSettings {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        object::<SettingsBody, D>(from)?
-            .try_into()
-            .map_err(Error::custom)
+        object::<SettingsBody, D>(from)?.try_into().map_err(Error::custom)
     }
 }
 
@@ -342,16 +306,11 @@ fn modules(names: &[String]) -> Result<Vec<String>, Invalid> {
         let message = format!("name at least one of {known}, or leave the field out for all");
         return Err(Invalid::new("modules", message));
     }
-    if let Some(place) = names
-        .iter()
-        .position(|name| !MODULES.contains(&name.as_str()))
-    {
+    if let Some(place) = names.iter().position(|name| !MODULES.contains(&name.as_str())) {
         let message = format!("the entry {place} (from 0) is no module; there are {known}");
         return Err(Invalid::new("modules", message));
     }
-    let chosen = MODULES
-        .into_iter()
-        .filter(|module| names.iter().any(|name| name == module));
+    let chosen = MODULES.into_iter().filter(|module| names.iter().any(|name| name == module));
     Ok(chosen.map(str::to_owned).collect())
 }
 

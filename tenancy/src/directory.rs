@@ -37,14 +37,8 @@ impl Directory {
         for record in store.tenants().await? {
             records.insert(&Arc::new(record));
         }
-        let shared = Shared {
-            store,
-            turn: Mutex::default(),
-            records: RwLock::new(records),
-        };
-        Ok(Self {
-            shared: Arc::new(shared),
-        })
+        let shared = Shared { store, turn: Mutex::default(), records: RwLock::new(records) };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// The tenant with this id.
@@ -64,8 +58,7 @@ impl Directory {
 
     /// Creates a tenant, as [`Store::create_tenant`].
     pub async fn create(&self, new: NewTenant) -> Result<Arc<TenantRecord>, StoreError> {
-        self.change(|store: Store| async move { store.create_tenant(new).await })
-            .await
+        self.change(|store: Store| async move { store.create_tenant(new).await }).await
     }
 
     /// Changes a tenant, as [`Store::update_tenant`].
@@ -75,8 +68,7 @@ impl Directory {
         change: TenantChange,
     ) -> Result<Arc<TenantRecord>, StoreError> {
         let id = id.clone();
-        self.change(|store: Store| async move { store.update_tenant(&id, change).await })
-            .await
+        self.change(|store: Store| async move { store.update_tenant(&id, change).await }).await
     }
 
     /// Runs a change of the store and takes its result over.
@@ -92,11 +84,7 @@ impl Directory {
         tokio::spawn(async move {
             let _turn = shared.turn.lock().await;
             let record = Arc::new(change(shared.store.clone()).await?);
-            shared
-                .records
-                .write()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(&record);
+            shared.records.write().unwrap_or_else(PoisonError::into_inner).insert(&record);
             Ok(record)
         })
         .await?

@@ -24,9 +24,7 @@ impl TenantId {
     fn check(text: &str) -> Result<(), Invalid> {
         let well_formed = text.len() <= Self::MAX_LEN
             && text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
-            && text
-                .bytes()
-                .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'));
+            && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'));
         if well_formed {
             return Ok(());
         }

@@ -23,13 +23,8 @@ pub enum Role {
 
 impl Role {
     /// All roles.
-    pub const ALL: [Self; 5] = [
-        Self::Executive,
-        Self::Analyst,
-        Self::Service,
-        Self::Admin,
-        Self::Platform,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Executive, Self::Analyst, Self::Service, Self::Admin, Self::Platform];
 
     /// The role's name in tokens.
     pub const fn as_str(self) -> &'static str {
@@ -105,9 +100,7 @@ impl RoleSet {
 
     /// The roles, in the order of [`Role::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Role> {
-        Role::ALL
-            .into_iter()
-            .filter(move |role| self.contains(*role))
+        Role::ALL.into_iter().filter(move |role| self.contains(*role))
     }
 }
 

@@ -42,9 +42,7 @@ impl Secret {
     /// A fresh key of 256 random bits, as 43 characters of base64url.
     pub fn random() -> Result<Self, SecretError> {
         let mut bits = [0; 32];
-        OsRng
-            .try_fill_bytes(&mut bits)
-            .map_err(|_| SecretError::Random)?;
+        OsRng.try_fill_bytes(&mut bits).map_err(|_| SecretError::Random)?;
         Ok(Self(URL_SAFE_NO_PAD.encode(bits).into_bytes()))
     }
 

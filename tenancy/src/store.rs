@@ -52,18 +52,11 @@ impl Store {
             .acquire_timeout(2 * PATIENCE)
             .connect_with(options)
             .await
-            .map_err(|source| StoreError::Open {
-                path: path.to_owned(),
-                source,
-            })?;
+            .map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
         if let Err(source) = MIGRATIONS.run(&pool).await {
             pool.close().await;
             let reason = migration_reason(&source);
-            return Err(StoreError::Migration {
-                path: path.to_owned(),
-                reason,
-                source,
-            });
+            return Err(StoreError::Migration { path: path.to_owned(), reason, source });
         }
         Ok(Self { pool })
     }
@@ -110,10 +103,7 @@ impl Store {
         ))
         .fetch_all(&self.pool)
         .await
-        .map_err(|source| StoreError::Database {
-            doing: "listing the tenants",
-            source,
-        })?
+        .map_err(|source| StoreError::Database { doing: "listing the tenants", source })?
         .into_iter()
         .map(TenantRow::record)
         .collect()
@@ -129,10 +119,7 @@ impl Store {
         .bind(id.as_str())
         .fetch_optional(&self.pool)
         .await
-        .map_err(|source| StoreError::Database {
-            doing: "reading a tenant",
-            source,
-        })?
+        .map_err(|source| StoreError::Database { doing: "reading a tenant", source })?
         .map(TenantRow::record)
         .transpose()
     }
@@ -165,10 +152,7 @@ impl Store {
         .bind(change.branding.flatten().map(json_object))
         .fetch_all(&self.pool)
         .await
-        .map_err(|source| StoreError::Database {
-            doing: "changing a tenant",
-            source,
-        })?;
+        .map_err(|source| StoreError::Database { doing: "changing a tenant", source })?;
         match rows.into_iter().next() {
             Some(row) => row.record(),
             None => Err(StoreError::NotFound { id: id.clone() }),
@@ -214,37 +198,24 @@ struct TenantRow {
 impl TenantRow {
     fn record(self) -> Result<TenantRecord, StoreError> {
         let number = self.number;
-        let damaged = |field, message: String| StoreError::Damaged {
-            number,
-            field,
-            message,
-        };
+        let damaged = |field, message: String| StoreError::Damaged { number, field, message };
         let modules = match self.modules {
             None => MODULES.map(str::to_owned).to_vec(),
             Some(json) => {
                 serde_json::from_str(&json).map_err(|e| damaged("modules", e.to_string()))?
             }
         };
-        let branding = self
-            .branding
-            .map(|json| serde_json::from_str(&json))
-            .transpose();
+        let branding = self.branding.map(|json| serde_json::from_str(&json)).transpose();
         Ok(TenantRecord {
             number: u32::try_from(number).map_err(|e| damaged("number", e.to_string()))?,
-            id: self
-                .id
-                .try_into()
-                .map_err(|e: crate::Invalid| damaged("id", e.message))?,
+            id: self.id.try_into().map_err(|e: crate::Invalid| damaged("id", e.message))?,
             name: self.name,
             timezone: timezone(&self.timezone).map_err(|e| damaged("timezone", e.message))?,
             currency: self
                 .currency
                 .parse()
                 .map_err(|e: crate::Invalid| damaged("currency", e.message))?,
-            clock: self
-                .clock
-                .parse()
-                .map_err(|e: crate::Invalid| damaged("clock", e.message))?,
+            clock: self.clock.parse().map_err(|e: crate::Invalid| damaged("clock", e.message))?,
             vertical: self.vertical,
             modules,
             branding: branding.map_err(|e| damaged("branding", e.to_string()))?,

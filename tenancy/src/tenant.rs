@@ -63,10 +63,7 @@ impl TenantRecord {
     }
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde hands over a reference"
-)]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
 fn timezone_name<S: Serializer>(timezone: &Tz, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(timezone.name())
 }
@@ -94,10 +91,7 @@ impl FromStr for Clock {
             _ => {}
         }
         let Some(date) = text.strip_prefix("fixed:") else {
-            return Err(Invalid::new(
-                "clock",
-                "a clock is `wall`, `events` or `fixed:YYYY-MM-DD`",
-            ));
+            return Err(Invalid::new("clock", "a clock is `wall`, `events` or `fixed:YYYY-MM-DD`"));
         };
         // chrono also reads `2024-1-5` and `+2024-01-05`; one date has one spelling here.
         NaiveDate::parse_from_str(date, "%Y-%m-%d")

@@ -27,9 +27,7 @@ pub struct Ticket {
 
 impl fmt::Debug for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ticket")
-            .field("expires_at", &self.expires_at)
-            .finish_non_exhaustive()
+        f.debug_struct("Ticket").field("expires_at", &self.expires_at).finish_non_exhaustive()
     }
 }
 
@@ -44,10 +42,7 @@ pub struct TicketLimits {
 
 impl Default for TicketLimits {
     fn default() -> Self {
-        Self {
-            total: 65_536,
-            tenant: 8_192,
-        }
+        Self { total: 65_536, tenant: 8_192 }
     }
 }
 
@@ -91,25 +86,17 @@ impl fmt::Debug for Open {
 impl Tickets {
     /// None yet.
     pub fn new(limits: TicketLimits) -> Self {
-        Self {
-            limits,
-            open: Mutex::default(),
-        }
+        Self { limits, open: Mutex::default() }
     }
 
     /// A ticket for the identity: good once, for 30 s and no longer than the identity itself.
     pub fn issue(&self, identity: Identity, now: DateTime<Utc>) -> Result<Ticket, TicketError> {
-        let end = now
-            .checked_add_signed(LIFETIME)
-            .unwrap_or(now)
-            .min(identity.expires_at);
+        let end = now.checked_add_signed(LIFETIME).unwrap_or(now).min(identity.expires_at);
         if end <= now {
             return Err(TicketError::Expired);
         }
         let mut key: Key = [0; 32];
-        OsRng
-            .try_fill_bytes(&mut key)
-            .map_err(|_| TicketError::Random)?;
+        OsRng.try_fill_bytes(&mut key).map_err(|_| TicketError::Random)?;
 
         let mut open = self.lock();
         open.drop_expired(now);
@@ -118,10 +105,7 @@ impl Tickets {
             return Err(TicketError::Full);
         }
         open.insert(key, end, identity);
-        Ok(Ticket {
-            ticket: URL_SAFE_NO_PAD.encode(key),
-            expires_at: end,
-        })
+        Ok(Ticket { ticket: URL_SAFE_NO_PAD.encode(key), expires_at: end })
     }
 
     /// The identity the ticket stands for, once. `None` for a ticket that is unknown, used or

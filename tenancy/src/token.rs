@@ -91,10 +91,7 @@ impl Verifier {
         validation.validate_nbf = false;
         validation.required_spec_claims.clear();
         validation.set_audience(&[AUDIENCE]);
-        let keys = secrets
-            .into_iter()
-            .map(|s| DecodingKey::from_secret(s.bytes()))
-            .collect();
+        let keys = secrets.into_iter().map(|s| DecodingKey::from_secret(s.bytes())).collect();
         Self { keys, validation }
     }
 
@@ -132,9 +129,7 @@ fn check_header(token: &str) -> Result<(), TokenError> {
     else {
         return Err(TokenError::Malformed);
     };
-    let header = URL_SAFE_NO_PAD
-        .decode(header)
-        .map_err(|_| TokenError::Malformed)?;
+    let header = URL_SAFE_NO_PAD.decode(header).map_err(|_| TokenError::Malformed)?;
     let kind: Kind = serde_json::from_slice(&header).map_err(|_| TokenError::Malformed)?;
     if kind.alg != "HS256" || kind.crit.is_some() {
         return Err(TokenError::Algorithm);
@@ -146,10 +141,9 @@ fn refusal(kind: &ErrorKind) -> TokenError {
     match kind {
         ErrorKind::InvalidSignature => TokenError::Signature,
         ErrorKind::InvalidAlgorithm | ErrorKind::UnsupportedAlgorithm => TokenError::Algorithm,
-        ErrorKind::InvalidAudience => claim(
-            "aud",
-            "names other services; leave it out, or let it name `tidemark`",
-        ),
+        ErrorKind::InvalidAudience => {
+            claim("aud", "names other services; leave it out, or let it name `tidemark`")
+        }
         _ => TokenError::Malformed,
     }
 }
@@ -188,20 +182,14 @@ impl Wire {
         };
         let tenant = match self.tenant {
             Value::Null => None,
-            Value::String(id) => Some(
-                id.parse()
-                    .map_err(|_| claim("tenant", "is no tenant's id in its form"))?,
-            ),
+            Value::String(id) => {
+                Some(id.parse().map_err(|_| claim("tenant", "is no tenant's id in its form"))?)
+            }
             _ => return Err(claim("tenant", "must be text")),
         };
         let roles = known_roles(&self.roles)?;
         check_scope(tenant.as_ref(), roles)?;
-        Ok(Identity {
-            subject,
-            tenant,
-            roles,
-            expires_at,
-        })
+        Ok(Identity { subject, tenant, roles, expires_at })
     }
 }
 
@@ -209,12 +197,9 @@ impl Wire {
 fn instant(name: &'static str, value: &Value) -> Result<Option<DateTime<Utc>>, TokenError> {
     let seconds = match value {
         Value::Null => return Ok(None),
-        Value::Number(number) => number.as_i64().or_else(|| {
-            number
-                .as_f64()
-                .filter(|s| s.abs() < 9e15)
-                .map(|s| s.floor() as i64)
-        }),
+        Value::Number(number) => number
+            .as_i64()
+            .or_else(|| number.as_f64().filter(|s| s.abs() < 9e15).map(|s| s.floor() as i64)),
         _ => None,
     };
     seconds
@@ -225,10 +210,7 @@ fn instant(name: &'static str, value: &Value) -> Result<Option<DateTime<Utc>>, T
 
 fn checked_subject(sub: String) -> Result<String, TokenError> {
     if sub.is_empty() || sub.len() > MAX_SUBJECT || sub.chars().any(char::is_control) {
-        return Err(claim(
-            "sub",
-            "must have 1 to 255 bytes and no control characters",
-        ));
+        return Err(claim("sub", "must have 1 to 255 bytes and no control characters"));
     }
     Ok(sub)
 }
@@ -238,10 +220,7 @@ fn known_roles(value: &Value) -> Result<RoleSet, TokenError> {
     const FORM: &str = "must be a list of texts, such as [\"analyst\"]";
     let names = match value {
         Value::Null => {
-            return Err(claim(
-                "roles",
-                "is missing; it lists what the caller may do",
-            ));
+            return Err(claim("roles", "is missing; it lists what the caller may do"));
         }
         Value::Array(names) => names,
         _ => return Err(claim("roles", FORM)),
@@ -254,10 +233,7 @@ fn known_roles(value: &Value) -> Result<RoleSet, TokenError> {
         roles.extend(name.parse::<Role>().ok());
     }
     if roles.is_empty() {
-        return Err(claim(
-            "roles",
-            "names none of executive, analyst, service, admin, platform",
-        ));
+        return Err(claim("roles", "names none of executive, analyst, service, admin, platform"));
     }
     Ok(roles.into_iter().collect())
 }
@@ -266,22 +242,13 @@ fn known_roles(value: &Value) -> Result<RoleSet, TokenError> {
 fn check_scope(tenant: Option<&TenantId>, roles: RoleSet) -> Result<(), TokenError> {
     if roles.contains(Role::Platform) {
         if roles != RoleSet::from(Role::Platform) {
-            return Err(claim(
-                "roles",
-                "mixes `platform` with roles in a tenant; use two tokens",
-            ));
+            return Err(claim("roles", "mixes `platform` with roles in a tenant; use two tokens"));
         }
         if tenant.is_some() {
-            return Err(claim(
-                "tenant",
-                "must not be there in a token of the role `platform`",
-            ));
+            return Err(claim("tenant", "must not be there in a token of the role `platform`"));
         }
     } else if tenant.is_none() {
-        return Err(claim(
-            "tenant",
-            "is missing; these roles hold in one tenant, so name it",
-        ));
+        return Err(claim("tenant", "is missing; these roles hold in one tenant, so name it"));
     }
     Ok(())
 }

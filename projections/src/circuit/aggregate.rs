@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Decimal256Array, Int64Array, UInt64Array,
+    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Decimal256Array, Int64Array,
+    UInt64Array,
 };
 use arrow::datatypes::{
-    ArrowPrimitiveType, DataType, Decimal128Type, Decimal256Type, Int64Type, SchemaRef, UInt64Type, i256,
+    ArrowPrimitiveType, DataType, Decimal128Type, Decimal256Type, Int64Type, SchemaRef, UInt64Type,
+    i256,
 };
 
 use super::evaluate::truths;
@@ -42,13 +44,18 @@ pub(crate) struct LinearAggregate {
 
 impl LinearAggregate {
     /// An aggregate whose output is `schema`: `groups` columns of the group, then the functions.
-    pub(crate) fn new(groups: usize, functions: Vec<LinearFunction>, schema: SchemaRef) -> Result<Self, RuntimeError> {
+    pub(crate) fn new(
+        groups: usize,
+        functions: Vec<LinearFunction>,
+        schema: SchemaRef,
+    ) -> Result<Self, RuntimeError> {
         let group_schema = schema.project(&(0..groups).collect::<Vec<_>>())?;
         let accumulator = |i: usize| match schema.field(groups + i).data_type() {
             DataType::Decimal256(..) => Accumulator::Wide(Cells::default()),
             _ => Accumulator::Narrow(Cells::default()),
         };
-        let functions = functions.into_iter().enumerate().map(|(i, f)| (f, accumulator(i))).collect();
+        let functions =
+            functions.into_iter().enumerate().map(|(i, f)| (f, accumulator(i))).collect();
         Ok(Self {
             groups,
             functions,
@@ -214,7 +221,13 @@ impl Accumulator {
     }
 
     /// Adds the rows' values, each to its group.
-    fn add(&mut self, values: &Values, mask: Option<&BooleanArray>, slots: &[u32], weights: &[i64]) {
+    fn add(
+        &mut self,
+        values: &Values,
+        mask: Option<&BooleanArray>,
+        slots: &[u32],
+        weights: &[i64],
+    ) {
         for (row, (slot, weight)) in slots.iter().zip(weights).enumerate() {
             if mask.is_some_and(|mask| !mask.value(row)) {
                 continue;
@@ -242,7 +255,12 @@ impl Accumulator {
         }
     }
 
-    fn column(&self, function: &LinearFunction, sources: &[Source], data_type: &DataType) -> Result<ArrayRef, RuntimeError> {
+    fn column(
+        &self,
+        function: &LinearFunction,
+        sources: &[Source],
+        data_type: &DataType,
+    ) -> Result<ArrayRef, RuntimeError> {
         let unkept = || RuntimeError { message: format!("a sum cannot be kept as {data_type}") };
         Ok(match (self, data_type) {
             (Self::Narrow(cells), _) if function.counts => {
@@ -279,7 +297,10 @@ enum Values {
     All,
 }
 
-fn valid<T: ArrowPrimitiveType>(array: &arrow::array::PrimitiveArray<T>, row: usize) -> Option<T::Native> {
+fn valid<T: ArrowPrimitiveType>(
+    array: &arrow::array::PrimitiveArray<T>,
+    row: usize,
+) -> Option<T::Native> {
     array.is_valid(row).then(|| array.value(row))
 }
 
@@ -293,7 +314,9 @@ impl Values {
             return Ok(Self::Present(array.clone()));
         }
         Ok(match array.data_type() {
-            DataType::Decimal128(..) => Self::Decimal(array.as_primitive::<Decimal128Type>().clone()),
+            DataType::Decimal128(..) => {
+                Self::Decimal(array.as_primitive::<Decimal128Type>().clone())
+            }
             DataType::Decimal256(..) => Self::Wide(array.as_primitive::<Decimal256Type>().clone()),
             unsigned if unsigned.is_unsigned_integer() => {
                 let wide = arrow::compute::cast(array, &DataType::UInt64)?;

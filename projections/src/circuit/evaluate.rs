@@ -44,11 +44,14 @@ impl Expressions {
 }
 
 /// The rows for which a predicate is true; not those for which it is null.
-pub(crate) fn matching(predicate: &dyn PhysicalExpr, rows: &RecordBatch) -> Result<BooleanArray, RuntimeError> {
+pub(crate) fn matching(
+    predicate: &dyn PhysicalExpr,
+    rows: &RecordBatch,
+) -> Result<BooleanArray, RuntimeError> {
     let values = predicate.evaluate(rows)?.into_array(rows.num_rows())?;
-    let values = values.as_boolean_opt().ok_or_else(|| RuntimeError {
-        message: format!("{predicate} is no condition"),
-    })?;
+    let values = values
+        .as_boolean_opt()
+        .ok_or_else(|| RuntimeError { message: format!("{predicate} is no condition") })?;
     Ok(truths(values))
 }
 

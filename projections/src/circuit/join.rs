@@ -11,9 +11,10 @@ use arrow::compute::{filter, take};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::row::{RowConverter, Rows, SortField};
 use datafusion::physical_expr::PhysicalExpr;
+use hashbrown::HashMap;
 
 use super::evaluate::{Expressions, matching};
-use super::table::{KeyTable, Touched, at};
+use super::table::{KeyTable, at};
 use super::{Operator, Step};
 use crate::change::{RowCodec, batch};
 use crate::{Change, RuntimeError};
@@ -117,6 +118,9 @@ struct Pairs {
     weights: Vec<i64>,
 }
 
+/// How many partners kept left rows gain, by slot.
+type Gained = HashMap<u32, i64>;
+
 /// Which side the kept rows of pairs are on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kept {
@@ -148,9 +152,20 @@ impl Join {
         schema: SchemaRef,
     ) -> Result<Self, RuntimeError> {
         let mut fields = vec![SortField::new(DataType::UInt32)];
-        fields.extend(left.keys.schema().fields().iter().map(|f| SortField::new(f.data_type().clone())));
+        fields.extend(
+            left.keys.schema().fields().iter().map(|f| SortField::new(f.data_type().clone())),
+        );
         let key_converter = RowConverter::new(fields)?;
-        Ok(Self { kind, left, right, residual, nulls_are_equal, key_converter, keys: KeyTable::default(), schema })
+        Ok(Self {
+            kind,
+            left,
+            right,
+            residual,
+            nulls_are_equal,
+            key_converter,
+            keys: KeyTable::default(),
+            schema,
+        })
     }
 
     fn arrive<'a>(&mut self, change: &'a Change, kept: Kept) -> Result<Arrived<'a>, RuntimeError> {
@@ -167,7 +182,12 @@ impl Join {
     }
 
     /// The rows that meet, and satisfy the condition, with the columns of both when there is need.
-    fn meet(&self, arrived: &Arrived<'_>, kept: Kept, wanted: bool) -> Result<(Pairs, Option<RecordBatch>), RuntimeError> {
+    fn meet(
+        &self,
+        arrived: &Arrived<'_>,
+        kept: Kept,
+        wanted: bool,
+    ) -> Result<(Pairs, Option<RecordBatch>), RuntimeError> {
         let side = if kept == Kept::Left { &self.left } else { &self.right };
         let mut pairs = Pairs::default();
         for (index, key) in arrived.keys.iter().enumerate() {
@@ -196,7 +216,8 @@ impl Join {
             Kept::Right => arrived_columns.into_iter().chain(kept_columns).collect(),
         };
         let Some((condition, schema)) = &self.residual else {
-            let rows = batch(both(&self.left.schema, &self.right.schema), columns, pairs.kept.len())?;
+            let rows =
+                batch(both(&self.left.schema, &self.right.schema), columns, pairs.kept.len())?;
             return Ok((pairs, Some(rows)));
         };
         let rows = batch(schema.clone(), columns, pairs.kept.len())?;
@@ -207,7 +228,8 @@ impl Join {
             arrived: chosen.iter().map(|i| pairs.arrived[*i]).collect(),
             weights: chosen.iter().map(|i| pairs.weights[*i]).collect(),
         };
-        let columns = rows.columns().iter().map(|c| filter(c, &keep)).collect::<Result<Vec<_>, _>>()?;
+        let columns =
+            rows.columns().iter().map(|c| filter(c, &keep)).collect::<Result<Vec<_>, _>>()?;
         let rows = batch(schema.clone(), columns, pairs.kept.len())?;
         Ok((pairs, Some(rows)))
     }
@@ -225,7 +247,12 @@ impl Join {
         }
     }
 
-    fn pairs_change(&self, arrived: &Arrived<'_>, pairs: &Pairs, rows: Option<RecordBatch>) -> Result<Option<Change>, RuntimeError> {
+    fn pairs_change(
+        &self,
+        arrived: &Arrived<'_>,
+        pairs: &Pairs,
+        rows: Option<RecordBatch>,
+    ) -> Result<Option<Change>, RuntimeError> {
         let Some(rows) = rows.filter(|rows| rows.num_rows() > 0 && self.keeps_pairs()) else {
             return Ok(None);
         };
@@ -236,12 +263,22 @@ impl Join {
     }
 
     /// Left rows put out without a right row.
-    fn alone_change(&self, tenants: UInt32Array, mut columns: Vec<ArrayRef>, weights: Vec<i64>) -> Result<Option<Change>, RuntimeError> {
+    fn alone_change(
+        &self,
+        tenants: UInt32Array,
+        mut columns: Vec<ArrayRef>,
+        weights: Vec<i64>,
+    ) -> Result<Option<Change>, RuntimeError> {
         if weights.is_empty() {
             return Ok(None);
         }
         if self.kind == JoinKind::Left {
-            let nulls = self.right.schema.fields().iter().map(|f| new_null_array(f.data_type(), weights.len()));
+            let nulls = self
+                .right
+                .schema
+                .fields()
+                .iter()
+                .map(|f| new_null_array(f.data_type(), weights.len()));
             columns.extend(nulls);
         }
         let rows = batch(self.schema.clone(), columns, weights.len())?;
@@ -249,19 +286,13 @@ impl Join {
     }
 
     /// The part of a change of the right side, and how many partners each left row gains.
-    fn right_part(&self, arrived: &Arrived<'_>) -> Result<(Vec<Change>, Vec<(u32, i64)>), RuntimeError> {
+    fn right_part(&self, arrived: &Arrived<'_>) -> Result<(Vec<Change>, Gained), RuntimeError> {
         let (pairs, rows) = self.meet(arrived, Kept::Left, self.keeps_pairs())?;
-        let mut gained: Vec<(u32, i64)> = Vec::new();
+        let mut gained = Gained::new();
         let mut parts = Vec::new();
         if self.kind != JoinKind::Inner {
-            let mut touched = Touched::default();
             for (slot, index) in pairs.kept.iter().zip(&pairs.arrived) {
-                let weight = arrived.change.weights.value(*index as usize);
-                let (place, first) = touched.touch(*slot);
-                if first {
-                    gained.push((*slot, 0));
-                }
-                gained[place].1 += weight;
+                *gained.entry(*slot).or_default() += arrived.change.weights.value(*index as usize);
             }
             parts.extend(self.turned(&gained)?);
         }
@@ -270,11 +301,12 @@ impl Join {
     }
 
     /// Left rows that got their first partner or lost their last one.
-    fn turned(&self, gained: &[(u32, i64)]) -> Result<Option<Change>, RuntimeError> {
+    fn turned(&self, gained: &Gained) -> Result<Option<Change>, RuntimeError> {
         let (mut slots, mut weights) = (Vec::new(), Vec::new());
         for (slot, gain) in gained {
             let state = self.left.states[*slot as usize];
-            let (before, after) = (self.alone(state.partners != 0), self.alone(state.partners + gain != 0));
+            let (before, after) =
+                (self.alone(state.partners != 0), self.alone(state.partners + gain != 0));
             if before != after {
                 slots.push(*slot);
                 weights.push(if after { state.weight } else { -state.weight });
@@ -283,7 +315,8 @@ impl Join {
         if slots.is_empty() {
             return Ok(None);
         }
-        let (tenants, columns) = self.left.codec.decode(slots.iter().map(|s| self.left.rows.key(*s)))?;
+        let (tenants, columns) =
+            self.left.codec.decode(slots.iter().map(|s| self.left.rows.key(*s)))?;
         self.alone_change(tenants, columns, weights)
     }
 
@@ -298,7 +331,8 @@ impl Join {
         if self.kind != JoinKind::Inner {
             let alone = partners.iter().map(|p| Some(self.alone(*p != 0))).collect();
             let change = arrived.change.filter(&alone)?;
-            let (columns, weights) = (change.rows.columns().to_vec(), change.weights.values().to_vec());
+            let (columns, weights) =
+                (change.rows.columns().to_vec(), change.weights.values().to_vec());
             parts.extend(self.alone_change(change.tenants, columns, weights)?);
         }
         parts.extend(self.pairs_change(arrived, &pairs, rows)?);
@@ -326,7 +360,11 @@ impl Join {
     }
 
     /// Meets and keeps both changes; keeps neither when one cannot be evaluated.
-    fn meet_both(&mut self, left: &Arrived<'_>, right: &Arrived<'_>) -> Result<Vec<Change>, RuntimeError> {
+    fn meet_both(
+        &mut self,
+        left: &Arrived<'_>,
+        right: &Arrived<'_>,
+    ) -> Result<Vec<Change>, RuntimeError> {
         let (mut parts, gained) = self.right_part(right)?;
         self.keep_right(right, 1);
         let (more, partners) = match self.left_part(left) {
@@ -357,7 +395,8 @@ impl Join {
 
 /// The columns of both sides.
 fn both(left: &Schema, right: &Schema) -> SchemaRef {
-    let fields = left.fields().iter().chain(right.fields()).map(|f| f.as_ref().clone().with_nullable(true));
+    let fields =
+        left.fields().iter().chain(right.fields()).map(|f| f.as_ref().clone().with_nullable(true));
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 

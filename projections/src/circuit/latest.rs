@@ -2,9 +2,9 @@
 //!
 //! The rows of a group are kept as bytes that sort as the order does; the answer is the last.
 
+use arrow::compute::SortOptions;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::row::SortField;
-use arrow::compute::SortOptions;
 
 use super::table::{KeyTable, Ordered, Touched, at};
 use super::{Operator, Step};
@@ -34,7 +34,12 @@ pub(crate) struct Latest {
 
 impl Latest {
     /// Picks over rows of `input` whose output is `schema`: `groups` columns of the group first.
-    pub(crate) fn new(groups: usize, picks: Vec<Pick>, input: &Schema, schema: SchemaRef) -> Result<Self, RuntimeError> {
+    pub(crate) fn new(
+        groups: usize,
+        picks: Vec<Pick>,
+        input: &Schema,
+        schema: SchemaRef,
+    ) -> Result<Self, RuntimeError> {
         let group_schema = schema.project(&(0..groups).collect::<Vec<_>>())?;
         let picks = picks
             .into_iter()
@@ -63,7 +68,12 @@ impl Latest {
         self.touched.slots.iter().map(last).collect()
     }
 
-    fn output(&self, slots: &[u32], rows: &[&Vec<Box<[u8]>>], weights: Vec<i64>) -> Result<Change, RuntimeError> {
+    fn output(
+        &self,
+        slots: &[u32],
+        rows: &[&Vec<Box<[u8]>>],
+        weights: Vec<i64>,
+    ) -> Result<Change, RuntimeError> {
         if weights.is_empty() {
             return Ok(Change::empty(self.schema.clone()));
         }

@@ -27,7 +27,9 @@ pub(crate) use temporal::{State as TemporalState, Temporal};
 
 use crate::snapshot::{Layout, TenantPart};
 use crate::sql::Compiler;
-use crate::{Change, DefineError, EventBatch, EventTypes, RuntimeError, Tenant, Tick, View, ViewDefinition};
+use crate::{
+    Change, DefineError, EventBatch, EventTypes, RuntimeError, Tenant, Tick, View, ViewDefinition,
+};
 
 /// A node of the circuit, by its place in the order of evaluation.
 pub(crate) type NodeId = usize;
@@ -91,12 +93,12 @@ impl Circuit {
     /// Compiles `views`, each of which may read those before it.
     pub fn compile(
         types: &EventTypes,
-        views: &[ViewDefinition],
+        views: Vec<ViewDefinition>,
     ) -> Result<(Self, Vec<Arc<View>>), DefineError> {
         let mut compiler = Compiler::new(types);
         let mut compiled = Vec::with_capacity(views.len());
         for view in views {
-            let defined = Arc::new(compiler.define(view)?);
+            let defined = Arc::new(compiler.define(&view)?);
             if !view.internal {
                 compiled.push(defined);
             }
@@ -160,7 +162,8 @@ impl Circuit {
             let change = if node.operator.is_none() {
                 let parts = arrived.remove(&id).unwrap_or_default();
                 // Batches of one event type have one schema, so they always fit together.
-                Change::concat(&node.schema, &parts).unwrap_or_else(|_| Change::empty(node.schema.clone()))
+                Change::concat(&node.schema, &parts)
+                    .unwrap_or_else(|_| Change::empty(node.schema.clone()))
             } else {
                 let inputs: Vec<Change> = node.inputs.iter().map(|i| changes[*i].clone()).collect();
                 self.inherit_failures(id);

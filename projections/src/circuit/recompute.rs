@@ -153,7 +153,11 @@ impl Recompute {
     }
 
     /// Runs the plan over the groups as they were and as they are.
-    fn compare(&mut self, before: &RecordBatch, tenants: &[Tenant]) -> Result<Change, RuntimeError> {
+    fn compare(
+        &mut self,
+        before: &RecordBatch,
+        tenants: &[Tenant],
+    ) -> Result<Change, RuntimeError> {
         let after = self.gather(1)?;
         let both = concat_batches(&self.runner.slot.schema, [before, &after])?;
         let answer = self.runner.run(both)?;

@@ -110,13 +110,21 @@ impl Temporal {
         let dated = self.state().dated(&change.rows, dates)?;
         match self {
             Self::Project(expressions, _) => Ok(change.with_rows(expressions.evaluate(&dated)?)),
-            Self::Filter(predicate, _) => Ok(change.filter(&matching(predicate.as_ref(), &dated)?)?),
+            Self::Filter(predicate, _) => {
+                Ok(change.filter(&matching(predicate.as_ref(), &dated)?)?)
+            }
         }
     }
 
     /// What differs for rows that stay while the date goes from `old` to `new`.
-    fn difference(&self, kept: &Change, old: Option<i32>, new: Option<i32>) -> Result<Vec<Change>, RuntimeError> {
-        let dates = |day: Option<i32>| std::iter::repeat_n(day, kept.len()).collect::<Date32Array>();
+    fn difference(
+        &self,
+        kept: &Change,
+        old: Option<i32>,
+        new: Option<i32>,
+    ) -> Result<Vec<Change>, RuntimeError> {
+        let dates =
+            |day: Option<i32>| std::iter::repeat_n(day, kept.len()).collect::<Date32Array>();
         let before = self.state().dated(&kept.rows, dates(old))?;
         let after = self.state().dated(&kept.rows, dates(new))?;
         let minus = |change: &Change| -> Change {
@@ -125,7 +133,8 @@ impl Temporal {
         };
         match self {
             Self::Project(expressions, _) => {
-                let (before, after) = (expressions.evaluate(&before)?, expressions.evaluate(&after)?);
+                let (before, after) =
+                    (expressions.evaluate(&before)?, expressions.evaluate(&after)?);
                 let codec = RowCodec::new(expressions.schema())?;
                 let old_rows = codec.encode(&kept.tenants, before.columns())?;
                 let new_rows = codec.encode(&kept.tenants, after.columns())?;

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array};
+use arrow::array::{
+    ArrayRef, AsArray, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array,
+};
 use arrow::datatypes::Int64Type;
 
 use crate::{EventBatch, EventTypes, Input, Partition, Tenant, ViewDefinition};
@@ -26,7 +28,8 @@ fn voided(events: &[(u32, &str, &str)]) -> Input {
 }
 
 fn partition() -> Partition {
-    let cast = "SELECT invoice_id, CAST(reason AS BIGINT) AS n FROM events.\"invoicing.invoice_voided\"";
+    let cast =
+        "SELECT invoice_id, CAST(reason AS BIGINT) AS n FROM events.\"invoicing.invoice_voided\"";
     let sum = "-- key: invoice_id\nSELECT invoice_id, sum(n) AS n FROM numbers GROUP BY invoice_id";
     let plain = "SELECT invoice_id FROM events.\"invoicing.invoice_voided\"";
     let views = [("numbers", cast), ("sums", sum), ("plain", plain)];
@@ -57,7 +60,10 @@ fn a_bad_value_fails_the_views_that_read_it_for_its_tenant_only() {
 
     partition.apply(voided(&[(1, "a", "7"), (2, "a", "1")]));
     let failed = partition.readers().snapshot(Tenant(1));
-    assert!(failed.view("sums").unwrap().failure().is_some(), "a failed view does not come back wrong");
+    assert!(
+        failed.view("sums").unwrap().failure().is_some(),
+        "a failed view does not come back wrong"
+    );
     assert_eq!(failed.view("plain").unwrap().row_count(), 3);
     assert_eq!(failed.position().sequence, 3);
     assert_eq!(sum(&partition, 2), 31);

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
-use arrow::array::{Date32Array, Decimal128Array, Float64Array, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    Date32Array, Decimal128Array, Float64Array, StringArray, TimestampMicrosecondArray,
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -29,7 +31,8 @@ fn values_are_exact() {
 
 #[test]
 fn the_largest_decimal_is_written_whole() {
-    let largest = Decimal128Array::from(vec![10_i128.pow(38) - 1]).with_precision_and_scale(38, 4).unwrap();
+    let largest =
+        Decimal128Array::from(vec![10_i128.pow(38) - 1]).with_precision_and_scale(38, 4).unwrap();
     assert_eq!(json(Arc::new(largest)), format!("[\"{}.9999\"]", "9".repeat(34)));
 }
 

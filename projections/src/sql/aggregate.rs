@@ -2,7 +2,9 @@
 
 use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, SchemaRef};
-use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams, NullTreatment, Sort};
+use datafusion::logical_expr::expr::{
+    AggregateFunction, AggregateFunctionParams, NullTreatment, Sort,
+};
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlanBuilder};
 
 use super::columns::{Columns, name};
@@ -12,10 +14,16 @@ use crate::circuit::{Latest, LinearAggregate, LinearFunction, NodeId, Operator, 
 impl Compiler {
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate) -> Compiled<NodeId> {
         if aggregate.group_expr.is_empty() {
-            return unsupported("an aggregate without GROUP BY", "group by a column, such as the currency");
+            return unsupported(
+                "an aggregate without GROUP BY",
+                "group by a column, such as the currency",
+            );
         }
         if aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) {
-            return unsupported("ROLLUP, CUBE or GROUPING SETS", "write each grouping as a view of its own");
+            return unsupported(
+                "ROLLUP, CUBE or GROUPING SETS",
+                "write each grouping as a view of its own",
+            );
         }
         let input = self.node(&aggregate.input)?;
         let schema = arrow_schema(&aggregate.schema);
@@ -38,8 +46,11 @@ impl Compiler {
             let rows = self.circuit.schema(before).clone();
             operator = Box::new(Latest::new(groups, picks, &rows, schema.clone())?);
         } else {
-            let functions: Vec<Expr> =
-                functions.iter().enumerate().map(|(i, f)| over_columns(i, f, &mut columns)).collect();
+            let functions: Vec<Expr> = functions
+                .iter()
+                .enumerate()
+                .map(|(i, f)| over_columns(i, f, &mut columns))
+                .collect();
             before = self.columns(input, &columns)?;
             operator = Box::new(self.recomputed(before, groups, functions, schema.clone())?);
         }
@@ -60,11 +71,13 @@ impl Compiler {
         schema: SchemaRef,
     ) -> Compiled<Recompute> {
         let rows = self.circuit.schema(input).clone();
-        let group = std::iter::once(super::window::group_column())
-            .chain((0..groups).map(|i| Expr::Column(datafusion::common::Column::from_name(name(i)))));
+        let group = std::iter::once(super::window::group_column()).chain(
+            (0..groups).map(|i| Expr::Column(datafusion::common::Column::from_name(name(i)))),
+        );
         let group: Vec<Expr> = group.collect();
         let kept = (1..=schema.fields().len()).collect();
-        let runner = self.runner(&rows, |scan: LogicalPlanBuilder| scan.aggregate(group, functions))?;
+        let runner =
+            self.runner(&rows, |scan: LogicalPlanBuilder| scan.aggregate(group, functions))?;
         Ok(Recompute::new((0..groups).collect(), &rows, runner, kept, schema)?)
     }
 }
@@ -77,7 +90,11 @@ fn function(expr: &Expr) -> Compiled<AggregateFunction> {
 }
 
 /// The function as a linear one, if it is.
-fn linear(function: &AggregateFunction, result: &DataType, columns: &mut Columns<'_>) -> Option<LinearFunction> {
+fn linear(
+    function: &AggregateFunction,
+    result: &DataType,
+    columns: &mut Columns<'_>,
+) -> Option<LinearFunction> {
     let params = &function.params;
     let counts = match function.func.name() {
         "count" => true,
@@ -97,7 +114,11 @@ fn linear(function: &AggregateFunction, result: &DataType, columns: &mut Columns
 }
 
 /// The functions as picks, if all are: those with the same order share it.
-fn picks(functions: &[AggregateFunction], groups: usize, columns: &mut Columns<'_>) -> Option<Vec<Pick>> {
+fn picks(
+    functions: &[AggregateFunction],
+    groups: usize,
+    columns: &mut Columns<'_>,
+) -> Option<Vec<Pick>> {
     let mut picks: Vec<Pick> = Vec::new();
     for (i, function) in functions.iter().enumerate() {
         let (order, value) = ordered(function)?;
@@ -114,7 +135,8 @@ fn picks(functions: &[AggregateFunction], groups: usize, columns: &mut Columns<'
 
 /// What a function sorts by, so that the row it takes comes last, and the value it takes of it.
 fn ordered(function: &AggregateFunction) -> Option<(Vec<(Expr, SortOptions)>, &Expr)> {
-    let AggregateFunctionParams { args, distinct, filter, order_by, null_treatment } = &function.params;
+    let AggregateFunctionParams { args, distinct, filter, order_by, null_treatment } =
+        &function.params;
     let [value] = args.as_slice() else { return None };
     if *distinct || filter.is_some() || *null_treatment == Some(NullTreatment::IgnoreNulls) {
         return None;
@@ -147,7 +169,8 @@ fn over_columns(place: usize, function: &AggregateFunction, columns: &mut Column
         order_by: sorts(&params.order_by, columns),
         null_treatment: params.null_treatment,
     };
-    Expr::AggregateFunction(AggregateFunction { func: function.func.clone(), params }).alias(format!("f{place}"))
+    Expr::AggregateFunction(AggregateFunction { func: function.func.clone(), params })
+        .alias(format!("f{place}"))
 }
 
 /// The same order over the columns before it.

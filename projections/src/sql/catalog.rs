@@ -25,7 +25,8 @@ impl Catalog {
     /// A catalog of the relations of `types`.
     pub(crate) fn new(types: &EventTypes) -> Self {
         // One partition: a circuit's plans run on its own thread.
-        let mut config = SessionConfig::new().with_target_partitions(1).with_information_schema(false);
+        let mut config =
+            SessionConfig::new().with_target_partitions(1).with_information_schema(false);
         config.options_mut().sql_parser.map_string_types_to_utf8view = false;
         let context = SessionContext::new_with_config(config);
         let events = Arc::new(MemorySchemaProvider::new());

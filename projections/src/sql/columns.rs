@@ -6,6 +6,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, Result};
 use datafusion::execution::SessionState;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr, ExprSchemable, Volatility};
 use datafusion::physical_expr::PhysicalExpr;
 
@@ -57,12 +58,16 @@ pub(super) fn with_clock(expr: &Expr, schema: &DFSchema) -> Result<(Expr, DFSche
 }
 
 /// The expression to run over rows of `schema`.
-pub(super) fn physical(state: &SessionState, expr: &Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>> {
+pub(super) fn physical(
+    state: &SessionState,
+    expr: &Expr,
+    schema: &DFSchema,
+) -> Result<Arc<dyn PhysicalExpr>> {
     datafusion::physical_expr::create_physical_expr(
         expr,
         schema,
         state.execution_props(),
-        &Default::default(),
+        &PhysicalPlanningContext::default(),
     )
 }
 

@@ -46,7 +46,8 @@ impl Compiler {
             JoinKind::Semi | JoinKind::Anti => arrow_schema(outer.0.schema()),
             JoinKind::Inner | JoinKind::Left => arrow_schema(&both),
         };
-        let operator = circuit::Join::new(kind, left, right, residual, nulls_are_equal, schema.clone())?;
+        let operator =
+            circuit::Join::new(kind, left, right, residual, nulls_are_equal, schema.clone())?;
         let mut node = self.circuit.add(Box::new(operator), nodes, schema);
         if let Some(filter) = after {
             node = self.filtered(node, &both, filter)?;

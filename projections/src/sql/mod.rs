@@ -21,7 +21,7 @@ use datafusion::logical_expr::{Distinct, Expr, Filter, LogicalPlan, Projection, 
 use datafusion::physical_expr::PhysicalExpr;
 use futures::executor::block_on;
 
-use crate::circuit::{self, Circuit, NodeId, Temporal, TemporalState, Expressions};
+use crate::circuit::{self, Circuit, Expressions, NodeId, Temporal, TemporalState};
 use crate::{DefineError, EventTypes, RuntimeError, View, ViewDefinition, clock};
 use catalog::Catalog;
 use columns::{physical, reads_clock, with_clock};
@@ -178,7 +178,12 @@ impl Compiler {
     }
 
     /// The rows of a node that satisfy `predicate`.
-    fn filtered(&mut self, input: NodeId, input_schema: &DFSchema, predicate: &Expr) -> Compiled<NodeId> {
+    fn filtered(
+        &mut self,
+        input: NodeId,
+        input_schema: &DFSchema,
+        predicate: &Expr,
+    ) -> Compiled<NodeId> {
         let compiled = self.physical(predicate, input_schema)?;
         let schema = self.circuit.schema(input).clone();
         let operator: Box<dyn circuit::Operator> = if reads_clock(predicate) {
@@ -201,7 +206,11 @@ impl Compiler {
         Ok(physical(self.state(), &expr, &schema)?)
     }
 
-    fn physicals(&self, expressions: &[Expr], schema: &DFSchema) -> Compiled<Vec<Arc<dyn PhysicalExpr>>> {
+    fn physicals(
+        &self,
+        expressions: &[Expr],
+        schema: &DFSchema,
+    ) -> Compiled<Vec<Arc<dyn PhysicalExpr>>> {
         expressions.iter().map(|e| self.physical(e, schema)).collect()
     }
 
@@ -237,14 +246,17 @@ fn refuse<T>(plan: &LogicalPlan) -> Compiled<T> {
     match plan {
         LogicalPlan::Sort(_) => unsupported("ORDER BY", "order the rows when you read the view"),
         LogicalPlan::Limit(_) => unsupported("LIMIT", "limit the rows when you read the view"),
-        LogicalPlan::RecursiveQuery(_) => unsupported("WITH RECURSIVE", "write the levels out as joins"),
+        LogicalPlan::RecursiveQuery(_) => {
+            unsupported("WITH RECURSIVE", "write the levels out as joins")
+        }
         LogicalPlan::Distinct(Distinct::On(_)) => {
             unsupported("DISTINCT ON", "use first_value(… ORDER BY …) with GROUP BY")
         }
         LogicalPlan::Unnest(_) => unsupported("UNNEST", "register an event type with a row each"),
-        LogicalPlan::Values(_) | LogicalPlan::EmptyRelation(_) => {
-            unsupported("a SELECT without FROM, or VALUES", "write the constants as a CASE expression")
-        }
+        LogicalPlan::Values(_) | LogicalPlan::EmptyRelation(_) => unsupported(
+            "a SELECT without FROM, or VALUES",
+            "write the constants as a CASE expression",
+        ),
         other => unsupported(
             format!("{}", other.display()),
             "use SELECT, WHERE, JOIN, GROUP BY, window functions, UNION ALL and WITH",

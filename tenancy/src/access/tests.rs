@@ -11,32 +11,16 @@ const MATRIX: &[(&str, &str, [bool; 5])] = &[
     ("GET", "/v1/event-types", [false, true, false, true, false]),
     ("GET", "/v1/views", [true, true, false, true, false]),
     ("GET", "/v1/views/{name}", [true, true, false, true, false]),
-    (
-        "GET",
-        "/v1/views/{name}/status",
-        [true, true, false, true, false],
-    ),
+    ("GET", "/v1/views/{name}/status", [true, true, false, true, false]),
     ("POST", "/v1/query", [false, true, false, true, false]),
     ("GET", "/v1/stream", [true, true, false, true, false]),
     ("GET", "/v1/ws", [true, true, false, true, false]),
     ("POST", "/v1/tickets", [true, true, false, true, false]),
     ("GET", "/v1/tenant", [true, true, false, true, false]),
     ("PATCH", "/v1/tenant", [false, false, false, true, false]),
-    (
-        "GET",
-        "/v1/platform/tenants",
-        [false, false, false, false, true],
-    ),
-    (
-        "POST",
-        "/v1/platform/tenants",
-        [false, false, false, false, true],
-    ),
-    (
-        "PATCH",
-        "/v1/platform/tenants/{id}",
-        [false, false, false, false, true],
-    ),
+    ("GET", "/v1/platform/tenants", [false, false, false, false, true]),
+    ("POST", "/v1/platform/tenants", [false, false, false, false, true]),
+    ("PATCH", "/v1/platform/tenants/{id}", [false, false, false, false, true]),
 ];
 
 const PUBLIC: [&str; 3] = ["/livez", "/readyz", "/metrics"];
@@ -45,29 +29,13 @@ const PUBLIC: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 fn every_role_gets_what_the_matrix_says() {
     for (method, path, rights) in MATRIX {
         for (role, right) in Role::ALL.into_iter().zip(rights) {
-            let expected = if *right {
-                Access::Granted
-            } else {
-                Access::Refused
-            };
-            assert_eq!(
-                allowed(method, path, &role.into()),
-                expected,
-                "{role} {method} {path}"
-            );
+            let expected = if *right { Access::Granted } else { Access::Refused };
+            assert_eq!(allowed(method, path, &role.into()), expected, "{role} {method} {path}");
         }
-        assert_eq!(
-            allowed(method, path, &RoleSet::EMPTY),
-            Access::Refused,
-            "{method} {path}"
-        );
+        assert_eq!(allowed(method, path, &RoleSet::EMPTY), Access::Refused, "{method} {path}");
     }
     for path in PUBLIC {
-        assert_eq!(
-            allowed("GET", path, &RoleSet::EMPTY),
-            Access::Public,
-            "{path}"
-        );
+        assert_eq!(allowed("GET", path, &RoleSet::EMPTY), Access::Public, "{path}");
     }
     assert_eq!(ROUTES.len(), MATRIX.len() + PUBLIC.len());
 }
@@ -86,11 +54,7 @@ fn what_the_table_does_not_list_is_unknown() {
         ("GET", "/v1/platform"),
         ("", ""),
     ] {
-        assert_eq!(
-            allowed(method, path, &everything),
-            Access::Unknown,
-            "{method} {path}"
-        );
+        assert_eq!(allowed(method, path, &everything), Access::Unknown, "{method} {path}");
     }
 }
 
@@ -106,12 +70,7 @@ fn head_is_allowed_as_get_is() {
 fn each_route_is_there_once() {
     let mut seen = HashSet::new();
     for entry in ROUTES {
-        assert!(
-            seen.insert((entry.method, entry.path)),
-            "{} {}",
-            entry.method,
-            entry.path
-        );
+        assert!(seen.insert((entry.method, entry.path)), "{} {}", entry.method, entry.path);
         assert!(!entry.summary.is_empty());
     }
 }
@@ -123,12 +82,7 @@ fn the_platform_is_apart() {
             continue;
         };
         let platform = entry.path.starts_with("/v1/platform/");
-        assert_eq!(
-            callers == RoleSet::from(Platform),
-            platform,
-            "{}",
-            entry.path
-        );
+        assert_eq!(callers == RoleSet::from(Platform), platform, "{}", entry.path);
         assert_eq!(callers.contains(Platform), platform, "{}", entry.path);
     }
 }
@@ -143,9 +97,6 @@ fn only_public_routes_ask_for_nothing_and_only_streams_take_tickets() {
             _ => Credentials::Bearer,
         };
         assert_eq!(entry.credentials, expected, "{}", entry.path);
-        assert_eq!(
-            entry.callers == Callers::Public,
-            expected == Credentials::None
-        );
+        assert_eq!(entry.callers == Callers::Public, expected == Credentials::None);
     }
 }

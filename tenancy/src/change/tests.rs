@@ -75,16 +75,10 @@ fn a_bad_value_is_reported_with_its_field() {
         ("branding", large),
     ] {
         let message = new_tenant(with(field, value.clone())).unwrap_err();
-        assert!(
-            message.starts_with(&format!("{field}: ")),
-            "{field}: {message}"
-        );
+        assert!(message.starts_with(&format!("{field}: ")), "{field}: {message}");
         if field != "id" {
             let message = change(json!({ field: value })).unwrap_err();
-            assert!(
-                message.starts_with(&format!("{field}: ")),
-                "{field}: {message}"
-            );
+            assert!(message.starts_with(&format!("{field}: ")), "{field}: {message}");
         }
     }
 }
@@ -92,10 +86,7 @@ fn a_bad_value_is_reported_with_its_field() {
 #[test]
 fn a_bad_module_is_pointed_at() {
     let message = new_tenant(with("modules", json!(["crm", "sales"]))).unwrap_err();
-    assert!(
-        message.contains("entry 1") && message.contains("invoicing"),
-        "{message}"
-    );
+    assert!(message.contains("entry 1") && message.contains("invoicing"), "{message}");
 }
 
 #[test]
@@ -124,10 +115,7 @@ fn unknown_fields_and_wrong_types_are_refused() {
 fn a_field_given_twice_is_refused_with_its_place() {
     let error = serde_json::from_str::<TenantChange>(r#"{"name": "A", "name": "B"}"#).unwrap_err();
     let message = error.to_string();
-    assert!(
-        message.contains("duplicate field `name` at line 1 column"),
-        "{message}"
-    );
+    assert!(message.contains("duplicate field `name` at line 1 column"), "{message}");
 }
 
 #[test]
@@ -158,12 +146,7 @@ fn an_admin_changes_all_but_currency_and_clock() {
     assert_eq!(TenantChange::from(settings), change(body).unwrap());
     for field in ["currency", "clock", "id"] {
         let error = serde_json::from_value::<TenantSettings>(json!({ field: "EUR" })).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains(&format!("unknown field `{field}`")),
-            "{error}"
-        );
+        assert!(error.to_string().contains(&format!("unknown field `{field}`")), "{error}");
     }
     serde_json::from_value::<TenantSettings>(json!({"name": null})).unwrap_err();
     let error = serde_json::from_value::<TenantSettings>(json!({"timezone": "x"})).unwrap_err();

@@ -29,10 +29,7 @@ async fn fresh() -> (TempDir, Directory) {
 async fn assert_equal_to_the_store(directory: &Directory) {
     let stored = directory.shared.store.tenants().await.unwrap();
     let held = directory.all();
-    assert!(
-        held.iter().map(|r| &**r).eq(&stored),
-        "{held:?}\n{stored:?}"
-    );
+    assert!(held.iter().map(|r| &**r).eq(&stored), "{held:?}\n{stored:?}");
     for record in &stored {
         assert_eq!(directory.get(&record.id).as_deref(), Some(record));
         assert_eq!(directory.by_number(record.number).as_deref(), Some(record));
@@ -53,10 +50,7 @@ async fn finds_what_it_created_and_nothing_else() {
 async fn a_held_record_does_not_change_under_its_holder() {
     let (_dir, directory) = fresh().await;
     let before = directory.create(new_tenant("acme")).await.unwrap();
-    let after = directory
-        .update(&before.id, change(json!({"name": "New"})))
-        .await
-        .unwrap();
+    let after = directory.update(&before.id, change(json!({"name": "New"}))).await.unwrap();
     assert_eq!((before.name.as_str(), after.name.as_str()), ("acme", "New"));
     assert_eq!(directory.get(&before.id), Some(after));
 }
@@ -69,10 +63,7 @@ async fn what_the_store_refuses_is_not_taken_over() {
     again.name = "Impostor".into();
     let error = directory.create(again).await.unwrap_err();
     assert!(matches!(error, StoreError::Conflict { .. }), "{error}");
-    let error = directory
-        .update(&id("nobody"), TenantChange::default())
-        .await
-        .unwrap_err();
+    let error = directory.update(&id("nobody"), TenantChange::default()).await.unwrap_err();
     assert!(matches!(error, StoreError::NotFound { .. }), "{error}");
     assert_eq!(directory.all(), [first]);
     assert_equal_to_the_store(&directory).await;

@@ -8,10 +8,7 @@ use super::*;
 #[test]
 fn names_are_those_of_tokens() {
     let names: Vec<_> = Role::ALL.iter().map(|role| role.as_str()).collect();
-    assert_eq!(
-        names,
-        ["executive", "analyst", "service", "admin", "platform"]
-    );
+    assert_eq!(names, ["executive", "analyst", "service", "admin", "platform"]);
     for role in Role::ALL {
         assert_eq!(role.as_str().parse::<Role>(), Ok(role));
         assert_eq!(serde_json::to_value(role).unwrap(), role.as_str());
@@ -22,10 +19,7 @@ fn names_are_those_of_tokens() {
 fn an_unknown_role_is_told_the_known_ones() {
     for name in ["", "Admin", "admin ", "root"] {
         let message = name.parse::<Role>().unwrap_err().to_string();
-        assert!(
-            message.contains("executive, analyst, service, admin, platform"),
-            "{message}"
-        );
+        assert!(message.contains("executive, analyst, service, admin, platform"), "{message}");
     }
 }
 

@@ -7,10 +7,7 @@ const TEXT: &str = "correct horse battery staple, 4 times";
 #[test]
 fn is_long_enough_or_refused() {
     let longest_short = "x".repeat(Secret::MIN_LEN - 1);
-    assert_eq!(
-        Secret::new(longest_short.clone()),
-        Err(SecretError::TooShort(31))
-    );
+    assert_eq!(Secret::new(longest_short.clone()), Err(SecretError::TooShort(31)));
     assert_eq!(Secret::new(""), Err(SecretError::TooShort(0)));
     assert!(Secret::new("x".repeat(Secret::MIN_LEN)).is_ok());
     let error = serde_json::from_value::<Secret>(longest_short.clone().into()).unwrap_err();

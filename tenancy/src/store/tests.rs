@@ -33,10 +33,7 @@ async fn fresh() -> (TempDir, Store) {
 }
 
 async fn pragma(store: &Store, sql: &'static str) -> i64 {
-    sqlx::query_scalar(sql)
-        .fetch_one(&store.pool)
-        .await
-        .unwrap()
+    sqlx::query_scalar(sql).fetch_one(&store.pool).await.unwrap()
 }
 
 #[tokio::test]
@@ -55,10 +52,8 @@ async fn a_fresh_file_gets_the_whole_schema() {
 #[tokio::test]
 async fn the_file_is_set_to_survive_a_power_cut() {
     let (_dir, store) = fresh().await;
-    let mode: String = sqlx::query_scalar("PRAGMA journal_mode")
-        .fetch_one(&store.pool)
-        .await
-        .unwrap();
+    let mode: String =
+        sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&store.pool).await.unwrap();
     assert_eq!(mode, "wal");
     assert_eq!(pragma(&store, "PRAGMA synchronous").await, 2);
     assert_eq!(pragma(&store, "PRAGMA foreign_keys").await, 1);
@@ -71,10 +66,7 @@ async fn an_existing_file_keeps_its_tenants() {
     store.close().await;
     for _ in 0..2 {
         let store = Store::open(&dir.path().join("control.db")).await.unwrap();
-        assert_eq!(
-            store.tenants().await.unwrap(),
-            std::slice::from_ref(&created)
-        );
+        assert_eq!(store.tenants().await.unwrap(), std::slice::from_ref(&created));
         store.close().await;
     }
 }
@@ -139,14 +131,9 @@ async fn a_file_of_a_newer_version_is_refused() {
     );
     let mut all: Vec<_> = MIGRATIONS.iter().cloned().collect();
     all.push(newer);
-    Migrator::with_migrations(all)
-        .run(&store.pool)
-        .await
-        .unwrap();
+    Migrator::with_migrations(all).run(&store.pool).await.unwrap();
     store.close().await;
-    let error = Store::open(&dir.path().join("control.db"))
-        .await
-        .unwrap_err();
+    let error = Store::open(&dir.path().join("control.db")).await.unwrap_err();
     assert!(matches!(error, StoreError::Migration { .. }), "{error}");
     assert!(error.to_string().contains("migration 9999"), "{error}");
 }
@@ -159,9 +146,7 @@ async fn an_altered_migration_is_refused() {
         .await
         .unwrap();
     store.close().await;
-    let error = Store::open(&dir.path().join("control.db"))
-        .await
-        .unwrap_err();
+    let error = Store::open(&dir.path().join("control.db")).await.unwrap_err();
     assert!(matches!(error, StoreError::Migration { .. }), "{error}");
 }
 
@@ -174,16 +159,9 @@ async fn what_is_no_store_is_refused_with_its_path() {
         "just text, and long enough to have been a header of a database file ".repeat(20),
     )
     .unwrap();
-    for path in [
-        file,
-        dir.path().to_owned(),
-        dir.path().join("missing/control.db"),
-    ] {
+    for path in [file, dir.path().to_owned(), dir.path().join("missing/control.db")] {
         let error = Store::open(&path).await.unwrap_err();
-        assert!(
-            error.to_string().contains(path.to_str().unwrap()),
-            "{error}"
-        );
+        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
     }
 }
 
@@ -205,10 +183,7 @@ async fn a_tenant_is_read_as_it_was_created() {
     assert!(
         (before..=Utc::now().timestamp_micros()).contains(&created.created_at.timestamp_micros())
     );
-    assert_eq!(
-        store.tenant(&id("acme")).await.unwrap(),
-        Some(created.clone())
-    );
+    assert_eq!(store.tenant(&id("acme")).await.unwrap(), Some(created.clone()));
     assert_eq!(store.tenants().await.unwrap(), [created]);
 
     let plain = store.create_tenant(new_tenant("plain")).await.unwrap();
@@ -222,10 +197,7 @@ async fn an_id_is_given_once() {
     let (_dir, store) = fresh().await;
     let first = store.create_tenant(new_tenant("acme")).await.unwrap();
     let error = store.create_tenant(new_tenant("acme")).await.unwrap_err();
-    assert!(
-        matches!(&error, StoreError::Conflict { id } if id.as_str() == "acme"),
-        "{error}"
-    );
+    assert!(matches!(&error, StoreError::Conflict { id } if id.as_str() == "acme"), "{error}");
     assert_eq!(store.tenants().await.unwrap(), [first]);
 }
 
@@ -249,26 +221,11 @@ async fn values_made_in_code_are_checked_too() {
     let mut new = new_tenant("acme");
     new.name = "\u{0}".into();
     let error = store.create_tenant(new).await.unwrap_err();
-    assert!(
-        matches!(error, StoreError::Invalid { field: "name", .. }),
-        "{error}"
-    );
+    assert!(matches!(error, StoreError::Invalid { field: "name", .. }), "{error}");
     store.create_tenant(new_tenant("acme")).await.unwrap();
-    let bad = TenantChange {
-        modules: Some(Some(vec!["sales".into()])),
-        ..TenantChange::default()
-    };
+    let bad = TenantChange { modules: Some(Some(vec!["sales".into()])), ..TenantChange::default() };
     let error = store.update_tenant(&id("acme"), bad).await.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            StoreError::Invalid {
-                field: "modules",
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, StoreError::Invalid { field: "modules", .. }), "{error}");
 }
 
 #[tokio::test]
@@ -277,13 +234,7 @@ async fn a_change_touches_what_it_names() {
     let other = store.create_tenant(new_tenant("other")).await.unwrap();
     let mut expected = store.create_tenant(new_tenant("acme")).await.unwrap();
     let acme = id("acme");
-    assert_eq!(
-        store
-            .update_tenant(&acme, TenantChange::default())
-            .await
-            .unwrap(),
-        expected
-    );
+    assert_eq!(store.update_tenant(&acme, TenantChange::default()).await.unwrap(), expected);
 
     let all = change(json!({
         "name": "New", "timezone": "Asia/Tokyo", "currency": "JPY", "clock": "events",
@@ -309,10 +260,7 @@ async fn a_change_touches_what_it_names() {
 #[tokio::test]
 async fn a_change_of_nobody_is_not_found() {
     let (_dir, store) = fresh().await;
-    let error = store
-        .update_tenant(&id("nobody"), change(json!({"name": "X"})))
-        .await
-        .unwrap_err();
+    let error = store.update_tenant(&id("nobody"), change(json!({"name": "X"}))).await.unwrap_err();
     assert!(matches!(error, StoreError::NotFound { .. }), "{error}");
     assert!(store.tenants().await.unwrap().is_empty());
 }
@@ -321,22 +269,9 @@ async fn a_change_of_nobody_is_not_found() {
 async fn a_damaged_row_is_named() {
     let (_dir, store) = fresh().await;
     store.create_tenant(new_tenant("acme")).await.unwrap();
-    sqlx::query("UPDATE tenants SET timezone = 'Mars/Olympus'")
-        .execute(&store.pool)
-        .await
-        .unwrap();
+    sqlx::query("UPDATE tenants SET timezone = 'Mars/Olympus'").execute(&store.pool).await.unwrap();
     let error = store.tenants().await.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            StoreError::Damaged {
-                number: 1,
-                field: "timezone",
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, StoreError::Damaged { number: 1, field: "timezone", .. }), "{error}");
 }
 
 #[tokio::test]
@@ -353,11 +288,9 @@ async fn of_many_who_create_at_once_each_id_has_one_winner() {
     let racers: Vec<_> = (0..60)
         .map(|n| {
             let store = store.clone();
-            tokio::spawn(async move {
-                store
-                    .create_tenant(new_tenant(&format!("t{}", n % 20)))
-                    .await
-            })
+            tokio::spawn(
+                async move { store.create_tenant(new_tenant(&format!("t{}", n % 20))).await },
+            )
         })
         .collect();
     let mut won = Vec::new();
@@ -368,13 +301,7 @@ async fn of_many_who_create_at_once_each_id_has_one_winner() {
             Err(error) => panic!("{error}"),
         }
     }
-    assert_eq!(
-        won.iter()
-            .map(|r| r.id.clone())
-            .collect::<HashSet<_>>()
-            .len(),
-        20
-    );
+    assert_eq!(won.iter().map(|r| r.id.clone()).collect::<HashSet<_>>().len(), 20);
     won.sort_by_key(|record| record.number);
     assert_eq!(store.tenants().await.unwrap(), won);
 }

@@ -40,18 +40,9 @@ fn the_wall_clock_follows_the_timezone() {
     let day = |d, m| NaiveDate::from_ymd_opt(2024, m, d);
     assert_eq!(record(Tz::UTC, Clock::Wall).today(now), day(31, 3));
     // Summer time began that day: 22:30 UTC is 00:30 in Berlin.
-    assert_eq!(
-        record(Tz::Europe__Berlin, Clock::Wall).today(now),
-        day(1, 4)
-    );
-    assert_eq!(
-        record(Tz::Pacific__Kiritimati, Clock::Wall).today(now),
-        day(1, 4)
-    );
-    assert_eq!(
-        record(Tz::America__Los_Angeles, Clock::Wall).today(now),
-        day(31, 3)
-    );
+    assert_eq!(record(Tz::Europe__Berlin, Clock::Wall).today(now), day(1, 4));
+    assert_eq!(record(Tz::Pacific__Kiritimati, Clock::Wall).today(now), day(1, 4));
+    assert_eq!(record(Tz::America__Los_Angeles, Clock::Wall).today(now), day(31, 3));
 }
 
 #[test]
@@ -64,13 +55,7 @@ fn other_clocks_do_not_ask_the_wall() {
 
 #[test]
 fn a_clock_has_one_spelling() {
-    for text in [
-        "wall",
-        "events",
-        "fixed:2024-02-29",
-        "fixed:1900-01-01",
-        "fixed:9999-12-31",
-    ] {
+    for text in ["wall", "events", "fixed:2024-02-29", "fixed:1900-01-01", "fixed:9999-12-31"] {
         assert_eq!(text.parse::<Clock>().unwrap().to_string(), text);
     }
     for text in [
@@ -87,11 +72,7 @@ fn a_clock_has_one_spelling() {
         "fixed:10000-01-01",
         "fixed:2024-01-05T00:00:00Z",
     ] {
-        assert_eq!(
-            text.parse::<Clock>().unwrap_err().field,
-            "clock",
-            "{text:?}"
-        );
+        assert_eq!(text.parse::<Clock>().unwrap_err().field, "clock", "{text:?}");
     }
 }
 
@@ -99,11 +80,7 @@ fn a_clock_has_one_spelling() {
 fn a_currency_is_three_capitals() {
     assert_eq!("EUR".parse::<Currency>().unwrap().as_str(), "EUR");
     for text in ["", "EU", "EURO", "eur", "E R", "€", "ÄÖ", "E1R"] {
-        assert_eq!(
-            text.parse::<Currency>().unwrap_err().field,
-            "currency",
-            "{text:?}"
-        );
+        assert_eq!(text.parse::<Currency>().unwrap_err().field, "currency", "{text:?}");
     }
 }
 

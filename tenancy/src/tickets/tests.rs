@@ -27,10 +27,7 @@ fn identity(tenant: &str) -> Identity {
 }
 
 fn small() -> Tickets {
-    Tickets::new(TicketLimits {
-        total: 3,
-        tenant: 2,
-    })
+    Tickets::new(TicketLimits { total: 3, tenant: 2 })
 }
 
 #[test]
@@ -38,10 +35,7 @@ fn is_good_once() {
     let tickets = Tickets::default();
     let ticket = tickets.issue(identity("a"), start()).unwrap();
     assert_eq!(ticket.expires_at, after(30));
-    assert_eq!(
-        tickets.redeem(&ticket.ticket, after(1)),
-        Some(identity("a"))
-    );
+    assert_eq!(tickets.redeem(&ticket.ticket, after(1)), Some(identity("a")));
     assert_eq!(tickets.redeem(&ticket.ticket, after(1)), None);
 }
 
@@ -53,10 +47,7 @@ fn ends_after_thirty_seconds_or_with_the_identity() {
     assert_eq!(tickets.redeem(&late, after(30)), None);
     assert_eq!(tickets.redeem(&early, after(29)), Some(identity("a")));
 
-    let short = Identity {
-        expires_at: after(10),
-        ..identity("a")
-    };
+    let short = Identity { expires_at: after(10), ..identity("a") };
     let ticket = tickets.issue(short.clone(), start()).unwrap();
     assert_eq!(ticket.expires_at, after(10));
     assert_eq!(tickets.redeem(&ticket.ticket, after(10)), None);
@@ -68,15 +59,7 @@ fn what_is_no_ticket_is_refused() {
     let tickets = Tickets::default();
     let ticket = tickets.issue(identity("a"), start()).unwrap().ticket;
     let (shorter, longer) = (&ticket[..42], format!("{ticket}A"));
-    for text in [
-        "",
-        "é",
-        "====",
-        shorter,
-        &longer,
-        &"A".repeat(43),
-        &"A".repeat(1 << 20),
-    ] {
+    for text in ["", "é", "====", shorter, &longer, &"A".repeat(43), &"A".repeat(1 << 20)] {
         assert_eq!(tickets.redeem(text, start()), None, "{text:.50}");
     }
     assert!(tickets.redeem(&ticket, start()).is_some());
@@ -87,15 +70,9 @@ fn one_tenant_cannot_use_up_what_all_share() {
     let tickets = small();
     tickets.issue(identity("a"), start()).unwrap();
     tickets.issue(identity("a"), start()).unwrap();
-    assert_eq!(
-        tickets.issue(identity("a"), start()),
-        Err(TicketError::Full)
-    );
+    assert_eq!(tickets.issue(identity("a"), start()), Err(TicketError::Full));
     tickets.issue(identity("b"), start()).unwrap();
-    assert_eq!(
-        tickets.issue(identity("c"), start()),
-        Err(TicketError::Full)
-    );
+    assert_eq!(tickets.issue(identity("c"), start()), Err(TicketError::Full));
 }
 
 #[test]
@@ -105,10 +82,7 @@ fn used_and_expired_tickets_make_room() {
     tickets.issue(identity("a"), after(1)).unwrap();
     tickets.redeem(&first, after(2)).unwrap();
     tickets.issue(identity("a"), after(3)).unwrap();
-    assert_eq!(
-        tickets.issue(identity("a"), after(30)),
-        Err(TicketError::Full)
-    );
+    assert_eq!(tickets.issue(identity("a"), after(30)), Err(TicketError::Full));
     tickets.issue(identity("a"), after(31)).unwrap();
 }
 
@@ -125,20 +99,14 @@ fn shows_no_ticket_in_debug_and_both_fields_in_json() {
 #[test]
 fn racing_callers_redeem_each_ticket_once() {
     let tickets = Arc::new(Tickets::default());
-    let issued: Arc<Vec<_>> = Arc::new(
-        (0..200)
-            .map(|_| tickets.issue(identity("a"), start()).unwrap().ticket)
-            .collect(),
-    );
+    let issued: Arc<Vec<_>> =
+        Arc::new((0..200).map(|_| tickets.issue(identity("a"), start()).unwrap().ticket).collect());
     assert_eq!(issued.iter().collect::<HashSet<_>>().len(), 200);
     let racers: Vec<_> = (0..4)
         .map(|_| {
             let (tickets, issued) = (Arc::clone(&tickets), Arc::clone(&issued));
             std::thread::spawn(move || {
-                issued
-                    .iter()
-                    .filter(|t| tickets.redeem(t, after(1)).is_some())
-                    .count()
+                issued.iter().filter(|t| tickets.redeem(t, after(1)).is_some()).count()
             })
         })
         .collect();

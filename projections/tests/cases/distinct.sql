@@ -1,0 +1,1 @@
+SELECT DISTINCT customer_id, currency FROM events."invoicing.invoice_issued"

@@ -1,0 +1,3 @@
+SELECT project_id, currency FROM events."governance.expense_recorded"
+UNION
+SELECT project_id, currency FROM events."governance.budget_set"

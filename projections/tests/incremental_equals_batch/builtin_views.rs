@@ -1,0 +1,97 @@
+//! Every built-in view over generated histories of the events it reads, and all of them together.
+
+use std::collections::HashSet;
+
+use chrono::NaiveDate;
+use projections::{Tenant, Tick, ViewDefinition};
+
+use crate::generated::{kinds_of, wide};
+use crate::history::Step;
+use crate::oracle::Oracle;
+use crate::watched::{Watched, incremental_equals_batch};
+
+fn holds(name: &str, longest: usize) {
+    // Internal views give nothing out; here they do.
+    let visible = |view| ViewDefinition { internal: false, ..view };
+    let views: Vec<_> = ViewDefinition::builtin().into_iter().map(visible).collect();
+    incremental_equals_batch(&views, &[name.to_owned()], longest, 8);
+}
+
+macro_rules! views {
+    ($($name:ident: $longest:expr),* $(,)?) => {
+        $(
+            #[test]
+            fn $name() {
+                holds(stringify!($name), $longest);
+            }
+        )*
+
+        #[test]
+        fn no_view_is_left_out() {
+            let tested: HashSet<&str> = [$(stringify!($name)),*].into();
+            for view in ViewDefinition::builtin() {
+                assert!(tested.contains(view.name.as_str()), "{} has no test here", view.name);
+            }
+        }
+    };
+}
+
+views! {
+    standing_invoices: 40,
+    open_invoices: 60,
+    ar_aging: 60,
+    time_entries: 40,
+    labour_hours: 40,
+    project_profitability: 120,
+    pipeline: 50,
+    inventory_levels: 60,
+    headcount: 50,
+    completion_streaks: 60,
+}
+
+#[test]
+fn all_views_together() {
+    let views = ViewDefinition::builtin();
+    let names: Vec<String> = views.iter().filter(|v| !v.internal).map(|v| v.name.clone()).collect();
+    incremental_equals_batch(&views, &names, 128, 32);
+}
+
+#[test]
+fn many_rows_in_large_batches() {
+    let views = ViewDefinition::builtin();
+    let names: Vec<String> = views.iter().filter(|v| !v.internal).map(|v| v.name.clone()).collect();
+    let kinds = kinds_of(&views, &views);
+    let oracle = Oracle::new(views.clone());
+    let mut watched = Watched::new(views);
+    let saturday = NaiveDate::from_ymd_opt(2025, 3, 1).unwrap();
+    for (i, facts) in wide(&kinds, 24_000, 700).chunks(8_000).enumerate() {
+        let mut steps = facts.to_vec();
+        for tenant in [Tenant(0), Tenant(1)] {
+            let today = saturday + chrono::Days::new(i as u64 * 3);
+            steps.push(Step::Tick(Tick { tenant, today }));
+        }
+        for tenant in watched.apply(&steps).unwrap() {
+            watched.check(&oracle, tenant, &names).unwrap();
+        }
+    }
+}
+
+#[test]
+fn columns_are_those_of_the_query() {
+    let views = ViewDefinition::builtin();
+    let answers = Oracle::new(views.clone()).answers(&[], None);
+    let watched = Watched::new(views.clone());
+    for definition in views.iter().filter(|v| !v.internal) {
+        let view = watched.snapshot_view(Tenant(1), &definition.name);
+        let columns =
+            |schema: &arrow::datatypes::Schema| -> Vec<(String, arrow::datatypes::DataType)> {
+                schema.fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect()
+            };
+        assert_eq!(
+            columns(view.view().schema()),
+            columns(&answers[&definition.name].schema),
+            "{}",
+            definition.name
+        );
+    }
+}

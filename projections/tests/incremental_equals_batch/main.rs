@@ -1,0 +1,18 @@
+//! Incremental equals batch: whatever the order, the repetition and the batching of events, a
+//! maintained view holds what DataFusion answers to the same SQL over all events of the tenant,
+//! and the changes it gave out add up to the same.
+//!
+//! - [`builtin_views`]: every built-in view, over generated histories
+//! - [`operators`]: every supported construct of SQL, one small view in `tests/cases` each
+//! - [`meanings`]: what the built-in views say, on histories written by hand in `tests/meanings`
+//!
+//! `PROPTEST_CASES` (256 when not set) scales the number of generated histories.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod builtin_views;
+mod generated;
+mod history;
+mod meanings;
+mod operators;
+mod oracle;
+mod watched;

@@ -1,0 +1,217 @@
+//! A partition under observation: what it is given, what it gives out, and what it then holds.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use chrono::NaiveDate;
+use projections::events::EventTypes;
+use projections::{Input, Partition, Tenant, TenantDelta, Tick, ViewDefinition, ViewSnapshot};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use crate::generated::{histories, kinds_of};
+use crate::history::{Fact, Step, event_batches};
+use crate::oracle::{Oracle, rows};
+
+/// A partition with all it was given, and the sum of all it gave out.
+pub(crate) struct Watched {
+    partition: Partition,
+    facts: HashMap<Tenant, Vec<Fact>>,
+    today: HashMap<Tenant, NaiveDate>,
+    sequences: HashMap<Tenant, u64>,
+    sums: HashMap<(Tenant, String), HashMap<String, i64>>,
+    offset: u64,
+}
+
+impl Watched {
+    pub(crate) fn new(views: Vec<ViewDefinition>) -> Self {
+        let partition = match Partition::new(&EventTypes::builtin(), views) {
+            Ok(partition) => partition,
+            Err(error) => panic!("{error}"),
+        };
+        Self {
+            partition,
+            facts: HashMap::new(),
+            today: HashMap::new(),
+            sequences: HashMap::new(),
+            sums: HashMap::new(),
+            offset: 0,
+        }
+    }
+
+    /// Applies the steps in one input and checks the deltas against each other and the snapshots.
+    pub(crate) fn apply(&mut self, steps: &[Step]) -> Result<BTreeSet<Tenant>, TestCaseError> {
+        let (mut facts, mut ticks): (Vec<&Fact>, Vec<Tick>) = (Vec::new(), Vec::new());
+        let mut touched = BTreeSet::new();
+        let before = self.sequences.clone();
+        for step in steps {
+            let tenant = match step {
+                Step::Fact(fact) => {
+                    facts.push(fact);
+                    self.facts.entry(fact.tenant).or_default().push(fact.clone());
+                    fact.tenant
+                }
+                Step::Tick(tick) => {
+                    ticks.push(*tick);
+                    self.today.insert(tick.tenant, tick.today);
+                    tick.tenant
+                }
+            };
+            touched.insert(tenant);
+            *self.sequences.entry(tenant).or_default() += 1;
+        }
+        self.offset += 1;
+        let input = Input { events: event_batches(&facts), ticks, offset: self.offset };
+        let deltas = self.partition.apply(input);
+        let told: BTreeSet<Tenant> = deltas.iter().map(|d| d.snapshot.tenant()).collect();
+        prop_assert_eq!(told.len(), deltas.len(), "one delta for a tenant");
+        prop_assert_eq!(&told, &touched, "a delta for every touched tenant and no other");
+        for delta in &deltas {
+            self.add(delta, before.get(&delta.snapshot.tenant()).copied().unwrap_or_default())?;
+        }
+        Ok(touched)
+    }
+
+    fn add(&mut self, delta: &TenantDelta, before: u64) -> Result<(), TestCaseError> {
+        let tenant = delta.snapshot.tenant();
+        prop_assert_eq!(delta.from, before);
+        prop_assert_eq!(delta.snapshot.position().sequence, self.sequences[&tenant]);
+        prop_assert_eq!(delta.snapshot.offset(), self.offset);
+        prop_assert_eq!(delta.snapshot.today(), self.today.get(&tenant).copied());
+        for change in &delta.changes {
+            let name = change.view.name().to_owned();
+            let weights = change.weights.values();
+            prop_assert_eq!(weights.len(), change.rows.num_rows());
+            prop_assert!(weights.is_sorted_by_key(|w| *w > 0), "{}: rows that go come first", name);
+            let rows = rows(&change.rows);
+            let distinct: HashSet<&String> = rows.iter().collect();
+            prop_assert_eq!(distinct.len(), rows.len(), "{}: not consolidated: {:?}", name, rows);
+            let sums = self.sums.entry((tenant, name)).or_default();
+            for (row, weight) in rows.into_iter().zip(weights) {
+                prop_assert_ne!(*weight, 0);
+                *sums.entry(row).or_default() += weight;
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares the tenant's views of these names with DataFusion's answers and with the deltas.
+    pub(crate) fn check(
+        &self,
+        oracle: &Oracle,
+        tenant: Tenant,
+        names: &[String],
+    ) -> Result<(), TestCaseError> {
+        let none = Vec::new();
+        let facts: Vec<&Fact> = self.facts.get(&tenant).unwrap_or(&none).iter().collect();
+        let today = self.today.get(&tenant).copied();
+        let answers = oracle.answers(&facts, today);
+        let snapshot = self.partition.readers().snapshot(tenant);
+        for name in names {
+            let place = || format!("{name} of tenant {} on {today:?}", tenant.0);
+            let Some(view) = snapshot.view(name) else {
+                prop_assert!(false, "{} is missing", place());
+                continue;
+            };
+            prop_assert_eq!(view.failure(), None, "{}", place());
+            let held = held(view);
+            prop_assert_eq!(view.row_count(), held.len(), "{}: rows counted", place());
+            let expected = answers[name.as_str()].rows();
+            prop_assert!(
+                held == expected,
+                "{}:\n  holds    {:#?}\n  expected {:#?}",
+                place(),
+                held,
+                expected
+            );
+            prop_assert_eq!(self.summed(tenant, name), held, "{}: the sum of all changes", place());
+            unique_key(view)?;
+        }
+        Ok(())
+    }
+
+    /// What the changes of a view add up to.
+    fn summed(&self, tenant: Tenant, name: &str) -> Vec<String> {
+        let Some(sums) = self.sums.get(&(tenant, name.to_owned())) else {
+            return Vec::new();
+        };
+        let repeat = |(row, weight): (&String, &i64)| {
+            // A negative sum must not pass for an absent row.
+            let row = if *weight < 0 { format!("{weight} times {row}") } else { row.clone() };
+            std::iter::repeat_n(row, weight.unsigned_abs() as usize)
+        };
+        let mut rows: Vec<String> = sums.iter().flat_map(repeat).collect();
+        rows.sort_unstable();
+        rows
+    }
+
+    pub(crate) fn snapshot_view(&self, tenant: Tenant, name: &str) -> ViewSnapshot {
+        self.partition.readers().snapshot(tenant).view(name).unwrap().clone()
+    }
+}
+
+fn held(view: &ViewSnapshot) -> Vec<String> {
+    let mut held: Vec<String> = view.batches().unwrap().iter().flat_map(rows).collect();
+    held.sort_unstable();
+    held
+}
+
+/// No two rows of a view with a key have the same one.
+fn unique_key(view: &ViewSnapshot) -> Result<(), TestCaseError> {
+    let key = view.view().key();
+    if key.is_empty() || key.len() == view.view().schema().fields().len() {
+        return Ok(());
+    }
+    let mut seen = HashSet::new();
+    for batch in view.batches().unwrap() {
+        for row in rows(&batch.project(key).unwrap()) {
+            prop_assert!(!seen.contains(&row), "{}: the key ({}) twice", view.view().name(), row);
+            seen.insert(row);
+        }
+    }
+    Ok(())
+}
+
+/// The views of these names and those they read, in the order of definition.
+pub(crate) fn needed(views: &[ViewDefinition], names: &[String]) -> Vec<ViewDefinition> {
+    let mut wanted: HashSet<&str> = names.iter().map(String::as_str).collect();
+    for view in views.iter().rev() {
+        if wanted.contains(view.name.as_str()) {
+            wanted.extend(
+                views.iter().map(|v| v.name.as_str()).filter(|name| view.sql.contains(name)),
+            );
+        }
+    }
+    views.iter().filter(|v| wanted.contains(v.name.as_str())).cloned().collect()
+}
+
+/// Runs generated histories through `views` and checks those of `names` after every batch.
+pub(crate) fn incremental_equals_batch(
+    views: &[ViewDefinition],
+    names: &[String],
+    longest: usize,
+    share: u32,
+) {
+    let checked: Vec<ViewDefinition> =
+        views.iter().filter(|v| names.contains(&v.name)).cloned().collect();
+    let kinds = kinds_of(&checked, views);
+    let needed = needed(views, names);
+    let oracle = Oracle::new(needed.clone());
+    let cases = (Config::default().cases / share).max(1);
+    let config =
+        Config { cases, failure_persistence: None, max_shrink_iters: 4_096, ..Config::default() };
+    let outcome = TestRunner::new(config).run(&histories(kinds, longest), |history| {
+        let mut watched = Watched::new(needed.clone());
+        let mut seen = BTreeSet::new();
+        for batch in history.batches() {
+            let touched = watched.apply(batch)?;
+            for tenant in &touched {
+                watched.check(&oracle, *tenant, names)?;
+            }
+            seen.extend(touched);
+        }
+        seen.iter().try_for_each(|tenant| watched.check(&oracle, *tenant, names))
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+}
