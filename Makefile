@@ -1,0 +1,57 @@
+# `make help` says what there is. Everything works from a fresh clone on Debian or Ubuntu with a
+# Rust toolchain and Node 20.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+
+WEB := dashboards/web
+ARGS ?=
+
+.PHONY: help
+help: ## Say what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: demo
+demo: ## Build, and serve sample firms with events that keep coming (ARGS="--listen 127.0.0.1:9000")
+	scripts/install build
+	# What both fetch comes side by side; the page is built first, as the binary carries it.
+	cargo fetch --locked & fetching=$$!
+	scripts/page build
+	wait $$fetching
+	cargo build --locked --profile demo --bin tidemark
+	exec target/demo/tidemark demo $(ARGS)
+
+.PHONY: test
+test: ## Run every test, the page's in a real browser included
+	scripts/install build chromium
+	scripts/page build test
+	cargo fmt --all --check
+	# Builds target/debug/tidemark too, for the tests that start it.
+	cargo test --locked --workspace
+	CHROMIUM="$$(scripts/chromium)" TIDEMARK_BIN="$(CURDIR)/target/debug/tidemark" \
+		npm --prefix $(WEB) run test:browser
+
+.PHONY: lint
+lint: ## Check formats, lints, types of the page, and dependencies
+	scripts/install build
+	scripts/page build check
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	if cargo deny --version >/dev/null 2>&1; then
+		cargo deny --offline check bans licenses sources
+	else
+		echo "cargo-deny is not installed, so dependencies were not checked: cargo install cargo-deny"
+	fi
+
+.PHONY: release
+release: ## Build the real one: target/release/tidemark
+	scripts/install build
+	scripts/page build
+	cargo build --locked --release --bin tidemark
+	@echo "built target/release/tidemark"
+
+.PHONY: fmt
+fmt: ## Format the Rust code
+	cargo fmt --all

@@ -1,0 +1,159 @@
+//! The table of all settings: key, kind, and how each is set and shown.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use chrono::NaiveDate;
+use tenancy::Secret;
+
+use super::Config;
+
+/// One setting.
+pub(super) struct Setting {
+    /// Its key in the file; its variable follows from it.
+    pub(super) key: &'static str,
+    /// What it holds, and how it gets into the configuration.
+    pub(super) set: Set,
+    /// Its value for a reader, secrets masked.
+    pub(super) show: fn(&Config) -> String,
+    /// Whether it is a secret, which may be given as a file.
+    pub(super) secret: bool,
+}
+
+/// What a setting holds.
+pub(super) enum Set {
+    /// `host:port`, both as numbers.
+    Address(fn(&mut Config, SocketAddr)),
+    /// A folder.
+    Folder(fn(&mut Config, PathBuf)),
+    /// A key of 32 bytes or more.
+    Key(fn(&mut Config, Secret)),
+    /// A whole number, at least 1.
+    Count(fn(&mut Config, u64)),
+    /// A calendar date.
+    Date(fn(&mut Config, NaiveDate)),
+    /// Of a part that this version does not have.
+    Later,
+}
+
+impl Setting {
+    /// Sets it from text, or says what is expected.
+    pub(super) fn assign(&self, config: &mut Config, value: &str) -> Result<(), String> {
+        match self.set {
+            Set::Address(set) => set(
+                config,
+                value.parse().map_err(|_| {
+                    format!(
+                        "`{value}` is no address; expected one like 127.0.0.1:8080 or [::]:8080"
+                    )
+                })?,
+            ),
+            Set::Folder(_) if value.is_empty() => {
+                return Err(String::from("the name of a folder is expected"));
+            }
+            Set::Folder(set) => set(config, PathBuf::from(value)),
+            Set::Key(set) => set(config, Secret::new(value).map_err(|error| error.to_string())?),
+            Set::Count(set) => set(config, count(value)?),
+            Set::Date(set) => set(
+                config,
+                value
+                    .parse()
+                    .map_err(|_| format!("`{value}` is no date; expected one like 1900-01-01"))?,
+            ),
+            Set::Later => {}
+        }
+        Ok(())
+    }
+}
+
+fn count(value: &str) -> Result<u64, String> {
+    value
+        .replace('_', "")
+        .parse()
+        .ok()
+        .filter(|number| (1..=1 << 40).contains(number))
+        .ok_or_else(|| format!("`{value}` is not a whole number from 1 to 2^40"))
+}
+
+/// A count that was bounded by [`count`] fits every target this runs on.
+fn size(value: u64) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
+}
+
+/// A century is as good as any larger number of days.
+fn days(value: u64) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX).min(36_525)
+}
+
+const fn later(key: &'static str, secret: bool) -> Setting {
+    Setting { key, set: Set::Later, show: |_| String::new(), secret }
+}
+
+/// A row of the table whose value shows as itself.
+macro_rules! setting {
+    ($key:literal, $kind:ident, $($field:ident).+ $(, $convert:expr)?) => {
+        Setting {
+            key: $key,
+            set: Set::$kind(|config, value| config.$($field).+ = setting!(@ value $(, $convert)?)),
+            show: |config| config.$($field).+.to_string(),
+            secret: false,
+        }
+    };
+    (@ $value:ident) => { $value };
+    (@ $value:ident, $convert:expr) => { $convert($value) };
+}
+
+/// Every setting there is, and those to come.
+pub(super) static SETTINGS: &[Setting] = &[
+    setting!("listen", Address, listen),
+    Setting {
+        key: "data",
+        set: Set::Folder(|config, value| config.data = value),
+        show: |config| config.data.display().to_string(),
+        secret: false,
+    },
+    Setting {
+        key: "jwt_secret",
+        set: Set::Key(|config, value| config.jwt_secret = Some(value)),
+        show: |config| match config.jwt_secret {
+            Some(_) => String::from("(set)"),
+            None => String::from("(not set: `tidemark serve` needs it)"),
+        },
+        secret: true,
+    },
+    setting!("limits.intake.max_body", Count, limits.intake.max_body, size),
+    setting!("limits.intake.max_event", Count, limits.intake.max_event, size),
+    setting!("limits.intake.max_text", Count, limits.intake.max_text, size),
+    setting!("limits.intake.max_rejected", Count, limits.intake.max_rejected, size),
+    setting!("limits.intake.earliest", Date, limits.intake.earliest),
+    setting!("limits.intake.future_days", Count, limits.intake.future, days),
+    setting!("limits.query.seconds", Count, limits.query.seconds),
+    setting!("limits.query.memory_bytes", Count, limits.query.memory_bytes, size),
+    setting!("limits.query.rows", Count, limits.query.rows, size),
+    setting!("limits.query.concurrent", Count, limits.query.concurrent, size),
+    setting!("limits.query.sql_bytes", Count, limits.query.sql_bytes, size),
+    setting!("limits.query.total_memory_bytes", Count, limits.query.total_memory_bytes, size),
+    setting!("limits.query.total_concurrent", Count, limits.query.total_concurrent, size),
+    setting!("limits.stream.ring_bytes", Count, limits.stream.ring_bytes, size),
+    setting!("limits.stream.rings_bytes", Count, limits.stream.rings_bytes, size),
+    setting!("limits.stream.ring_age_s", Count, limits.stream.ring_age_s),
+    setting!("limits.stream.connection_bytes", Count, limits.stream.connection_bytes, size),
+    setting!("limits.stream.subscriptions", Count, limits.stream.subscriptions, size),
+    setting!("limits.stream.tenant_connections", Count, limits.stream.tenant_connections, size),
+    setting!("limits.stream.connections", Count, limits.stream.connections, size),
+    setting!("limits.stream.snapshot_part_rows", Count, limits.stream.snapshot_part_rows, size),
+    setting!("limits.stream.heartbeat_s", Count, limits.stream.heartbeat_s),
+    setting!("limits.stream.message_bytes", Count, limits.stream.message_bytes, size),
+    setting!("limits.stream.stall_s", Count, limits.stream.stall_s),
+    setting!("limits.stream.auth_s", Count, limits.stream.auth_s),
+    setting!("limits.stream.waiting_reads", Count, limits.stream.waiting_reads, size),
+    later("database_url", true),
+    later("object_store_url", true),
+    later("oidc.issuer", false),
+    later("oidc.audience", false),
+    later("kafka.brokers", false),
+    later("kafka.group", false),
+    later("kafka.topic_prefix", false),
+    later("schema_registry_url", true),
+    later("smtp_url", true),
+];

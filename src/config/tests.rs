@@ -1,0 +1,161 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::path::Path;
+
+use super::{ConfigError, Loaded, Overrides, load};
+
+const KEY: &str = "an-example-key-of-32-bytes-or-more";
+
+fn from(file: &str, variables: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tidemark.toml");
+    std::fs::write(&path, file).unwrap();
+    load(Some(&path), owned(variables), Overrides::default())
+}
+
+fn owned(variables: &[(&str, &str)]) -> Vec<(String, String)> {
+    variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+/// The problems of a configuration that does not hold.
+fn problems(file: &str, variables: &[(&str, &str)]) -> Vec<String> {
+    from(file, variables).expect_err("does not hold").0
+}
+
+#[test]
+fn an_empty_configuration_is_the_default() {
+    let config = load(None, Vec::new(), Overrides::default()).unwrap().config;
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.data, Path::new("data"));
+    assert!(config.jwt_secret.is_none());
+    assert_eq!(config.limits.intake.max_body, 16 << 20);
+    assert_eq!(config.limits.query.seconds, 30);
+}
+
+#[test]
+fn variables_stand_over_the_file_and_options_over_both() {
+    let file =
+        "listen = \"127.0.0.1:1000\"\ndata = \"one\"\n[limits.query]\nrows = 5\nseconds = 1_0\n";
+    let variables = [
+        ("TIDEMARK_DATA", "two"),
+        ("TIDEMARK_LIMITS_QUERY_ROWS", "7"),
+        ("TIDEMARK_LISTEN", ""),
+        ("UNRELATED", "x"),
+    ];
+    let config = from(file, &variables).unwrap().config;
+    assert_eq!(config.listen.port(), 1000);
+    assert_eq!(config.data, Path::new("two"));
+    assert_eq!((config.limits.query.rows, config.limits.query.seconds), (7, 10));
+
+    let overrides =
+        Overrides { listen: Some("[::1]:9".parse().unwrap()), data: Some("three".into()) };
+    let loaded = load(None, owned(&variables), overrides).unwrap();
+    assert_eq!(loaded.config.data, Path::new("three"));
+    let data = loaded.lines().find(|(key, ..)| *key == "data").unwrap();
+    assert_eq!(
+        (data.1.as_str(), data.2.to_string().as_str()),
+        ("three", "--data on the command line")
+    );
+    let listen = loaded.lines().find(|(key, ..)| *key == "listen").unwrap();
+    assert_eq!(listen.1, "[::1]:9");
+}
+
+#[test]
+fn every_setting_can_be_set_and_is_shown() {
+    let shown = from("", &[]).unwrap();
+    for (key, default, _) in shown.lines() {
+        let value = match key {
+            "listen" => "127.0.0.1:4321",
+            "data" => "elsewhere",
+            "jwt_secret" => KEY,
+            "limits.intake.earliest" => "1970-01-01",
+            _ => "41",
+        };
+        let name = super::variable_name(key);
+        let loaded = from("", &[(name.as_str(), value)]).unwrap();
+        let (_, now, origin) = loaded.lines().find(|(other, ..)| *other == key).unwrap();
+        assert_ne!(now, default, "{key} does not change");
+        assert_eq!(origin.to_string(), name);
+        let number = value.parse::<u64>().is_ok();
+        let line = if number { format!("{key} = {value}") } else { format!("{key} = \"{value}\"") };
+        let loaded = from(&line, &[]).unwrap();
+        let (_, in_file, _) = loaded.lines().find(|(other, ..)| *other == key).unwrap();
+        assert_eq!(in_file, now);
+    }
+}
+
+#[test]
+fn unknown_keys_are_refused_with_place_and_nearest_name() {
+    let found = problems("listen = \"127.0.0.1:1\"\n[limits.query]\n  secnods = 3\n", &[]);
+    assert_eq!(found.len(), 1);
+    assert!(found[0].contains("tidemark.toml:3:3"), "{found:?}");
+    assert!(found[0].contains("`limits.query.seconds`?"), "{found:?}");
+    let found = problems("xyzzy_plugh_frobnicate = 1", &[]);
+    assert!(found[0].contains("docs/configuration.md"), "{found:?}");
+}
+
+#[test]
+fn an_unknown_variable_warns_with_the_nearest_name() {
+    let loaded = from("", &[("TIDEMARK_LIMITS_QUERY_ROW", "1"), ("TIDEMARK_TOKEN", "t")]).unwrap();
+    assert_eq!(loaded.warnings.len(), 1);
+    assert!(loaded.warnings[0].contains("TIDEMARK_LIMITS_QUERY_ROWS?"), "{:?}", loaded.warnings);
+}
+
+#[test]
+fn wrong_values_are_all_named() {
+    let file = "listen = \"here\"\nlimits.query.rows = 0\nlimits.query.seconds = 1.5\n";
+    let found = problems(file, &[]);
+    assert_eq!(found.len(), 1, "the shape comes first: {found:?}");
+    assert!(found[0].contains("tidemark.toml:3:") && found[0].contains("float"), "{found:?}");
+    let found = problems(
+        "listen = \"here\"\nlimits.query.rows = 0\n",
+        &[("TIDEMARK_LIMITS_INTAKE_EARLIEST", "1900-02-30")],
+    );
+    assert_eq!(found.len(), 3, "{found:?}");
+    let found = problems("listen = \n", &[]);
+    assert!(found[0].contains("tidemark.toml:1:"), "{found:?}");
+    let found = problems("", &[("TIDEMARK_JWT_SECRET", "short")]);
+    assert!(found[0].contains("TIDEMARK_JWT_SECRET") && found[0].contains("32"), "{found:?}");
+    assert!(!found[0].contains("short`"), "{found:?}");
+}
+
+#[test]
+fn keys_of_parts_to_come_are_refused() {
+    for key in [
+        "database_url",
+        "kafka.brokers",
+        "oidc.issuer",
+        "object_store_url",
+        "smtp_url",
+        "schema_registry_url",
+    ] {
+        let found = problems(&format!("{key} = \"something\""), &[]);
+        assert!(found[0].contains(key) && found[0].contains("embedded only"), "{found:?}");
+    }
+    let found = problems("", &[("TIDEMARK_KAFKA_BROKERS", "b:9092")]);
+    assert!(found[0].contains("TIDEMARK_KAFKA_BROKERS"), "{found:?}");
+}
+
+#[test]
+fn a_secret_can_be_a_file_and_is_never_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    std::fs::write(&path, format!("{KEY}\n")).unwrap();
+    let path = path.to_str().unwrap();
+    let loaded = from(&format!("jwt_secret_file = \"{path}\""), &[]).unwrap();
+    assert!(loaded.config.jwt_secret.is_some());
+    for (_, value, _) in loaded.lines() {
+        assert!(!value.contains("example-key"), "{value}");
+    }
+    assert!(!format!("{loaded:?}").contains("example-key"));
+    let both = [("TIDEMARK_JWT_SECRET", KEY), ("TIDEMARK_JWT_SECRET_FILE", path)];
+    assert!(problems("", &both)[0].contains("same thing"));
+    let missing = problems("jwt_secret_file = \"/nowhere/at/all\"", &[]);
+    assert!(missing[0].contains("/nowhere/at/all"), "{missing:?}");
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let error = load(Some(Path::new("/nowhere/tidemark.toml")), Vec::new(), Overrides::default());
+    assert!(error.expect_err("is missing").to_string().contains("/nowhere/tidemark.toml"));
+}

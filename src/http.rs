@@ -1,0 +1,133 @@
+//! The HTTP interface: routes, who may call them, and every answer's form.
+//!
+//! **In:** requests. **Out:** answers of the crates `ingest`, `query`, `stream` and `tenancy`, in
+//! the words of HTTP.
+//!
+//! Invariants:
+//! - A handler gets its tenant from [`caller::Caller`] alone, which only the guard makes, from a
+//!   verified token.
+//! - A route that `tenancy::access` does not list is not reached.
+//! - Every error is a problem document ([`problems`]); a panic is one too and ends only its request.
+//! - Bodies, addresses, connections, waiting calls and work in progress are bounded.
+
+mod answers;
+mod body;
+mod caller;
+mod connections;
+mod envelope;
+mod events;
+mod health;
+mod live;
+mod page;
+mod params;
+mod problems;
+mod queries;
+mod tenants;
+mod views;
+
+use std::sync::{Arc, OnceLock};
+use std::thread;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post};
+use ingest::Intake;
+use metrics_exporter_prometheus::PrometheusHandle;
+use projections::{EventTypes, Readers};
+use query::Queries;
+use stream::{Hub, Problem};
+use tenancy::{Directory, Tickets, Verifier};
+use tokio::sync::Semaphore;
+
+use crate::config::Limits;
+
+pub(crate) use self::connections::accept;
+pub(crate) use self::health::upkeep;
+
+/// What the handlers share.
+pub(crate) struct App {
+    pub(crate) directory: Directory,
+    pub(crate) hub: Hub,
+    verifier: Verifier,
+    tickets: Tickets,
+    readers: Readers,
+    queries: Queries,
+    types: EventTypes,
+    limits: Limits,
+    recorder: Option<PrometheusHandle>,
+    room: body::Room,
+    shelf: answers::Shelf,
+    /// Bodies that are decoded at a time: one for each core.
+    decoders: Semaphore,
+    /// Set once the log is replayed; until then no call is answered.
+    intake: OnceLock<Intake>,
+}
+
+impl App {
+    /// The interface, closed until [`App::open`].
+    pub(crate) fn new(
+        directory: Directory,
+        verifier: Verifier,
+        hub: Hub,
+        readers: Readers,
+        queries: Queries,
+        types: EventTypes,
+        limits: Limits,
+    ) -> Self {
+        let cores = thread::available_parallelism().map_or(2, usize::from);
+        Self {
+            directory,
+            hub,
+            verifier,
+            tickets: Tickets::new(tenancy::TicketLimits::default()),
+            readers,
+            queries,
+            types,
+            limits,
+            recorder: health::recorder(),
+            room: body::Room::new(),
+            shelf: answers::shelf(),
+            decoders: Semaphore::new(cores.max(2)),
+            intake: OnceLock::new(),
+        }
+    }
+
+    /// Begins to answer calls: the views hold what the log holds.
+    pub(crate) fn open(&self, intake: Intake) {
+        if self.intake.set(intake).is_err() {
+            tracing::error!("the interface was opened twice");
+        }
+    }
+
+    /// The intake, once calls are answered.
+    pub(crate) fn intake(&self) -> Result<&Intake, Problem> {
+        self.intake.get().ok_or_else(problems::starting)
+    }
+}
+
+/// The routes, each behind the guard, all within the envelope; what is no route is the page's.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .route("/v1/events", post(events::post))
+        .route("/v1/event-types", get(events::types))
+        .route("/v1/views", get(views::list))
+        .route("/v1/views/{name}", get(views::read))
+        .route("/v1/views/{name}/status", get(views::status))
+        .route("/v1/query", post(queries::ask))
+        .route("/v1/stream", get(live::events))
+        .route("/v1/ws", get(live::websocket))
+        .route("/v1/tickets", post(live::ticket))
+        .route("/v1/tenant", get(tenants::own).patch(tenants::change_own))
+        .route("/v1/platform/tenants", get(tenants::list).post(tenants::create))
+        .route("/v1/platform/tenants/{id}", axum::routing::patch(tenants::change))
+        .route_layer(from_fn_with_state(Arc::clone(&app), caller::guard))
+        .fallback(page::serve)
+        .layer(from_fn(envelope::wrap))
+        .with_state(app)
+}
+
+#[cfg(test)]
+mod tests;

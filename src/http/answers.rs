@@ -1,0 +1,214 @@
+//! What reads have in common: the position they wait for and stand at, and the form of the answer.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use bytes::{Bytes, BytesMut};
+use futures::stream::iter;
+use futures::{Stream, StreamExt};
+use projections::Position;
+use query::{Answer, Format, QueryError, arrow_body, csv_body, json_body};
+use stream::Problem;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::caller::Caller;
+use super::params::Params;
+use super::{App, problems};
+
+const POSITION: HeaderName = HeaderName::from_static("tidemark-position");
+
+/// How long a read waits for its position unless it says otherwise, and at most.
+const WAIT_MS: u64 = 5_000;
+const WAIT_MS_MOST: u64 = 60_000;
+
+/// What one answer, and all of them, may hold before their first byte leaves.
+const HELD_ONE: usize = 256 << 20;
+const HELD_ALL_KIB: usize = 512 << 10;
+/// From which size a part is kept as one.
+const PART: usize = 64 << 10;
+
+/// The encoded answers of queries that are being completed.
+pub(super) type Shelf = Arc<Semaphore>;
+
+pub(super) fn shelf() -> Shelf {
+    Arc::new(Semaphore::new(HELD_ALL_KIB))
+}
+
+/// States the position of an answer.
+pub(super) fn at_position(mut response: Response, position: &str) -> Response {
+    // A position is ASCII.
+    if let Ok(position) = HeaderValue::from_str(position) {
+        response.headers_mut().insert(POSITION, position);
+    }
+    response
+}
+
+/// Waits for the position in `wait_for`, if there is one.
+pub(super) async fn wait(app: &App, caller: &Caller, params: &mut Params) -> Result<(), Problem> {
+    let expected = format!("a number of milliseconds up to {WAIT_MS_MOST}");
+    let wait_ms: u64 = params.parsed("wait_ms", &expected)?.unwrap_or(WAIT_MS);
+    if wait_ms > WAIT_MS_MOST {
+        return Err(problems::parameter("wait_ms", &format!("{wait_ms} is not {expected}")));
+    }
+    let Some(text) = params.one("wait_for")? else { return Ok(()) };
+    let position =
+        Position::parse(caller.number(), &text).map_err(|error| problems::position(&error))?;
+    match app.hub.wait_for(position, Duration::from_millis(wait_ms)).await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(problems::not_yet(&error)),
+    }
+}
+
+/// The format that the caller accepts.
+pub(super) fn format(headers: &HeaderMap) -> Result<Format, Problem> {
+    // A header that is no text names no format, like one that names an unknown one.
+    let accept = headers.get(ACCEPT).map(|value| value.to_str().unwrap_or("?"));
+    Format::negotiate(accept).map_err(|error| problems::not_acceptable(&error.to_string()))
+}
+
+/// The value of `raw`.
+pub(super) fn raw(params: &mut Params) -> Result<bool, Problem> {
+    Ok(params.parsed("raw", "true or false")?.unwrap_or(false))
+}
+
+type Parts = Pin<Box<dyn Stream<Item = Result<Bytes, QueryError>> + Send>>;
+
+fn encoded(answer: Answer, format: Format, raw: bool) -> Parts {
+    match format {
+        Format::Json => Box::pin(json_body(answer)),
+        Format::Csv => Box::pin(csv_body(answer, raw)),
+        Format::ArrowStream => Box::pin(arrow_body(answer)),
+    }
+}
+
+/// Streams an answer as it comes. If it fails on the way, the connection is cut, so that nobody
+/// takes a part for the whole.
+pub(super) fn streamed(answer: Answer, format: Format, raw: bool) -> Response {
+    let position = answer.position.to_string();
+    let parts = encoded(answer, format, raw).map(logged);
+    respond(Body::from_stream(parts), format, &position)
+}
+
+/// Completes an answer before its first byte leaves, so that one that goes over a limit is a
+/// problem; only one too large to be held is streamed from there on.
+pub(super) async fn completed(
+    shelf: &Shelf,
+    answer: Answer,
+    format: Format,
+    raw: bool,
+) -> Result<Response, Problem> {
+    let position = answer.position.to_string();
+    let mut parts = encoded(answer, format, raw);
+    let mut held = Held::default();
+    while let Some(part) = parts.next().await {
+        let part = part.map_err(|error| problems::query(&error))?;
+        if !held.take(shelf, &part) {
+            let rest = parts.map(logged);
+            let body = Body::from_stream(held.stream().chain(rest));
+            return Ok(respond(body, format, &position));
+        }
+    }
+    Ok(respond(held.body(), format, &position))
+}
+
+/// Encoded parts and the room they take.
+#[derive(Default)]
+struct Held {
+    parts: Vec<Bytes>,
+    /// Small parts, until they are worth being one.
+    small: BytesMut,
+    bytes: usize,
+    room: Vec<OwnedSemaphorePermit>,
+}
+
+impl Held {
+    /// Adds a part; false when that was the last one for which there is room.
+    fn take(&mut self, shelf: &Shelf, part: &Bytes) -> bool {
+        self.bytes += part.len();
+        self.small.extend_from_slice(part);
+        if self.small.len() < PART {
+            return true;
+        }
+        let part = self.small.split().freeze();
+        let kib = u32::try_from(part.len().div_ceil(1024)).unwrap_or(u32::MAX);
+        self.parts.push(part);
+        match Arc::clone(shelf).try_acquire_many_owned(kib) {
+            Ok(room) => {
+                self.room.push(room);
+                self.bytes < HELD_ONE
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// All of it; with its length if it is small.
+    fn body(self) -> Body {
+        if self.parts.is_empty() {
+            return Body::from(self.small.freeze());
+        }
+        Body::from_stream(self.stream())
+    }
+
+    /// The parts, each letting go of its room as it leaves.
+    fn stream(mut self) -> impl Stream<Item = Result<Bytes, QueryError>> + Send {
+        if !self.small.is_empty() {
+            self.parts.push(self.small.freeze());
+        }
+        let mut room = self.room.into_iter();
+        iter(self.parts).map(move |part| {
+            drop(room.next());
+            Ok(part)
+        })
+    }
+}
+
+fn logged(part: Result<Bytes, QueryError>) -> Result<Bytes, QueryError> {
+    part.inspect_err(|error| tracing::warn!(%error, "an answer was cut off"))
+}
+
+fn respond(body: Body, format: Format, position: &str) -> Response {
+    let kind = HeaderValue::from_static(format.content_type());
+    let mut response = body.into_response();
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    at_position(response, position)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use futures::TryStreamExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_held_is_given_back_whole_and_takes_its_room_only_meanwhile() {
+        let shelf: Shelf = Arc::new(Semaphore::new(256));
+        let mut held = Held::default();
+        let mut given = Vec::new();
+        for size in [0, 1, PART - 1, 1, PART, 3 * PART / 2, 7] {
+            let part = Bytes::from(vec![size as u8; size]);
+            given.extend_from_slice(&part);
+            assert!(held.take(&shelf, &part));
+        }
+        assert!(shelf.available_permits() < 256);
+        let parts: Vec<Bytes> = held.stream().try_collect().await.unwrap();
+        assert_eq!(parts.concat(), given);
+        assert_eq!(shelf.available_permits(), 256);
+    }
+
+    #[tokio::test]
+    async fn many_small_parts_take_the_room_of_their_bytes() {
+        let shelf: Shelf = Arc::new(Semaphore::new(1024));
+        let mut held = Held::default();
+        for _ in 0..100_000 {
+            assert!(held.take(&shelf, &Bytes::from_static(b"[1],[2],")));
+        }
+        let full = Bytes::from(vec![0; 1 << 20]);
+        assert!(!held.take(&shelf, &full), "there is no room for more than a mebibyte");
+    }
+}

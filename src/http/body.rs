@@ -1,0 +1,127 @@
+//! Bodies of requests: bounded in size, in time, and in what all of them hold together.
+
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use serde::de::DeserializeOwned;
+use stream::Problem;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::problems;
+
+/// Between two parts of a body.
+const IDLE: Duration = Duration::from_secs(20);
+/// For a whole body.
+const WHOLE: Duration = Duration::from_mins(5);
+/// For room among the bodies that are held.
+const ROOM: Duration = Duration::from_secs(10);
+/// A body of JSON that is not events: an order, not data.
+const ORDER: usize = 1024 * 1024;
+/// How much of a body that is too large is read and thrown away, so that a client that sends
+/// first and reads then gets the answer instead of a broken connection.
+const DISCARDED: usize = 64 * 1024 * 1024;
+/// The bodies of events held at a time, in KiB.
+const HELD_KIB: u32 = 256 * 1024;
+
+/// Room for the bodies of events: what is being read and decoded together is bounded.
+#[derive(Debug)]
+pub(super) struct Room(Semaphore);
+
+/// A body and its part of the room.
+pub(super) struct Held<'a> {
+    /// The whole body.
+    pub(super) bytes: Bytes,
+    _room: SemaphorePermit<'a>,
+}
+
+impl Room {
+    pub(super) fn new() -> Self {
+        Self(Semaphore::new(HELD_KIB as usize))
+    }
+
+    /// Reads a body of at most `limit` bytes once there is room for it: as much as it says it
+    /// has, or `limit` if it does not say.
+    pub(super) async fn read(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        limit: usize,
+    ) -> Result<Held<'_>, Problem> {
+        let size = declared(headers).unwrap_or(limit).min(limit);
+        let permits = u32::try_from(size.div_ceil(1024)).unwrap_or(HELD_KIB).min(HELD_KIB);
+        let Ok(Ok(room)) = timeout(ROOM, self.0.acquire_many(permits)).await else {
+            return Err(problems::intake_busy());
+        };
+        let bytes = read(headers, body, limit).await?;
+        Ok(Held { bytes, _room: room })
+    }
+}
+
+/// Reads a body of at most `limit` bytes.
+async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Problem> {
+    let mut parts = body.into_data_stream();
+    let declared = declared(headers);
+    if declared.is_some_and(|size| size > limit) {
+        discard(&mut parts).await;
+        return Err(problems::body_too_large(limit));
+    }
+    let deadline = Instant::now() + WHOLE;
+    let mut bytes = BytesMut::with_capacity(declared.unwrap_or(0));
+    while let Some(part) = next(&mut parts, deadline).await? {
+        if bytes.len() + part.len() > limit {
+            discard(&mut parts).await;
+            return Err(problems::body_too_large(limit));
+        }
+        bytes.extend_from_slice(&part);
+    }
+    Ok(bytes.freeze())
+}
+
+async fn next(parts: &mut BodyDataStream, whole: Instant) -> Result<Option<Bytes>, Problem> {
+    let deadline = whole.min(Instant::now() + IDLE);
+    match timeout_at(deadline, parts.next()).await {
+        Ok(None) => Ok(None),
+        Ok(Some(Ok(part))) => Ok(Some(part)),
+        Ok(Some(Err(error))) => {
+            Err(problems::bad_request(&format!("the body could not be read: {error}")))
+        }
+        Err(_) => Err(problems::body_too_slow()),
+    }
+}
+
+async fn discard(parts: &mut BodyDataStream) {
+    let whole = Instant::now() + IDLE;
+    let mut read = 0;
+    while read < DISCARDED {
+        match next(parts, whole).await {
+            Ok(Some(part)) => read += part.len(),
+            // However it ends: the answer is about its size.
+            Ok(None) | Err(_) => return,
+        }
+    }
+}
+
+fn declared(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Reads a body of JSON as a `T`.
+pub(super) async fn json<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<T, Problem> {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let essence = kind.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    let is_json = essence == "application/json"
+        || (essence.starts_with("application/") && essence.ends_with("+json"));
+    if !is_json {
+        return Err(problems::unsupported_media_type(kind, "application/json"));
+    }
+    let bytes = read(headers, body, ORDER).await?;
+    serde_json::from_slice(&bytes).map_err(|error| problems::invalid_body(&error.to_string()))
+}

@@ -1,0 +1,175 @@
+//! Who calls: the one way by which a tenant gets into a handler.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use chrono::Utc;
+use projections::Tenant;
+use stream::{Problem, Viewer};
+use tenancy::access::{self, Access, Callers, Credentials, Route};
+use tenancy::{Identity, TenantRecord};
+
+use super::params::Params;
+use super::{App, problems};
+
+/// The call whose token may come in its first message.
+const LATE: (&str, &str) = ("GET", "/v1/ws");
+
+/// A caller of a tenant: who, and the tenant of the token. Only [`guard`] makes one.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    /// Subject, roles and expiry.
+    pub(super) identity: Identity,
+    /// The tenant of the token.
+    pub(super) tenant: Arc<TenantRecord>,
+}
+
+impl Caller {
+    /// The tenant's number.
+    pub(super) fn number(&self) -> Tenant {
+        Tenant(self.tenant.number)
+    }
+
+    /// The caller as a reader of live views.
+    pub(super) fn viewer(&self) -> Viewer {
+        Viewer {
+            tenant: self.number(),
+            tenant_id: self.tenant.id.to_string(),
+            expires_at: self.identity.expires_at,
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        // Only a route of the platform or a public one has none, and their handlers ask for none.
+        parts.extensions.get::<Self>().cloned().ok_or_else(problems::internal)
+    }
+}
+
+/// A caller that may come later: a WebSocket whose token comes in its first message.
+pub(super) struct LateCaller(pub(super) Option<Caller>);
+
+impl<S: Send + Sync> FromRequestParts<S> for LateCaller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Ok(Self(parts.extensions.get::<Caller>().cloned()))
+    }
+}
+
+/// Lets a request through if the table of routes gives its caller the right, and puts the
+/// [`Caller`] into it. A route that is not in the table is never reached.
+pub(super) async fn guard(
+    State(app): State<Arc<App>>,
+    path: MatchedPath,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let Some(route) = access::route(request.method().as_str(), path.as_str()) else {
+        return problems::method_not_allowed(
+            request.method(),
+            path.as_str(),
+            &allow(path.as_str()),
+        );
+    };
+    if route.callers == Callers::Public {
+        return next.run(request).await;
+    }
+    match admit(&app, route, &request) {
+        Ok(Some(caller)) => {
+            request.extensions_mut().insert(caller);
+        }
+        Ok(None) => {}
+        Err(problem) => return problem.into_response(),
+    }
+    next.run(request).await
+}
+
+/// The caller of a request: one of a tenant, or none for the platform's and for a WebSocket that
+/// has not said who it is.
+fn admit(app: &App, route: &Route, request: &Request) -> Result<Option<Caller>, Problem> {
+    let caller = match credential(app, route.credentials, request)? {
+        Some(identity) => authorize(app, route.method, route.path, identity)?,
+        None if route.credentials == Credentials::BearerTicketOrMessage => None,
+        None => return Err(problems::no_token(route.credentials)),
+    };
+    // After the caller is known: nobody else learns that the service is starting.
+    app.intake()?;
+    Ok(caller)
+}
+
+/// Checks roles and tenant of an identity for a route.
+fn authorize(
+    app: &App,
+    method: &str,
+    path: &str,
+    identity: Identity,
+) -> Result<Option<Caller>, Problem> {
+    match access::allowed(method, path, &identity.roles) {
+        Access::Public | Access::Granted => {}
+        Access::Refused | Access::Unknown => {
+            return Err(problems::forbidden(method, path, identity.roles));
+        }
+    }
+    let Some(id) = &identity.tenant else { return Ok(None) };
+    let tenant = app.directory.get(id).ok_or_else(problems::unknown_tenant)?;
+    Ok(Some(Caller { identity, tenant }))
+}
+
+/// The viewer of a token given in a message rather than a header.
+pub(super) fn admit_late(app: &App, token: &str) -> Result<Viewer, Problem> {
+    let (method, path) = LATE;
+    let identity = app.verifier.verify(token, Utc::now()).map_err(|e| problems::token(&e))?;
+    let caller = authorize(app, method, path, identity)?;
+    caller.map(|caller| caller.viewer()).ok_or_else(problems::unknown_tenant)
+}
+
+/// The identity by header, or by ticket where the route takes one.
+fn credential(
+    app: &App,
+    credentials: Credentials,
+    request: &Request,
+) -> Result<Option<Identity>, Problem> {
+    if let Some(token) = bearer(request.headers())? {
+        let identity = app.verifier.verify(token, Utc::now()).map_err(|e| problems::token(&e))?;
+        return Ok(Some(identity));
+    }
+    match credentials {
+        Credentials::None | Credentials::Bearer => return Ok(None),
+        Credentials::BearerOrTicket | Credentials::BearerTicketOrMessage => {}
+    }
+    let Some(ticket) = Params::of(request.uri())?.one("ticket")? else { return Ok(None) };
+    let identity = app.tickets.redeem(&ticket, Utc::now()).ok_or_else(problems::ticket)?;
+    Ok(Some(identity))
+}
+
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(problems::authorization());
+    }
+    let text = value.to_str().map_err(|_| problems::authorization())?;
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim())),
+        _ => Err(problems::authorization()),
+    }
+}
+
+/// The methods a path has.
+fn allow(path: &str) -> String {
+    let methods: Vec<&str> = access::ROUTES
+        .iter()
+        .filter(|route| route.path == path)
+        .map(|route| route.method)
+        .collect();
+    methods.join(", ")
+}

@@ -1,0 +1,123 @@
+//! `POST /v1/events`, `GET /v1/event-types`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use chrono::Utc;
+use ingest::{Format, Sender};
+use projections::events::{EventType, Field, FieldType};
+use serde_json::{Value, json};
+use stream::Problem;
+use tenancy::Clock;
+
+use super::answers::at_position;
+use super::caller::Caller;
+use super::params::Params;
+use super::{App, problems};
+
+/// Takes events: checks and decodes them off the async threads, a bounded number at a time, and
+/// answers once they are on disk.
+pub(super) async fn post(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    params: Params,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    params.finish("")?;
+    let format = format(&headers)?;
+    let limit = app.limits.intake.max_body;
+    let held = app.room.read(&headers, body, limit).await?;
+    let sender = sender(&caller);
+    let decoded = {
+        let _turn = app.decoders.acquire().await.map_err(|_| problems::closing())?;
+        let (app, sender, bytes) = (Arc::clone(&app), sender.clone(), held.bytes.clone());
+        tokio::task::spawn_blocking(move || {
+            ingest::decode(&app.types, &app.limits.intake, &sender, format, &bytes, Utc::now())
+        })
+        .await
+        .map_err(|_| problems::internal())?
+        .map_err(|error| problems::events_body(&error))?
+    };
+    let receipt = app.intake()?.submit(&sender, decoded).await.map_err(|e| problems::intake(&e))?;
+    drop(held);
+    let position = receipt.position.to_string();
+    let rejected: Vec<Value> = receipt
+        .rejected
+        .iter()
+        .map(|event| json!({ "index": event.index, "reason": event.reason }))
+        .collect();
+    let answer = json!({
+        "accepted": receipt.accepted,
+        "duplicates": receipt.duplicates,
+        "rejected": rejected,
+        "position": position,
+    });
+    Ok(at_position((StatusCode::ACCEPTED, Json(answer)).into_response(), &position))
+}
+
+fn format(headers: &HeaderMap) -> Result<Format, Problem> {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    Format::from_content_type(kind).ok_or_else(|| {
+        problems::unsupported_media_type(
+            kind,
+            "application/cloudevents+json for one event, application/cloudevents-batch+json for \
+             an array, or application/x-ndjson for one a line",
+        )
+    })
+}
+
+fn sender(caller: &Caller) -> Sender {
+    let tenant = &caller.tenant;
+    Sender {
+        tenant: caller.number(),
+        tenant_id: tenant.id.to_string(),
+        currency: tenant.currency.to_string(),
+        events_clock: matches!(tenant.clock, Clock::Events).then_some(tenant.timezone),
+    }
+}
+
+/// Lists the event types with their Avro schemas.
+pub(super) async fn types(
+    State(app): State<Arc<App>>,
+    _caller: Caller,
+    params: Params,
+) -> Result<Json<Value>, Problem> {
+    params.finish("")?;
+    let types: Vec<Value> = app
+        .types
+        .iter()
+        .map(|event_type| json!({ "type": event_type.name(), "schema": avro(event_type) }))
+        .collect();
+    Ok(Json(json!({ "event_types": types })))
+}
+
+/// The Avro record of a type's data fields.
+fn avro(event_type: &EventType) -> Value {
+    let (namespace, name) = event_type.name().split_once('.').unwrap_or(("", event_type.name()));
+    let fields: Vec<Value> = event_type.fields().iter().map(avro_field).collect();
+    json!({ "type": "record", "name": name, "namespace": namespace, "fields": fields })
+}
+
+fn avro_field(field: &Field) -> Value {
+    let kind = match field.kind {
+        FieldType::Text => json!("string"),
+        FieldType::Decimal => {
+            json!({ "type": "bytes", "logicalType": "decimal", "precision": 38, "scale": 4 })
+        }
+        FieldType::Date => json!({ "type": "int", "logicalType": "date" }),
+        FieldType::Timestamp => json!({ "type": "long", "logicalType": "timestamp-micros" }),
+        FieldType::Int => json!("long"),
+        FieldType::Bool => json!("boolean"),
+    };
+    if field.optional {
+        json!({ "name": field.name, "type": ["null", kind], "default": null })
+    } else {
+        json!({ "name": field.name, "type": kind })
+    }
+}

@@ -1,0 +1,77 @@
+//! `GET /v1/stream`, `GET /v1/ws`, `POST /v1/tickets`: into the crate `stream` and out.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use chrono::Utc;
+use futures::future::{self, BoxFuture};
+use stream::{Door, Problem, Subscription, Viewer};
+
+use super::caller::{Caller, LateCaller, admit_late};
+use super::params::Params;
+use super::{App, problems};
+
+/// Server-Sent Events of the subscriptions in `sub`.
+pub(super) async fn events(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    mut params: Params,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    params.one("ticket")?;
+    let subs = params.all("sub");
+    params.finish("sub and ticket")?;
+    if subs.is_empty() {
+        return Err(problems::parameter(
+            "sub",
+            "it is missing; give at least one subscription, such as \
+             ?sub={\"id\":\"a\",\"view\":\"ar_aging\"}, URL-encoded",
+        ));
+    }
+    let subs = subs
+        .iter()
+        .map(|text| Subscription::parse(text))
+        .collect::<Result<Vec<Subscription>, Problem>>()?;
+    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    Ok(stream::sse(&app.hub, caller.viewer(), subs, last.map(str::to_owned)))
+}
+
+/// A WebSocket; its caller is known by header or ticket, or says who it is in its first message.
+pub(super) async fn websocket(
+    State(app): State<Arc<App>>,
+    LateCaller(caller): LateCaller,
+    mut params: Params,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, Problem> {
+    params.one("ticket")?;
+    params.finish("ticket")?;
+    let upgrade = upgrade.map_err(|error| problems::plain(error.status(), &error.body_text()))?;
+    let viewer = caller.map(|caller| caller.viewer());
+    let hub = app.hub.clone();
+    Ok(stream::upgrade(hub, Arc::new(TokenDoor(app)), viewer, upgrade))
+}
+
+/// Admits those who present their token in a message.
+struct TokenDoor(Arc<App>);
+
+impl Door for TokenDoor {
+    fn admit<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Viewer, Problem>> {
+        Box::pin(future::ready(admit_late(&self.0, token)))
+    }
+}
+
+/// A ticket for one of the two calls above.
+pub(super) async fn ticket(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    params: Params,
+) -> Result<Response, Problem> {
+    params.finish("")?;
+    let ticket = app.tickets.issue(caller.identity, Utc::now()).map_err(problems::no_ticket)?;
+    Ok((StatusCode::CREATED, Json(ticket)).into_response())
+}

@@ -1,0 +1,380 @@
+//! Every refusal of the interface as a problem document (RFC 9457): one function each, so that
+//! types, statuses and words are in one place.
+
+use axum::http::header::ALLOW;
+use axum::http::{HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use ingest::{BodyError, IntakeError};
+use query::QueryError;
+use stream::{NotYet, Problem};
+use tenancy::access::Credentials;
+use tenancy::{RoleSet, StoreError, TicketError, TokenError};
+
+/// What of a caller's own text is given back to it.
+fn shown(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
+// The request as such.
+
+pub(super) fn not_found(path: &str) -> Problem {
+    Problem::new(
+        "not-found",
+        StatusCode::NOT_FOUND,
+        "There is nothing at this address",
+        format!(
+            "'{}' is no address of this service; see /v1/views for what can be read",
+            shown(path)
+        ),
+    )
+}
+
+pub(super) fn method_not_allowed(method: &Method, path: &str, allow: &str) -> Response {
+    let mut response = Problem::new(
+        "method-not-allowed",
+        StatusCode::METHOD_NOT_ALLOWED,
+        "This address has no such method",
+        format!("{} does not take {}; it takes {allow}", shown(path), shown(method.as_str())),
+    )
+    .into_response();
+    if let Ok(allow) = HeaderValue::from_str(allow) {
+        response.headers_mut().insert(ALLOW, allow);
+    }
+    response
+}
+
+pub(super) fn bad_request(detail: &str) -> Problem {
+    Problem::new("bad-request", StatusCode::BAD_REQUEST, "The request cannot be read", detail)
+}
+
+pub(super) fn parameter(name: &str, detail: &str) -> Problem {
+    Problem::new(
+        "invalid-parameter",
+        StatusCode::BAD_REQUEST,
+        "A parameter of the address is not right",
+        format!("'{name}': {detail}"),
+    )
+}
+
+pub(super) fn address_too_long(limit: usize) -> Problem {
+    Problem::new(
+        "address-too-long",
+        StatusCode::URI_TOO_LONG,
+        "The address is too long",
+        format!("an address has at most {limit} bytes; use fewer or shorter parameters"),
+    )
+}
+
+pub(super) fn invalid_body(detail: &str) -> Problem {
+    Problem::new("invalid-body", StatusCode::BAD_REQUEST, "The body cannot be read", detail)
+}
+
+pub(super) fn body_too_large(limit: usize) -> Problem {
+    Problem::new(
+        "body-too-large",
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "The body is too large",
+        format!("a body of this call has at most {limit} bytes; send it in several"),
+    )
+}
+
+/// Of a body of events.
+pub(super) fn events_body(error: &BodyError) -> Problem {
+    match error {
+        BodyError::TooLarge { limit, .. } => body_too_large(*limit),
+        BodyError::Malformed(_) | BodyError::TooManyRejected { .. } => {
+            invalid_body(&error.to_string())
+        }
+    }
+}
+
+pub(super) fn body_too_slow() -> Problem {
+    Problem::new(
+        "body-too-slow",
+        StatusCode::REQUEST_TIMEOUT,
+        "The body did not arrive in time",
+        "the rest of the body did not come; nothing of it was taken, send it again",
+    )
+}
+
+pub(super) fn unsupported_media_type(given: &str, expected: &str) -> Problem {
+    let given = if given.is_empty() { "no Content-Type".to_owned() } else { shown(given) };
+    Problem::new(
+        "unsupported-media-type",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "The body is of a type that this call does not take",
+        format!("{given} was given; set Content-Type to {expected}"),
+    )
+}
+
+pub(super) fn not_acceptable(detail: &str) -> Problem {
+    Problem::new(
+        "not-acceptable",
+        StatusCode::NOT_ACCEPTABLE,
+        "The answer has no such format",
+        detail,
+    )
+}
+
+/// An error of a part that knows no problems, as one.
+pub(super) fn plain(status: StatusCode, text: &str) -> Problem {
+    let title = status.canonical_reason().unwrap_or("The request failed");
+    let detail = if text.is_empty() { title } else { text };
+    if status.is_server_error() {
+        return internal();
+    }
+    Problem::new("bad-request", status, title, detail)
+}
+
+// Who calls.
+
+pub(super) fn no_token(credentials: Credentials) -> Problem {
+    let way = match credentials {
+        Credentials::BearerOrTicket | Credentials::BearerTicketOrMessage => {
+            "send the header 'Authorization: Bearer <token>', or '?ticket=' from POST /v1/tickets"
+        }
+        Credentials::None | Credentials::Bearer => {
+            "send the header 'Authorization: Bearer <token>'"
+        }
+    };
+    Problem::new("unauthorized", StatusCode::UNAUTHORIZED, "A token is needed", way)
+}
+
+pub(super) fn authorization() -> Problem {
+    Problem::new(
+        "unauthorized",
+        StatusCode::UNAUTHORIZED,
+        "A token is needed",
+        "the Authorization header is not 'Bearer <token>'; send it so, once",
+    )
+}
+
+pub(super) fn token(error: &TokenError) -> Problem {
+    Problem::new(
+        "invalid-token",
+        StatusCode::UNAUTHORIZED,
+        "The token is not accepted",
+        error.to_string(),
+    )
+}
+
+pub(super) fn ticket() -> Problem {
+    Problem::new(
+        "invalid-ticket",
+        StatusCode::UNAUTHORIZED,
+        "The ticket is not accepted",
+        "a ticket is good once and for 30 seconds; get another from POST /v1/tickets",
+    )
+}
+
+pub(super) fn no_ticket(error: TicketError) -> Problem {
+    let (slug, status, title) = match error {
+        TicketError::Full => ("busy", StatusCode::SERVICE_UNAVAILABLE, "Too many tickets are out"),
+        TicketError::Expired => {
+            ("invalid-token", StatusCode::UNAUTHORIZED, "The token is not accepted")
+        }
+        TicketError::Random => return failed("the source of tickets", &error.to_string()),
+    };
+    Problem::new(slug, status, title, error.to_string())
+}
+
+pub(super) fn forbidden(method: &str, path: &str, roles: RoleSet) -> Problem {
+    Problem::new(
+        "forbidden",
+        StatusCode::FORBIDDEN,
+        "The token's roles do not allow this",
+        format!("{method} {path} is not for the roles of this token ({roles}); use another token"),
+    )
+}
+
+/// The same whether the tenant is gone or never was.
+pub(super) fn unknown_tenant() -> Problem {
+    Problem::new(
+        "unknown-tenant",
+        StatusCode::FORBIDDEN,
+        "The token's tenant is not known here",
+        "the tenant in the token's claim has no data here; check the claim, or have it created",
+    )
+}
+
+// Reads.
+
+pub(super) fn position(error: &projections::PositionError) -> Problem {
+    parameter("wait_for", &error.to_string())
+}
+
+pub(super) fn not_yet(error: &NotYet) -> Problem {
+    let detail = error.to_string();
+    match error {
+        NotYet::Timeout { .. } => Problem::new(
+            "position-not-reached",
+            StatusCode::GATEWAY_TIMEOUT,
+            "The position is not applied yet",
+            detail,
+        ),
+        NotYet::Busy { .. } => Problem::new(
+            "busy",
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Too many calls are waiting",
+            detail,
+        ),
+    }
+}
+
+pub(super) fn unknown_view(name: &str, known: &[&str]) -> Problem {
+    Problem::new(
+        "unknown-view",
+        StatusCode::NOT_FOUND,
+        "There is no such view",
+        format!("there is no view '{}'; there are {}", shown(name), known.join(", ")),
+    )
+}
+
+pub(super) fn query(error: &QueryError) -> Problem {
+    let detail = error.to_string();
+    match error {
+        QueryError::Invalid { line, column, .. } => {
+            let problem = Problem::new(
+                "invalid-query",
+                StatusCode::BAD_REQUEST,
+                "The query is not right",
+                detail,
+            );
+            placed(problem, *line, *column)
+        }
+        QueryError::Refused { statement } => {
+            Problem::new("query-refused", StatusCode::BAD_REQUEST, "Queries only read", detail)
+                .with("statement", statement.as_str())
+        }
+        QueryError::UnknownView { .. } => {
+            Problem::new("unknown-view", StatusCode::NOT_FOUND, "There is no such view", detail)
+        }
+        QueryError::Limit { which, .. } => Problem::new(
+            "limit-exceeded",
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "The query is over a limit",
+            detail,
+        )
+        .with("limit", which.as_str()),
+        QueryError::Busy => Problem::new(
+            "too-many-queries",
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too many queries at once",
+            detail,
+        ),
+        QueryError::ViewFailed { view, .. } => {
+            Problem::new("view-failed", StatusCode::CONFLICT, "The view cannot be read", detail)
+                .with("view", view.as_str())
+        }
+        QueryError::Internal { message } => failed("a query", message),
+    }
+}
+
+/// Of reading a view: what is not right there is a parameter, the cursor.
+pub(super) fn view(error: &QueryError) -> Problem {
+    match error {
+        QueryError::Invalid { message, .. } => parameter("after", message),
+        _ => query(error),
+    }
+}
+
+fn placed(problem: Problem, line: Option<u64>, column: Option<u64>) -> Problem {
+    match (line, column) {
+        (Some(line), Some(column)) => problem.with("line", line).with("column", column),
+        _ => problem,
+    }
+}
+
+// Writes.
+
+pub(super) fn store(error: &StoreError) -> Problem {
+    let detail = error.to_string();
+    match error {
+        StoreError::Conflict { .. } => {
+            Problem::new("conflict", StatusCode::CONFLICT, "It exists already", detail)
+        }
+        StoreError::NotFound { id } => no_tenant(id.as_ref()),
+        StoreError::Invalid { .. } => invalid_body(&detail),
+        _ => failed("the control store", &detail),
+    }
+}
+
+/// There is no such tenant: for the platform, which may know.
+pub(super) fn no_tenant(id: &str) -> Problem {
+    Problem::new(
+        "unknown-tenant",
+        StatusCode::NOT_FOUND,
+        "There is no such tenant",
+        format!("there is no tenant '{}'; see /v1/platform/tenants for those there are", shown(id)),
+    )
+}
+
+pub(super) fn intake(error: &IntakeError) -> Problem {
+    match error {
+        IntakeError::Log(error) => {
+            tracing::error!(%error, "the log could not be written");
+            Problem::new(
+                "log-unavailable",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The log cannot be written",
+                "nothing of this was taken; send it again, and tell those who run the service if \
+                 it stays so",
+            )
+        }
+        IntakeError::Closed => closing(),
+        IntakeError::OtherSender => failed("the intake", &error.to_string()),
+    }
+}
+
+pub(super) fn intake_busy() -> Problem {
+    Problem::new(
+        "busy",
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Too much is being taken in at the moment",
+        "nothing of the body was taken; send it again in a moment",
+    )
+}
+
+// The service.
+
+pub(super) fn starting() -> Problem {
+    Problem::new(
+        "starting",
+        StatusCode::SERVICE_UNAVAILABLE,
+        "The service is starting",
+        "it is reading its log; try again in a moment, /readyz says when it is done",
+    )
+}
+
+pub(super) fn closing() -> Problem {
+    Problem::new(
+        "closing",
+        StatusCode::SERVICE_UNAVAILABLE,
+        "The service is stopping",
+        "nothing was taken; try again in a moment",
+    )
+}
+
+pub(super) fn no_metrics() -> Problem {
+    Problem::new(
+        "no-metrics",
+        StatusCode::NOT_FOUND,
+        "There are no figures",
+        "this process records its figures elsewhere",
+    )
+}
+
+/// A part of the service failed; what and why is for the log, not for the caller.
+fn failed(part: &str, why: &str) -> Problem {
+    tracing::error!(part, why, "a request failed");
+    internal()
+}
+
+pub(super) fn internal() -> Problem {
+    Problem::new(
+        "internal",
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "The service failed",
+        "it is no fault of the request; try again, and tell those who run the service if it stays",
+    )
+}

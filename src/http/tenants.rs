@@ -1,0 +1,95 @@
+//! `/v1/tenant` and `/v1/platform/tenants`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::LOCATION;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use chrono::Utc;
+use serde_json::{Value, json};
+use stream::Problem;
+use tenancy::{NewTenant, TenantChange, TenantId, TenantRecord, TenantSettings};
+
+use super::caller::Caller;
+use super::params::{Name, Params};
+use super::{App, body, problems};
+use crate::serve::tick_one;
+
+/// The caller's own tenant.
+pub(super) async fn own(caller: Caller, params: Params) -> Result<Json<TenantRecord>, Problem> {
+    params.finish("")?;
+    Ok(Json(caller.tenant.as_ref().clone()))
+}
+
+/// Changes the caller's own tenant: what its admin may change.
+pub(super) async fn change_own(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    params: Params,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<TenantRecord>, Problem> {
+    params.finish("")?;
+    let settings: TenantSettings = body::json(&headers, body).await?;
+    change_tenant(&app, &caller.tenant.id, settings.into()).await
+}
+
+/// All tenants, for the platform.
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    params: Params,
+) -> Result<Json<Value>, Problem> {
+    params.finish("")?;
+    Ok(Json(json!({ "tenants": app.directory.all() })))
+}
+
+/// Creates a tenant; its date is recorded before the answer leaves.
+pub(super) async fn create(
+    State(app): State<Arc<App>>,
+    params: Params,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    params.finish("")?;
+    let new: NewTenant = body::json(&headers, body).await?;
+    let tenant = app.directory.create(new).await.map_err(|error| problems::store(&error))?;
+    settle(&app, &tenant).await?;
+    let mut response = (StatusCode::CREATED, Json(tenant.as_ref().clone())).into_response();
+    // An id has only characters that a header may have.
+    if let Ok(at) = HeaderValue::from_str(&format!("/v1/platform/tenants/{}", tenant.id)) {
+        response.headers_mut().insert(LOCATION, at);
+    }
+    Ok(response)
+}
+
+/// Changes a tenant, for the platform.
+pub(super) async fn change(
+    State(app): State<Arc<App>>,
+    Name(id): Name,
+    params: Params,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<TenantRecord>, Problem> {
+    params.finish("")?;
+    let change: TenantChange = body::json(&headers, body).await?;
+    let id: TenantId = id.parse().map_err(|_| problems::no_tenant(&id))?;
+    change_tenant(&app, &id, change).await
+}
+
+async fn change_tenant(
+    app: &App,
+    id: &TenantId,
+    change: TenantChange,
+) -> Result<Json<TenantRecord>, Problem> {
+    let tenant = app.directory.update(id, change).await.map_err(|error| problems::store(&error))?;
+    settle(app, &tenant).await?;
+    Ok(Json(tenant.as_ref().clone()))
+}
+
+/// Records the date that follows from the tenant's clock, if it is another than before.
+async fn settle(app: &App, tenant: &TenantRecord) -> Result<(), Problem> {
+    tick_one(tenant, app.intake()?, Utc::now()).await.map_err(|error| problems::intake(&error))
+}

@@ -1,0 +1,97 @@
+//! What cannot be seen from outside: a route that the table of roles forgot, a handler that panics.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use axum::response::Response;
+use axum::routing::get;
+use axum::{Router, middleware};
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
+use projections::{EventTypes, Partition};
+use query::Queries;
+use stream::Hub;
+use tempfile::TempDir;
+use tenancy::{Directory, Secret, Store, Verifier};
+
+use super::{App, caller, envelope};
+use crate::config::Limits;
+
+struct NoHistory;
+
+impl query::History for NoHistory {
+    fn scan(
+        &self,
+        _: projections::Tenant,
+        event_type: &Arc<projections::EventType>,
+        _: u64,
+        _: Option<Vec<usize>>,
+    ) -> datafusion::execution::SendableRecordBatchStream {
+        let schema = Arc::clone(event_type.relation());
+        Box::pin(datafusion::physical_plan::EmptyRecordBatchStream::new(schema))
+    }
+}
+
+async fn app(folder: &TempDir) -> Arc<App> {
+    let store = Store::open(&folder.path().join("control.db")).await.unwrap();
+    let directory = Directory::open(store).await.unwrap();
+    let types = EventTypes::builtin();
+    let readers = Partition::new(&types, Vec::new()).unwrap().readers();
+    let limits = Limits::default();
+    let hub = Hub::new(readers.clone(), limits.stream.clone());
+    let queries = Queries::new(types.clone(), Arc::new(NoHistory), limits.query.clone()).unwrap();
+    let verifier = Verifier::hs256(vec![Secret::random().unwrap()]);
+    Arc::new(App::new(directory, verifier, hub, readers, queries, types, limits))
+}
+
+async fn call(router: Router, path: &str) -> Response {
+    let request = Request::get(path).body(Body::empty()).unwrap();
+    TowerToHyperService::new(router).call(request).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_route_that_the_table_forgot_is_not_reached() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = app(&folder).await;
+    let router = Router::new()
+        .route("/v1/forgotten", get(|| async { "secret" }))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&app), caller::guard))
+        .with_state(app);
+    let answer = call(router, "/v1/forgotten").await;
+    assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn until_the_log_is_replayed_nothing_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = app(&folder).await;
+    for (path, status) in [
+        ("/livez", StatusCode::OK),
+        ("/readyz", StatusCode::SERVICE_UNAVAILABLE),
+        ("/v1/ws", StatusCode::SERVICE_UNAVAILABLE),
+        ("/v1/views", StatusCode::UNAUTHORIZED),
+    ] {
+        let answer = call(super::router(Arc::clone(&app)), path).await;
+        assert_eq!(answer.status(), status, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_and_a_bare_error_become_problems() {
+    async fn panics() -> &'static str {
+        panic!("of a handler")
+    }
+    let router = Router::new()
+        .route("/panics", get(panics))
+        .route("/bare", get(|| async { (StatusCode::IM_A_TEAPOT, "short and stout") }))
+        .layer(middleware::from_fn(envelope::wrap));
+    for (path, status) in
+        [("/panics", StatusCode::INTERNAL_SERVER_ERROR), ("/bare", StatusCode::IM_A_TEAPOT)]
+    {
+        let answer = call(router.clone(), path).await;
+        assert_eq!(answer.status(), status);
+        assert_eq!(answer.headers()["content-type"], "application/problem+json");
+    }
+}

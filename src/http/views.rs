@@ -1,0 +1,135 @@
+//! `GET /v1/views`, `GET /v1/views/{name}`, `GET /v1/views/{name}/status`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use projections::encode::column_types;
+use projections::{TenantSnapshot, ViewSnapshot};
+use query::{DEFAULT_PAGE, Format, MAX_PAGE, QueryError, read_view, view_answer};
+use serde_json::{Value, json};
+use stream::Problem;
+
+use super::caller::Caller;
+use super::params::{Name, Params};
+use super::{App, answers, problems};
+
+/// Rows from which a page takes longer than an async thread should be kept.
+const LARGE: usize = 2_000;
+
+/// Lists the views with columns, key, SQL, number of rows and state.
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    mut params: Params,
+) -> Result<Response, Problem> {
+    answers::wait(&app, &caller, &mut params).await?;
+    params.finish("wait_for and wait_ms")?;
+    let snapshot = app.readers.snapshot(caller.number());
+    let position = snapshot.position().to_string();
+    let views: Vec<Value> = snapshot.views().iter().map(described).collect();
+    let answer = json!({ "views": views, "position": position, "as_of": snapshot.today() });
+    Ok(answers::at_position(Json(answer).into_response(), &position))
+}
+
+fn described(snapshot: &ViewSnapshot) -> Value {
+    let view = snapshot.view();
+    let schema = view.schema();
+    let key: Vec<&str> = view.key().iter().map(|c| schema.field(*c).name().as_str()).collect();
+    json!({
+        "name": view.name(),
+        "columns": column_types(schema),
+        "key": key,
+        "sql": view.sql(),
+        "row_count": snapshot.row_count(),
+        "state": state(snapshot),
+    })
+}
+
+fn state(snapshot: &ViewSnapshot) -> &'static str {
+    if snapshot.failure().is_some() { "failed" } else { "live" }
+}
+
+/// Whether a view can be read, and if not, why.
+pub(super) async fn status(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Name(name): Name,
+    params: Params,
+) -> Result<Response, Problem> {
+    params.finish("")?;
+    let snapshot = app.readers.snapshot(caller.number());
+    let view = find(&snapshot, &name)?;
+    let mut answer = json!({ "state": state(view), "filled": 1.0 });
+    if let Some(failure) = view.failure() {
+        answer["error"] = json!(failure.to_string());
+    }
+    let position = snapshot.position().to_string();
+    Ok(answers::at_position(Json(answer).into_response(), &position))
+}
+
+/// Reads a view's rows: JSON by pages, other formats whole.
+pub(super) async fn read(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Name(name): Name,
+    mut params: Params,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let format = answers::format(&headers)?;
+    let raw = answers::raw(&mut params)?;
+    let expected = format!("a number of rows from 1 to {MAX_PAGE}");
+    let limit: Option<usize> = params.parsed("limit", &expected)?;
+    if limit.is_some_and(|limit| limit == 0 || limit > MAX_PAGE) {
+        return Err(problems::parameter("limit", &format!("it is not {expected}")));
+    }
+    let after = params.one("after")?;
+    if format != Format::Json && (limit.is_some() || after.is_some()) {
+        return Err(problems::parameter(
+            "limit",
+            "only JSON comes by pages; leave out limit and after, this format comes whole",
+        ));
+    }
+    answers::wait(&app, &caller, &mut params).await?;
+    params.finish("wait_for, wait_ms, limit, after and raw")?;
+    let snapshot = app.readers.snapshot(caller.number());
+    let view = find(&snapshot, &name)?;
+    if format != Format::Json {
+        let read = move |snapshot: &TenantSnapshot| view_answer(snapshot, &name);
+        let answer = off_thread(snapshot, read).await?;
+        return Ok(answers::streamed(answer, format, raw));
+    }
+    let limit = limit.unwrap_or(DEFAULT_PAGE);
+    let read = move |snapshot: &TenantSnapshot| {
+        let page = read_view(snapshot, &name, after.as_deref(), limit)?;
+        Ok((page.json(), page.position.to_string()))
+    };
+    let (json, position) = if view.row_count().min(limit) < LARGE {
+        read(&snapshot).map_err(|error| problems::view(&error))?
+    } else {
+        off_thread(snapshot, read).await?
+    };
+    let response = ([(CONTENT_TYPE, Format::Json.content_type())], json).into_response();
+    Ok(answers::at_position(response, &position))
+}
+
+/// Reads where a long reading keeps no other call waiting.
+async fn off_thread<T: Send + 'static>(
+    snapshot: Arc<TenantSnapshot>,
+    read: impl FnOnce(&TenantSnapshot) -> Result<T, QueryError> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(move || read(&snapshot))
+        .await
+        .map_err(|_| problems::internal())?
+        .map_err(|error| problems::view(&error))
+}
+
+fn find<'a>(snapshot: &'a TenantSnapshot, name: &str) -> Result<&'a ViewSnapshot, Problem> {
+    snapshot.view(name).ok_or_else(|| {
+        let known: Vec<&str> = snapshot.views().iter().map(|v| v.view().name()).collect();
+        problems::unknown_view(name, &known)
+    })
+}

@@ -1,0 +1,30 @@
+//! `tidemark`: events in, live figures out. The one binary: the service and the commands around it.
+//!
+//! In: a command line, a configuration file, `TIDEMARK_*` variables. Out: answers on standard
+//! output, logs and errors on standard error, and an exit code: 0 done, 1 failed, 2 wrong usage
+//! or configuration.
+
+mod commands;
+mod config;
+mod generate;
+mod http;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// The service allocates many short-lived buffers from several threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let arguments = commands::Arguments::parse();
+    match arguments.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("tidemark: {failure}");
+            failure.exit_code()
+        }
+    }
+}

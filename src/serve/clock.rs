@@ -1,0 +1,68 @@
+//! The tenants' dates: read from the wall clock out here, recorded as ticks, so that the engine
+//! needs no clock.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use ingest::{Intake, IntakeError};
+use projections::{Tenant, Tick};
+use tenancy::{Directory, TenantRecord};
+use tokio_util::sync::CancellationToken;
+
+/// How often the dates are looked at. A date is at most this late after midnight.
+const PERIOD: Duration = Duration::from_secs(2);
+
+/// Records the date of every tenant for which another one, or none, is recorded.
+pub(super) async fn tick_all(
+    directory: &Directory,
+    intake: &Intake,
+    now: DateTime<Utc>,
+) -> Result<(), IntakeError> {
+    let ticks: Vec<Tick> =
+        directory.all().iter().filter_map(|tenant| due(tenant, intake, now)).collect();
+    if ticks.is_empty() {
+        return Ok(());
+    }
+    intake.tick(ticks).await
+}
+
+/// Records the date of one tenant, just created or changed.
+pub(crate) async fn tick_one(
+    tenant: &TenantRecord,
+    intake: &Intake,
+    now: DateTime<Utc>,
+) -> Result<(), IntakeError> {
+    match due(tenant, intake, now) {
+        Some(tick) => intake.tick(vec![tick]).await,
+        None => Ok(()),
+    }
+}
+
+/// The tick a tenant needs, if any. Under an `events` clock its events move the date as they are
+/// recorded; a tick is due only when clock or timezone have become others.
+fn due(tenant: &TenantRecord, intake: &Intake, now: DateTime<Utc>) -> Option<Tick> {
+    let number = Tenant(tenant.number);
+    // The date before the newest event: events recorded in between then make a tick that is
+    // already there, and never one that leads back.
+    let recorded = intake.last_date(number);
+    let today = tenant.today(now).or_else(|| {
+        let newest = intake.newest_event(number)?;
+        Some(newest.with_timezone(&tenant.timezone).date_naive())
+    })?;
+    (recorded != Some(today)).then_some(Tick { tenant: number, today })
+}
+
+/// Keeps the dates until `closing`. A failure is logged and tried again with the next look.
+pub(super) async fn keep(directory: &Directory, intake: &Intake, closing: &CancellationToken) {
+    let mut period = tokio::time::interval(PERIOD);
+    period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = closing.cancelled() => return,
+            _ = period.tick() => {}
+        }
+        if let Err(error) = tick_all(directory, intake, Utc::now()).await {
+            tracing::error!(%error, "a tenant's new date could not be recorded; trying again");
+        }
+    }
+}

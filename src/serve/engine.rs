@@ -1,0 +1,125 @@
+//! The engine's thread: owns the partition, applies what the log has recorded, publishes the
+//! deltas.
+
+use std::thread;
+use std::time::Instant;
+
+use projections::{Input, Partition};
+use stream::Hub;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::ServeError;
+
+/// How many rows one application takes together at most, as long as they are waiting.
+const BATCH_ROWS: usize = 65_536;
+
+/// The engine's thread. It ends when the sender of its inputs is dropped, after the last of them.
+pub(super) struct Engine {
+    thread: thread::JoinHandle<()>,
+    ended: CancellationToken,
+}
+
+impl Engine {
+    /// Starts the thread.
+    pub(super) fn start(
+        partition: Partition,
+        inputs: mpsc::Receiver<Input>,
+        hub: Hub,
+    ) -> Result<Self, ServeError> {
+        let ended = CancellationToken::new();
+        // Dropped at the end of the thread, by a panic too: that is how the end is seen.
+        let end = ended.clone().drop_guard();
+        let thread = thread::Builder::new()
+            .name("engine".to_owned())
+            .spawn(move || {
+                let _end = end;
+                run(partition, inputs, &hub);
+            })
+            .map_err(ServeError::Thread)?;
+        Ok(Self { thread, ended })
+    }
+
+    /// Waits until the thread has ended.
+    pub(super) async fn ended(&self) {
+        self.ended.cancelled().await;
+    }
+
+    /// How the thread ended, after it has.
+    pub(super) fn join(self) -> Result<(), ServeError> {
+        self.thread.join().map_err(|_| ServeError::Ended("the engine"))
+    }
+}
+
+fn run(mut partition: Partition, mut inputs: mpsc::Receiver<Input>, hub: &Hub) {
+    while let Some(first) = inputs.blocking_recv() {
+        let (input, rows) = coalesce(first, &mut inputs);
+        let begun = Instant::now();
+        let deltas = partition.apply(input);
+        hub.publish(&deltas);
+        metrics::histogram!("tidemark_apply_seconds").record(begun.elapsed());
+        metrics::counter!("tidemark_applied_rows_total").increment(rows as u64);
+        metrics::gauge!("tidemark_engine_waiting_inputs").set(inputs.len() as f64);
+    }
+}
+
+/// A lone input goes alone; of a backlog, as much as fills a batch. The offset is the last one's.
+fn coalesce(first: Input, inputs: &mut mpsc::Receiver<Input>) -> (Input, usize) {
+    let mut rows = size(&first);
+    let mut input = first;
+    while rows < BATCH_ROWS {
+        // Empty and closed are the same here: there is nothing more to take now.
+        let Ok(next) = inputs.try_recv() else { break };
+        rows += size(&next);
+        input.events.extend(next.events);
+        input.ticks.extend(next.ticks);
+        input.offset = next.offset;
+    }
+    (input, rows)
+}
+
+fn size(input: &Input) -> usize {
+    input.events.iter().map(|batch| batch.rows.num_rows()).sum::<usize>() + input.ticks.len()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use chrono::NaiveDate;
+    use projections::{EventTypes, Position, Tenant, Tick};
+    use stream::StreamLimits;
+
+    use super::*;
+
+    fn tick(tenant: u32, offset: u64) -> Input {
+        let tick = Tick { tenant: Tenant(tenant), today: NaiveDate::default() };
+        Input { events: Vec::new(), ticks: vec![tick], offset }
+    }
+
+    #[test]
+    fn a_backlog_is_one_input_up_to_its_last_offset() {
+        let (sender, mut inputs) = mpsc::channel(4);
+        for offset in 2..=4 {
+            sender.try_send(tick(1, offset)).unwrap();
+        }
+        let (input, rows) = coalesce(tick(1, 1), &mut inputs);
+        assert_eq!((input.ticks.len(), input.offset, rows), (4, 4, 4));
+        let (alone, _) = coalesce(tick(1, 5), &mut inputs);
+        assert_eq!(alone.ticks.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn it_applies_what_is_left_before_it_ends() {
+        let partition = Partition::new(&EventTypes::builtin(), Vec::new()).unwrap();
+        let readers = partition.readers();
+        let hub = Hub::new(readers.clone(), StreamLimits::default());
+        let (sender, inputs) = mpsc::channel(4);
+        sender.try_send(tick(1, 1)).unwrap();
+        sender.try_send(tick(2, 2)).unwrap();
+        let engine = Engine::start(partition, inputs, hub).unwrap();
+        drop(sender);
+        engine.ended().await;
+        engine.join().unwrap();
+        assert_eq!(readers.snapshot(Tenant(2)).position(), Position::new(Tenant(2), 1));
+    }
+}

@@ -1,0 +1,67 @@
+//! Why the service could not start, or had to stop.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// The service could not start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServeError {
+    /// The data folder cannot be used.
+    #[error("the data folder {path}: {source}; give a folder that this user may write with --data")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process serves the same folder.
+    #[error(
+        "the data folder {path} is in use by another process; stop that one, or give another folder with --data"
+    )]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; give another address with --listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// No secret to check tokens with.
+    #[error(
+        "jwt_secret is not set; set TIDEMARK_JWT_SECRET to at least 32 random bytes, or jwt_secret_file in the configuration"
+    )]
+    NoSecret,
+    /// The control store cannot be used.
+    #[error("the control store: {0}")]
+    Control(#[from] tenancy::StoreError),
+    /// The log cannot be used or replayed.
+    #[error("the log: {0}")]
+    Log(#[from] ingest::LogError),
+    /// The dates of today cannot be recorded.
+    #[error("the log: {0}")]
+    Intake(#[from] ingest::IntakeError),
+    /// A built-in view does not compile.
+    #[error(transparent)]
+    View(#[from] projections::DefineError),
+    /// The query engine cannot be set up.
+    #[error("the query engine: {0}")]
+    Queries(#[from] query::QueryError),
+    /// A part that must run for as long as the service does has ended.
+    #[error(
+        "{0} ended unexpectedly; the service stops rather than answer from stale figures: see the log above, and start it again"
+    )]
+    Ended(&'static str),
+    /// Something did not end within the time of an ordered shutdown.
+    #[error(
+        "{0} did not end in time; what was acknowledged is in the log and is replayed at the next start"
+    )]
+    Slow(&'static str),
+    /// The operating system refused a thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+}

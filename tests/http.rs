@@ -1,0 +1,17 @@
+//! The HTTP interface of the real process: routes and roles, reads, intake, live streams, tenants.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+#[path = "http/live.rs"]
+mod live;
+#[path = "http/reads.rs"]
+mod reads;
+#[path = "http/requests.rs"]
+mod requests;
+#[path = "http/routes.rs"]
+mod routes;
+#[path = "http/service.rs"]
+mod service;
+#[path = "http/shutdown.rs"]
+mod shutdown;
+#[path = "http/tenants.rs"]
+mod tenants;
