@@ -122,7 +122,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/tickets", post(live::ticket))
         .route("/v1/tenant", get(tenants::own).patch(tenants::change_own))
         .route("/v1/platform/tenants", get(tenants::list).post(tenants::create))
-        .route("/v1/platform/tenants/{id}", axum::routing::patch(tenants::change))
+        .route("/v1/platform/tenants/{id}", get(tenants::read).patch(tenants::change))
         .route_layer(from_fn_with_state(Arc::clone(&app), caller::guard))
         .fallback(page::serve)
         .layer(from_fn(envelope::wrap))

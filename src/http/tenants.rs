@@ -65,6 +65,18 @@ pub(super) async fn create(
     Ok(response)
 }
 
+/// One tenant, for the platform.
+pub(super) async fn read(
+    State(app): State<Arc<App>>,
+    Name(id): Name,
+    params: Params,
+) -> Result<Json<TenantRecord>, Problem> {
+    params.finish("")?;
+    let known = id.parse().ok().and_then(|id: TenantId| app.directory.get(&id));
+    let tenant = known.ok_or_else(|| problems::no_tenant(&id))?;
+    Ok(Json(tenant.as_ref().clone()))
+}
+
 /// Changes a tenant, for the platform.
 pub(super) async fn change(
     State(app): State<Arc<App>>,

@@ -97,6 +97,7 @@ pub static ROUTES: &[Route] = &[
     bearer("PATCH", "/v1/tenant", ADMINS, "change the caller's tenant"),
     bearer("GET", "/v1/platform/tenants", PLATFORM, "list the tenants"),
     bearer("POST", "/v1/platform/tenants", PLATFORM, "create a tenant"),
+    bearer("GET", "/v1/platform/tenants/{id}", PLATFORM, "read a tenant"),
     bearer("PATCH", "/v1/platform/tenants/{id}", PLATFORM, "change a tenant"),
 ];
 

@@ -26,6 +26,10 @@ async fn a_tenant_is_created_read_and_changed() {
     let list: Value =
         service.get("/v1/platform/tenants", &platform).send().await.unwrap().json().await.unwrap();
     assert_eq!(list["tenants"], json!([made]));
+    let answer = service.get("/v1/platform/tenants/north", &platform).send().await.unwrap();
+    assert_eq!(answer.json::<Value>().await.unwrap(), made);
+    let answer = service.get("/v1/platform/tenants/nowhere", &platform).send().await.unwrap();
+    problem(answer, 404, "unknown-tenant").await;
 
     let admin = token(Some("north"), &[Role::Admin]);
     let patch = |path: &str, token: &str, body: Value| {

@@ -20,6 +20,7 @@ const MATRIX: &[(&str, &str, [bool; 5])] = &[
     ("PATCH", "/v1/tenant", [false, false, false, true, false]),
     ("GET", "/v1/platform/tenants", [false, false, false, false, true]),
     ("POST", "/v1/platform/tenants", [false, false, false, false, true]),
+    ("GET", "/v1/platform/tenants/{id}", [false, false, false, false, true]),
     ("PATCH", "/v1/platform/tenants/{id}", [false, false, false, false, true]),
 ];
 

@@ -1,0 +1,421 @@
+//! A connection: the subscriptions of one client, and what it is to be sent next.
+//!
+//! It does no I/O and reads no clock. An edge calls [`Connection::step`] whenever its client has
+//! taken the message before, so a client that does not read makes nothing pile up: the connection
+//! is a place in its tenant's ring and, while a snapshot is being sent, that snapshot.
+
+mod advance;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::http::StatusCode;
+use projections::{Position, RuntimeError, TenantSnapshot, View};
+
+use crate::filter::Filter;
+use crate::hub::{Hub, Seat};
+use crate::limits::StreamLimits;
+use crate::message::{Mark, Message, quoted};
+use crate::meter;
+use crate::problem::Problem;
+use crate::ring::Entry;
+use crate::snapshot::{Part, PartBounds, SnapshotReader};
+use crate::subscription::{Subscription, Target};
+
+/// Turns in one step, after which others get theirs.
+const TURNS: usize = 64;
+
+/// What a step brings.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// To be sent.
+    Message(Message),
+    /// There is more to do; let others go first.
+    Again,
+    /// Nothing until the ring grows or [`Connection::deadline`] comes.
+    Idle,
+    /// The client takes too long to read a snapshot: end it.
+    Stalled,
+}
+
+/// One client's subscriptions, all of one tenant.
+pub(crate) struct Connection {
+    hub: Hub,
+    seat: Seat,
+    subs: Vec<Sub>,
+    next_serial: u64,
+    /// What goes before anything else, and the subscription it is of.
+    outbox: VecDeque<(Option<u64>, Message)>,
+    stage: Stage,
+    /// The sequence to which the ring has been read.
+    place: u64,
+    next_heartbeat: Instant,
+    is_idle: bool,
+}
+
+struct Sub {
+    /// Tells subscriptions apart that had the same id one after the other.
+    serial: u64,
+    id: String,
+    quoted_id: String,
+    view: Arc<View>,
+    filter: Option<Filter>,
+    interval: Option<Duration>,
+    next_due: Instant,
+    state: State,
+}
+
+enum State {
+    /// Needs a snapshot.
+    Wanting,
+    /// Has a snapshot, which goes out when the others have reached its position.
+    /// `since` is when its first part went out.
+    Joining { reader: SnapshotReader, since: Option<Instant> },
+    /// Everything up to `sent` has been sent. If it is dirty, something after it is to be merged
+    /// and sent when it is due; if not, it stands where the connection stands, or ahead of it.
+    Live { sent: u64, is_dirty: bool },
+}
+
+/// What is being sent.
+enum Stage {
+    Between,
+    /// The snapshot of the subscription with this serial.
+    Snapshot(u64),
+    /// Deltas of one position.
+    Deltas {
+        position: Position,
+        due: VecDeque<(u64, Payload)>,
+    },
+}
+
+/// The changes for one subscription.
+enum Payload {
+    Whole(Arc<Entry>),
+    Selected(Arc<Entry>, Vec<usize>),
+    Merged(String),
+}
+
+impl Connection {
+    pub(crate) fn new(hub: Hub, seat: Seat, now: Instant) -> Self {
+        let next_heartbeat = now + hub.shared.limits.heartbeat();
+        Self {
+            hub,
+            seat,
+            subs: Vec::new(),
+            next_serial: 0,
+            outbox: VecDeque::new(),
+            stage: Stage::Between,
+            place: 0,
+            next_heartbeat,
+            is_idle: false,
+        }
+    }
+
+    /// Adds a subscription, or has an `error` sent that says why not.
+    pub(crate) fn subscribe(&mut self, wanted: Subscription, now: Instant) {
+        self.is_idle = false;
+        let id = wanted.id.clone();
+        if let Err(problem) = self.add(wanted, now) {
+            self.say(Message::error(Some(&id), &problem));
+        }
+    }
+
+    /// Ends a subscription, or has an `error` sent that says why not.
+    pub(crate) fn unsubscribe(&mut self, id: &str) {
+        self.is_idle = false;
+        match self.subs.iter().position(|s| s.id == id) {
+            Some(index) => self.remove(index),
+            None => self.say(Message::error(Some(id), &unknown_subscription())),
+        }
+    }
+
+    /// Has a message sent before anything else.
+    pub(crate) fn say(&mut self, message: Message) {
+        self.is_idle = false;
+        self.outbox.push_back((None, message));
+    }
+
+    /// The next thing to do. `now` must not run backwards.
+    pub(crate) fn step(&mut self, now: Instant) -> Step {
+        let step = self.turn(now);
+        self.is_idle = matches!(step, Step::Idle);
+        match step {
+            Step::Message(message) => Step::Message(message.settled(self.complete())),
+            other => other,
+        }
+    }
+
+    fn turn(&mut self, now: Instant) -> Step {
+        for _ in 0..TURNS {
+            if let Some((_, message)) = self.outbox.pop_front() {
+                return Step::Message(message);
+            }
+            let step = match self.stage {
+                Stage::Between => self.plan(now),
+                Stage::Snapshot(serial) => self.next_part(serial, now),
+                Stage::Deltas { .. } => self.next_delta(now),
+            };
+            if let Some(step) = step {
+                return step;
+            }
+        }
+        Step::Again
+    }
+
+    /// Waits until a step may bring something, at most until `limit`. May be dropped and called
+    /// again at any time.
+    pub(crate) async fn ready(&mut self, limit: Instant) {
+        if !self.is_idle {
+            return;
+        }
+        let deadline = self.deadline().min(limit);
+        tokio::select! {
+            () = self.seat.changed() => {}
+            () = tokio::time::sleep_until(deadline.into()) => {}
+        }
+        self.is_idle = false;
+    }
+
+    /// When a step may bring something although the ring has not grown.
+    pub(crate) fn deadline(&self) -> Instant {
+        let due = self.subs.iter().filter_map(|s| match s.state {
+            State::Live { is_dirty: true, .. } => Some(s.next_due),
+            _ => None,
+        });
+        due.fold(self.next_heartbeat, Instant::min)
+    }
+
+    /// The position up to which everything has been sent for every subscription.
+    fn complete(&self) -> Option<Position> {
+        let tenant = self.seat.channel().tenant();
+        if self.subs.is_empty() {
+            return Some(self.hub.shared.snapshot(tenant).position());
+        }
+        let mut lowest = u64::MAX;
+        for sub in &self.subs {
+            let State::Live { sent, .. } = sub.state else { return None };
+            lowest = lowest.min(sent);
+        }
+        Some(Position::new(tenant, lowest))
+    }
+
+    fn limits(&self) -> &StreamLimits {
+        &self.hub.shared.limits
+    }
+
+    fn add(&mut self, wanted: Subscription, now: Instant) -> Result<(), Problem> {
+        let Target::View(name) = &wanted.target else { return Err(no_sql_yet()) };
+        if self.subs.iter().any(|s| s.id == wanted.id) {
+            return Err(duplicate(&wanted.id));
+        }
+        if self.subs.len() >= self.limits().subscriptions {
+            return Err(too_many_subscriptions(self.limits().subscriptions));
+        }
+        let snapshot = self.hub.shared.snapshot(self.seat.channel().tenant());
+        let found = snapshot.view(name).ok_or_else(|| unknown_view(name))?;
+        if let Some(failure) = found.failure() {
+            return Err(view_failed(name, failure));
+        }
+        let view = found.view().clone();
+        let filter = Filter::compile(view.schema(), &wanted.filter)?;
+        let mut sub = Sub {
+            serial: self.next_serial,
+            quoted_id: quoted(&wanted.id),
+            id: wanted.id,
+            view,
+            filter,
+            interval: wanted.interval,
+            next_due: now,
+            state: State::Wanting,
+        };
+        self.next_serial += 1;
+        if let Some(text) = &wanted.resume {
+            self.resume(&mut sub, text, &snapshot);
+        }
+        meter::subscriptions(1.0);
+        self.subs.push(sub);
+        Ok(())
+    }
+
+    /// Lets a subscription go on from where its client says it was, or tells it to start anew.
+    fn resume(&mut self, sub: &mut Sub, text: &str, snapshot: &TenantSnapshot) {
+        let sequence = match self.resumable(text, snapshot) {
+            Ok(position) => {
+                let message = Message::resumed(&sub.quoted_id, position);
+                self.outbox.push_back((Some(sub.serial), message));
+                position.sequence
+            }
+            Err(reason) => {
+                meter::reset();
+                let message = Message::reset(&sub.quoted_id, reason);
+                self.outbox.push_back((Some(sub.serial), message));
+                return;
+            }
+        };
+        let has_place = self.has_live() || matches!(self.stage, Stage::Snapshot(_));
+        if !has_place {
+            self.place = sequence;
+        }
+        sub.state = State::Live { sent: sequence, is_dirty: sequence < self.place };
+    }
+
+    fn resumable(&self, text: &str, snapshot: &TenantSnapshot) -> Result<Position, &'static str> {
+        let position = Position::parse(snapshot.tenant(), text)
+            .map_err(|_| "the position to resume from is not one that this tenant was given")?;
+        let newest = snapshot.position().sequence;
+        if position.sequence > newest {
+            return Err("the position to resume from lies ahead of what is known");
+        }
+        if position.sequence == newest || self.seat.channel().ring().covers(position.sequence) {
+            return Ok(position);
+        }
+        Err("the changes since the position to resume from are no longer held")
+    }
+
+    fn next_part(&mut self, serial: u64, now: Instant) -> Option<Step> {
+        self.stage = Stage::Between;
+        let limits = self.limits();
+        let patience = limits.ring_age().max(limits.stall());
+        let bounds = PartBounds { rows: limits.snapshot_part_rows, bytes: limits.connection_bytes };
+        let place = self.place;
+        let index = self.subs.iter().position(|s| s.serial == serial)?;
+        let sub = &mut self.subs[index];
+        let State::Joining { reader, since } = &mut sub.state else { return None };
+        if now.duration_since(*since.get_or_insert(now)) > patience {
+            return Some(Step::Stalled);
+        }
+        let position = reader.position();
+        match reader.next(&sub.view, sub.filter.as_ref(), bounds) {
+            Ok(Part::Rows(body, true)) => {
+                let is_dirty = position.sequence < place;
+                sub.state = State::Live { sent: position.sequence, is_dirty };
+                sub.next_due = if is_dirty { now } else { sub.after_interval(now) };
+                let mark = Mark::At(position);
+                Some(Step::Message(Message::snapshot(&sub.quoted_id, &body, mark)))
+            }
+            Ok(Part::Rows(body, false)) => {
+                self.stage = Stage::Snapshot(serial);
+                Some(Step::Message(Message::snapshot(&sub.quoted_id, &body, Mark::Keep)))
+            }
+            Ok(Part::Again) => {
+                self.stage = Stage::Snapshot(serial);
+                Some(Step::Again)
+            }
+            Err(error) => {
+                self.fail(index, &error);
+                None
+            }
+        }
+    }
+
+    fn next_delta(&mut self, now: Instant) -> Option<Step> {
+        let Stage::Deltas { position, due } = &mut self.stage else { return None };
+        let position = *position;
+        let Some((serial, payload)) = due.pop_front() else {
+            self.stage = Stage::Between;
+            return None;
+        };
+        let sub = self.subs.iter_mut().find(|s| s.serial == serial)?;
+        sub.state = State::Live { sent: position.sequence, is_dirty: false };
+        sub.next_due = sub.after_interval(now);
+        let id = &sub.quoted_id;
+        let name = sub.view.name();
+        let message = match payload {
+            Payload::Whole(entry) => {
+                let body = entry.change(name)?.encoded(position).clone();
+                Message::shared_delta(id, body, position)
+            }
+            Payload::Selected(entry, rows) => {
+                let body = entry.change(name)?.encode_selected(position, &rows);
+                Message::delta(id, &body, position)
+            }
+            Payload::Merged(body) => Message::delta(id, &body, position),
+        };
+        meter::delta();
+        Some(Step::Message(message))
+    }
+
+    fn has_live(&self) -> bool {
+        self.subs.iter().any(|s| matches!(s.state, State::Live { .. }))
+    }
+
+    /// Tells a subscription that what its client holds is void; a snapshot follows.
+    fn reset(&mut self, index: usize, reason: &str) {
+        meter::reset();
+        let sub = &mut self.subs[index];
+        sub.state = State::Wanting;
+        let message = Message::reset(&sub.quoted_id, reason);
+        self.outbox.push_back((Some(sub.serial), message));
+    }
+
+    /// Ends a subscription whose view cannot be read any more.
+    fn fail(&mut self, index: usize, error: &RuntimeError) {
+        let sub = &self.subs[index];
+        let message = Message::error(Some(&sub.id), &view_failed(sub.view.name(), error));
+        self.remove(index);
+        self.say(message);
+    }
+
+    /// Removes a subscription with all that it was still to be sent.
+    fn remove(&mut self, index: usize) {
+        let gone = self.subs.remove(index).serial;
+        self.outbox.retain(|(serial, _)| *serial != Some(gone));
+        meter::subscriptions(-1.0);
+    }
+}
+
+impl Sub {
+    fn after_interval(&self, now: Instant) -> Instant {
+        now + self.interval.unwrap_or_default()
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        meter::subscriptions(-(self.subs.len() as f64));
+    }
+}
+
+fn unknown_view(name: &str) -> Problem {
+    let name: String = name.chars().take(80).collect();
+    let detail = format!("There is no view '{name}': GET /v1/views lists those there are.");
+    Problem::new("unknown-view", StatusCode::NOT_FOUND, "Unknown view", detail)
+}
+
+fn view_failed(name: &str, failure: &RuntimeError) -> Problem {
+    let detail = format!("The view '{name}' cannot be read: {failure}");
+    Problem::new("view-failed", StatusCode::CONFLICT, "View failed", detail)
+}
+
+fn no_sql_yet() -> Problem {
+    let detail = "Subscriptions to SQL are not there yet: subscribe to a view, or ask with \
+                  POST /v1/query.";
+    Problem::new("sql-subscription", StatusCode::NOT_IMPLEMENTED, "Not there yet", detail)
+}
+
+fn duplicate(id: &str) -> Problem {
+    let detail = format!(
+        "This connection already has a subscription '{id}': unsubscribe it first, or take \
+         another id."
+    );
+    Problem::new("duplicate-subscription", StatusCode::CONFLICT, "Duplicate subscription", detail)
+}
+
+fn too_many_subscriptions(bound: usize) -> Problem {
+    let detail = format!(
+        "A connection can have {bound} subscriptions: unsubscribe one, or open another connection."
+    );
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    Problem::new("too-many-subscriptions", status, "Too many subscriptions", detail)
+}
+
+fn unknown_subscription() -> Problem {
+    let detail = "This connection has no subscription with that id; it may have ended already.";
+    Problem::new("unknown-subscription", StatusCode::NOT_FOUND, "Unknown subscription", detail)
+}
+
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod tests;

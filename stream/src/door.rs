@@ -1,0 +1,45 @@
+//! Who may watch: decided outside, asked for here.
+
+use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use futures::future::BoxFuture;
+use projections::Tenant;
+
+use crate::problem::Problem;
+
+/// Somebody who was let in: one tenant, until its token ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Viewer {
+    /// The tenant whose views it may watch.
+    pub tenant: Tenant,
+    /// The tenant's id outside.
+    pub tenant_id: String,
+    /// When its token ends, and with it the stream.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// Checks the token that a WebSocket sends in its `auth` message.
+pub trait Door: Send + Sync {
+    /// Lets the bearer of `token` in, or says why not. The problem goes to the client as it is,
+    /// so it must not tell a tenant that exists from one that does not.
+    fn admit<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Viewer, Problem>>;
+}
+
+impl Viewer {
+    /// How long the token still holds; at most a year, which no connection outlives.
+    pub(crate) fn remaining(&self) -> std::time::Duration {
+        const YEAR: std::time::Duration = std::time::Duration::from_hours(365 * 24);
+        let left = self.expires_at.signed_duration_since(Utc::now());
+        left.to_std().unwrap_or_default().min(YEAR)
+    }
+}
+
+/// The problem that ends a stream whose token ended.
+pub(crate) fn token_expired() -> Problem {
+    Problem::new(
+        "token-expired",
+        StatusCode::UNAUTHORIZED,
+        "Token expired",
+        "The token of this stream has ended: connect again with a new one and resume.",
+    )
+}

@@ -1,0 +1,130 @@
+//! One tenant's channel: its ring, and those who watch it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::time::{Duration, Instant};
+
+use projections::Tenant;
+use tokio::sync::watch;
+
+use super::Place;
+use crate::ring::{Entry, Ring};
+
+/// One tenant's changes and its connections.
+pub(crate) struct Channel {
+    tenant: Tenant,
+    ring: RwLock<Ring>,
+    /// The head of the ring, told to the connections after the ring has it.
+    head: watch::Sender<u64>,
+    /// Whether the dispatcher has been asked to tell it.
+    is_due: AtomicBool,
+    members: Mutex<Members>,
+}
+
+struct Members {
+    count: usize,
+    /// When the last one left, if none is there.
+    empty_since: Option<Instant>,
+}
+
+impl Channel {
+    pub(crate) fn new(tenant: Tenant, head: u64) -> Self {
+        Self {
+            tenant,
+            ring: RwLock::new(Ring::new(tenant, head)),
+            head: watch::Sender::new(head),
+            is_due: AtomicBool::new(false),
+            members: Mutex::new(Members { count: 0, empty_since: Some(Instant::now()) }),
+        }
+    }
+
+    pub(crate) fn tenant(&self) -> Tenant {
+        self.tenant
+    }
+
+    pub(crate) fn push(&self, entry: Entry, now: Instant, bound: usize) {
+        self.ring.write().unwrap_or_else(PoisonError::into_inner).push(entry, now, bound);
+    }
+
+    pub(crate) fn expire(&self, now: Instant, age: Duration) {
+        self.ring.write().unwrap_or_else(PoisonError::into_inner).expire(now, age);
+    }
+
+    pub(crate) fn ring(&self) -> RwLockReadGuard<'_, Ring> {
+        self.ring.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// True for the first who asks since the last [`Channel::tell`].
+    pub(crate) fn make_due(&self) -> bool {
+        !self.is_due.swap(true, Ordering::AcqRel)
+    }
+
+    /// Wakes the connections.
+    pub(crate) fn tell(&self) {
+        // Before the ring is read: what comes after this makes the channel due again.
+        self.is_due.store(false, Ordering::Release);
+        let head = self.ring().head();
+        self.head.send_replace(head);
+    }
+
+    /// One more member, if fewer than `bound` are there.
+    pub(crate) fn join(&self, bound: usize) -> bool {
+        let mut members = self.members();
+        if members.count >= bound {
+            return false;
+        }
+        members.count += 1;
+        members.empty_since = None;
+        true
+    }
+
+    pub(crate) fn is_abandoned(&self, now: Instant, age: Duration) -> bool {
+        let members = self.members();
+        members.empty_since.is_some_and(|since| now.duration_since(since) > age)
+    }
+
+    fn leave(&self) {
+        let mut members = self.members();
+        members.count -= 1;
+        if members.count == 0 {
+            members.empty_since = Some(Instant::now());
+        }
+    }
+
+    fn members(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection's membership in a channel; given back when it is dropped.
+pub(crate) struct Seat {
+    channel: Arc<Channel>,
+    head: watch::Receiver<u64>,
+    _place: Place,
+}
+
+impl Seat {
+    /// Of a channel that has counted it already.
+    pub(super) fn new(channel: Arc<Channel>, place: Place) -> Self {
+        let head = channel.head.subscribe();
+        Self { channel, head, _place: place }
+    }
+
+    pub(crate) fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    /// Waits until the ring has grown since the last call.
+    pub(crate) async fn changed(&mut self) {
+        // The sender lives in the channel, which this seat keeps.
+        if self.head.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.channel.leave();
+    }
+}

@@ -1,0 +1,57 @@
+//! Live views: what a partition computes, pushed to whoever watches.
+//!
+//! **In:** the changes of each applied batch ([`Hub::publish`], called by the partition's thread)
+//! and the subscriptions of clients. **Out:** for each subscription one snapshot and then deltas,
+//! over Server-Sent Events ([`sse`]) or a WebSocket ([`upgrade`]).
+//!
+//! How it works: each tenant that is watched has a *ring* of its latest changes, bounded by bytes
+//! and by age. A connection holds no queue: it holds a place in the ring, and takes the next
+//! change only when its client has accepted the one before. A client that keeps up gets every
+//! change as it was applied, encoded once for all; one that falls behind gets what it missed
+//! merged into one; one that falls off the ring starts anew from a snapshot.
+//!
+//! Invariants:
+//! - The snapshot and all deltas after it equal the view at every position the client is told.
+//! - All subscriptions of a connection advance together: whatever belongs to one position is
+//!   sent before anything of the next. Only those with a rate of their own lag behind it.
+//! - [`Hub::publish`] never waits for a client, and its cost does not depend on their number.
+//! - What a connection makes the server hold is bounded ([`StreamLimits`]), whatever its client
+//!   does or leaves undone.
+//! - A connection belongs to one tenant, and nothing but that tenant's channel is in its reach.
+
+// So that the tests' support is the same inside the crate and outside.
+#[cfg(test)]
+extern crate self as stream;
+
+mod close;
+mod connection;
+mod delta;
+mod door;
+mod filter;
+mod hub;
+mod limits;
+mod merge;
+mod message;
+mod meter;
+mod problem;
+mod request;
+mod ring;
+mod snapshot;
+mod sse;
+mod subscription;
+mod wait;
+mod websocket;
+
+pub use close::Close;
+pub use door::{Door, Viewer};
+pub use hub::{Hub, Snapshots};
+pub use limits::StreamLimits;
+pub use problem::Problem;
+pub use sse::sse;
+pub use subscription::Subscription;
+pub use wait::NotYet;
+pub use websocket::{upgrade, websocket};
+
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+mod support;

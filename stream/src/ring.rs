@@ -1,0 +1,195 @@
+//! The latest changes of one tenant, bounded by bytes and by age.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use projections::{Position, Tenant, TenantDelta};
+
+use crate::delta::ViewDelta;
+
+/// What one change takes beside its rows.
+const ENTRY_BYTES: usize = 256;
+
+/// All that changed for a tenant from one position to the next.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    from: u64,
+    position: Position,
+    changes: Vec<ViewDelta>,
+    failed: Vec<String>,
+}
+
+impl Entry {
+    pub(crate) fn new(delta: &TenantDelta) -> Self {
+        let failed = delta.snapshot.views().iter().filter(|v| v.failure().is_some());
+        Self {
+            from: delta.from,
+            position: delta.snapshot.position(),
+            changes: delta.changes.iter().map(ViewDelta::new).collect(),
+            failed: failed.map(|v| v.view().name().to_owned()).collect(),
+        }
+    }
+
+    /// The sequence before the change.
+    pub(crate) fn from(&self) -> u64 {
+        self.from
+    }
+
+    /// The position after the change.
+    pub(crate) fn position(&self) -> Position {
+        self.position
+    }
+
+    /// The sequence after the change.
+    pub(crate) fn to(&self) -> u64 {
+        self.position.sequence
+    }
+
+    /// The change of one view, if it has one.
+    pub(crate) fn change(&self, view: &str) -> Option<&ViewDelta> {
+        self.changes.iter().find(|c| c.view().name() == view)
+    }
+
+    /// Whether the view cannot be read after this change.
+    pub(crate) fn has_failed(&self, view: &str) -> bool {
+        self.failed.iter().any(|name| name == view)
+    }
+
+    fn wire_bytes(&self) -> usize {
+        self.changes.iter().map(ViewDelta::wire_bytes).sum()
+    }
+
+    fn held_bytes(&self) -> usize {
+        ENTRY_BYTES + self.changes.iter().map(ViewDelta::held_bytes).sum::<usize>()
+    }
+}
+
+/// What follows a place in the ring.
+pub(crate) enum Next {
+    /// A change, and about how many bytes of JSON wait from it on.
+    Entry(Arc<Entry>, u64),
+    /// Nothing yet.
+    Nothing,
+    /// What followed is no longer held, or the place never was one.
+    Gone,
+}
+
+/// The latest changes of one tenant, without a gap: each begins where the one before ends.
+#[derive(Debug)]
+pub(crate) struct Ring {
+    tenant: Tenant,
+    head: u64,
+    entries: VecDeque<Held>,
+    held_bytes: usize,
+    wire_end: u64,
+}
+
+#[derive(Debug)]
+struct Held {
+    entry: Arc<Entry>,
+    at: Instant,
+    bytes: usize,
+    /// The bytes of JSON of all changes before this one.
+    wire_start: u64,
+}
+
+impl Ring {
+    /// An empty ring that begins at `head`: changes up to there are not held.
+    pub(crate) fn new(tenant: Tenant, head: u64) -> Self {
+        let entries = VecDeque::new();
+        Self { tenant, head, entries, held_bytes: 0, wire_end: 0 }
+    }
+
+    /// The sequence of the newest change.
+    pub(crate) fn head(&self) -> u64 {
+        self.head
+    }
+
+    /// Adds a change and drops what no longer fits in `bound` bytes. A change from before the
+    /// ring began is left out; one that does not begin at the head empties the ring, so that
+    /// everybody starts anew rather than misses something.
+    pub(crate) fn push(&mut self, entry: Entry, now: Instant, bound: usize) {
+        let (from, to) = (entry.from(), entry.to());
+        if to <= self.head {
+            return;
+        }
+        if from != self.head {
+            tracing::error!(
+                tenant = self.tenant.0,
+                from,
+                head = self.head,
+                "a change does not follow the one before; its subscribers start anew"
+            );
+            self.entries.clear();
+            self.held_bytes = 0;
+            self.head = to;
+            return;
+        }
+        let (bytes, wire_start) = (entry.held_bytes(), self.wire_end);
+        self.wire_end += entry.wire_bytes() as u64;
+        self.head = to;
+        self.held_bytes += bytes;
+        self.entries.push_back(Held { entry: Arc::new(entry), at: now, bytes, wire_start });
+        while self.held_bytes > bound {
+            self.drop_oldest();
+        }
+    }
+
+    /// Drops what is older than `age`.
+    pub(crate) fn expire(&mut self, now: Instant, age: Duration) {
+        while self.entries.front().is_some_and(|held| now.duration_since(held.at) > age) {
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(held) = self.entries.pop_front() {
+            self.held_bytes -= held.bytes;
+        }
+    }
+
+    /// Whether all changes after `sequence` are held.
+    pub(crate) fn covers(&self, sequence: u64) -> bool {
+        sequence == self.head || self.index_after(sequence).is_some()
+    }
+
+    /// The change that begins at `sequence`.
+    pub(crate) fn next(&self, sequence: u64) -> Next {
+        if sequence >= self.head {
+            return Next::Nothing;
+        }
+        match self.index_after(sequence) {
+            Some(index) => {
+                let held = &self.entries[index];
+                Next::Entry(held.entry.clone(), self.wire_end - held.wire_start)
+            }
+            None => Next::Gone,
+        }
+    }
+
+    /// The changes after `from` up to and with the one that ends at `to`, or none if one of them
+    /// is no longer held.
+    pub(crate) fn range(&self, from: u64, to: u64) -> Option<Vec<Arc<Entry>>> {
+        if from >= to {
+            return Some(Vec::new());
+        }
+        let first = self.index_after(from)?;
+        let entries: Vec<_> = self
+            .entries
+            .range(first..)
+            .map(|held| held.entry.clone())
+            .take_while(|entry| entry.to() <= to)
+            .collect();
+        entries.last().is_some_and(|last| last.to() == to).then_some(entries)
+    }
+
+    fn index_after(&self, sequence: u64) -> Option<usize> {
+        self.entries.binary_search_by(|held| held.entry.from().cmp(&sequence)).ok()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+}

@@ -1,0 +1,295 @@
+//! The edge for WebSockets: `GET /v1/ws`.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Error;
+use axum::extract::ws::{CloseFrame, Message as Frame, Utf8Bytes, WebSocket, WebSocketUpgrade};
+use axum::http::StatusCode;
+use axum::response::Response;
+use futures::SinkExt;
+use projections::Tenant;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::close::Close;
+use crate::connection::{Connection, Step};
+use crate::door::{Door, Viewer, token_expired};
+use crate::hub::{Hub, Place, Refused, is_set};
+use crate::message::Message;
+use crate::meter;
+use crate::problem::Problem;
+use crate::request::Request;
+
+/// Messages written before the client is listened to again.
+const BURST: usize = 16;
+/// What a socket reads at once: clients say little.
+const READ_BUFFER: usize = 4 << 10;
+/// What is gathered before it is written.
+const WRITE_BUFFER: usize = 16 << 10;
+/// How long a client may take to answer a close.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Answers a WebSocket's handshake, with buffers and limits that suit many quiet clients, and
+/// serves it as [`websocket`] does.
+pub fn upgrade(
+    hub: Hub,
+    door: Arc<dyn Door>,
+    viewer: Option<Viewer>,
+    handshake: WebSocketUpgrade,
+) -> Response {
+    let longest = hub.shared.limits.message_bytes;
+    handshake
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
+        .max_message_size(longest)
+        .max_frame_size(longest)
+        .on_upgrade(move |socket| websocket(hub, door, viewer, socket))
+}
+
+/// Serves one WebSocket until it ends. Without a viewer it must send `auth` first, in time.
+/// A later `auth` of the same tenant renews the token of the connection.
+pub async fn websocket(
+    hub: Hub,
+    door: Arc<dyn Door>,
+    viewer: Option<Viewer>,
+    mut socket: WebSocket,
+) {
+    match open(&hub, door.as_ref(), viewer, &mut socket).await {
+        Ok((connection, viewer)) => {
+            let expiry = Instant::now() + viewer.remaining();
+            let session = Session {
+                closing: hub.closing(),
+                stall: hub.shared.limits.stall(),
+                longest: hub.shared.limits.message_bytes,
+                tenant: viewer.tenant,
+                door,
+                connection,
+                expiry,
+                socket,
+            };
+            session.run().await;
+        }
+        Err(End::Gone) => {}
+        Err(End::Close(close, problem)) => say_goodbye(&mut socket, close, problem).await,
+    }
+}
+
+/// How a connection ends.
+enum End {
+    /// The client is gone.
+    Gone,
+    /// The server closes, having said the problem first.
+    Close(Close, Option<Problem>),
+}
+
+impl From<Error> for End {
+    fn from(_: Error) -> Self {
+        Self::Gone
+    }
+}
+
+/// Lets the client in.
+async fn open(
+    hub: &Hub,
+    door: &dyn Door,
+    viewer: Option<Viewer>,
+    socket: &mut WebSocket,
+) -> Result<(Connection, Viewer), End> {
+    let refused = |r: Refused| End::Close(r.close, Some(r.problem));
+    let place: Place = hub.enter().map_err(refused)?;
+    let viewer = match viewer {
+        Some(viewer) => viewer,
+        None => authenticate(hub, door, socket).await?,
+    };
+    let seat = hub.attach(viewer.tenant, place).map_err(refused)?;
+    Ok((Connection::new(hub.clone(), seat, Instant::now()), viewer))
+}
+
+/// Waits for the first message, which must be `auth`.
+async fn authenticate(hub: &Hub, door: &dyn Door, socket: &mut WebSocket) -> Result<Viewer, End> {
+    let mut closing = hub.closing();
+    let first = tokio::select! {
+        () = is_set(&mut closing) => {
+            return Err(End::Close(Close::ShuttingDown, None));
+        }
+        first = timeout(hub.shared.limits.auth(), next_text(socket)) => first,
+    };
+    let unauthenticated = || End::Close(Close::Unauthenticated, Some(unauthenticated()));
+    let text = first.map_err(|_| unauthenticated())??;
+    match Request::parse(&text) {
+        Ok(Request::Auth { token }) => door
+            .admit(&token)
+            .await
+            .map_err(|problem| End::Close(Close::TokenRefused, Some(problem))),
+        _ => Err(unauthenticated()),
+    }
+}
+
+/// The next text from the client.
+async fn next_text(socket: &mut WebSocket) -> Result<Utf8Bytes, End> {
+    loop {
+        match socket.recv().await {
+            Some(Ok(Frame::Text(text))) => return Ok(text),
+            Some(Ok(Frame::Ping(_) | Frame::Pong(_))) => {}
+            Some(Ok(Frame::Binary(_))) => return Err(End::Close(Close::BadMessage, None)),
+            Some(Ok(Frame::Close(_))) | None => return Err(End::Gone),
+            Some(Err(error)) => return Err(unreadable(&error)),
+        }
+    }
+}
+
+/// A message that is too long or no UTF-8 leaves a socket that can still be told so; where it
+/// cannot, the attempt ends at once.
+fn unreadable(error: &Error) -> End {
+    tracing::debug!(%error, "a message could not be read");
+    End::Close(Close::BadMessage, None)
+}
+
+/// One connection that has been let in.
+struct Session {
+    door: Arc<dyn Door>,
+    tenant: Tenant,
+    connection: Connection,
+    socket: WebSocket,
+    closing: watch::Receiver<bool>,
+    expiry: Instant,
+    stall: Duration,
+    longest: usize,
+}
+
+impl Session {
+    async fn run(mut self) {
+        let end = loop {
+            match self.turn().await {
+                Ok(()) => {}
+                Err(end) => break end,
+            }
+        };
+        if let End::Close(close, problem) = end {
+            if close == Close::TooSlow {
+                meter::stalled();
+            }
+            // What it holds is given back before the client is waited for.
+            drop(self.connection);
+            say_goodbye(&mut self.socket, close, problem).await;
+        }
+    }
+
+    /// Listens or waits, whichever comes first, then says what there is.
+    async fn turn(&mut self) -> Result<(), End> {
+        if Instant::now() >= self.expiry {
+            return Err(End::Close(Close::TokenExpired, Some(token_expired())));
+        }
+        let heard = tokio::select! {
+            biased;
+            () = is_set(&mut self.closing) => {
+                return Err(End::Close(Close::ShuttingDown, None));
+            }
+            text = next_text(&mut self.socket) => Some(text?),
+            () = self.connection.ready(self.expiry) => None,
+        };
+        if let Some(text) = heard {
+            self.hear(&text).await?;
+        }
+        self.speak().await?;
+        // A client that takes everything at once must not keep others waiting.
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+
+    async fn hear(&mut self, text: &str) -> Result<(), End> {
+        if text.len() > self.longest {
+            return Err(End::Close(Close::BadMessage, None));
+        }
+        match Request::parse(text) {
+            Ok(Request::Subscribe(wanted)) => self.connection.subscribe(wanted, Instant::now()),
+            Ok(Request::Unsubscribe { id }) => self.connection.unsubscribe(&id),
+            Ok(Request::Ping) => self.connection.say(Message::pong()),
+            Ok(Request::Auth { token }) => self.renew(&token).await?,
+            Err(bad) => {
+                self.connection.say(Message::error(bad.id.as_deref(), &bad.problem));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a new token for the connection; it must be one of the same tenant.
+    async fn renew(&mut self, token: &str) -> Result<(), End> {
+        match self.door.admit(token).await {
+            Ok(viewer) if viewer.tenant == self.tenant => {
+                self.expiry = Instant::now() + viewer.remaining();
+                Ok(())
+            }
+            Ok(_) => Err(End::Close(Close::TokenRefused, Some(other_tenant()))),
+            Err(problem) => Err(End::Close(Close::TokenRefused, Some(problem))),
+        }
+    }
+
+    /// Says what there is, up to a burst.
+    async fn speak(&mut self) -> Result<(), End> {
+        let mut said = 0;
+        while said < BURST {
+            match self.connection.step(Instant::now()) {
+                Step::Message(message) => {
+                    let frame = Frame::Text(message.into_json().into());
+                    patiently(self.stall, self.socket.feed(frame)).await?;
+                    said += 1;
+                }
+                Step::Again | Step::Idle => break,
+                Step::Stalled => return Err(End::Close(Close::TooSlow, None)),
+            }
+        }
+        if said > 0 {
+            patiently(self.stall, self.socket.flush()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Waits for the client to read, but not for ever.
+async fn patiently(
+    stall: Duration,
+    write: impl Future<Output = Result<(), Error>>,
+) -> Result<(), End> {
+    match timeout(stall, write).await {
+        Ok(written) => Ok(written?),
+        Err(_) => Err(End::Close(Close::TooSlow, None)),
+    }
+}
+
+/// Says the problem and the close code, and waits a moment for the client to close too, so that
+/// what was said is not lost. A client that does not read any more just loses its socket.
+async fn say_goodbye(socket: &mut WebSocket, close: Close, problem: Option<Problem>) {
+    let goodbye = async {
+        if let Some(problem) = problem {
+            socket.feed(Frame::Text(Message::error(None, &problem).into_json().into())).await?;
+        }
+        let frame = CloseFrame { code: close.code(), reason: close.reason().into() };
+        socket.send(Frame::Close(Some(frame))).await?;
+        while let Some(Ok(_)) = socket.recv().await {}
+        Ok::<(), Error>(())
+    };
+    if let Ok(Err(error)) = timeout(GOODBYE, goodbye).await {
+        tracing::debug!(%error, code = close.code(), "the client left before it was told");
+    }
+}
+
+fn unauthenticated() -> Problem {
+    Problem::new(
+        "unauthenticated",
+        StatusCode::UNAUTHORIZED,
+        "Not authenticated",
+        "Send {\"type\":\"auth\",\"token\":\"…\"} first and in time, or connect with a ticket or \
+         the Authorization header.",
+    )
+}
+
+fn other_tenant() -> Problem {
+    Problem::new(
+        "token-refused",
+        StatusCode::FORBIDDEN,
+        "Token refused",
+        "A connection stays with the tenant it began with: open another connection.",
+    )
+}
