@@ -18,11 +18,9 @@ use super::problems;
 #[folder = "dashboards/web/dist"]
 struct Page;
 
-/// Scripts, data and live streams from here alone. Inline styles are needed by the charts'
-/// tooltips, which carry `style` attributes; `data:` by the pictures drawn into the style sheet.
-const POLICY: &str = "default-src 'self'; script-src 'self'; connect-src 'self'; \
-     style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; object-src 'none'; \
-     base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+/// Scripts, styles, pictures, data and live streams from here alone, none of them inline.
+const POLICY: &str = "default-src 'self'; object-src 'none'; base-uri 'none'; \
+     form-action 'self'; frame-ancestors 'none'";
 
 const NOT_BUILT: &str = "<!doctype html><meta charset=utf-8><title>Tidemark</title>\
     <p>This binary was built without the page. Build it with \

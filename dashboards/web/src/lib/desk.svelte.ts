@@ -1,0 +1,163 @@
+/** What one signed-in person looks at: the firm, its live figures and the state of the line. */
+import { CallFailed, connectLive, readAsOf, readTenant, type Tenant } from './api';
+import { todayIn } from './format';
+import { Live, Refused, type Link, type Refusal, type Subscription } from './live';
+import type { Problem } from './protocol';
+import type { Rows } from './rows';
+import { Trail } from './trail';
+
+/** The rows of a view, readable in templates: reading `rows` notices every change. */
+export class Followed {
+  #version = $state(0);
+  problem = $state<Problem | undefined>();
+  readonly subscription: Subscription;
+
+  constructor(
+    private readonly live: Live, view: string, onchange: () => void,
+    /** Whether the firm is known; without its currency no figure can be read. */
+    private readonly known: () => boolean, where?: Record<string, string>,
+  ) {
+    this.subscription = live.subscribe(view, () => {
+      this.problem = this.subscription.problem;
+      this.#version += 1;
+      // The first rows are where changes are counted from.
+      if (this.#version > 1) onchange();
+    }, where);
+  }
+
+  get version(): number {
+    return this.#version;
+  }
+
+  get rows(): Rows {
+    void this.#version;
+    return this.subscription.rows;
+  }
+
+  get ready(): boolean {
+    return this.rows.complete && this.known();
+  }
+
+  retry(): void {
+    this.live.resubscribe(this.subscription);
+  }
+
+  stop(): void {
+    this.live.unsubscribe(this.subscription);
+  }
+}
+
+/** How often the stated date is asked for again where events decide what day it is. */
+const AS_OF_EVERY_MS = 60_000;
+
+/** How soon a firm that could not be read is asked for again. */
+const FIRM_AGAIN_MS = 5_000;
+
+export class Desk {
+  readonly openedAt = Date.now();
+  tenant = $state<Tenant | null>(null);
+  link = $state<Link>({ state: 'connecting' });
+  /** When the service was last heard: the figures shown are those of this moment. */
+  heardAt = $state<number | null>(null);
+  changedAt = $state<number | null>(null);
+  /** The date of the newest event, for a firm whose events decide what day it is. */
+  #eventsDate = $state<string | null>(null);
+  readonly #live: Live;
+  readonly #trails = new Map<string, Trail>();
+  readonly #followed = new Map<string, Followed>();
+  readonly #timer: ReturnType<typeof setInterval>;
+  readonly #listeners = new AbortController();
+  readonly #known = () => this.tenant !== null;
+
+  constructor(readonly token: string, private readonly onrefused: (why: Refusal) => void) {
+    this.#live = new Live({
+      connect: () => connectLive(token),
+      onlink: (link) => {
+        this.link = link;
+        if (link.state === 'live') void this.#readFirm();
+      },
+      onheard: (at) => (this.heardAt = at),
+      onrefused,
+    });
+    void this.#readFirm();
+    this.#timer = setInterval(() => {
+      if (this.tenant?.clock === 'events' && this.link.state === 'live') void this.#readAsOf();
+    }, AS_OF_EVERY_MS);
+    const { signal } = this.#listeners;
+    addEventListener('online', () => this.#live.probe(), { signal });
+    document.addEventListener('visibilitychange', () => {
+      if (document.visibilityState === 'visible') this.#live.probe();
+    }, { signal });
+  }
+
+  /** The view's rows; one subscription however many ask. */
+  follow(view: string): Followed {
+    const known = this.#followed.get(view);
+    if (known) return known;
+    const onchange = () => (this.changedAt = Date.now());
+    const followed = new Followed(this.#live, view, onchange, this.#known);
+    this.#followed.set(view, followed);
+    return followed;
+  }
+
+  /** Rows for a while, all or some of them, until `stop` is called. */
+  borrow(view: string, where: Record<string, string>): { followed: Followed; stop: () => void } {
+    const limited = Object.keys(where).length > 0;
+    const shared = limited ? undefined : this.#followed.get(view);
+    if (shared) return { followed: shared, stop: () => {} };
+    const followed = new Followed(this.#live, view, () => {}, this.#known, limited ? where : undefined);
+    return { followed, stop: () => followed.stop() };
+  }
+
+  /** What a figure has been since the page was opened. */
+  trail(name: string): Trail {
+    const trail = this.#trails.get(name) ?? new Trail();
+    this.#trails.set(name, trail);
+    return trail;
+  }
+
+  /** The day the figures are stated for. */
+  asOf(now: number): string | null {
+    const { tenant } = this;
+    if (!tenant) return null;
+    if (tenant.clock.startsWith('fixed:')) return tenant.clock.slice('fixed:'.length);
+    return tenant.clock === 'wall' ? todayIn(tenant.timezone, now) : this.#eventsDate;
+  }
+
+  retry(): void {
+    this.#live.retry();
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#listeners.abort();
+    this.#live.close();
+  }
+
+  async #readFirm(): Promise<void> {
+    if (this.#listeners.signal.aborted) return;
+    try {
+      this.tenant = await readTenant(this.token);
+      if (this.tenant.clock === 'events') await this.#readAsOf();
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  async #readAsOf(): Promise<void> {
+    try {
+      this.#eventsDate = await readAsOf(this.token);
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  #failed(error: unknown): void {
+    if (error instanceof Refused) return this.onrefused(error.refusal);
+    if (!(error instanceof CallFailed || error instanceof TypeError || error instanceof DOMException)) throw error;
+    // The state of the line says that it is down; a firm that could not be read is asked for again.
+    if (this.tenant === null && !this.#listeners.signal.aborted) {
+      setTimeout(() => void this.#readFirm(), FIRM_AGAIN_MS);
+    }
+  }
+}

@@ -1,0 +1,141 @@
+/** Figures and dates as they are read: true minus, grouped digits, fixed places. */
+import { ONE, round, SCALE, type Decimal } from './decimal';
+
+export const MINUS = '\u2212';
+const DASH = '\u2013';
+
+export interface FigureParts {
+  sign: '' | '+' | typeof MINUS;
+  whole: string;
+  /** With its point, or empty. */
+  fraction: string;
+}
+
+export interface FigureStyle {
+  /** Places after the point (0–4). */
+  places: number;
+  /** Leave a fraction out when it is nothing but zeros. */
+  trim?: boolean;
+  /** Show a plus before what is above zero. */
+  signed?: boolean;
+}
+
+function group(digits: string): string {
+  return digits.replace(/\B(?=(\d{3})+$)/g, ',');
+}
+
+/** The parts of a figure, so that the fraction can be set smaller than the whole. */
+export function figureParts(value: Decimal, style: FigureStyle): FigureParts {
+  const rounded = round(value, style.places);
+  const magnitude = rounded < 0n ? -rounded : rounded;
+  const places = (magnitude % ONE).toString().padStart(SCALE, '0').slice(0, style.places);
+  const bare = style.places === 0 || (style.trim === true && /^0*$/.test(places));
+  const digits = style.trim === true ? places.replace(/0+$/, '') : places;
+  return {
+    sign: rounded < 0n ? MINUS : style.signed === true && rounded > 0n ? '+' : '',
+    whole: group((magnitude / ONE).toString()),
+    fraction: bare ? '' : `.${digits}`,
+  };
+}
+
+export function figure(value: Decimal, style: FigureStyle): string {
+  const parts = figureParts(value, style);
+  return parts.sign + parts.whole + parts.fraction;
+}
+
+/** Money in full, with two places; further places only when they say something. */
+export function money(value: Decimal): string {
+  return figure(value, { places: round(value, 2) === value ? 2 : SCALE });
+}
+
+/** Money in columns, to the cent, so that the points stand under each other. */
+export function cents(value: Decimal): string {
+  return figure(value, { places: 2 });
+}
+
+export function quantity(value: Decimal): string {
+  return figure(value, { places: SCALE, trim: true });
+}
+
+export function hours(value: Decimal): string {
+  return figure(value, { places: 1 });
+}
+
+export function count(value: number): string {
+  return (value < 0 ? MINUS : '') + group(Math.abs(Math.trunc(value)).toString());
+}
+
+const STEPS: ReadonlyArray<readonly [Decimal, string]> = [
+  [1_000_000_000_000n, 'tn'],
+  [1_000_000_000n, 'bn'],
+  [1_000_000n, 'm'],
+  [1_000n, 'k'],
+];
+
+/** Three or four digits and a letter (`1.28m`), for labels beside bars. */
+export function compact(value: Decimal): string {
+  const magnitude = value < 0n ? -value : value;
+  for (const [index, [size, letter]] of STEPS.entries()) {
+    if (magnitude < size * ONE) continue;
+    const scaled = divide(value, size);
+    // What rounds up to a thousand of this step reads better as one of the next.
+    const above = STEPS[index - 1];
+    if (above && (scaled <= -1000n * ONE || scaled >= 1000n * ONE)) {
+      return figure(divide(value, above[0]), { places: 2 }) + above[1];
+    }
+    const digits = (scaled < 0n ? -scaled : scaled) / ONE;
+    return figure(scaled, { places: digits < 10n ? 2 : digits < 100n ? 1 : 0 }) + letter;
+  }
+  return figure(value, { places: 0 });
+}
+
+function divide(value: Decimal, size: bigint): Decimal {
+  const digits = (value < 0n ? -value : value) / (size * ONE);
+  const places = digits < 10n ? 2 : digits < 100n ? 1 : 0;
+  return round(value / size, places);
+}
+
+/** A share given in ten-thousandths of one; a dash when there is none. */
+export function percent(value: Decimal | null, places = 0): string {
+  return value === null ? DASH : `${figure(value * 100n, { places })}%`;
+}
+
+/** A day as `21 Nov 2026`; the text itself if it is no day. */
+export function day(iso: string): string {
+  const date = new Date(`${iso}T00:00:00Z`);
+  if (Number.isNaN(date.getTime())) return iso;
+  return date.toLocaleDateString('en-GB', {
+    day: 'numeric', month: 'short', year: 'numeric', timeZone: 'UTC',
+  });
+}
+
+/** A moment as the reader's clock shows it, `09:41`. */
+export function clockTime(at: number, seconds = false): string {
+  return new Date(at).toLocaleTimeString('en-GB', {
+    hour: '2-digit', minute: '2-digit', ...(seconds ? { second: '2-digit' } : {}),
+  });
+}
+
+/** With its first letter large, as names of stages are read. */
+export function capitalized(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** How long something has been: `now`, `4 s`, `2 min`, `3 h`, `5 days`. */
+export function age(milliseconds: number): string {
+  const seconds = Math.max(0, Math.floor(milliseconds / 1000));
+  if (seconds < 1) return 'now';
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h`;
+  const days = Math.floor(seconds / 86_400);
+  return days === 1 ? '1 day' : `${days} days`;
+}
+
+/** Today's date where the tenant is, `YYYY-MM-DD`. */
+export function todayIn(timezone: string, now: number): string {
+  const parts = new Intl.DateTimeFormat('en-CA', {
+    timeZone: timezone, year: 'numeric', month: '2-digit', day: '2-digit',
+  }).format(new Date(now));
+  return parts;
+}

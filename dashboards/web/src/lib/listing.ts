@@ -1,0 +1,93 @@
+/** Rows as a table shows them: filtered, sorted, added up. */
+import type { Decimal } from './decimal';
+import { decimalOf } from './folds';
+import type { Column, Row } from './protocol';
+import type { Rows } from './rows';
+import { cellText, kindOf, sortKey, type Kind } from './tables';
+
+export interface ListColumn extends Column {
+  index: number;
+  kind: Kind;
+}
+
+export interface Order {
+  column: string;
+  descending: boolean;
+}
+
+/** What the filter searches in a row, worked out once for each. */
+const searchable = new WeakMap<Row, string>();
+
+/** The columns with how they read, those that lead first. */
+export function listColumns(columns: readonly Column[], leading: readonly string[] = []): ListColumn[] {
+  const list = columns.map((column, index) => ({ ...column, index, kind: kindOf(column) }));
+  const place = (column: ListColumn) => {
+    const at = leading.indexOf(column.name);
+    return at < 0 ? leading.length + column.index : at;
+  };
+  return list.sort((a, b) => place(a) - place(b));
+}
+
+/** The rows whose cells contain every word of the filter, in any case. */
+export function filterRows(rows: Rows, columns: readonly ListColumn[], filter: string): Row[] {
+  const words = filter.toLowerCase().split(/\s+/).filter((word) => word);
+  if (words.length === 0) return [...rows.values()];
+  const kept: Row[] = [];
+  for (const row of rows.values()) {
+    let text = searchable.get(row);
+    if (text === undefined) {
+      // The figure as written and as it came, so that both 1,234 and 1234 find it.
+      text = columns.map((c) => `${cellText(row[c.index], c.kind)} ${String(row[c.index] ?? '')}`)
+        .join('\n').toLowerCase();
+      searchable.set(row, text);
+    }
+    if (words.every((word) => text.includes(word))) kept.push(row);
+  }
+  return kept;
+}
+
+/** Sorted by a column; what is not known comes last, and equals stay in the order of their keys. */
+export function sortRows(rows: readonly Row[], columns: readonly ListColumn[], order: Order): Row[] {
+  const column = columns.find((c) => c.name === order.column);
+  if (!column) return [...rows];
+  const collator = new Intl.Collator('en', { numeric: true });
+  const sign = order.descending ? -1 : 1;
+  const keyed = rows.map((row) => ({ row, key: sortKey(row[column.index], column.kind) }));
+  keyed.sort((a, b) => {
+    if (a.key === null || b.key === null) return Number(a.key === null) - Number(b.key === null);
+    if (typeof a.key === 'string' && typeof b.key === 'string') {
+      return sign * collator.compare(a.key, b.key);
+    }
+    return a.key < b.key ? -sign : a.key > b.key ? sign : 0;
+  });
+  return keyed.map((entry) => entry.row);
+}
+
+/** The sums of some columns, or nothing where amounts of several currencies would meet. */
+export function totals(
+  rows: readonly Row[], columns: readonly ListColumn[], wanted: readonly string[],
+): Map<string, Decimal> {
+  const sums = new Map<string, Decimal>();
+  const currency = columns.find((c) => c.name === 'currency');
+  const [first] = rows;
+  if (!first || wanted.length === 0) return sums;
+  if (currency && rows.some((row) => row[currency.index] !== first[currency.index])) return sums;
+  for (const column of columns) {
+    if (!wanted.includes(column.name)) continue;
+    sums.set(column.name, rows.reduce((sum, row) => sum + decimalOf(row[column.index]), 0n));
+  }
+  return sums;
+}
+
+/** A sum as its column reads. */
+export function totalText(sum: Decimal, column: ListColumn): string {
+  const whole = column.kind === 'count' ? sum / 10_000n : null;
+  const text = whole === null ? decimalText(sum) : whole.toString();
+  return cellText(text, column.kind);
+}
+
+function decimalText(value: Decimal): string {
+  const magnitude = value < 0n ? -value : value;
+  const places = (magnitude % 10_000n).toString().padStart(4, '0');
+  return `${value < 0n ? '-' : ''}${magnitude / 10_000n}.${places}`;
+}

@@ -1,0 +1,55 @@
+/** The messages of a live connection, as they come over the wire. */
+
+export type Cell = string | number | boolean | null;
+export type Row = readonly Cell[];
+
+export interface Column {
+  name: string;
+  type: string;
+}
+
+/** A row that came (1) or went (−1). */
+export type Change = readonly [number, Row];
+
+export interface Problem {
+  type?: string;
+  title?: string;
+  status?: number;
+  detail?: string;
+}
+
+export type ServerMessage =
+  | {
+      type: 'snapshot'; id: string; position: string;
+      columns: readonly Column[]; key: readonly string[]; rows: readonly Row[]; last?: boolean;
+    }
+  | { type: 'resumed'; id: string; position: string }
+  | { type: 'delta'; id: string; position: string; changes: readonly Change[] }
+  | { type: 'reset'; id: string; reason: string }
+  | { type: 'error'; id?: string; problem: Problem }
+  | { type: 'heartbeat'; position: string }
+  | { type: 'pong' };
+
+export interface SubscribeMessage {
+  type: 'subscribe';
+  id: string;
+  view: string;
+  where?: Record<string, string>;
+  resume?: string;
+  max_rate_ms?: number;
+}
+
+/** Numbers with which the server ends a connection for good reasons of its own. */
+export const CLOSE_TOKEN_REFUSED = 4002;
+export const CLOSE_TOKEN_EXPIRED = 4003;
+
+const TYPES = new Set(['snapshot', 'resumed', 'delta', 'reset', 'error', 'heartbeat', 'pong']);
+
+/** Reads a message; null for a type that is newer than this page. Throws on what is no message. */
+export function parseMessage(text: string): ServerMessage | null {
+  const value: unknown = JSON.parse(text);
+  if (typeof value !== 'object' || value === null || !('type' in value)) {
+    throw new TypeError('a message without a type');
+  }
+  return TYPES.has(String(value.type)) ? (value as ServerMessage) : null;
+}

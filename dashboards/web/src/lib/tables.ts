@@ -1,0 +1,125 @@
+/** The rows behind the tiles: which view, under which name, and how each column reads. */
+import { parseDecimal } from './decimal';
+import * as format from './format';
+import type { Cell, Column } from './protocol';
+import { texts } from './texts';
+
+export type Kind = 'text' | 'money' | 'quantity' | 'hours' | 'percent' | 'count' | 'day' | 'flag' | 'bucket';
+
+export interface Table {
+  view: string;
+  title: string;
+  /** The column sorted by at first; a minus for descending. */
+  sort: string;
+  /** The columns that lead; the others follow in the order they come. */
+  leading: readonly string[];
+  /** What a narrow screen shows. */
+  narrow: readonly string[];
+  /** Columns that are added up in the last line. */
+  totals: readonly string[];
+  /** Where a row leads: the page and the column it is limited by. */
+  leads?: { page: string; by: string };
+}
+
+const { titles } = texts.rows;
+
+export const tables: Record<string, Table> = {
+  customers: {
+    view: 'ar_aging', title: titles.ar_aging, sort: '-total',
+    leading: ['customer_id', 'total'], narrow: ['customer_id', 'total', 'd90_plus'],
+    totals: ['current', 'd1_30', 'd31_60', 'd61_90', 'd90_plus', 'total'],
+    leads: { page: 'invoices', by: 'customer_id' },
+  },
+  invoices: {
+    view: 'open_invoices', title: titles.open_invoices, sort: '-days_overdue',
+    leading: ['invoice_id', 'customer_id', 'balance', 'currency', 'days_overdue', 'bucket', 'due_date'],
+    narrow: ['invoice_id', 'balance', 'days_overdue'],
+    totals: ['amount', 'paid', 'credited', 'balance'],
+  },
+  projects: {
+    view: 'project_profitability', title: titles.project_profitability, sort: '-profit',
+    leading: ['name', 'currency', 'revenue', 'labour_cost', 'material_cost', 'expenses', 'profit', 'margin'],
+    narrow: ['name', 'profit', 'margin'],
+    totals: ['revenue', 'labour_cost', 'material_cost', 'expenses', 'profit'],
+    leads: { page: 'invoices', by: 'project_id' },
+  },
+  pipeline: {
+    view: 'pipeline', title: titles.pipeline, sort: '-amount',
+    leading: ['stage'], narrow: ['stage', 'opportunities', 'amount'], totals: [],
+  },
+  routines: {
+    view: 'completion_streaks', title: titles.completion_streaks, sort: '-current_streak',
+    leading: ['user_id', 'task_id'], narrow: ['user_id', 'task_id', 'current_streak'], totals: [],
+  },
+  stock: {
+    view: 'inventory_levels', title: titles.inventory_levels, sort: '-below_reorder',
+    leading: ['name', 'warehouse', 'on_hand', 'reorder_point', 'below_reorder', 'value'],
+    narrow: ['name', 'on_hand', 'reorder_point'], totals: ['value'],
+  },
+  departments: {
+    view: 'headcount', title: titles.headcount, sort: '-active',
+    leading: ['department'], narrow: ['department', 'active', 'joined_30d'], totals: ['active', 'joined_30d', 'left_30d'],
+  },
+  hours: {
+    view: 'labour_hours', title: titles.labour_hours, sort: '-hours',
+    leading: ['project_id'], narrow: ['project_id', 'hours', 'billable_hours'], totals: ['hours', 'billable_hours'],
+  },
+};
+
+const KINDS: Record<string, Kind> = {
+  hours: 'hours', billable_hours: 'hours', on_hand: 'quantity', reorder_point: 'quantity',
+  margin: 'percent', bucket: 'bucket',
+};
+
+/** How a column reads: by its name where the name says more than the type. */
+export function kindOf(column: Column): Kind {
+  const named = KINDS[column.name];
+  if (named) return named;
+  switch (column.type) {
+    case 'decimal': return 'money';
+    case 'int': case 'float': return 'count';
+    case 'date': return 'day';
+    case 'bool': return 'flag';
+    default: return 'text';
+  }
+}
+
+export function columnLabel(name: string): string {
+  return texts.rows.columns[name] ?? name.replaceAll('_', ' ');
+}
+
+const buckets: Record<string, string> = texts.aging.buckets;
+
+/** A cell as it is read, and as the filter sees it. */
+export function cellText(cell: Cell | undefined, kind: Kind): string {
+  if (cell === null || cell === undefined || cell === '') return texts.rows.nothing;
+  switch (kind) {
+    case 'money': return format.cents(parseDecimal(String(cell)));
+    case 'quantity': return format.quantity(parseDecimal(String(cell)));
+    case 'hours': return format.hours(parseDecimal(String(cell)));
+    case 'percent': return format.percent(parseRatio(String(cell)), 1);
+    case 'count': return format.count(Number(cell));
+    case 'day': return format.day(String(cell));
+    case 'flag': return cell === true ? texts.rows.yes : texts.rows.no;
+    case 'bucket': return buckets[String(cell)] ?? String(cell);
+    default: return String(cell);
+  }
+}
+
+/** A ratio may have more places than amounts do; those beyond the fourth are not shown. */
+export function parseRatio(text: string): bigint {
+  return parseDecimal(text.replace(/(\.\d{4})\d+$/, '$1'));
+}
+
+export function isNumeric(kind: Kind): boolean {
+  return kind !== 'text' && kind !== 'flag' && kind !== 'day' && kind !== 'bucket';
+}
+
+/** Something to sort by: numbers as numbers, days and text as text, nothing last of all. */
+export function sortKey(cell: Cell | undefined, kind: Kind): bigint | number | string | null {
+  if (cell === null || cell === undefined) return null;
+  if (kind === 'count') return Number(cell);
+  if (kind === 'flag') return cell === true ? 1 : 0;
+  if (kind === 'percent') return parseRatio(String(cell));
+  return isNumeric(kind) ? parseDecimal(String(cell)) : String(cell);
+}

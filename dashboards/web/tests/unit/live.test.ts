@@ -1,0 +1,188 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Backoff } from '../../src/lib/backoff';
+import { Live, Refused, SILENCE_MS, type Link, type Refusal, type Socket } from '../../src/lib/live';
+
+/** The other end of a socket, held by the test. */
+class Peer implements Socket {
+  onopen: (() => void) | null = null;
+  onmessage: ((event: { data: unknown }) => void) | null = null;
+  onclose: ((event: { code: number }) => void) | null = null;
+  readonly heard: Record<string, unknown>[] = [];
+  closed = false;
+
+  send(text: string): void {
+    this.heard.push(JSON.parse(text) as Record<string, unknown>);
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+
+  say(message: object): void {
+    this.onmessage?.({ data: JSON.stringify(message) });
+  }
+}
+
+const columns = [{ name: 'k', type: 'text' }, { name: 'v', type: 'int' }];
+
+function begin(connect?: () => Promise<Socket>) {
+  const peers: Peer[] = [];
+  const links: Link['state'][] = [];
+  const refusals: Refusal[] = [];
+  const live = new Live({
+    connect: connect ?? (() => {
+      const peer = new Peer();
+      peers.push(peer);
+      return Promise.resolve(peer);
+    }),
+    onlink: (link) => links.push(link.state),
+    onheard: () => {},
+    onrefused: (why) => refusals.push(why),
+    backoff: new Backoff(1000, 8000, () => 1),
+  });
+  const last = () => {
+    const peer = peers[peers.length - 1];
+    if (!peer) throw new Error('nobody connected');
+    return peer;
+  };
+  return { live, peers, links, refusals, last };
+}
+
+/** Lets promises that are settled be noticed. */
+const settle = () => vi.advanceTimersByTimeAsync(0);
+
+function snapshot(id: unknown, rows: unknown[], position = 'p1') {
+  return { type: 'snapshot', id, position, columns, key: ['k'], rows, last: true };
+}
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+describe('a live connection', () => {
+  it('subscribes once it is open and applies what comes', async () => {
+    const { live, last, links } = begin();
+    const changed = vi.fn();
+    const sub = live.subscribe('pipeline', changed);
+    await settle();
+    expect(last().heard).toEqual([]);
+    last().onopen?.();
+    expect(last().heard).toMatchObject([{ type: 'subscribe', id: sub.id, view: 'pipeline' }]);
+    expect(last().heard[0]).not.toHaveProperty('resume');
+    last().say(snapshot(sub.id, [['a', 1]]));
+    last().say({ type: 'delta', id: sub.id, position: 'p2', changes: [[-1, ['a', 1]], [1, ['a', 2]]] });
+    expect([...sub.rows.values()]).toEqual([['a', 2]]);
+    expect(changed).toHaveBeenCalledTimes(2);
+    expect(links).toEqual(['connecting', 'live']);
+  });
+
+  it('resumes each subscription from its position after a drop', async () => {
+    const { live, last, links, peers } = begin();
+    const sub = live.subscribe('pipeline', () => {});
+    const fresh = live.subscribe('headcount', () => {});
+    await settle();
+    last().onopen?.();
+    last().say(snapshot(sub.id, [['a', 1]]));
+    last().say({ type: 'delta', id: sub.id, position: 'p7', changes: [[1, ['b', 2]]] });
+    last().onclose?.({ code: 1006 });
+    expect(links.at(-1)).toBe('lost');
+    expect(sub.rows.size).toBe(2);
+    await vi.advanceTimersByTimeAsync(1000);
+    last().onopen?.();
+    expect(peers).toHaveLength(2);
+    expect(last().heard).toMatchObject([{ id: sub.id, resume: 'p7' }, { id: fresh.id }]);
+    expect(last().heard[1]).not.toHaveProperty('resume');
+    last().say({ type: 'resumed', id: sub.id, position: 'p7' });
+    last().say({ type: 'delta', id: sub.id, position: 'p8', changes: [[-1, ['a', 1]]] });
+    expect([...sub.rows.values()]).toEqual([['b', 2]]);
+  });
+
+  it('waits longer after each failure, and at once when told to', async () => {
+    const attempts: number[] = [];
+    const { live, links } = begin(() => {
+      attempts.push(Date.now());
+      return Promise.reject(new TypeError('no network'));
+    });
+    await vi.advanceTimersByTimeAsync(1000 + 2000 + 4000 + 8000 + 8000);
+    const waits = attempts.slice(1).map((at, i) => at - (attempts[i] ?? 0));
+    expect(waits).toEqual([1000, 2000, 4000, 8000, 8000]);
+    live.retry();
+    await settle();
+    expect(attempts).toHaveLength(7);
+    expect(links.at(-1)).toBe('lost');
+  });
+
+  it('starts from a snapshot after a reset and keeps showing the old rows meanwhile', async () => {
+    const { live, last } = begin();
+    const sub = live.subscribe('pipeline', () => {});
+    await settle();
+    last().onopen?.();
+    last().say(snapshot(sub.id, [['a', 1]]));
+    last().say({ type: 'reset', id: sub.id, reason: 'a gap' });
+    expect([...sub.rows.values()]).toEqual([['a', 1]]);
+    last().say(snapshot(sub.id, [['c', 3]], 'p9'));
+    expect([...sub.rows.values()]).toEqual([['c', 3]]);
+  });
+
+  it('asks for a fresh snapshot when a delta does not fit', async () => {
+    const { live, last } = begin();
+    const sub = live.subscribe('pipeline', () => {});
+    await settle();
+    last().onopen?.();
+    last().say(snapshot(sub.id, [['a', 1]]));
+    last().say({ type: 'delta', id: sub.id, position: 'p2', changes: [[-1, ['x', 1]]] });
+    await vi.advanceTimersByTimeAsync(1000);
+    last().onopen?.();
+    expect(last().heard[0]).not.toHaveProperty('resume');
+  });
+
+  it('takes silence for a dead line', async () => {
+    const { last, links } = begin();
+    await settle();
+    last().onopen?.();
+    await vi.advanceTimersByTimeAsync(SILENCE_MS - 1000);
+    last().say({ type: 'heartbeat', position: 'p1' });
+    await vi.advanceTimersByTimeAsync(SILENCE_MS - 1000);
+    expect(links.at(-1)).toBe('live');
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(links).toContain('lost');
+  });
+
+  it('keeps a problem with its subscription and asks again when told to', async () => {
+    const { live, last } = begin();
+    const sub = live.subscribe('nowhere', () => {});
+    await settle();
+    last().onopen?.();
+    last().say({ type: 'error', id: sub.id, problem: { status: 404, title: 'Unknown view' } });
+    expect(sub.problem?.status).toBe(404);
+    live.resubscribe(sub);
+    expect(last().heard.map((message) => message['type'])).toEqual(['subscribe', 'unsubscribe', 'subscribe']);
+    last().say(snapshot(sub.id, []));
+    expect(sub.problem).toBeUndefined();
+  });
+
+  it('ignores what comes for a subscription that was given up, and new kinds of messages', async () => {
+    const { live, last } = begin();
+    const sub = live.subscribe('pipeline', () => {});
+    await settle();
+    last().onopen?.();
+    live.unsubscribe(sub);
+    last().say(snapshot(sub.id, [['a', 1]]));
+    last().say({ type: 'weather', id: sub.id });
+    expect(sub.rows.complete).toBe(false);
+  });
+
+  it('ends when signing in again is the only way', async () => {
+    const refusing = begin(() => Promise.reject(new Refused('expired')));
+    await settle();
+    expect(refusing.refusals).toEqual(['expired']);
+    expect(refusing.links.at(-1)).toBe('closed');
+
+    const closing = begin();
+    await settle();
+    closing.last().onopen?.();
+    closing.last().onclose?.({ code: 4003 });
+    expect(closing.refusals).toEqual(['expired']);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(closing.peers).toHaveLength(1);
+  });
+});
