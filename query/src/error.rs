@@ -1,0 +1,263 @@
+//! Why there is no answer, or no more of it.
+
+use std::fmt;
+
+use datafusion::common::SchemaError;
+use datafusion::error::DataFusionError;
+use datafusion::sql::sqlparser::parser::ParserError;
+
+/// Which bound a query ran into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitKind {
+    /// The seconds from its start until its last row is read.
+    Time,
+    /// The bytes its operators hold.
+    Memory,
+    /// The rows of its answer.
+    Rows,
+}
+
+impl LimitKind {
+    /// `time`, `memory` or `rows`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Time => "time",
+            Self::Memory => "memory",
+            Self::Rows => "rows",
+        }
+    }
+}
+
+impl fmt::Display for LimitKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why a query has no answer. Inside a stream of batches it travels as
+/// [`DataFusionError::External`]; [`QueryError::from`] takes it out again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QueryError {
+    /// The SQL, a parameter or an argument is wrong, or a row makes the SQL fail.
+    #[error("{message}")]
+    Invalid {
+        /// What is wrong, where, and what to do.
+        message: String,
+        /// The line of the SQL, from 1, where it is known.
+        line: Option<u64>,
+        /// The column in that line, from 1.
+        column: Option<u64>,
+    },
+    /// The statement writes, or reads something other than the relations.
+    #[error("{statement} is not allowed: send one SELECT, WITH, VALUES or EXPLAIN")]
+    Refused {
+        /// The kind of the statement, like `INSERT`.
+        statement: String,
+    },
+    /// There is no view of that name.
+    #[error("there is no view '{view}'{}", did_you_mean(.nearest))]
+    UnknownView {
+        /// What was asked for.
+        view: String,
+        /// The most similar names.
+        nearest: Vec<String>,
+    },
+    /// The query ran into a bound.
+    #[error("the query is over its limit of {which} ({limit}); {}", way_out(*.which))]
+    Limit {
+        /// Which bound.
+        which: LimitKind,
+        /// The bound with its unit.
+        limit: String,
+    },
+    /// Too many queries are running.
+    #[error("too many queries are running at once; try again when one has ended")]
+    Busy,
+    /// The query reads a view that could not be evaluated.
+    #[error("the view '{view}' cannot be read: {message}")]
+    ViewFailed {
+        /// The view.
+        view: String,
+        /// Why it failed.
+        message: String,
+    },
+    /// A defect of this program; nothing the query's author can mend.
+    #[error("the query failed inside the engine: {message}")]
+    Internal {
+        /// What is known of it.
+        message: String,
+    },
+}
+
+impl QueryError {
+    /// An [`Invalid`](Self::Invalid) without a place.
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::Invalid { message: message.into(), line: None, column: None }
+    }
+
+    /// The error as it travels in a stream of batches.
+    pub(crate) fn into_datafusion(self) -> DataFusionError {
+        DataFusionError::External(Box::new(self))
+    }
+}
+
+impl From<DataFusionError> for QueryError {
+    fn from(error: DataFusionError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&DataFusionError> for QueryError {
+    fn from(error: &DataFusionError) -> Self {
+        match error {
+            DataFusionError::External(inner) => {
+                if let Some(own) = inner.downcast_ref::<Self>() {
+                    return own.clone();
+                }
+                match inner.downcast_ref::<DataFusionError>() {
+                    Some(nested) => Self::from(nested),
+                    None => Self::Internal { message: inner.to_string() },
+                }
+            }
+            DataFusionError::Shared(inner) => Self::from(inner.as_ref()),
+            DataFusionError::Context(_, inner) => Self::from(inner.as_ref()),
+            DataFusionError::Diagnostic(diagnostic, inner) => {
+                let span = diagnostic.span.as_ref();
+                at(Self::from(inner.as_ref()), span.map(|s| (s.start.line, s.start.column)))
+            }
+            DataFusionError::Collection(errors) => match errors.first() {
+                Some(first) => Self::from(first),
+                None => Self::Internal { message: "an empty list of errors".into() },
+            },
+            DataFusionError::SQL(parser, _) => from_parser(parser),
+            DataFusionError::SchemaError(schema, _) => from_schema(schema),
+            // The bound itself is named by who knows it.
+            DataFusionError::ResourcesExhausted(_) => {
+                Self::Limit { which: LimitKind::Memory, limit: String::new() }
+            }
+            // Arrow reports through its own type what a row's value causes, like a division by
+            // zero, and hands back what a stream put into it.
+            DataFusionError::ArrowError(arrow, _) => match arrow.as_ref() {
+                arrow::error::ArrowError::ExternalError(inner) => {
+                    if let Some(own) = inner.downcast_ref::<Self>() {
+                        return own.clone();
+                    }
+                    match inner.downcast_ref::<DataFusionError>() {
+                        Some(nested) => Self::from(nested),
+                        None => Self::invalid(arrow.to_string()),
+                    }
+                }
+                other => Self::invalid(other.to_string()),
+            },
+            DataFusionError::Plan(message)
+            | DataFusionError::Execution(message)
+            | DataFusionError::Configuration(message) => Self::invalid(message.clone()),
+            DataFusionError::NotImplemented(message) => {
+                Self::invalid(format!("not supported: {message}"))
+            }
+            DataFusionError::Internal(message) => Self::Internal { message: first_line(message) },
+            other => Self::Internal { message: first_line(&other.strip_backtrace()) },
+        }
+    }
+}
+
+/// Gives an [`QueryError::Invalid`] its place, unless it has one.
+fn at(error: QueryError, place: Option<(u64, u64)>) -> QueryError {
+    match (error, place) {
+        (QueryError::Invalid { message, line: None, .. }, Some((line, column))) => {
+            QueryError::Invalid { message, line: Some(line), column: Some(column) }
+        }
+        (error, _) => error,
+    }
+}
+
+fn from_parser(error: &ParserError) -> QueryError {
+    let message = match error {
+        ParserError::TokenizerError(message) | ParserError::ParserError(message) => message,
+        ParserError::RecursionLimitExceeded => {
+            return QueryError::invalid(
+                "the SQL is nested too deeply: use WITH for its parts, or fewer parentheses",
+            );
+        }
+    };
+    // The parser states the place at the end: `… at Line: 1, Column: 8`.
+    let place = message.rsplit_once(" at Line: ").and_then(|(_, place)| {
+        let (line, column) = place.split_once(", Column: ")?;
+        Some((line.parse().ok()?, column.trim().parse().ok()?))
+    });
+    at(QueryError::invalid(format!("the SQL does not parse: {message}")), place)
+}
+
+fn from_schema(error: &SchemaError) -> QueryError {
+    let SchemaError::FieldNotFound { field, valid_fields } = error else {
+        return QueryError::invalid(error.to_string());
+    };
+    let names: Vec<&str> = valid_fields.iter().map(|c| c.name.as_str()).collect();
+    let near = nearest(&field.name, names.iter().copied());
+    let mut message = format!("there is no column '{}'{}", field.flat_name(), did_you_mean(&near));
+    if near.is_empty() && !names.is_empty() {
+        let some: Vec<&str> = names.into_iter().take(20).collect();
+        message = format!("{message}; there are {}", some.join(", "));
+    }
+    let place = field.spans().first().map(|s| (s.start.line, s.start.column));
+    at(QueryError::invalid(message), place)
+}
+
+fn way_out(which: LimitKind) -> &'static str {
+    match which {
+        LimitKind::Time => "ask for less at once: filter earlier, or aggregate",
+        LimitKind::Memory => "ask for less at once: filter before joining, sorting and grouping",
+        LimitKind::Rows => "add a LIMIT, a filter or a GROUP BY",
+    }
+}
+
+/// `; did you mean 'a' or 'b'?`, or nothing.
+pub(crate) fn did_you_mean(names: &[String]) -> String {
+    if names.is_empty() {
+        return String::new();
+    }
+    let quoted: Vec<String> = names.iter().map(|name| format!("'{name}'")).collect();
+    format!("; did you mean {}?", quoted.join(" or "))
+}
+
+/// Up to three of `names` that are within a few typing mistakes of `wanted`, nearest first.
+pub(crate) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let wanted: Vec<char> = wanted.to_lowercase().chars().take(64).collect();
+    let within = 1 + wanted.len() / 4;
+    let mut near: Vec<(usize, &str)> = names
+        .filter_map(|name| {
+            let chars: Vec<char> = name.to_lowercase().chars().take(64).collect();
+            let contained = wanted.len() > 3 && name.to_lowercase().contains(&text(&wanted));
+            let distance = if contained { within } else { edit_distance(&wanted, &chars) };
+            (distance <= within).then_some((distance, name))
+        })
+        .collect();
+    near.sort_unstable();
+    near.dedup();
+    near.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
+}
+
+fn text(chars: &[char]) -> String {
+    chars.iter().collect()
+}
+
+/// The number of insertions, deletions and replacements between two words (Levenshtein).
+fn edit_distance(a: &[char], b: &[char]) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let above = row[j + 1];
+            let replaced = diagonal + usize::from(x != y);
+            row[j + 1] = replaced.min(above + 1).min(row[j] + 1);
+            diagonal = above;
+        }
+    }
+    row[b.len()]
+}
+
+/// The first line: what follows is advice to the engine's developers.
+fn first_line(message: &str) -> String {
+    message.lines().next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,151 @@
+//! Bounds put into a plan that is ready to run.
+//!
+//! DataFusion gives control back between batches, and counts the memory of most operators. What
+//! is left is closed here: a join that finds no match for a long time looks at the clock whenever
+//! it evaluates its condition; a join that finds many gives control back; what a window gathers
+//! is counted; texts put together stay bounded; and windows that recompute a growing frame for
+//! each row are refused.
+
+mod gathered;
+mod watch;
+
+use std::sync::Arc;
+
+use datafusion::common::Result;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::expr::{ScalarFunction, WindowFunction};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::{
+    BinaryExpr, Expr, LogicalPlan, Operator, ScalarUDF, WindowFrameBound, WindowFunctionDefinition,
+};
+use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
+
+use gathered::GatheredExec;
+pub(crate) use watch::Watch;
+use watch::{BoundedText, Watched};
+
+use crate::QueryError;
+
+/// Aggregates that keep a sum, so that the next row's frame costs no more than the last one's.
+const STEADY: [&str; 20] = [
+    "sum",
+    "count",
+    "avg",
+    "min",
+    "max",
+    "first_value",
+    "last_value",
+    "nth_value",
+    "bool_and",
+    "bool_or",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "stddev",
+    "stddev_pop",
+    "var",
+    "var_pop",
+    "corr",
+    "covar_samp",
+    "covar_pop",
+];
+
+/// Refuses windows whose cost grows with the square of their rows.
+pub(crate) fn check_windows(plan: &LogicalPlan) -> Result<(), QueryError> {
+    let mut refused = None;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|e| {
+                if let Expr::WindowFunction(window) = e
+                    && let Some(name) = unsteady(window)
+                {
+                    refused = Some(name.to_owned());
+                    return Ok(TreeNodeRecursion::Stop);
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    match refused {
+        Some(name) => Err(QueryError::invalid(format!(
+            "{name} is not supported over a frame that moves or grows: use it with GROUP BY, or \
+             with ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The name of an aggregate that would be computed anew for each row.
+fn unsteady(window: &WindowFunction) -> Option<&str> {
+    let WindowFunctionDefinition::AggregateUDF(aggregate) = &window.fun else {
+        return None;
+    };
+    let frame = &window.params.window_frame;
+    let whole = matches!(&frame.start_bound, WindowFrameBound::Preceding(v) if v.is_null())
+        && matches!(&frame.end_bound, WindowFrameBound::Following(v) if v.is_null());
+    (!whole && !STEADY.contains(&aggregate.name())).then(|| aggregate.name())
+}
+
+/// Puts `watch` into the conditions of joins, and bounds the texts that `||` puts together. To be
+/// called on an optimized plan, for no rule knows these functions.
+pub(crate) fn watch(plan: LogicalPlan, watch: &Arc<Watch>) -> Result<LogicalPlan> {
+    let watched = Arc::new(ScalarUDF::from(Watched::new(watch.clone())));
+    let bounded = Arc::new(ScalarUDF::from(BoundedText::new()));
+    let rewritten = plan.transform_up_with_subqueries(|node| {
+        let names = NamePreserver::new(&node);
+        let node = node.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let changed = expr.transform_up(|e| Ok(bound_concatenation(e, &bounded)))?;
+            Ok(if changed.transformed { changed.update_data(|e| name.restore(e)) } else { changed })
+        })?;
+        node.transform_data(|node| match node {
+            LogicalPlan::Join(mut join) if join.filter.is_some() => {
+                join.filter = join.filter.map(|f| call(&watched, f));
+                Ok(Transformed::yes(LogicalPlan::Join(join)))
+            }
+            other => Ok(Transformed::no(other)),
+        })
+    })?;
+    Ok(rewritten.data)
+}
+
+fn bound_concatenation(expr: Expr, bounded: &Arc<ScalarUDF>) -> Transformed<Expr> {
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::StringConcat, right }) => {
+            let side = |e: Box<Expr>| match *e {
+                literal @ Expr::Literal(..) => Box::new(literal),
+                other => Box::new(call(bounded, other)),
+            };
+            let (left, right) = (side(left), side(right));
+            let op = Operator::StringConcat;
+            Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right }))
+        }
+        other => Transformed::no(other),
+    }
+}
+
+fn call(function: &Arc<ScalarUDF>, argument: Expr) -> Expr {
+    Expr::ScalarFunction(ScalarFunction { func: function.clone(), args: vec![argument] })
+}
+
+/// Makes joins give control back, and counts what windows gather.
+pub(crate) fn bound(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let bounded = plan.transform_up(|node| {
+        let recompute = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+        Ok(match node.name() {
+            "WindowAggExec" | "BoundedWindowAggExec" => {
+                let inputs = node.children().into_iter().map(|input| {
+                    Arc::new(GatheredExec::new(input.clone())) as Arc<dyn ExecutionPlan>
+                });
+                let inputs = inputs.collect();
+                Transformed::yes(node.replace_children(inputs, recompute)?)
+            }
+            name if name.ends_with("JoinExec") => {
+                Transformed::yes(Arc::new(CooperativeExec::new(node)) as Arc<dyn ExecutionPlan>)
+            }
+            _ => Transformed::no(node),
+        })
+    })?;
+    Ok(bounded.data)
+}

@@ -1,0 +1,123 @@
+//! The accepted events of a tenant, as relations.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::Result;
+use datafusion::error::DataFusionError;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
+use futures::StreamExt;
+use projections::{EventType, Tenant};
+
+/// Where accepted events are read from.
+pub trait History: Send + Sync {
+    /// The events of `tenant` and `event_type` that the log holds up to and with the row
+    /// `up_to`, each once, in any order. `columns` are indices into
+    /// [`EventType::relation`], in the order in which they are wanted; none means all of them,
+    /// and the list is never empty. The batches have exactly those columns. The stream is read on
+    /// a thread of the query's own, inside the runtime of the caller of
+    /// [`Queries::run`](crate::Queries::run); it stops when it is dropped.
+    fn scan(
+        &self,
+        tenant: Tenant,
+        event_type: &Arc<EventType>,
+        up_to: u64,
+        columns: Option<Vec<usize>>,
+    ) -> SendableRecordBatchStream;
+}
+
+/// One event type of one tenant up to one place in the log: `events."<type>"`.
+#[derive(Clone)]
+pub(crate) struct EventRelation {
+    pub(crate) history: Arc<dyn History>,
+    pub(crate) tenant: Tenant,
+    pub(crate) event_type: Arc<EventType>,
+    pub(crate) up_to: u64,
+}
+
+impl fmt::Debug for EventRelation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EventRelation({})", self.event_type.name())
+    }
+}
+
+#[async_trait::async_trait]
+impl TableProvider for EventRelation {
+    fn schema(&self) -> SchemaRef {
+        self.event_type.relation().clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        _state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = match projection {
+            Some(columns) => Arc::new(self.event_type.relation().project(columns)?),
+            None => self.event_type.relation().clone(),
+        };
+        let scan = EventScan {
+            relation: self.clone(),
+            columns: projection.cloned(),
+            schema: schema.clone(),
+        };
+        let parts: Vec<Arc<dyn PartitionStream>> = vec![Arc::new(scan)];
+        let plan = StreamingTableExec::try_new(schema, parts, None, [], false, limit)?;
+        Ok(Arc::new(plan))
+    }
+}
+
+/// The scan of some columns of a relation.
+#[derive(Debug)]
+struct EventScan {
+    relation: EventRelation,
+    columns: Option<Vec<usize>>,
+    schema: SchemaRef,
+}
+
+impl PartitionStream for EventScan {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
+        // `count(*)` wants no column at all. A column is asked for all the same, so that a
+        // batch always says by itself how many rows it has.
+        let columns = match self.columns.as_deref() {
+            Some([]) => Some(vec![0]),
+            other => other.map(<[usize]>::to_vec),
+        };
+        let relation = &self.relation;
+        let batches =
+            relation.history.scan(relation.tenant, &relation.event_type, relation.up_to, columns);
+        let schema = self.schema.clone();
+        let fitted = batches.map(move |batch| fit(&batch?, &schema));
+        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), fitted))
+    }
+}
+
+/// Gives the batch the schema of the plan; an error when the history kept something else.
+fn fit(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    if schema.fields().is_empty() {
+        let none = Arc::new(Schema::empty());
+        let options =
+            arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        return Ok(RecordBatch::try_new_with_options(none, vec![], &options)?);
+    }
+    RecordBatch::try_new(schema.clone(), batch.columns().to_vec()).map_err(|error| {
+        DataFusionError::Internal(format!("history does not fit its event type: {error}"))
+    })
+}

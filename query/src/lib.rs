@@ -1,0 +1,43 @@
+//! Answers: SQL over one tenant's views and history, the reading of views, and their formats.
+//!
+//! **In:** an immutable [`TenantSnapshot`](projections::TenantSnapshot), a [`History`] of accepted
+//! events, a text of SQL with its parameters. **Out:** an [`Answer`], a stream of Arrow batches at
+//! one position, which the format functions turn into a body of JSON, CSV or Arrow IPC.
+//!
+//! Invariants:
+//! - A session's catalog is made of one tenant's snapshot and of that tenant's history, and of
+//!   nothing else; there are no files, no settings and no other catalog to be named.
+//! - Only one statement that reads is run; parameters are values and never become SQL text.
+//! - Time, memory, rows, the length of the SQL and the number of queries at once are bounded, and
+//!   stay bounded until the last batch is read or the answer is dropped.
+//! - An answer that was cut short says so: a stream ends without an error only when it is whole.
+
+mod admission;
+mod arrow_stream;
+mod catalog;
+mod complexity;
+mod csv;
+mod error;
+mod execution;
+mod format;
+mod functions;
+mod guard;
+mod history;
+mod information;
+mod json;
+mod limits;
+mod memory;
+mod parameters;
+mod session;
+mod statement;
+mod views;
+
+pub use arrow_stream::arrow_body;
+pub use csv::csv_body;
+pub use error::{LimitKind, QueryError};
+pub use execution::{Answer, Queries};
+pub use format::{Format, NotAcceptable};
+pub use history::History;
+pub use json::json_body;
+pub use limits::QueryLimits;
+pub use views::{DEFAULT_PAGE, MAX_PAGE, ViewPage, read_view, view_answer};
