@@ -134,7 +134,8 @@ async fn the_page_is_served_with_a_strict_policy_or_says_how_to_build_it() {
     }
     assert_eq!(answer.status(), 200);
     let policy = answer.headers()["content-security-policy"].to_str().unwrap();
-    assert!(policy.contains("script-src 'self';"), "{policy}");
+    assert!(policy.starts_with("default-src 'self';"), "{policy}");
+    assert!(!policy.contains("unsafe") && !policy.contains("data:"), "{policy}");
     assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
     assert_eq!(answer.headers()["cache-control"], "no-cache");
     let tag = answer.headers()["etag"].clone();
