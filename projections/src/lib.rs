@@ -26,6 +26,7 @@ mod partition;
 mod position;
 pub mod snapshot;
 pub mod sql;
+mod sum;
 pub mod views;
 
 pub use change::Change;
@@ -35,6 +36,7 @@ pub use events::{EventBatch, EventType, EventTypes};
 pub use partition::{Input, Partition, Readers, TenantDelta, ViewChange};
 pub use position::{Position, PositionError};
 pub use snapshot::{TenantSnapshot, ViewSnapshot};
+pub use sum::exact_sum;
 pub use views::{View, ViewDefinition};
 
 /// A tenant's number in the control store: stable for ever and never given out twice.

@@ -89,6 +89,9 @@ pub enum QueryError {
     },
 }
 
+/// How Arrow says that a pattern is wrong.
+const BAD_PATTERN: &str = "Regular expression did not compile";
+
 impl QueryError {
     /// An [`Invalid`](Self::Invalid) without a place.
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
@@ -114,9 +117,10 @@ impl From<&DataFusionError> for QueryError {
                 if let Some(own) = inner.downcast_ref::<Self>() {
                     return own.clone();
                 }
+                // What is foreign here is a function's own error about its arguments.
                 match inner.downcast_ref::<DataFusionError>() {
                     Some(nested) => Self::from(nested),
-                    None => Self::Internal { message: inner.to_string() },
+                    None => Self::invalid(inner.to_string()),
                 }
             }
             DataFusionError::Shared(inner) => Self::from(inner.as_ref()),
@@ -154,6 +158,10 @@ impl From<&DataFusionError> for QueryError {
             | DataFusionError::Configuration(message) => Self::invalid(message.clone()),
             DataFusionError::NotImplemented(message) => {
                 Self::invalid(format!("not supported: {message}"))
+            }
+            // DataFusion reports a pattern that is no regular expression as a fault of its own.
+            DataFusionError::Internal(message) if message.contains(BAD_PATTERN) => {
+                Self::invalid(first_line(message))
             }
             DataFusionError::Internal(message) => Self::Internal { message: first_line(message) },
             other => Self::Internal { message: first_line(&other.strip_backtrace()) },

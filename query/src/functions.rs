@@ -11,7 +11,8 @@ use arrow::datatypes::{DataType, FieldRef, Int64Type};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::execution::SessionStateDefaults;
 use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    AggregateUDF, ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature,
 };
 
 use crate::QueryError;
@@ -34,6 +35,14 @@ pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
             None => function,
         })
         .collect()
+}
+
+/// The aggregate functions of a session; `sum` is the one that never wraps, as in views.
+pub(crate) fn aggregate() -> Vec<Arc<AggregateUDF>> {
+    let exact = |function: Arc<AggregateUDF>| {
+        if function.name() == "sum" { projections::exact_sum() } else { function }
+    };
+    SessionStateDefaults::default_aggregate_functions().into_iter().map(exact).collect()
 }
 
 /// How a function's text grows from its arguments.

@@ -42,7 +42,7 @@ impl Template {
             .with_config(config())
             .with_runtime_env(Arc::new(runtime.clone()))
             .with_scalar_functions(functions::scalar())
-            .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
+            .with_aggregate_functions(functions::aggregate())
             .with_window_functions(SessionStateDefaults::default_window_functions())
             .with_table_function_list(SessionStateDefaults::default_table_functions())
             .with_expr_planners(SessionStateDefaults::default_expr_planners())

@@ -87,6 +87,24 @@ async fn nothing_outside_the_catalog_can_be_named() {
 }
 
 #[tokio::test]
+async fn a_pattern_that_is_none_is_the_fault_of_the_sql() {
+    let world = world(QueryLimits::default());
+    for sql in [
+        "SELECT 'a' ~ '('",
+        "SELECT 'a' ~* '['",
+        "SELECT regexp_like('a', '(')",
+        "SELECT regexp_replace('a', '(', 'x')",
+        "SELECT 'a' SIMILAR TO '('",
+    ] {
+        let error = match world.ask(sql).await {
+            Err(error) => error,
+            Ok(answer) => panic!("{sql} is answered: {answer:?}"),
+        };
+        assert!(matches!(error, QueryError::Invalid { .. }), "{sql}: {error:?}");
+    }
+}
+
+#[tokio::test]
 async fn only_one_statement_that_reads_is_run() {
     let world = world(QueryLimits::default());
     let cases = [

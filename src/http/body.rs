@@ -1,5 +1,7 @@
 //! Bodies of requests: bounded in size, in time, and in what all of them hold together.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
@@ -7,9 +9,10 @@ use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
+use projections::Tenant;
 use serde::de::DeserializeOwned;
 use stream::Problem;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::problems;
@@ -25,36 +28,58 @@ const ORDER: usize = 1024 * 1024;
 /// How much of a body that is too large is read and thrown away, so that a client that sends
 /// first and reads then gets the answer instead of a broken connection.
 const DISCARDED: usize = 64 * 1024 * 1024;
+/// For that, in all.
+const DISCARD_TIME: Duration = Duration::from_secs(3);
 /// The bodies of events held at a time, in KiB.
 const HELD_KIB: u32 = 256 * 1024;
+/// Of these, those of one tenant: whoever sends slowly keeps only itself waiting.
+const TENANT_KIB: u32 = HELD_KIB / 4;
 
 /// Room for the bodies of events: what is being read and decoded together is bounded.
 #[derive(Debug)]
-pub(super) struct Room(Semaphore);
+pub(super) struct Room {
+    all: Arc<Semaphore>,
+    /// Each tenant's part, made when it first sends.
+    tenants: Mutex<HashMap<Tenant, Arc<Semaphore>>>,
+}
 
 /// A body and its part of the room.
-pub(super) struct Held<'a> {
+pub(super) struct Held {
     /// The whole body.
     pub(super) bytes: Bytes,
-    _room: SemaphorePermit<'a>,
+    _room: [OwnedSemaphorePermit; 2],
 }
 
 impl Room {
     pub(super) fn new() -> Self {
-        Self(Semaphore::new(HELD_KIB as usize))
+        let all = Arc::new(Semaphore::new(HELD_KIB as usize));
+        Self { all, tenants: Mutex::default() }
+    }
+
+    fn of(&self, tenant: Tenant) -> Arc<Semaphore> {
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = || Arc::new(Semaphore::new(TENANT_KIB as usize));
+        Arc::clone(tenants.entry(tenant).or_insert_with(room))
     }
 
     /// Reads a body of at most `limit` bytes once there is room for it: as much as it says it
     /// has, or `limit` if it does not say.
     pub(super) async fn read(
         &self,
+        tenant: Tenant,
         headers: &HeaderMap,
         body: Body,
         limit: usize,
-    ) -> Result<Held<'_>, Problem> {
+    ) -> Result<Held, Problem> {
         let size = declared(headers).unwrap_or(limit).min(limit);
-        let permits = u32::try_from(size.div_ceil(1024)).unwrap_or(HELD_KIB).min(HELD_KIB);
-        let Ok(Ok(room)) = timeout(ROOM, self.0.acquire_many(permits)).await else {
+        let permits = u32::try_from(size.div_ceil(1024)).unwrap_or(TENANT_KIB).min(TENANT_KIB);
+        // The tenant's part first, so that nobody waits for its share while holding of the whole.
+        let room = async {
+            let own = self.of(tenant).acquire_many_owned(permits).await?;
+            let all = Arc::clone(&self.all).acquire_many_owned(permits).await?;
+            Ok::<_, AcquireError>([own, all])
+        };
+        let Ok(Ok(room)) = timeout(ROOM, room).await else {
             return Err(problems::intake_busy());
         };
         let bytes = read(headers, body, limit).await?;
@@ -95,7 +120,7 @@ async fn next(parts: &mut BodyDataStream, whole: Instant) -> Result<Option<Bytes
 }
 
 async fn discard(parts: &mut BodyDataStream) {
-    let whole = Instant::now() + IDLE;
+    let whole = Instant::now() + DISCARD_TIME;
     let mut read = 0;
     while read < DISCARDED {
         match next(parts, whole).await {

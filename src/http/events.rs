@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::Utc;
@@ -31,8 +31,9 @@ pub(super) async fn post(
 ) -> Result<Response, Problem> {
     params.finish("")?;
     let format = format(&headers)?;
+    plain(&headers)?;
     let limit = app.limits.intake.max_body;
-    let held = app.room.read(&headers, body, limit).await?;
+    let held = app.room.read(caller.number(), &headers, body, limit).await?;
     let sender = sender(&caller);
     let decoded = {
         let _turn = app.decoders.acquire().await.map_err(|_| problems::closing())?;
@@ -70,6 +71,15 @@ fn format(headers: &HeaderMap) -> Result<Format, Problem> {
              an array, or application/x-ndjson for one a line",
         )
     })
+}
+
+/// Refuses a compressed body, which would be taken for bad events.
+fn plain(headers: &HeaderMap) -> Result<(), Problem> {
+    let coding = headers.get(CONTENT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or("");
+    if coding.is_empty() || coding.eq_ignore_ascii_case("identity") {
+        return Ok(());
+    }
+    Err(problems::unsupported_content_encoding(coding))
 }
 
 fn sender(caller: &Caller) -> Sender {

@@ -107,6 +107,15 @@ pub(super) fn unsupported_media_type(given: &str, expected: &str) -> Problem {
     )
 }
 
+pub(super) fn unsupported_content_encoding(given: &str) -> Problem {
+    Problem::new(
+        "unsupported-media-type",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "The body is in a coding that this call does not take",
+        format!("Content-Encoding is {}; send the body as it is, without one", shown(given)),
+    )
+}
+
 pub(super) fn not_acceptable(detail: &str) -> Problem {
     Problem::new(
         "not-acceptable",

@@ -1,6 +1,7 @@
 //! `/v1/tenant` and `/v1/platform/tenants`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
@@ -9,6 +10,7 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::Utc;
+use projections::{Position, Tenant};
 use serde_json::{Value, json};
 use stream::Problem;
 use tenancy::{NewTenant, TenantChange, TenantId, TenantRecord, TenantSettings};
@@ -17,6 +19,9 @@ use super::caller::Caller;
 use super::params::{Name, Params};
 use super::{App, body, problems};
 use crate::serve::tick_one;
+
+/// For a new date to be shown by the views.
+const APPLIED: Duration = Duration::from_secs(5);
 
 /// The caller's own tenant.
 pub(super) async fn own(caller: Caller, params: Params) -> Result<Json<TenantRecord>, Problem> {
@@ -101,7 +106,14 @@ async fn change_tenant(
     Ok(Json(tenant.as_ref().clone()))
 }
 
-/// Records the date that follows from the tenant's clock, if it is another than before.
+/// Records the date that follows from the tenant's clock, if it is another than before, so that
+/// who reads after the answer sees it.
 async fn settle(app: &App, tenant: &TenantRecord) -> Result<(), Problem> {
-    tick_one(tenant, app.intake()?, Utc::now()).await.map_err(|error| problems::intake(&error))
+    let intake = app.intake()?;
+    tick_one(tenant, intake, Utc::now()).await.map_err(|error| problems::intake(&error))?;
+    let number = Tenant(tenant.number);
+    let position = Position::new(number, intake.sequence(number));
+    // What is recorded holds, also when the views take longer than this to show it.
+    drop(app.hub.wait_for(position, APPLIED).await);
+    Ok(())
 }

@@ -137,3 +137,29 @@ async fn a_position_is_waited_for_and_another_tenants_refused() {
     let answer = service.get(&path, &ours).send().await.unwrap();
     assert_eq!(answer.status(), 200);
 }
+
+/// A total that its type cannot hold is not known; it never comes out as another figure.
+#[tokio::test]
+async fn a_total_beyond_the_decimals_is_null_in_views_and_in_sql() {
+    let service = Service::start().await;
+    let admin = service.tenant("large").await;
+    let largest = "9".repeat(34);
+    let events = ["i1", "i2", "i3", "i4"].map(|id| invoice(id, "c1", &largest));
+    let receipt = service.send(&admin, &events).await;
+    assert_eq!(receipt["accepted"], 4, "{receipt}");
+    let rows = service.rows(&admin, "ar_aging", &receipt["position"]).await;
+    assert_eq!(rows[0][7], Value::Null, "{rows}");
+    for sql in [
+        "SELECT sum(amount) FROM open_invoices",
+        "SELECT sum(amount) OVER () FROM open_invoices LIMIT 1",
+        "SELECT sum(amount) FROM events.\"invoicing.invoice_issued\" GROUP BY customer_id",
+    ] {
+        let answer = service.post("/v1/query", &admin).json(&json!({ "sql": sql }));
+        let answer: Value = answer.send().await.unwrap().json().await.unwrap();
+        assert_eq!(answer["rows"], json!([[null]]), "{sql}");
+    }
+    let gone = ["i2", "i3", "i4"].map(|id| payment(&format!("p{id}"), id, &largest));
+    let receipt = service.send(&admin, &gone).await;
+    let rows = service.rows(&admin, "ar_aging", &receipt["position"]).await;
+    assert_eq!(rows[0][7], format!("{largest}.0000"), "a total that fits again is exact");
+}

@@ -1,6 +1,7 @@
 //! What is sent in: bodies, content types, parameters.
 
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 
 use crate::service::{Service, event, invoice, payment, problem};
 
@@ -56,6 +57,9 @@ async fn bodies_that_cannot_be_taken_are_problems() {
     )
     .await;
     problem(send("/v1/events", one, b"{".to_vec()).await.unwrap(), 400, "invalid-body").await;
+    let coded = service.post("/v1/events", &admin).header("content-type", "application/x-ndjson");
+    let coded = coded.header("content-encoding", "gzip").body(vec![0x1f, 0x8b, 0x08]);
+    problem(coded.send().await.unwrap(), 415, "unsupported-media-type").await;
     let large = vec![b' '; (16 << 20) + 1];
     problem(send("/v1/events", one, large.clone()).await.unwrap(), 413, "body-too-large").await;
     // Without a length, the bound holds all the same.
@@ -141,4 +145,27 @@ async fn event_types_have_avro_schemas() {
     assert_eq!(names, ["payment_id", "invoice_id", "amount", "currency", "paid_on"]);
     assert_eq!(fields[2]["type"]["logicalType"], "decimal");
     assert_eq!(fields[3]["type"], json!(["null", "string"]));
+}
+
+/// Bodies that never end take the room of their own tenant only.
+#[tokio::test]
+async fn a_tenant_that_sends_slowly_keeps_nobody_else_waiting() {
+    let service = Service::start().await;
+    let (slow, other) = (service.tenant("slow").await, service.tenant("other").await);
+    let address = service.url("").trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let mut held = Vec::new();
+    for _ in 0..24 {
+        let mut socket = tokio::net::TcpStream::connect(&address).await.unwrap();
+        let head = format!(
+            "POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {slow}\r\n\
+             Content-Type: application/x-ndjson\r\nContent-Length: {}\r\n\r\n ",
+            16 << 20
+        );
+        socket.write_all(head.as_bytes()).await.unwrap();
+        held.push(socket);
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    let receipt = service.send(&other, &[invoice("i1", "c1", "10")]).await;
+    assert_eq!(receipt["accepted"], 1, "{receipt}");
+    drop(held);
 }

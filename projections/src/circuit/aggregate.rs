@@ -50,8 +50,11 @@ impl LinearAggregate {
         schema: SchemaRef,
     ) -> Result<Self, RuntimeError> {
         let group_schema = schema.project(&(0..groups).collect::<Vec<_>>())?;
+        // A sum of decimals may pass through values that its type cannot hold.
         let accumulator = |i: usize| match schema.field(groups + i).data_type() {
-            DataType::Decimal256(..) => Accumulator::Wide(Cells::default()),
+            DataType::Decimal128(..) | DataType::Decimal256(..) => {
+                Accumulator::Wide(Cells::default())
+            }
             _ => Accumulator::Narrow(Cells::default()),
         };
         let functions =
@@ -191,7 +194,7 @@ impl<N: Copy + Default + PartialEq> Cells<N> {
     }
 }
 
-/// One function's state. Sums wrap as DataFusion's own do, so that one that comes back is right.
+/// One function's state. A sum that its type cannot hold is null until it comes back.
 #[derive(Debug)]
 enum Accumulator {
     Narrow(Cells<i128>),
@@ -267,13 +270,18 @@ impl Accumulator {
                 Arc::new(Int64Array::from_iter_values(sources.iter().map(|s| cells.get(*s).1)))
             }
             (Self::Narrow(cells), DataType::Int64) => {
-                Arc::new(cells.sums(sources).map(|s| s.map(|s| s as i64)).collect::<Int64Array>())
+                let sums = cells.sums(sources).map(|s| s.and_then(|s| i64::try_from(s).ok()));
+                Arc::new(sums.collect::<Int64Array>())
             }
             (Self::Narrow(cells), DataType::UInt64) => {
-                Arc::new(cells.sums(sources).map(|s| s.map(|s| s as u64)).collect::<UInt64Array>())
+                let sums = cells.sums(sources).map(|s| s.and_then(|s| u64::try_from(s).ok()));
+                Arc::new(sums.collect::<UInt64Array>())
             }
-            (Self::Narrow(cells), DataType::Decimal128(precision, scale)) => {
-                let sums = cells.sums(sources).collect::<Decimal128Array>();
+            (Self::Wide(cells), DataType::Decimal128(precision, scale)) => {
+                let most = 10_u128.pow(u32::from(*precision).min(38));
+                let held = |sum: i256| sum.to_i128().filter(|sum| sum.unsigned_abs() < most);
+                let sums = cells.sums(sources).map(|sum| sum.and_then(held));
+                let sums = sums.collect::<Decimal128Array>();
                 Arc::new(sums.with_precision_and_scale(*precision, *scale)?)
             }
             (Self::Wide(cells), DataType::Decimal256(precision, scale)) => {

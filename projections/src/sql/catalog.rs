@@ -10,7 +10,7 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
-use crate::EventTypes;
+use crate::{EventTypes, exact_sum};
 
 /// The schema of event relations.
 pub(crate) const EVENTS: &str = "events";
@@ -29,6 +29,7 @@ impl Catalog {
             SessionConfig::new().with_target_partitions(1).with_information_schema(false);
         config.options_mut().sql_parser.map_string_types_to_utf8view = false;
         let context = SessionContext::new_with_config(config);
+        context.register_udaf(exact_sum().as_ref().clone());
         let events = Arc::new(MemorySchemaProvider::new());
         for event_type in types.iter() {
             let table = Arc::new(EmptyTable::new(event_type.relation().clone()));
