@@ -21,7 +21,7 @@ demo: ## Build, and serve sample firms with events that keep coming (ARGS="--lis
 	scripts/page build
 	wait $$fetching
 	cargo build --locked --profile demo --bin tidemark
-	exec target/demo/tidemark demo $(ARGS)
+	exec "$${CARGO_TARGET_DIR:-target}/demo/tidemark" demo $(ARGS)
 
 .PHONY: test
 test: ## Run every test, the page's in a real browser included
@@ -30,7 +30,7 @@ test: ## Run every test, the page's in a real browser included
 	cargo fmt --all --check
 	# Builds target/debug/tidemark too, for the tests that start it.
 	cargo test --locked --workspace
-	CHROMIUM="$$(scripts/chromium)" TIDEMARK_BIN="$(CURDIR)/target/debug/tidemark" \
+	CHROMIUM="$$(scripts/chromium)" TIDEMARK_BIN="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/debug/tidemark" \
 		npm --prefix $(WEB) run test:browser
 
 .PHONY: lint
