@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use datafusion::error::DataFusionError;
 use datafusion::sql::parser::{DFParserBuilder, ExplainStatement, Statement};
 use datafusion::sql::sqlparser::ast::{
-    Query, Select, SetExpr, Statement as SqlStatement, Visit, Visitor,
+    Query, Select, SetExpr, Statement as SqlStatement, TableFactor, Visit, Visitor,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -169,7 +169,7 @@ fn refused(kind: &str) -> QueryError {
     QueryError::Refused { statement: kind.to_ascii_uppercase() }
 }
 
-/// Finds what writes inside a query.
+/// Finds what writes inside a query, and what would be taken for something else.
 struct Writes;
 
 impl Visitor for Writes {
@@ -180,6 +180,15 @@ impl Visitor for Writes {
             return ControlFlow::Break("SELECT … FOR UPDATE");
         }
         writes(&query.body)
+    }
+
+    /// DataFusion reads a sample as the whole, so a figure of it would not be what was asked for.
+    fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<Self::Break> {
+        match table {
+            TableFactor::Table { sample: Some(_), .. }
+            | TableFactor::Derived { sample: Some(_), .. } => ControlFlow::Break("TABLESAMPLE"),
+            _ => ControlFlow::Continue(()),
+        }
     }
 
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Self::Break> {

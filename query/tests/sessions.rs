@@ -115,6 +115,11 @@ async fn only_one_statement_that_reads_is_run() {
         ("MERGE INTO balances USING balances b ON true WHEN MATCHED THEN DELETE", "MERGE"),
         ("CREATE TABLE t AS SELECT 1", "CREATE"),
         ("CREATE VIEW v AS SELECT 1", "CREATE"),
+        ("SELECT * FROM balances TABLESAMPLE (10)", "TABLESAMPLE"),
+        (
+            "SELECT 1 WHERE EXISTS (SELECT 1 FROM balances b TABLESAMPLE BERNOULLI (1))",
+            "TABLESAMPLE",
+        ),
         ("CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'", "CREATE EXTERNAL TABLE"),
         ("CREATE FUNCTION f() RETURNS INT RETURN 1", "CREATE"),
         ("DROP TABLE balances", "DROP"),
