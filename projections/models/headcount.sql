@@ -2,15 +2,7 @@
 -- and how many joined and left within the last 30 days, today included.
 -- A person counts in the department that is theirs today; a move counts from its effective date.
 -- key: department
-WITH employees AS (
-    SELECT
-        employee_id,
-        last_value(department ORDER BY occurred_at, event_id) AS department,
-        last_value(start_date ORDER BY occurred_at, event_id) AS start_date
-    FROM events."hr.employee_onboarded"
-    GROUP BY employee_id
-),
-moves AS (
+WITH moves AS (
     SELECT
         employee_id,
         last_value(department ORDER BY effective_date, occurred_at, event_id) AS department,
@@ -30,7 +22,7 @@ staff AS (
         CASE WHEN m.employee_id IS NULL THEN e.department ELSE m.department END AS department,
         e.start_date,
         l.end_date
-    FROM employees AS e
+    FROM standing_employees AS e
     LEFT JOIN moves AS m ON m.employee_id = e.employee_id AND m.effective_date >= e.start_date
     LEFT JOIN leavers AS l ON l.employee_id = e.employee_id AND l.end_date >= e.start_date
 ),

@@ -21,15 +21,6 @@ bills AS (
     FROM events."purchasing.bill_received"
     GROUP BY bill_id
 ),
-employees AS (
-    SELECT
-        employee_id,
-        last_value(currency ORDER BY occurred_at, event_id) AS currency,
-        last_value(start_date ORDER BY occurred_at, event_id) AS start_date,
-        last_value(hourly_cost ORDER BY occurred_at, event_id) AS hourly_cost
-    FROM events."hr.employee_onboarded"
-    GROUP BY employee_id
-),
 -- One rate for each day on which one takes effect; on the first day a change beats the first rate.
 rate_changes AS (
     SELECT
@@ -44,7 +35,7 @@ rates AS (
     FROM rate_changes
     UNION ALL
     SELECT e.employee_id, e.start_date AS effective_date, e.hourly_cost
-    FROM employees AS e
+    FROM standing_employees AS e
     WHERE e.hourly_cost IS NOT NULL
         AND NOT EXISTS (
             SELECT 1 FROM rate_changes AS r
@@ -78,7 +69,7 @@ worked AS (
         ON r.employee_id = t.employee_id
         AND r.from_date <= t.work_date
         AND (r.until_date IS NULL OR t.work_date < r.until_date)
-    LEFT JOIN employees AS e ON e.employee_id = t.employee_id
+    LEFT JOIN standing_employees AS e ON e.employee_id = t.employee_id
     LEFT JOIN projects AS p ON p.project_id = t.project_id
     WHERE t.project_id IS NOT NULL
 ),

@@ -46,15 +46,23 @@ macro_rules! models {
 
 const BUILTIN: &[(&str, &str)] = models![
     "standing_invoices",
+    "standing_employees",
     "time_entries",
     "open_invoices",
     "ar_aging",
     "project_profitability",
+    "unapplied_cash",
     "completion_streaks",
     "pipeline",
+    "cash_position",
     "inventory_levels",
     "headcount",
+    "utilization",
     "labour_hours",
+    "budget_variance",
+    "compliance_failures",
+    "maintenance_backlog",
+    "call_activity",
 ];
 
 /// A compiled view.

@@ -144,7 +144,10 @@ fn value(field: &Field, pick: u8) -> Value {
         FieldType::Text => Value::Text(text(&field.name, at).to_owned()),
         FieldType::Decimal => Value::Decimal(AMOUNTS[at % AMOUNTS.len()]),
         FieldType::Date => Value::Date(projections::clock::epoch_days(date(pick))),
-        FieldType::Timestamp => Value::Instant(1_740_000_000_000_000 + i64::from(pick) * 1_000_000),
+        // Every six hours and a second.
+        FieldType::Timestamp => {
+            Value::Instant(1_740_000_000_000_000 + i64::from(pick) * 21_601_000_000)
+        }
         FieldType::Int => Value::Int(i64::from(pick) - 8),
         FieldType::Bool => Value::Bool(pick.is_multiple_of(2)),
     }

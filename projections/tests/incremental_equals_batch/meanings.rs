@@ -157,7 +157,7 @@ fn says(file: &str, maintained: bool) {
         })
         .collect();
     let views = needed(&views, &shown_views);
-    let oracle = Oracle::new(views.clone());
+    let oracle = Oracle::with_exact_sums(views.clone());
     let mut watched = maintained.then(|| Watched::new(views));
     let mut tenants = (1..).map(Tenant);
     for scenario in &scenarios {
@@ -233,11 +233,18 @@ macro_rules! files {
 }
 
 files! {
+    budget_variance,
+    call_activity,
+    cash_position,
     completion_streaks,
+    compliance_failures,
     headcount,
     inventory_levels,
     labour_hours,
+    maintenance_backlog,
     pipeline,
     project_profitability,
     receivables,
+    unapplied_cash,
+    utilization,
 }

@@ -22,7 +22,7 @@ use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use projections::events::EventTypes;
-use projections::{EventType, ViewDefinition, clock};
+use projections::{EventType, ViewDefinition, clock, exact_sum};
 use tokio::runtime::Runtime;
 
 use crate::history::{Fact, relation};
@@ -123,6 +123,13 @@ impl Oracle {
             answers: RefCell::default(),
             plans: RefCell::default(),
         }
+    }
+
+    /// The same with the `sum` that views have, for amounts at which DataFusion's own wraps.
+    pub(crate) fn with_exact_sums(views: Vec<ViewDefinition>) -> Self {
+        let oracle = Self::new(views);
+        oracle.session.register_udaf(exact_sum().as_ref().clone());
+        oracle
     }
 
     /// The answers for a tenant with these events on this date.
