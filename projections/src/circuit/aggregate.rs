@@ -12,10 +12,11 @@ use arrow::datatypes::{
 };
 
 use super::evaluate::truths;
+use super::packed::Packer;
 use super::table::{KeyTable, Touched, at};
 use super::{Operator, Step};
-use crate::change::{RowCodec, batch};
-use crate::{Change, RuntimeError};
+use crate::change::batch;
+use crate::{Change, RuntimeError, Tenant};
 
 /// An aggregate that follows from its old value and the change alone.
 #[derive(Debug, Clone)]
@@ -32,7 +33,7 @@ pub(crate) struct LinearFunction {
 pub(crate) struct LinearAggregate {
     groups: usize,
     functions: Vec<(LinearFunction, Accumulator)>,
-    codec: RowCodec,
+    packer: Packer,
     schema: SchemaRef,
     keys: KeyTable,
     /// How many rows each group has.
@@ -57,14 +58,15 @@ impl LinearAggregate {
             }
             _ => Accumulator::Narrow(Cells::default()),
         };
-        let functions =
+        let functions: Vec<_> =
             functions.into_iter().enumerate().map(|(i, f)| (f, accumulator(i))).collect();
+        let beside = functions.iter().map(|(_, a)| a.cell()).sum::<usize>() + size_of::<i64>();
         Ok(Self {
             groups,
             functions,
-            codec: RowCodec::new(&group_schema)?,
+            packer: Packer::new(&group_schema)?,
             schema,
-            keys: KeyTable::default(),
+            keys: KeyTable::new(beside),
             rows: Vec::new(),
             rows_before: Vec::new(),
             touched: Touched::default(),
@@ -73,10 +75,10 @@ impl LinearAggregate {
 
     /// Finds each row's group and adds the row's presence to it.
     fn locate(&mut self, change: &Change) -> Result<Vec<u32>, RuntimeError> {
-        let keys = self.codec.encode(&change.tenants, &change.rows.columns()[..self.groups])?;
+        let keys = self.packer.pack(&change.tenants, &change.rows.columns()[..self.groups])?;
         let mut slots = Vec::with_capacity(change.len());
-        for (row, weight) in change.weights.values().iter().enumerate() {
-            let (slot, added) = self.keys.find_or_add(keys.row(row).data());
+        for ((slot, added), weight) in self.keys.locate(&keys).into_iter().zip(change.weights.values())
+        {
             let rows = at(&mut self.rows, slot);
             if added {
                 *rows = 0;
@@ -109,11 +111,11 @@ impl LinearAggregate {
                 out.push(Source::Now(*slot), *slot, 1);
             }
         }
-        let keys = out.slots.iter().map(|slot| self.keys.key(*slot));
-        let groups = self.codec.decode_change(keys, out.weights)?;
-        if groups.is_empty() {
+        if out.slots.is_empty() {
             return Ok(Change::empty(self.schema.clone()));
         }
+        let keys: Vec<&[u8]> = out.slots.iter().map(|slot| self.keys.key(*slot)).collect();
+        let groups = self.packer.change(&keys, out.weights)?;
         let mut columns = groups.rows.columns().to_vec();
         for (i, (function, accumulator)) in self.functions.iter().enumerate() {
             let field = self.schema.field(self.groups + i);
@@ -209,6 +211,14 @@ impl Accumulator {
         }
     }
 
+    /// The bytes it keeps for each group.
+    fn cell(&self) -> usize {
+        match self {
+            Self::Narrow(_) => size_of::<(i128, i64)>(),
+            Self::Wide(_) => size_of::<(i256, i64)>(),
+        }
+    }
+
     fn forget(&mut self) {
         match self {
             Self::Narrow(cells) => cells.before.clear(),
@@ -231,28 +241,32 @@ impl Accumulator {
         slots: &[u32],
         weights: &[i64],
     ) {
-        for (row, (slot, weight)) in slots.iter().zip(weights).enumerate() {
-            if mask.is_some_and(|mask| !mask.value(row)) {
-                continue;
-            }
-            match self {
-                Self::Narrow(cells) => {
-                    if let Some(value) = values.narrow(row) {
-                        let (sum, values) = &mut cells.now[*slot as usize];
-                        *sum = sum.wrapping_add(value.wrapping_mul(i128::from(*weight)));
-                        *values += weight;
-                    }
+        let rows = Rows { mask, slots, weights };
+        match self {
+            Self::Narrow(cells) => {
+                let add = |sum: i128, value: i128, weight: i64| {
+                    sum.wrapping_add(value.wrapping_mul(i128::from(weight)))
+                };
+                match values {
+                    Values::Int(a) => rows.add(cells, |row| valid(a, row).map(i128::from), add),
+                    Values::All => rows.add(cells, |_| Some(0), |sum, _, _| sum),
+                    other => rows.add(cells, |row| other.narrow(row), add),
                 }
-                Self::Wide(cells) => {
-                    if let Some(value) = values.wide(row) {
-                        let (sum, values) = &mut cells.now[*slot as usize];
-                        *sum = sum.wrapping_add(match weight {
-                            1 => value,
-                            -1 => value.wrapping_neg(),
-                            many => value.wrapping_mul(i256::from_i128(i128::from(*many))),
-                        });
-                        *values += weight;
+            }
+            Self::Wide(cells) => {
+                let add = |sum: i256, value: i256, weight: i64| {
+                    sum.wrapping_add(match weight {
+                        1 => value,
+                        -1 => value.wrapping_neg(),
+                        many => value.wrapping_mul(i256::from_i128(i128::from(many))),
+                    })
+                };
+                match values {
+                    Values::Decimal(a) => {
+                        rows.add(cells, |row| valid(a, row).map(i256::from_i128), add);
                     }
+                    Values::Wide(a) => rows.add(cells, |row| valid(a, row), add),
+                    other => rows.add(cells, |row| other.wide(row), add),
                 }
             }
         }
@@ -290,6 +304,34 @@ impl Accumulator {
             }
             _ => return Err(unkept()),
         })
+    }
+}
+
+/// The rows of one step: the group of each, how often it comes, and whether it counts.
+struct Rows<'a> {
+    mask: Option<&'a BooleanArray>,
+    slots: &'a [u32],
+    weights: &'a [i64],
+}
+
+impl Rows<'_> {
+    /// Adds each row's value, if it has one, to its group's cell.
+    fn add<N: Copy>(
+        &self,
+        cells: &mut Cells<N>,
+        value: impl Fn(usize) -> Option<N>,
+        add: impl Fn(N, N, i64) -> N,
+    ) {
+        for (row, (slot, weight)) in self.slots.iter().zip(self.weights).enumerate() {
+            if self.mask.is_some_and(|mask| !mask.value(row)) {
+                continue;
+            }
+            if let Some(value) = value(row) {
+                let (sum, values) = &mut cells.now[*slot as usize];
+                *sum = add(*sum, value, *weight);
+                *values += weight;
+            }
+        }
     }
 }
 
@@ -373,5 +415,21 @@ impl Operator for LinearAggregate {
         let output = self.emit();
         self.settle();
         output
+    }
+
+    fn append_only(&mut self, inputs: &[bool]) -> bool {
+        // Distinct rows of what only comes only come.
+        inputs[0] && self.functions.is_empty()
+    }
+
+    fn bytes(&self, tenant: Tenant) -> usize {
+        self.keys.bytes(tenant)
+    }
+
+    fn forget(&mut self, tenant: Tenant) {
+        for slot in self.keys.of_tenant(tenant) {
+            self.rows[slot as usize] = 0;
+            self.keys.remove(slot);
+        }
     }
 }

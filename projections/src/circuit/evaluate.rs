@@ -68,6 +68,10 @@ impl Operator for Project {
         let change = &step.inputs[0];
         Ok(change.with_rows(self.0.evaluate(&change.rows)?))
     }
+
+    fn append_only(&mut self, inputs: &[bool]) -> bool {
+        inputs[0]
+    }
 }
 
 /// The rows that satisfy a predicate.
@@ -77,6 +81,10 @@ impl Operator for Filter {
     fn step(&mut self, step: &Step<'_>) -> Result<Change, RuntimeError> {
         let change = &step.inputs[0];
         Ok(change.filter(&matching(self.0.as_ref(), &change.rows)?)?)
+    }
+
+    fn append_only(&mut self, inputs: &[bool]) -> bool {
+        inputs[0]
     }
 }
 
@@ -95,5 +103,9 @@ impl Operator for Union {
             })
             .collect::<Result<Vec<_>, RuntimeError>>()?;
         Ok(Change::concat(&self.0, &parts)?)
+    }
+
+    fn append_only(&mut self, inputs: &[bool]) -> bool {
+        inputs.iter().all(|input| *input)
     }
 }

@@ -6,18 +6,21 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, UInt32Array, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, UInt32Array, new_null_array,
+};
 use arrow::compute::{filter, take};
-use arrow::datatypes::{DataType, Schema, SchemaRef};
-use arrow::row::{RowConverter, Rows, SortField};
+use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::physical_expr::PhysicalExpr;
 use hashbrown::HashMap;
 
-use super::evaluate::{Expressions, matching};
-use super::table::{KeyTable, at};
+use super::evaluate::matching;
+use super::packed::Packed;
+use super::side::JoinSide;
+use super::table::KeyTable;
 use super::{Operator, Step};
-use crate::change::{RowCodec, batch};
-use crate::{Change, RuntimeError};
+use crate::change::batch;
+use crate::{Change, RuntimeError, Tenant};
 
 /// Which rows a join puts out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,82 +35,12 @@ pub(crate) enum JoinKind {
     Anti,
 }
 
-/// One side: its rows by key.
-pub(crate) struct JoinSide {
-    keys: Expressions,
-    codec: RowCodec,
-    schema: SchemaRef,
-    rows: KeyTable,
-    states: Vec<RowState>,
-    /// For each key the slots of its rows.
-    by_key: Vec<Vec<u32>>,
-}
-
-/// What is known of a kept row.
-#[derive(Debug, Default, Clone, Copy)]
-struct RowState {
-    weight: i64,
-    /// The weights of its partners added up; kept for left rows only.
-    partners: i64,
-    /// Its place among the rows of its key.
-    place: u32,
-}
-
-impl JoinSide {
-    /// A side with rows of `schema`, joined on `keys`.
-    pub(crate) fn new(keys: Expressions, schema: SchemaRef) -> Result<Self, RuntimeError> {
-        Ok(Self {
-            keys,
-            codec: RowCodec::new(&schema)?,
-            schema,
-            rows: KeyTable::default(),
-            states: Vec::new(),
-            by_key: Vec::new(),
-        })
-    }
-
-    fn of_key(&self, key: u32) -> &[u32] {
-        self.by_key.get(key as usize).map_or(&[], Vec::as_slice)
-    }
-
-    fn decode(&self, slots: &[u32]) -> Result<Vec<ArrayRef>, RuntimeError> {
-        if slots.is_empty() {
-            return Ok(RecordBatch::new_empty(self.schema.clone()).columns().to_vec());
-        }
-        Ok(self.codec.decode(slots.iter().map(|slot| self.rows.key(*slot)))?.1)
-    }
-
-    /// Adds to a row's weight; at zero it goes. Answers its slot while it is there.
-    fn add(&mut self, key: u32, row: &[u8], weight: i64) -> Option<u32> {
-        let (slot, added) = self.rows.find_or_add(row);
-        if added {
-            let of_key = at(&mut self.by_key, key);
-            let place = of_key.len() as u32;
-            of_key.push(slot);
-            *at(&mut self.states, slot) = RowState { weight: 0, partners: 0, place };
-        }
-        let state = &mut self.states[slot as usize];
-        state.weight += weight;
-        if state.weight != 0 {
-            return Some(slot);
-        }
-        let place = state.place;
-        let of_key = &mut self.by_key[key as usize];
-        of_key.swap_remove(place as usize);
-        if let Some(moved) = of_key.get(place as usize) {
-            self.states[*moved as usize].place = place;
-        }
-        self.rows.remove(slot);
-        None
-    }
-}
-
 /// A change of one side with the keys and bytes of its rows.
 struct Arrived<'a> {
     change: &'a Change,
     /// The key's slot of each row; none where a part of the key is null.
     keys: Vec<Option<u32>>,
-    rows: Rows,
+    rows: Packed,
 }
 
 /// Pairs of a kept row (by slot) and an arriving row (by index).
@@ -136,7 +69,6 @@ pub(crate) struct Join {
     /// The further condition, over the columns of both sides.
     residual: Option<(Arc<dyn PhysicalExpr>, SchemaRef)>,
     nulls_are_equal: bool,
-    key_converter: RowConverter,
     keys: KeyTable,
     schema: SchemaRef,
 }
@@ -151,33 +83,27 @@ impl Join {
         nulls_are_equal: bool,
         schema: SchemaRef,
     ) -> Result<Self, RuntimeError> {
-        let mut fields = vec![SortField::new(DataType::UInt32)];
-        fields.extend(
-            left.keys.schema().fields().iter().map(|f| SortField::new(f.data_type().clone())),
-        );
-        let key_converter = RowConverter::new(fields)?;
-        Ok(Self {
-            kind,
-            left,
-            right,
-            residual,
-            nulls_are_equal,
-            key_converter,
-            keys: KeyTable::default(),
-            schema,
-        })
+        let keys = KeyTable::default();
+        Ok(Self { kind, left, right, residual, nulls_are_equal, keys, schema })
     }
 
     fn arrive<'a>(&mut self, change: &'a Change, kept: Kept) -> Result<Arrived<'a>, RuntimeError> {
         let side = if kept == Kept::Left { &self.right } else { &self.left };
-        let mut columns: Vec<ArrayRef> = vec![Arc::new(change.tenants.clone())];
-        columns.extend(side.keys.columns(&change.rows)?);
-        let encoded = self.key_converter.convert_columns(&columns)?;
-        let rows = side.codec.encode(&change.tenants, change.rows.columns())?;
-        let has_null = |row: usize| !self.nulls_are_equal && columns.iter().any(|c| c.is_null(row));
-        let keys = (0..change.len())
-            .map(|row| (!has_null(row)).then(|| self.keys.find_or_add(encoded.row(row).data()).0))
-            .collect();
+        let columns = side.key_columns(&change.rows)?;
+        let packed = side.key_packer().pack(&change.tenants, &columns)?;
+        let rows = side.pack(change)?;
+        let nulls: Vec<&ArrayRef> =
+            columns.iter().filter(|c| !self.nulls_are_equal && c.null_count() > 0).collect();
+        let keys = if nulls.is_empty() {
+            self.keys.locate(&packed).into_iter().map(|(slot, _)| Some(slot)).collect()
+        } else {
+            (0..change.len())
+                .map(|row| {
+                    let null = nulls.iter().any(|column| column.is_null(row));
+                    (!null).then(|| self.keys.find_or_add(packed.row(row)).0)
+                })
+                .collect()
+        };
         Ok(Arrived { change, keys, rows })
     }
 
@@ -196,13 +122,14 @@ impl Join {
             for slot in side.of_key(*key) {
                 pairs.kept.push(*slot);
                 pairs.arrived.push(index as u32);
-                pairs.weights.push(side.states[*slot as usize].weight * weight);
+                pairs.weights.push(side.state(*slot).weight * weight);
             }
         }
         if pairs.kept.is_empty() || (self.residual.is_none() && !wanted) {
             return Ok((pairs, None));
         }
-        let kept_columns = side.decode(&pairs.kept)?;
+        let kept_slots: Vec<Option<u32>> = pairs.kept.iter().copied().map(Some).collect();
+        let kept_columns = side.columns(&kept_slots)?;
         let indices = UInt32Array::from(pairs.arrived.clone());
         let arrived_columns = arrived
             .change
@@ -217,7 +144,7 @@ impl Join {
         };
         let Some((condition, schema)) = &self.residual else {
             let rows =
-                batch(both(&self.left.schema, &self.right.schema), columns, pairs.kept.len())?;
+                batch(both(self.left.schema(), self.right.schema()), columns, pairs.kept.len())?;
             return Ok((pairs, Some(rows)));
         };
         let rows = batch(schema.clone(), columns, pairs.kept.len())?;
@@ -275,7 +202,7 @@ impl Join {
         if self.kind == JoinKind::Left {
             let nulls = self
                 .right
-                .schema
+                .schema()
                 .fields()
                 .iter()
                 .map(|f| new_null_array(f.data_type(), weights.len()));
@@ -304,7 +231,7 @@ impl Join {
     fn turned(&self, gained: &Gained) -> Result<Option<Change>, RuntimeError> {
         let (mut slots, mut weights) = (Vec::new(), Vec::new());
         for (slot, gain) in gained {
-            let state = self.left.states[*slot as usize];
+            let state = *self.left.state(*slot);
             let (before, after) =
                 (self.alone(state.partners != 0), self.alone(state.partners + gain != 0));
             if before != after {
@@ -315,17 +242,21 @@ impl Join {
         if slots.is_empty() {
             return Ok(None);
         }
-        let (tenants, columns) =
-            self.left.codec.decode(slots.iter().map(|s| self.left.rows.key(*s)))?;
-        self.alone_change(tenants, columns, weights)
+        let rows: Vec<&[u8]> = slots.iter().map(|slot| self.left.row(*slot)).collect();
+        let change = self.left.packer().change(&rows, weights)?;
+        let weights = change.weights.values().to_vec();
+        self.alone_change(change.tenants, change.rows.columns().to_vec(), weights)
     }
 
     /// The part of a change of the left side, and how many partners each of its rows has.
     fn left_part(&self, arrived: &Arrived<'_>) -> Result<(Vec<Change>, Vec<i64>), RuntimeError> {
+        if let Some(part) = self.looked_up(arrived)? {
+            return Ok(part);
+        }
         let (pairs, rows) = self.meet(arrived, Kept::Right, self.keeps_pairs())?;
         let mut partners = vec![0_i64; arrived.change.len()];
         for (slot, index) in pairs.kept.iter().zip(&pairs.arrived) {
-            partners[*index as usize] += self.right.states[*slot as usize].weight;
+            partners[*index as usize] += self.right.state(*slot).weight;
         }
         let mut parts = Vec::new();
         if self.kind != JoinKind::Inner {
@@ -339,11 +270,48 @@ impl Join {
         Ok((parts, partners))
     }
 
+    /// The part of a change of the left side when no row of it has more than one partner, and
+    /// none is refused by a further condition: then its columns go on as they are.
+    fn looked_up(
+        &self,
+        arrived: &Arrived<'_>,
+    ) -> Result<Option<(Vec<Change>, Vec<i64>)>, RuntimeError> {
+        if self.residual.is_some() || !self.keeps_pairs() {
+            return Ok(None);
+        }
+        let mut found = Vec::with_capacity(arrived.keys.len());
+        for key in &arrived.keys {
+            match key.map_or(&[][..], |key| self.right.of_key(key)) {
+                [] => found.push(None),
+                [one] => found.push(Some(*one)),
+                _ => return Ok(None),
+            }
+        }
+        let weight = |slot: &Option<u32>| slot.map_or(0, |slot| self.right.state(slot).weight);
+        let partners: Vec<i64> = found.iter().map(weight).collect();
+        let mut change = arrived.change.clone();
+        if self.kind == JoinKind::Inner && partners.contains(&0) {
+            let paired: BooleanArray = found.iter().map(|slot| Some(slot.is_some())).collect();
+            change = change.filter(&paired)?;
+            found.retain(Option::is_some);
+        }
+        if change.is_empty() {
+            return Ok(Some((Vec::new(), partners)));
+        }
+        let mut columns = change.rows.columns().to_vec();
+        columns.extend(self.right.columns(&found)?);
+        let rows = batch(self.schema.clone(), columns, found.len())?;
+        let weights = change.weights.values().iter().zip(&found);
+        let weights = weights.map(|(w, slot)| slot.map_or(*w, |_| w * weight(slot)));
+        let weights = Int64Array::from_iter_values(weights);
+        Ok(Some((vec![Change::new(change.tenants, rows, weights)], partners)))
+    }
+
     fn keep_right(&mut self, arrived: &Arrived<'_>, sign: i64) {
         for (row, key) in arrived.keys.iter().enumerate() {
             if let Some(key) = key {
                 let weight = arrived.change.weights.value(row) * sign;
-                self.right.add(*key, arrived.rows.row(row).data(), weight);
+                self.right.add(*key, arrived.rows.row(row), weight);
             }
         }
     }
@@ -352,8 +320,8 @@ impl Join {
         for (row, key) in arrived.keys.iter().enumerate() {
             if let Some(key) = key {
                 let weight = arrived.change.weights.value(row);
-                if let Some(slot) = self.left.add(*key, arrived.rows.row(row).data(), weight) {
-                    self.left.states[slot as usize].partners = partners[row];
+                if let Some(slot) = self.left.add(*key, arrived.rows.row(row), weight) {
+                    self.left.state_mut(slot).partners = partners[row];
                 }
             }
         }
@@ -376,7 +344,7 @@ impl Join {
         };
         parts.extend(more);
         for (slot, gain) in gained {
-            self.left.states[slot as usize].partners += gain;
+            self.left.state_mut(slot).partners += gain;
         }
         self.keep_left(left, &partners);
         Ok(parts)
@@ -386,7 +354,7 @@ impl Join {
     fn release(&mut self, arrived: &Arrived<'_>) {
         for key in arrived.keys.iter().flatten() {
             let unused = self.left.of_key(*key).is_empty() && self.right.of_key(*key).is_empty();
-            if unused && !self.keys.key(*key).is_empty() {
+            if unused {
                 self.keys.remove(*key);
             }
         }
@@ -407,6 +375,27 @@ impl Operator for Join {
         let parts = self.meet_both(&left, &right);
         self.release(&right);
         self.release(&left);
+        self.left.tidy();
+        self.right.tidy();
         Ok(Change::concat(&self.schema, &parts?)?)
+    }
+
+    fn append_only(&mut self, inputs: &[bool]) -> bool {
+        let (left, right) = (inputs[0], inputs[1]);
+        self.left.set_append_only(left);
+        self.right.set_append_only(right);
+        matches!(self.kind, JoinKind::Inner | JoinKind::Semi) && left && right
+    }
+
+    fn bytes(&self, tenant: Tenant) -> usize {
+        self.keys.bytes(tenant) + self.left.bytes(tenant) + self.right.bytes(tenant)
+    }
+
+    fn forget(&mut self, tenant: Tenant) {
+        for key in self.keys.of_tenant(tenant) {
+            self.left.clear(key);
+            self.right.clear(key);
+            self.keys.remove(key);
+        }
     }
 }

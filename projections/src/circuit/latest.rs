@@ -1,15 +1,22 @@
 //! The first of each group in some order: `first_value`, `last_value`, `min`, `max`.
 //!
-//! The rows of a group are kept as bytes that sort as the order does; the answer is the last.
+//! Of an input whose rows only come, as events do, the row that is last so far is all that has to
+//! be kept. Of one whose rows also go, all rows of a group are kept as bytes that sort as the order
+//! does, and the answer is the last.
 
-use arrow::compute::SortOptions;
+use arrow::array::{ArrayRef, UInt32Array};
+use arrow::compute::{SortOptions, take};
 use arrow::datatypes::{Schema, SchemaRef};
-use arrow::row::SortField;
+use arrow::row::{RowConverter, Rows, SortField};
 
-use super::table::{KeyTable, Ordered, Touched, at};
+use super::arena::{Arena, Piece};
+use super::memory::Tally;
+use super::ordered::Ordered;
+use super::packed::{Packed, Packer, owner};
+use super::table::{KeyTable, Touched, at};
 use super::{Operator, Step};
-use crate::change::{RowCodec, batch};
-use crate::{Change, RuntimeError};
+use crate::change::batch;
+use crate::{Change, RuntimeError, Tenant};
 
 /// Values taken from the row that comes last in one order.
 #[derive(Debug, Clone)]
@@ -23,12 +30,10 @@ pub(crate) struct Pick {
 /// `GROUP BY` with picks. The first columns of the input are the group's.
 pub(crate) struct Latest {
     groups: usize,
-    codec: RowCodec,
-    picks: Vec<(Pick, RowCodec)>,
+    packer: Packer,
+    picks: Vec<Picked>,
     schema: SchemaRef,
     keys: KeyTable,
-    /// For each group and pick the rows in order.
-    rows: Vec<Vec<Ordered>>,
     touched: Touched,
 }
 
@@ -43,121 +48,392 @@ impl Latest {
         let group_schema = schema.project(&(0..groups).collect::<Vec<_>>())?;
         let picks = picks
             .into_iter()
-            .map(|pick| {
-                let codec = row_codec(&pick, input)?;
-                Ok((pick, codec))
-            })
+            .map(|pick| Picked::new(pick, input))
             .collect::<Result<_, RuntimeError>>()?;
         Ok(Self {
             groups,
-            codec: RowCodec::new(&group_schema)?,
+            packer: Packer::new(&group_schema)?,
             picks,
             schema,
             keys: KeyTable::default(),
-            rows: Vec::new(),
             touched: Touched::default(),
         })
     }
 
-    /// The rows picked from the touched groups, as they are now.
-    fn picked(&self) -> Vec<Option<Vec<Box<[u8]>>>> {
-        let last = |slot: &u32| {
-            let orders = self.rows.get(*slot as usize)?;
-            orders.iter().map(|rows| rows.last().map(Into::into)).collect()
-        };
-        self.touched.slots.iter().map(last).collect()
-    }
-
-    fn output(
+    /// The touched groups whose picks have other values now.
+    fn emit(
         &self,
+        change: &Change,
         slots: &[u32],
-        rows: &[&Vec<Box<[u8]>>],
-        weights: Vec<i64>,
+        outcomes: &[Outcome],
     ) -> Result<Change, RuntimeError> {
-        if weights.is_empty() {
+        let (mut gone, mut come) = (Vec::new(), Vec::new());
+        for place in 0..slots.len() {
+            if self.picks.iter().zip(outcomes).all(|(pick, o)| pick.stays(o, place)) {
+                continue;
+            }
+            // All picks of a group have a row, or none has.
+            if outcomes[0].before[place].is_some() {
+                gone.push(place);
+            }
+            if outcomes[0].after[place].is_some() {
+                come.push(place);
+            }
+        }
+        if gone.is_empty() && come.is_empty() {
             return Ok(Change::empty(self.schema.clone()));
         }
-        let groups = self.codec.decode_change(slots.iter().map(|s| self.keys.key(*s)), weights)?;
+        let old = (!gone.is_empty())
+            .then(|| self.kept(slots, &gone, |pick, place| pick.before(outcomes, place), -1));
+        let arrived = match outcomes {
+            [one] => one.arrived(&come),
+            _ => None,
+        };
+        let new = match arrived {
+            Some(rows) => self.passed(change, &rows),
+            None => self.kept(slots, &come, |pick, place| pick.after(outcomes, place), 1),
+        }?;
+        match old {
+            Some(old) => Ok(Change::concat(&self.schema, &[old?, new])?),
+            None => Ok(new),
+        }
+    }
+
+    /// Rows of groups, put together from the rows that are kept.
+    fn kept<'a>(
+        &'a self,
+        slots: &[u32],
+        places: &[usize],
+        row: impl Fn(Nth<'a>, usize) -> Option<&'a [u8]>,
+        weight: i64,
+    ) -> Result<Change, RuntimeError> {
+        let keys: Vec<&[u8]> = places.iter().map(|p| self.keys.key(slots[*p])).collect();
+        let groups = self.packer.change(&keys, vec![weight; places.len()])?;
         let mut columns: Vec<_> = groups.rows.columns().iter().cloned().map(Some).collect();
         columns.resize(self.schema.fields().len(), None);
-        for (i, (pick, codec)) in self.picks.iter().enumerate() {
-            let (_, decoded) = codec.decode(rows.iter().map(|picked| picked[i].as_ref()))?;
-            let values = &decoded[pick.order.len()..];
-            for ((_, place), column) in pick.values.iter().zip(values) {
-                columns[*place] = Some(column.clone());
+        for (nth, picked) in self.picks.iter().enumerate() {
+            let nth = Nth { picked, nth };
+            let rows: Vec<Option<&[u8]>> = places.iter().map(|p| row(nth, *p)).collect();
+            let values = picked.values.unpack(&rows)?;
+            for ((_, place), column) in picked.pick.values.iter().zip(values) {
+                columns[*place] = Some(column);
             }
         }
         let columns = columns.into_iter().flatten().collect();
-        let rows = batch(self.schema.clone(), columns, groups.len())?;
-        Ok(groups.with_rows(rows))
+        Ok(groups.with_rows(batch(self.schema.clone(), columns, places.len())?))
+    }
+
+    /// Rows of the input that are now the last of their group, as they came.
+    fn passed(&self, change: &Change, rows: &[u32]) -> Result<Change, RuntimeError> {
+        let all = rows.len() == change.len() && rows.iter().enumerate().all(|(i, r)| i as u32 == *r);
+        let indices = UInt32Array::from(rows.to_vec());
+        let column = |c: usize| -> Result<ArrayRef, RuntimeError> {
+            let column = change.rows.column(c);
+            Ok(if all { column.clone() } else { take(column, &indices, None)? })
+        };
+        let mut columns = (0..self.groups).map(|c| column(c).map(Some)).collect::<Result<Vec<_>, _>>()?;
+        columns.resize(self.schema.fields().len(), None);
+        for (from, place) in &self.picks[0].pick.values {
+            columns[*place] = Some(column(*from)?);
+        }
+        let columns = columns.into_iter().flatten().collect();
+        let tenants = rows.iter().map(|row| change.tenants.value(*row as usize));
+        let tenants = UInt32Array::from_iter_values(tenants);
+        let rows = batch(self.schema.clone(), columns, tenants.len())?;
+        let weights = vec![1; tenants.len()].into();
+        Ok(Change::new(tenants, rows, weights))
     }
 }
 
-/// The bytes of a row: what it is sorted by, then what is taken of it.
-fn row_codec(pick: &Pick, input: &Schema) -> Result<RowCodec, RuntimeError> {
-    let mut columns: Vec<usize> = pick.order.iter().map(|(c, _)| *c).collect();
-    columns.extend(pick.values.iter().map(|(c, _)| *c));
-    let data_type = |c: usize| input.field(c).data_type().clone();
-    let mut fields: Vec<SortField> = pick
-        .order
-        .iter()
-        .map(|(c, options)| SortField::new_with_options(data_type(*c), *options))
-        .collect();
-    fields.extend(pick.values.iter().map(|(c, _)| SortField::new(data_type(*c))));
-    Ok(RowCodec::with_fields(&input.project(&columns)?, fields)?)
+/// A pick among the others.
+#[derive(Clone, Copy)]
+struct Nth<'a> {
+    picked: &'a Picked,
+    nth: usize,
+}
+
+impl<'a> Nth<'a> {
+    fn before(self, outcomes: &'a [Outcome], place: usize) -> Option<&'a [u8]> {
+        outcomes[self.nth].before[place].as_ref().map(|row| self.picked.values_of(row))
+    }
+
+    fn after(self, outcomes: &'a [Outcome], place: usize) -> Option<&'a [u8]> {
+        outcomes[self.nth].after[place].as_ref().map(|row| self.picked.values_of(row))
+    }
+}
+
+/// One pick with its rows: the bytes that sort, then the packed values.
+struct Picked {
+    pick: Pick,
+    order: RowConverter,
+    values: Packer,
+    rows: PickedRows,
+    tally: Tally,
+}
+
+enum PickedRows {
+    /// The last row of each group.
+    Last(Vec<Piece>, Arena),
+    /// All rows of each group.
+    All(Vec<Ordered>),
+}
+
+/// What a step did to one pick, by the place of the touched group.
+struct Outcome {
+    before: Vec<Option<Row>>,
+    after: Vec<Option<Row>>,
+    /// The row of the input that is the last of its group now.
+    won: Vec<Option<u32>>,
+}
+
+/// A row of a group.
+enum Row {
+    /// In the arena.
+    Kept(Piece),
+    /// A copy.
+    Copied(Box<[u8]>),
+}
+
+impl Outcome {
+    /// The input's rows that the groups at `places` now show, if they all came just now.
+    fn arrived(&self, places: &[usize]) -> Option<Vec<u32>> {
+        places.iter().map(|place| self.won[*place]).collect()
+    }
+}
+
+impl Picked {
+    fn new(pick: Pick, input: &Schema) -> Result<Self, RuntimeError> {
+        let data_type = |c: usize| input.field(c).data_type().clone();
+        let fields =
+            pick.order.iter().map(|(c, options)| SortField::new_with_options(data_type(*c), *options));
+        let values: Vec<usize> = pick.values.iter().map(|(c, _)| *c).collect();
+        Ok(Self {
+            order: RowConverter::new(fields.collect())?,
+            values: Packer::new(&input.project(&values)?)?,
+            rows: PickedRows::All(Vec::new()),
+            pick,
+            tally: Tally::default(),
+        })
+    }
+
+    /// The bytes of the input's rows: what sorts, and the values.
+    fn encode(&self, change: &Change) -> Result<(Rows, Packed), RuntimeError> {
+        let columns = change.rows.columns();
+        let order: Vec<ArrayRef> = self.pick.order.iter().map(|(c, _)| columns[*c].clone()).collect();
+        let values: Vec<ArrayRef> = self.pick.values.iter().map(|(c, _)| columns[*c].clone()).collect();
+        Ok((self.order.convert_columns(&order)?, self.values.pack(&change.tenants, &values)?))
+    }
+
+    /// A kept row: the bytes that sort, the values, and how long the first are. In this order rows
+    /// compare by order, then by values.
+    fn write(row: &mut Vec<u8>, order: &[u8], values: &[u8]) {
+        row.clear();
+        row.extend_from_slice(order);
+        row.extend_from_slice(values);
+        row.extend_from_slice(&(order.len() as u32).to_le_bytes());
+    }
+
+    fn bytes<'a>(&'a self, row: &'a Row) -> &'a [u8] {
+        match (row, &self.rows) {
+            (Row::Kept(piece), PickedRows::Last(_, arena)) => arena.get(*piece),
+            (Row::Kept(_), PickedRows::All(_)) => &[],
+            (Row::Copied(bytes), _) => bytes,
+        }
+    }
+
+    fn values_of<'a>(&'a self, row: &'a Row) -> &'a [u8] {
+        let (rest, order) = split(self.bytes(row));
+        &rest[order..]
+    }
+
+    /// Whether the group at `place` shows the same values as before.
+    fn stays(&self, outcome: &Outcome, place: usize) -> bool {
+        match (&outcome.before[place], &outcome.after[place]) {
+            (None, None) => true,
+            (Some(Row::Kept(before)), Some(Row::Kept(after))) if before == after => true,
+            (Some(before), Some(after)) => self.values_of(before) == self.values_of(after),
+            _ => false,
+        }
+    }
+
+    /// Adds the input's rows, `places[i]` being the touched group of row `i`.
+    fn apply(
+        &mut self,
+        encoded: &(Rows, Packed),
+        weights: &[i64],
+        places: &[u32],
+        slots: &[u32],
+    ) -> Outcome {
+        match &mut self.rows {
+            PickedRows::Last(last, arena) => {
+                last_rows(last, arena, &mut self.tally, encoded, places, slots)
+            }
+            PickedRows::All(rows) => {
+                all_rows(rows, &mut self.tally, encoded, weights, places, slots)
+            }
+        }
+    }
+
+    /// Gives up what a group kept.
+    fn clear(&mut self, slot: u32, tenant: Tenant) {
+        match &mut self.rows {
+            PickedRows::Last(last, arena) => {
+                if let Some(piece) = last.get_mut(slot as usize) {
+                    self.tally.remove(tenant, piece.len() + size_of::<Piece>());
+                    arena.remove(std::mem::take(piece));
+                }
+            }
+            PickedRows::All(rows) => {
+                if let Some(rows) = rows.get_mut(slot as usize) {
+                    for (row, weight) in std::mem::take(rows).iter() {
+                        let freed = Ordered::One(row.into(), weight).add(row, -weight);
+                        self.tally.remove(tenant, freed.unsigned_abs());
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A kept row without its last four bytes, and how many of it sort.
+fn split(row: &[u8]) -> (&[u8], usize) {
+    let Some((rest, length)) = row.split_last_chunk::<4>() else { return (&[], 0) };
+    (rest, u32::from_le_bytes(*length) as usize)
+}
+
+fn last_rows(
+    last: &mut Vec<Piece>,
+    arena: &mut Arena,
+    tally: &mut Tally,
+    (order, values): &(Rows, Packed),
+    places: &[u32],
+    slots: &[u32],
+) -> Outcome {
+    let mut won: Vec<Option<u32>> = vec![None; slots.len()];
+    for (row, place) in places.iter().enumerate() {
+        let best = &mut won[*place as usize];
+        let beats = best.is_none_or(|best| {
+            let best = best as usize;
+            (order.row(row).data(), values.row(row)) > (order.row(best).data(), values.row(best))
+        });
+        if beats {
+            *best = Some(row as u32);
+        }
+    }
+    let mut bytes = Vec::new();
+    let (mut before, mut after) = (Vec::with_capacity(slots.len()), Vec::with_capacity(slots.len()));
+    for (won, slot) in won.iter_mut().zip(slots) {
+        let kept = at(last, *slot);
+        let held = (kept.len() > 0).then_some(*kept);
+        before.push(held.map(Row::Kept));
+        if let Some(row) = *won {
+            let row = row as usize;
+            let (order, values) = (order.row(row).data(), values.row(row));
+            let beaten = held.is_none_or(|held| {
+                let (rest, length) = split(arena.get(held));
+                (order, values) > (&rest[..length], &rest[length..])
+            });
+            if beaten {
+                Picked::write(&mut bytes, order, values);
+                // What it replaces stays readable until the next compaction.
+                arena.remove(*kept);
+                tally.remove(owner(values), held.map_or(0, |held| held.len() + size_of::<Piece>()));
+                *kept = arena.add(&bytes);
+                tally.add(owner(values), kept.len() + size_of::<Piece>());
+            } else {
+                *won = None;
+            }
+        }
+        after.push((kept.len() > 0).then_some(Row::Kept(*kept)));
+    }
+    Outcome { before, after, won }
+}
+
+fn all_rows(
+    rows: &mut Vec<Ordered>,
+    tally: &mut Tally,
+    (order, values): &(Rows, Packed),
+    weights: &[i64],
+    places: &[u32],
+    slots: &[u32],
+) -> Outcome {
+    let last = |rows: &mut Vec<Ordered>| -> Vec<Option<Row>> {
+        slots
+            .iter()
+            .map(|slot| at(rows, *slot).last().map(|row| Row::Copied(row.into())))
+            .collect()
+    };
+    let before = last(rows);
+    let mut bytes = Vec::new();
+    for (i, (place, weight)) in places.iter().zip(weights).enumerate() {
+        Picked::write(&mut bytes, order.row(i).data(), values.row(i));
+        let more = rows[slots[*place as usize] as usize].add(&bytes, *weight);
+        if more >= 0 {
+            tally.add(owner(values.row(i)), more.unsigned_abs());
+        } else {
+            tally.remove(owner(values.row(i)), more.unsigned_abs());
+        }
+    }
+    let after = last(rows);
+    Outcome { before, after, won: vec![None; slots.len()] }
 }
 
 impl Operator for Latest {
     fn step(&mut self, step: &Step<'_>) -> Result<Change, RuntimeError> {
         let change = &step.inputs[0];
-        let columns = change.rows.columns();
-        let keys = self.codec.encode(&change.tenants, &columns[..self.groups])?;
-        let encoded = self
+        let keys = self.packer.pack(&change.tenants, &change.rows.columns()[..self.groups])?;
+        let encoded =
+            self.picks.iter().map(|pick| pick.encode(change)).collect::<Result<Vec<_>, _>>()?;
+        let places: Vec<u32> = self
+            .keys
+            .locate(&keys)
+            .into_iter()
+            .map(|(slot, _)| self.touched.touch(slot).0 as u32)
+            .collect();
+        let slots = self.touched.slots.clone();
+        let weights = change.weights.values();
+        let outcomes: Vec<Outcome> = self
             .picks
-            .iter()
-            .map(|(pick, codec)| {
-                let order = pick.order.iter().map(|(c, _)| columns[*c].clone());
-                let values = pick.values.iter().map(|(c, _)| columns[*c].clone());
-                codec.encode(&change.tenants, &order.chain(values).collect::<Vec<_>>())
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let mut slots = Vec::with_capacity(change.len());
-        for row in 0..change.len() {
-            let (slot, added) = self.keys.find_or_add(keys.row(row).data());
-            if added {
-                *at(&mut self.rows, slot) = vec![Ordered::default(); self.picks.len()];
-            }
-            self.touched.touch(slot);
-            slots.push(slot);
-        }
-        let before = self.picked();
-        for (row, (slot, weight)) in slots.iter().zip(change.weights.values()).enumerate() {
-            for (rows, encoded) in self.rows[*slot as usize].iter_mut().zip(&encoded) {
-                rows.add(encoded.row(row).data(), *weight);
-            }
-        }
-        let after = self.picked();
-        let (mut out_slots, mut out_rows, mut weights) = (Vec::new(), Vec::new(), Vec::new());
-        for ((slot, before), after) in self.touched.slots.iter().zip(&before).zip(&after) {
-            if before == after {
-                continue;
-            }
-            for (picked, weight) in [(before, -1), (after, 1)] {
-                if let Some(picked) = picked {
-                    out_slots.push(*slot);
-                    out_rows.push(picked);
-                    weights.push(weight);
-                }
-            }
-        }
-        let change = self.output(&out_slots, &out_rows, weights)?;
-        for (slot, after) in self.touched.slots.iter().zip(&after) {
+            .iter_mut()
+            .zip(&encoded)
+            .map(|(pick, encoded)| pick.apply(encoded, weights, &places, &slots))
+            .collect();
+        let output = self.emit(change, &slots, &outcomes);
+        for (slot, after) in slots.iter().zip(&outcomes[0].after) {
             if after.is_none() {
-                self.rows[*slot as usize] = Vec::new();
                 self.keys.remove(*slot);
             }
         }
         self.touched.clear();
-        Ok(change)
+        for pick in &mut self.picks {
+            if let PickedRows::Last(last, arena) = &mut pick.rows
+                && arena.is_wasteful()
+            {
+                arena.compact(last.iter_mut());
+            }
+        }
+        output
+    }
+
+    fn append_only(&mut self, inputs: &[bool]) -> bool {
+        if inputs[0] {
+            for pick in &mut self.picks {
+                pick.rows = PickedRows::Last(Vec::new(), Arena::default());
+            }
+        }
+        false
+    }
+
+    fn bytes(&self, tenant: Tenant) -> usize {
+        self.keys.bytes(tenant) + self.picks.iter().map(|p| p.tally.bytes(tenant)).sum::<usize>()
+    }
+
+    fn forget(&mut self, tenant: Tenant) {
+        for slot in self.keys.of_tenant(tenant) {
+            for pick in &mut self.picks {
+                pick.clear(slot, tenant);
+            }
+            self.keys.remove(slot);
+        }
     }
 }

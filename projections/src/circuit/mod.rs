@@ -6,10 +6,15 @@
 //! the other tenants do not notice.
 
 mod aggregate;
+mod arena;
 mod evaluate;
 mod join;
 mod latest;
+mod memory;
+mod ordered;
+mod packed;
 mod recompute;
+mod side;
 mod table;
 mod temporal;
 
@@ -20,9 +25,10 @@ use arrow::datatypes::SchemaRef;
 
 pub(crate) use aggregate::{LinearAggregate, LinearFunction};
 pub(crate) use evaluate::{Expressions, Filter, Project, Union};
-pub(crate) use join::{Join, JoinKind, JoinSide};
+pub(crate) use join::{Join, JoinKind};
 pub(crate) use latest::{Latest, Pick};
 pub(crate) use recompute::{PlanRunner, Recompute, Slot};
+pub(crate) use side::JoinSide;
 pub(crate) use temporal::{State as TemporalState, Temporal};
 
 use crate::snapshot::{Layout, TenantPart};
@@ -54,12 +60,30 @@ pub(crate) trait Operator: Send {
     fn reads_clock(&self) -> bool {
         false
     }
+
+    /// Told before the first step of which inputs no row ever goes; answers whether that is so of
+    /// its output.
+    fn append_only(&mut self, _inputs: &[bool]) -> bool {
+        false
+    }
+
+    /// The bytes of a tenant's state.
+    fn bytes(&self, _tenant: Tenant) -> usize {
+        0
+    }
+
+    /// Lets a tenant's state go.
+    fn forget(&mut self, _tenant: Tenant) {}
 }
 
 struct Node {
     operator: Option<Box<dyn Operator>>,
     inputs: Vec<NodeId>,
     schema: SchemaRef,
+    /// No rows, made once.
+    empty: Change,
+    /// Whether no row of its output ever goes.
+    append_only: bool,
     /// The tenants whose rows could not be evaluated here or before, and why.
     failed: HashMap<Tenant, RuntimeError>,
 }
@@ -140,11 +164,16 @@ impl Circuit {
 
     fn push(
         &mut self,
-        operator: Option<Box<dyn Operator>>,
+        mut operator: Option<Box<dyn Operator>>,
         inputs: Vec<NodeId>,
         schema: SchemaRef,
     ) -> NodeId {
-        self.nodes.push(Node { operator, inputs, schema, failed: HashMap::new() });
+        let flags: Vec<bool> = inputs.iter().map(|input| self.nodes[*input].append_only).collect();
+        // Events only come.
+        let append_only = operator.as_mut().is_none_or(|operator| operator.append_only(&flags));
+        let empty = Change::empty(schema.clone());
+        let failed = HashMap::new();
+        self.nodes.push(Node { operator, inputs, schema, empty, append_only, failed });
         self.nodes.len() - 1
     }
 
@@ -156,43 +185,62 @@ impl Circuit {
                 arrived.entry(*node).or_default().push(Change::from_events(batch));
             }
         }
-        let mut changes: Vec<Change> = Vec::with_capacity(self.nodes.len());
+        let mut changes: Vec<Option<Change>> = Vec::with_capacity(self.nodes.len());
         for id in 0..self.nodes.len() {
             let node = &self.nodes[id];
             let change = if node.operator.is_none() {
                 let parts = arrived.remove(&id).unwrap_or_default();
                 // Batches of one event type have one schema, so they always fit together.
-                Change::concat(&node.schema, &parts)
-                    .unwrap_or_else(|_| Change::empty(node.schema.clone()))
+                Change::concat(&node.schema, &parts).ok()
             } else {
-                let inputs: Vec<Change> = node.inputs.iter().map(|i| changes[*i].clone()).collect();
                 self.inherit_failures(id);
-                self.nodes[id].run(inputs, ticks)
+                self.run(id, &changes, ticks)
             };
-            changes.push(change);
+            changes.push(change.filter(|change| !change.is_empty()));
         }
         self.collect(&changes)
     }
 
+    /// The change of a node's output, unless nothing reaches it.
+    fn run(&mut self, id: NodeId, changes: &[Option<Change>], ticks: &[Tick]) -> Option<Change> {
+        let node = &self.nodes[id];
+        let reads_clock = node.operator.as_ref().is_some_and(|o| o.reads_clock());
+        let idle = node.inputs.iter().all(|input| changes[*input].is_none());
+        if idle && (ticks.is_empty() || !reads_clock) {
+            return None;
+        }
+        let input = |input: &NodeId| match &changes[*input] {
+            Some(change) => change.clone(),
+            None => self.nodes[*input].empty.clone(),
+        };
+        let inputs = node.inputs.iter().map(input).collect();
+        Some(self.nodes[id].run(inputs, ticks))
+    }
+
     /// A tenant that failed before a node fails in it.
     fn inherit_failures(&mut self, id: NodeId) {
-        for input in self.nodes[id].inputs.clone() {
+        for place in 0..self.nodes[id].inputs.len() {
+            let input = self.nodes[id].inputs[place];
+            if self.nodes[input].failed.is_empty() {
+                continue;
+            }
             for (tenant, error) in self.nodes[input].failed.clone() {
                 self.nodes[id].failed.entry(tenant).or_insert(error);
             }
         }
     }
 
-    fn collect(&mut self, changes: &[Change]) -> Vec<ViewOutput> {
+    fn collect(&mut self, changes: &[Option<Change>]) -> Vec<ViewOutput> {
         let mut outputs = Vec::new();
         for (view, output) in self.outputs.iter_mut().enumerate() {
             let node = &mut self.nodes[output.node];
-            let change = &changes[output.node];
-            let parts = output.layout.part(change).unwrap_or_else(|error| {
-                for tenant in change.tenants() {
-                    node.failed.entry(tenant).or_insert_with(|| error.clone());
-                }
-                Vec::new()
+            let parts = changes[output.node].as_ref().map_or_else(Vec::new, |change| {
+                output.layout.part(change).unwrap_or_else(|error| {
+                    for tenant in change.tenants() {
+                        node.failed.entry(tenant).or_insert_with(|| error.clone());
+                    }
+                    Vec::new()
+                })
             });
             let failures: Vec<_> = node
                 .failed
@@ -227,10 +275,6 @@ impl Node {
                     *input = kept;
                 }
             }
-        }
-        let idle = inputs.iter().all(Change::is_empty);
-        if idle && (ticks.is_empty() || !operator.reads_clock()) {
-            return Change::empty(self.schema.clone());
         }
         if let Ok(change) = operator.step(&Step { inputs: &inputs, ticks }) {
             return change;

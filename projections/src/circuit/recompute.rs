@@ -16,7 +16,10 @@ use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use futures::executor::block_on;
 
-use super::table::{KeyTable, Ordered, Touched, at};
+use super::memory::Tally;
+use super::ordered::Ordered;
+use super::packed::{Packer, owner};
+use super::table::{KeyTable, Touched, at};
 use super::{Operator, Step};
 use crate::change::{RowCodec, batch};
 use crate::{Change, RuntimeError, Tenant};
@@ -96,7 +99,7 @@ impl PlanRunner {
 /// begins with that number. Each touched group goes in twice, as it was and as it is.
 pub(crate) struct Recompute {
     key: Vec<usize>,
-    key_codec: RowCodec,
+    key_packer: Packer,
     row_codec: RowCodec,
     output_codec: RowCodec,
     runner: PlanRunner,
@@ -106,6 +109,7 @@ pub(crate) struct Recompute {
     keys: KeyTable,
     rows: Vec<Ordered>,
     touched: Touched,
+    tally: Tally,
 }
 
 impl Recompute {
@@ -118,7 +122,7 @@ impl Recompute {
         schema: SchemaRef,
     ) -> Result<Self, RuntimeError> {
         Ok(Self {
-            key_codec: RowCodec::new(&input.project(&key)?)?,
+            key_packer: Packer::new(&input.project(&key)?)?,
             row_codec: RowCodec::new(input)?,
             output_codec: RowCodec::new(&schema)?,
             key,
@@ -128,6 +132,7 @@ impl Recompute {
             keys: KeyTable::default(),
             rows: Vec::new(),
             touched: Touched::default(),
+            tally: Tally::default(),
         })
     }
 
@@ -148,7 +153,13 @@ impl Recompute {
 
     fn add(&mut self, slots: &[u32], rows: &Rows, weights: &[i64], sign: i64) {
         for (i, (slot, weight)) in slots.iter().zip(weights).enumerate() {
-            self.rows[*slot as usize].add(rows.row(i).data(), weight * sign);
+            let more = self.rows[*slot as usize].add(rows.row(i).data(), weight * sign);
+            let tenant = owner(self.keys.key(*slot));
+            if more >= 0 {
+                self.tally.add(tenant, more.unsigned_abs());
+            } else {
+                self.tally.remove(tenant, more.unsigned_abs());
+            }
         }
     }
 
@@ -185,11 +196,12 @@ impl Operator for Recompute {
     fn step(&mut self, step: &Step<'_>) -> Result<Change, RuntimeError> {
         let change = &step.inputs[0];
         let key: Vec<ArrayRef> = self.key.iter().map(|c| change.rows.column(*c).clone()).collect();
-        let keys = self.key_codec.encode(&change.tenants, &key)?;
+        let keys = self.key_packer.pack(&change.tenants, &key)?;
         let rows = self.row_codec.encode(&change.tenants, change.rows.columns())?;
         let (mut slots, mut tenants) = (Vec::with_capacity(change.len()), Vec::new());
-        for (row, tenant) in change.tenants.values().iter().enumerate() {
-            let (slot, added) = self.keys.find_or_add(keys.row(row).data());
+        for ((slot, added), tenant) in
+            self.keys.locate(&keys).into_iter().zip(change.tenants.values())
+        {
             if added {
                 *at(&mut self.rows, slot) = Ordered::default();
             }
@@ -213,5 +225,17 @@ impl Operator for Recompute {
         }
         self.release_empty();
         compared
+    }
+
+    fn bytes(&self, tenant: Tenant) -> usize {
+        self.keys.bytes(tenant) + self.tally.bytes(tenant)
+    }
+
+    fn forget(&mut self, tenant: Tenant) {
+        for slot in self.keys.of_tenant(tenant) {
+            self.rows[slot as usize] = Ordered::default();
+            self.keys.remove(slot);
+        }
+        self.tally.remove(tenant, usize::MAX);
     }
 }

@@ -1,51 +1,119 @@
-//! A table of encoded keys: each distinct key has a slot number, and slots are used again.
+//! A table of packed keys: each distinct key has a slot number, and slots are used again.
 
 use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+use super::arena::{Arena, Piece};
+use super::memory::Tally;
+use super::packed::{Packed, owner};
+use crate::Tenant;
+
+/// What a key costs beside its bytes: its piece, its hash, and its place in the table.
+const KEY_COST: usize = size_of::<Piece>() + 4 + 8;
+
 /// Keys as bytes, each with a slot. What belongs to a key stands beside, indexed by its slot.
 #[derive(Default)]
 pub(crate) struct KeyTable {
     table: HashTable<u32>,
-    keys: Vec<Box<[u8]>>,
+    pieces: Vec<Piece>,
+    hashes: Vec<u32>,
+    arena: Arena,
     free: Vec<u32>,
     hasher: DefaultHashBuilder,
+    tally: Tally,
+    /// What stands beside each key, in bytes.
+    beside: usize,
+}
+
+/// A hash of 32 bits, spread over 64: tables take its bits from both ends.
+pub(crate) fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 impl KeyTable {
+    /// A table whose keys have `beside` bytes of state beside them each.
+    pub(crate) fn new(beside: usize) -> Self {
+        Self { beside, ..Self::default() }
+    }
+
+    /// The hash under which a key is found.
+    fn hash(&self, key: &[u8]) -> u32 {
+        self.hasher.hash_one(key) as u32
+    }
+
     /// The slot of a key, which is added when it is not there: then the second value is true.
     pub(crate) fn find_or_add(&mut self, key: &[u8]) -> (u32, bool) {
-        let hash = self.hasher.hash_one(key);
-        let keys = &mut self.keys;
-        if let Some(slot) = self.table.find(hash, |slot| &*keys[*slot as usize] == key) {
-            return (*slot, false);
+        let hash = self.hash(key);
+        self.find_or_add_hashed(key, hash)
+    }
+
+    /// The slot of each key of a batch, and whether it was added.
+    pub(crate) fn locate(&mut self, keys: &Packed) -> Vec<(u32, bool)> {
+        let hashes: Vec<u32> = keys.iter().map(|key| self.hash(key)).collect();
+        hashes
+            .into_iter()
+            .enumerate()
+            .map(|(i, hash)| self.find_or_add_hashed(keys.row(i), hash))
+            .collect()
+    }
+
+    fn find_or_add_hashed(&mut self, key: &[u8], hash: u32) -> (u32, bool) {
+        if let Some(slot) = self.find_hashed(key, hash) {
+            return (slot, false);
         }
+        let piece = self.arena.add(key);
         let slot = if let Some(slot) = self.free.pop() {
-            keys[slot as usize] = key.into();
+            self.pieces[slot as usize] = piece;
+            self.hashes[slot as usize] = hash;
             slot
         } else {
-            keys.push(key.into());
-            (keys.len() - 1) as u32
+            self.pieces.push(piece);
+            self.hashes.push(hash);
+            (self.pieces.len() - 1) as u32
         };
-        let hasher = &self.hasher;
-        self.table.insert_unique(hash, slot, |slot| hasher.hash_one(&*keys[*slot as usize]));
+        let hashes = &self.hashes;
+        self.table.insert_unique(spread(hash), slot, |slot| spread(hashes[*slot as usize]));
+        self.tally.add(owner(key), key.len() + KEY_COST + self.beside);
         (slot, true)
+    }
+
+    fn find_hashed(&self, key: &[u8], hash: u32) -> Option<u32> {
+        let equal = |slot: &u32| {
+            let slot = *slot as usize;
+            self.hashes[slot] == hash && self.arena.get(self.pieces[slot]) == key
+        };
+        self.table.find(spread(hash), equal).copied()
     }
 
     /// Removes the key of a slot; the slot may then be given to another key.
     pub(crate) fn remove(&mut self, slot: u32) {
-        let key = std::mem::take(&mut self.keys[slot as usize]);
-        let hash = self.hasher.hash_one(&*key);
+        let hash = spread(self.hashes[slot as usize]);
         if let Ok(entry) = self.table.find_entry(hash, |other| *other == slot) {
             entry.remove();
+            let piece = std::mem::take(&mut self.pieces[slot as usize]);
+            self.tally.remove(owner(self.arena.get(piece)), piece.len() + KEY_COST + self.beside);
+            self.arena.remove(piece);
             self.free.push(slot);
+            if self.arena.is_wasteful() {
+                self.arena.compact(self.pieces.iter_mut());
+            }
         }
     }
 
     /// The key of a slot in use.
     pub(crate) fn key(&self, slot: u32) -> &[u8] {
-        &self.keys[slot as usize]
+        self.arena.get(self.pieces[slot as usize])
+    }
+
+    /// The slots of a tenant's keys.
+    pub(crate) fn of_tenant(&self, tenant: Tenant) -> Vec<u32> {
+        self.table.iter().copied().filter(|slot| owner(self.key(*slot)) == tenant).collect()
+    }
+
+    /// The bytes that a tenant's keys take.
+    pub(crate) fn bytes(&self, tenant: Tenant) -> usize {
+        self.tally.bytes(tenant)
     }
 }
 
@@ -84,41 +152,5 @@ impl Touched {
         for slot in self.slots.drain(..) {
             self.place[slot as usize] = 0;
         }
-    }
-}
-
-/// Rows as bytes, in their order, each with the number of times it stands.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Ordered(Vec<(Box<[u8]>, i64)>);
-
-impl Ordered {
-    /// Adds to the number of times a row stands; at zero it goes.
-    pub(crate) fn add(&mut self, row: &[u8], weight: i64) {
-        match self.0.binary_search_by(|(other, _)| other.as_ref().cmp(row)) {
-            Ok(i) => {
-                self.0[i].1 += weight;
-                if self.0[i].1 == 0 {
-                    self.0.remove(i);
-                }
-            }
-            Err(i) => self.0.insert(i, (row.into(), weight)),
-        }
-    }
-
-    /// The row that comes last.
-    pub(crate) fn last(&self) -> Option<&[u8]> {
-        self.0.last().map(|(row, _)| row.as_ref())
-    }
-
-    /// Whether there is no row.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// All rows, each as many times as it stands.
-    pub(crate) fn repeated(&self) -> impl Iterator<Item = &[u8]> {
-        self.0.iter().flat_map(|(row, weight)| {
-            std::iter::repeat_n(row.as_ref(), usize::try_from(*weight).unwrap_or(0))
-        })
     }
 }

@@ -1,0 +1,96 @@
+//! Rows of one group in their order.
+
+/// Rows as bytes, in their order, each with the number of times it stands.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Ordered {
+    /// No row.
+    #[default]
+    None,
+    /// One row: most groups have no more.
+    One(Box<[u8]>, i64),
+    /// Rows in order.
+    Many(Vec<(Box<[u8]>, i64)>),
+}
+
+/// What a row costs beside its bytes.
+const ROW_COST: usize = size_of::<(Box<[u8]>, i64)>() + 8;
+
+impl Ordered {
+    /// Adds to the number of times a row stands; at zero it goes. Answers how many bytes more, or
+    /// less, are kept.
+    pub(crate) fn add(&mut self, row: &[u8], weight: i64) -> isize {
+        let cost = (row.len() + ROW_COST) as isize;
+        if weight == 0 {
+            return 0;
+        }
+        match self {
+            Self::None => {
+                *self = Self::One(row.into(), weight);
+                cost
+            }
+            Self::One(other, sum) if other.as_ref() == row => {
+                *sum += weight;
+                if *sum == 0 {
+                    *self = Self::None;
+                    return -cost;
+                }
+                0
+            }
+            Self::One(other, sum) => {
+                let mut rows = vec![(std::mem::take(other), *sum)];
+                let place = usize::from(rows[0].0.as_ref() < row);
+                rows.insert(place, (row.into(), weight));
+                *self = Self::Many(rows);
+                cost
+            }
+            Self::Many(rows) => match rows.binary_search_by(|(other, _)| other.as_ref().cmp(row)) {
+                Ok(i) => {
+                    rows[i].1 += weight;
+                    if rows[i].1 != 0 {
+                        return 0;
+                    }
+                    rows.remove(i);
+                    if rows.is_empty() {
+                        *self = Self::None;
+                    }
+                    -cost
+                }
+                Err(i) => {
+                    rows.insert(i, (row.into(), weight));
+                    cost
+                }
+            },
+        }
+    }
+
+    /// The row that comes last.
+    pub(crate) fn last(&self) -> Option<&[u8]> {
+        match self {
+            Self::None => None,
+            Self::One(row, _) => Some(row),
+            Self::Many(rows) => rows.last().map(|(row, _)| row.as_ref()),
+        }
+    }
+
+    /// Whether there is no row.
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
+    /// All rows in order, with the number of times each stands.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], i64)> {
+        let (one, many): (Option<(&[u8], i64)>, &[(Box<[u8]>, i64)]) = match self {
+            Self::None => (None, &[]),
+            Self::One(row, weight) => (Some((row.as_ref(), *weight)), &[]),
+            Self::Many(rows) => (None, rows.as_slice()),
+        };
+        one.into_iter().chain(many.iter().map(|(row, weight)| (row.as_ref(), *weight)))
+    }
+
+    /// All rows, each as many times as it stands.
+    pub(crate) fn repeated(&self) -> impl Iterator<Item = &[u8]> {
+        self.iter().flat_map(|(row, weight)| {
+            std::iter::repeat_n(row, usize::try_from(weight).unwrap_or(0))
+        })
+    }
+}
