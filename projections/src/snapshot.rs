@@ -1,10 +1,12 @@
 //! Immutable snapshots for readers: what a tenant's views hold at one position.
 //!
-//! A view's rows stand in chunks of packed, ordered bytes. Applying a change copies only the
-//! chunks it touches, so that a snapshot costs the writer little and a reader nothing; a chunk is
-//! decoded to Arrow when it is first read, and once.
+//! A view's rows stand in order as packed bytes, in sections of small chunks. Applying a change
+//! copies only the chunks it touches, so that a snapshot costs the writer little and a reader
+//! nothing; a section is decoded to Arrow when it is first read, and once.
 
-use std::sync::{Arc, OnceLock};
+mod section;
+
+use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
@@ -12,11 +14,13 @@ use arrow::datatypes::{DataType, Schema};
 use arrow::row::{RowConverter, Rows, SortField};
 use chrono::NaiveDate;
 
-use crate::change::batch;
 use crate::{Change, Position, RuntimeError, Tenant, View};
+use section::Section;
 
-/// The number of rows at which a chunk is full.
-const CHUNK_ROWS: usize = 1024;
+/// The number of rows at which a chunk is full: what a change of one row copies.
+const CHUNK_ROWS: usize = 64;
+/// The number of chunks at which a section is full: what a reader decodes together.
+const SECTION_CHUNKS: usize = 16;
 
 /// All views of one tenant at one position.
 #[derive(Debug, Clone)]
@@ -85,7 +89,7 @@ impl TenantSnapshot {
 pub struct ViewSnapshot {
     view: Arc<View>,
     layout: Arc<Layout>,
-    chunks: Arc<Vec<Arc<Chunk>>>,
+    sections: Arc<Vec<Arc<Section>>>,
     rows: usize,
     failure: Option<RuntimeError>,
 }
@@ -103,7 +107,7 @@ impl ViewSnapshot {
     /// A view without rows.
     pub fn empty(view: Arc<View>) -> Result<Self, RuntimeError> {
         let layout = Arc::new(Layout::new(view.schema(), view.key())?);
-        Ok(Self { view, layout, chunks: Arc::default(), rows: 0, failure: None })
+        Ok(Self { view, layout, sections: Arc::default(), rows: 0, failure: None })
     }
 
     /// A view with these rows.
@@ -135,26 +139,24 @@ impl ViewSnapshot {
 
     /// All rows, ordered by key. Decoded once and shared by all who ask.
     pub fn batches(&self) -> Result<Vec<RecordBatch>, RuntimeError> {
-        self.chunks.iter().map(|chunk| chunk.decoded(&self.view, &self.layout)).collect()
+        self.sections.iter().map(|section| section.decoded(&self.view, &self.layout)).collect()
     }
 
     /// Up to `limit` rows after the cursor `after`. Equal rows are never torn apart.
     pub fn page(&self, after: Option<&[u8]>, limit: usize) -> Result<Page, RuntimeError> {
         let first = match after {
-            Some(cursor) => self.chunks.partition_point(|c| c.last() <= cursor),
+            Some(cursor) => self.sections.partition_point(|s| s.last() <= cursor),
             None => 0,
         };
         let (mut parts, mut taken, mut next) = (Vec::new(), 0, None);
-        for chunk in &self.chunks[first..] {
-            let from = after.map_or(0, |cursor| chunk.rows_up_to(cursor));
-            let to = chunk.rows_within(from, limit.saturating_sub(taken));
-            let start = chunk.repeated(0, from);
-            let length = chunk.repeated(from, to);
-            parts.push(chunk.decoded(&self.view, &self.layout)?.slice(start, length));
+        for (i, section) in self.sections.iter().enumerate().skip(first) {
+            let start = after.map_or(0, |cursor| section.rows_up_to(cursor));
+            let (length, last) = section.rows_within(start, limit.saturating_sub(taken));
+            parts.push(section.decoded(&self.view, &self.layout)?.slice(start, length));
             taken += length;
-            let is_last = chunk.last() == self.chunks.last().map_or(&[][..], |c| c.last());
-            if taken >= limit && !(is_last && to == chunk.len()) {
-                next = to.checked_sub(1).map(|row| chunk.row(row).to_vec());
+            let at_end = i + 1 == self.sections.len() && start + length == section.rows;
+            if taken >= limit && !at_end {
+                next = last.map(<[u8]>::to_vec);
                 break;
             }
         }
@@ -163,7 +165,7 @@ impl ViewSnapshot {
     }
 
     pub(crate) fn fail(&mut self, error: RuntimeError) {
-        self.chunks = Arc::default();
+        self.sections = Arc::default();
         self.rows = 0;
         self.failure = Some(error);
     }
@@ -173,26 +175,27 @@ impl ViewSnapshot {
         if delta.is_empty() {
             return;
         }
-        let mut chunks = Vec::with_capacity(self.chunks.len() + 1);
+        let mut sections = Vec::with_capacity(self.sections.len() + 1);
         let mut rest = delta.rows();
-        for (i, chunk) in self.chunks.iter().enumerate() {
-            let here = match self.chunks.get(i + 1) {
-                Some(next) => rest.partition_point(|row| row.bytes.as_ref() < next.row(0)),
+        for (i, section) in self.sections.iter().enumerate() {
+            let here = match self.sections.get(i + 1) {
+                Some(next) => rest.partition_point(|row| row.bytes.as_ref() < next.first()),
                 None => rest.len(),
             };
             let (mine, others) = rest.split_at(here);
             rest = others;
             if mine.is_empty() {
-                chunks.push(chunk.clone());
+                sections.push(section.clone());
             } else {
-                chunk.merge(mine, &mut chunks);
+                self.rows -= section.rows;
+                self.rows += section.merge(mine, &mut sections);
+                Section::join_small(&mut sections);
             }
         }
         if !rest.is_empty() {
-            Chunk::default().merge(rest, &mut chunks);
+            self.rows += Section::default().merge(rest, &mut sections);
         }
-        self.rows = chunks.iter().map(|c| c.repeated(0, c.len())).sum();
-        self.chunks = Arc::new(chunks);
+        self.sections = Arc::new(sections);
     }
 }
 
@@ -286,125 +289,6 @@ fn tenant_part(
     let (indices, weights): (Vec<u32>, Vec<i64>) = gone.into_iter().chain(come).unzip();
     let rows = take_record_batch(&change.rows, &UInt32Array::from(indices))?;
     Ok(TenantPart { tenant, rows, weights, delta })
-}
-
-/// Up to a few thousand rows: packed bytes with the number of times each row stands.
-#[derive(Debug, Default)]
-struct Chunk {
-    data: Vec<u8>,
-    ends: Vec<u32>,
-    weights: Vec<i64>,
-    decoded: OnceLock<RecordBatch>,
-}
-
-impl Chunk {
-    fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    fn row(&self, i: usize) -> &[u8] {
-        let start = if i == 0 { 0 } else { self.ends[i - 1] as usize };
-        &self.data[start..self.ends[i] as usize]
-    }
-
-    fn last(&self) -> &[u8] {
-        self.len().checked_sub(1).map_or(&[], |i| self.row(i))
-    }
-
-    fn push(&mut self, row: &[u8], weight: i64) {
-        self.data.extend_from_slice(row);
-        self.ends.push(self.data.len() as u32);
-        self.weights.push(weight);
-    }
-
-    /// How many rows are at or before the cursor.
-    fn rows_up_to(&self, cursor: &[u8]) -> usize {
-        let (mut low, mut high) = (0, self.len());
-        while low < high {
-            let middle = low.midpoint(high);
-            if self.row(middle) <= cursor {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        low
-    }
-
-    /// The end of the rows from `from` that stand for at least `limit` rows, or of all.
-    fn rows_within(&self, from: usize, limit: usize) -> usize {
-        let mut taken = 0;
-        for i in from..self.len() {
-            if taken >= limit {
-                return i;
-            }
-            taken += usize::try_from(self.weights[i]).unwrap_or(0);
-        }
-        self.len()
-    }
-
-    /// How many rows the entries from `from` to `to` stand for.
-    fn repeated(&self, from: usize, to: usize) -> usize {
-        self.weights[from..to].iter().map(|w| usize::try_from(*w).unwrap_or(0)).sum()
-    }
-
-    /// The rows of this chunk with `delta`, as one chunk or more.
-    fn merge(&self, delta: &[WeightedRow], into: &mut Vec<Arc<Self>>) {
-        let mut open = Self::default();
-        let mut push = |row: &[u8], weight: i64| {
-            if weight == 0 {
-                return;
-            }
-            if open.len() >= CHUNK_ROWS || open.data.len() >= (1 << 30) {
-                into.push(Arc::new(std::mem::take(&mut open)));
-            }
-            open.push(row, weight);
-        };
-        let (mut i, mut j) = (0, 0);
-        while i < self.len() || j < delta.len() {
-            let ahead = match (i < self.len(), delta.get(j)) {
-                (true, Some(new)) => self.row(i).cmp(&new.bytes),
-                (true, None) => std::cmp::Ordering::Less,
-                (false, _) => std::cmp::Ordering::Greater,
-            };
-            match ahead {
-                std::cmp::Ordering::Less => {
-                    push(self.row(i), self.weights[i]);
-                    i += 1;
-                }
-                std::cmp::Ordering::Greater => {
-                    push(&delta[j].bytes, delta[j].weight);
-                    j += 1;
-                }
-                std::cmp::Ordering::Equal => {
-                    push(self.row(i), self.weights[i] + delta[j].weight);
-                    (i, j) = (i + 1, j + 1);
-                }
-            }
-        }
-        if open.len() > 0 {
-            into.push(Arc::new(open));
-        }
-    }
-
-    fn decoded(&self, view: &View, layout: &Layout) -> Result<RecordBatch, RuntimeError> {
-        if let Some(batch) = self.decoded.get() {
-            return Ok(batch.clone());
-        }
-        let parser = layout.converter.parser();
-        let rows = (0..self.len()).flat_map(|i| {
-            let times = usize::try_from(self.weights[i]).unwrap_or(0);
-            std::iter::repeat_n(parser.parse(self.row(i)), times)
-        });
-        let columns = layout.converter.convert_rows(rows)?;
-        let mut ordered = vec![None; columns.len()];
-        for (column, place) in columns.into_iter().zip(&layout.order) {
-            ordered[*place] = Some(column);
-        }
-        let ordered = ordered.into_iter().flatten().collect();
-        let decoded = batch(view.schema().clone(), ordered, self.repeated(0, self.len()))?;
-        Ok(self.decoded.get_or_init(|| decoded).clone())
-    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use arrow::row::{RowConverter, Rows, SortField};
 
 use super::arena::{Arena, Piece};
 use super::memory::Tally;
-use super::ordered::Ordered;
+use super::ordered::{Ordered, split_sorted, write_sorted};
 use super::packed::{Packed, Packer, owner};
 use super::table::{KeyTable, Touched, at};
 use super::{Operator, Step};
@@ -224,15 +224,6 @@ impl Picked {
         Ok((self.order.convert_columns(&order)?, self.values.pack(&change.tenants, &values)?))
     }
 
-    /// A kept row: the bytes that sort, the values, and how long the first are. In this order rows
-    /// compare by order, then by values.
-    fn write(row: &mut Vec<u8>, order: &[u8], values: &[u8]) {
-        row.clear();
-        row.extend_from_slice(order);
-        row.extend_from_slice(values);
-        row.extend_from_slice(&(order.len() as u32).to_le_bytes());
-    }
-
     fn bytes<'a>(&'a self, row: &'a Row) -> &'a [u8] {
         match (row, &self.rows) {
             (Row::Kept(piece), PickedRows::Last(_, arena)) => arena.get(*piece),
@@ -242,8 +233,7 @@ impl Picked {
     }
 
     fn values_of<'a>(&'a self, row: &'a Row) -> &'a [u8] {
-        let (rest, order) = split(self.bytes(row));
-        &rest[order..]
+        split_sorted(self.bytes(row)).1
     }
 
     /// Whether the group at `place` shows the same values as before.
@@ -295,12 +285,6 @@ impl Picked {
     }
 }
 
-/// A kept row without its last four bytes, and how many of it sort.
-fn split(row: &[u8]) -> (&[u8], usize) {
-    let Some((rest, length)) = row.split_last_chunk::<4>() else { return (&[], 0) };
-    (rest, u32::from_le_bytes(*length) as usize)
-}
-
 fn last_rows(
     last: &mut Vec<Piece>,
     arena: &mut Arena,
@@ -330,11 +314,10 @@ fn last_rows(
             let row = row as usize;
             let (order, values) = (order.row(row).data(), values.row(row));
             let beaten = held.is_none_or(|held| {
-                let (rest, length) = split(arena.get(held));
-                (order, values) > (&rest[..length], &rest[length..])
+                (order, values) > split_sorted(arena.get(held))
             });
             if beaten {
-                Picked::write(&mut bytes, order, values);
+                write_sorted(&mut bytes, order, values);
                 // What it replaces stays readable until the next compaction.
                 arena.remove(*kept);
                 tally.remove(owner(values), held.map_or(0, |held| held.len() + size_of::<Piece>()));
@@ -366,7 +349,7 @@ fn all_rows(
     let before = last(rows);
     let mut bytes = Vec::new();
     for (i, (place, weight)) in places.iter().zip(weights).enumerate() {
-        Picked::write(&mut bytes, order.row(i).data(), values.row(i));
+        write_sorted(&mut bytes, order.row(i).data(), values.row(i));
         let more = rows[slots[*place as usize] as usize].add(&bytes, *weight);
         if more >= 0 {
             tally.add(owner(values.row(i)), more.unsigned_abs());

@@ -17,6 +17,7 @@ mod recompute;
 mod side;
 mod table;
 mod temporal;
+mod window;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub(crate) use latest::{Latest, Pick};
 pub(crate) use recompute::{PlanRunner, Recompute, Slot};
 pub(crate) use side::JoinSide;
 pub(crate) use temporal::{State as TemporalState, Temporal};
+pub(crate) use window::{Window, WindowValue};
 
 use crate::snapshot::{Layout, TenantPart};
 use crate::sql::Compiler;

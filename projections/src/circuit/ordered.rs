@@ -1,4 +1,7 @@
 //! Rows of one group in their order.
+//!
+//! A row is two parts: the bytes that sort, then its packed values. How long the first part is
+//! stands behind both, so that rows compare by order, then by values.
 
 /// Rows as bytes, in their order, each with the number of times it stands.
 #[derive(Debug, Clone, Default)]
@@ -93,4 +96,18 @@ impl Ordered {
             std::iter::repeat_n(row, usize::try_from(weight).unwrap_or(0))
         })
     }
+}
+
+/// Writes a row of the bytes that sort and the packed values.
+pub(crate) fn write_sorted(row: &mut Vec<u8>, order: &[u8], values: &[u8]) {
+    row.clear();
+    row.extend_from_slice(order);
+    row.extend_from_slice(values);
+    row.extend_from_slice(&(order.len() as u32).to_le_bytes());
+}
+
+/// The bytes of a row that sort, and its packed values.
+pub(crate) fn split_sorted(row: &[u8]) -> (&[u8], &[u8]) {
+    let Some((rest, length)) = row.split_last_chunk::<4>() else { return (&[], &[]) };
+    rest.split_at(u32::from_le_bytes(*length) as usize)
 }

@@ -5,7 +5,7 @@
 //! the others (4 bytes each), then their bytes. Nulls are zeros.
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, BooleanBufferBuilder, GenericByteArray,
+    Array, ArrayData, ArrayRef, AsArray, BinaryArray, BooleanArray, BooleanBufferBuilder, GenericByteArray,
     Int64Array, NullBufferBuilder, UInt32Array, make_array,
 };
 use arrow::buffer::{MutableBuffer, OffsetBuffer, ScalarBuffer};
@@ -165,53 +165,78 @@ impl Packer {
 
     /// The columns of packed rows; a row that is none is all null.
     pub(crate) fn unpack(&self, rows: &[Option<&[u8]>]) -> Result<Vec<ArrayRef>, ArrowError> {
-        let fields = self.schema.fields();
-        let mut cursors = vec![self.head; rows.len()];
-        let mut columns = Vec::with_capacity(self.columns.len());
-        for (i, packing) in self.columns.iter().enumerate() {
-            let data_type = fields[i].data_type();
-            let (byte, bit) = (OWNER + i / 8, 1_u8 << (i % 8));
-            let mut nulls = NullBufferBuilder::new(rows.len());
-            for row in rows {
-                nulls.append(row.is_some_and(|row| row[byte] & bit == 0));
-            }
-            let nulls = nulls.finish();
-            columns.push(match &packing.form {
-                Form::Fixed(width) => {
-                    let values = fixed_values(rows, packing.place, *width);
-                    let data = arrow::array::ArrayData::builder(data_type.clone())
-                        .len(rows.len())
-                        .add_buffer(values.into())
-                        .nulls(nulls)
-                        .build()?;
-                    make_array(data)
-                }
-                Form::Bool => {
-                    let mut values = BooleanBufferBuilder::new(rows.len());
-                    for row in rows {
-                        values.append(row.is_some_and(|row| row[packing.place] != 0));
-                    }
-                    Arc::new(BooleanArray::new(values.finish(), nulls))
-                }
-                Form::Text if *data_type == DataType::Utf8 => {
-                    let (offsets, values) = texts(rows, packing.place, &mut cursors)?;
-                    Arc::new(GenericByteArray::<Utf8Type>::try_new(offsets, values.into(), nulls)?)
-                }
-                Form::Text => {
-                    let (offsets, values) = texts(rows, packing.place, &mut cursors)?;
-                    let text =
-                        GenericByteArray::<Utf8Type>::try_new(offsets, values.into(), nulls)?;
-                    cast(&text, data_type)?
-                }
-                Form::Other(converter) => {
-                    let (offsets, values) = texts(rows, packing.place, &mut cursors)?;
-                    let bytes =
-                        GenericByteArray::<BinaryType>::try_new(offsets, values.into(), None)?;
-                    other_values(converter, &bytes, rows, data_type)?
-                }
-            });
+        (0..self.columns.len()).map(|column| self.column(rows, column)).collect()
+    }
+
+    /// One column of packed rows.
+    pub(crate) fn column(
+        &self,
+        rows: &[Option<&[u8]>],
+        column: usize,
+    ) -> Result<ArrayRef, ArrowError> {
+        let packing = &self.columns[column];
+        let data_type = self.schema.field(column).data_type();
+        let (byte, bit) = (OWNER + column / 8, 1_u8 << (column % 8));
+        let mut nulls = NullBufferBuilder::new(rows.len());
+        for row in rows {
+            nulls.append(row.is_some_and(|row| row[byte] & bit == 0));
         }
-        Ok(columns)
+        let nulls = nulls.finish();
+        Ok(match &packing.form {
+            Form::Fixed(width) => {
+                let values = fixed_values(rows, packing.place, *width);
+                let data = ArrayData::builder(data_type.clone())
+                    .len(rows.len())
+                    .add_buffer(values.into())
+                    .nulls(nulls)
+                    .build()?;
+                make_array(data)
+            }
+            Form::Bool => {
+                let mut values = BooleanBufferBuilder::new(rows.len());
+                for row in rows {
+                    values.append(row.is_some_and(|row| row[packing.place] != 0));
+                }
+                Arc::new(BooleanArray::new(values.finish(), nulls))
+            }
+            Form::Text => {
+                let (offsets, values) = self.variable(rows, column)?;
+                let text = GenericByteArray::<Utf8Type>::try_new(offsets, values.into(), nulls)?;
+                if *data_type == DataType::Utf8 { Arc::new(text) } else { cast(&text, data_type)? }
+            }
+            Form::Other(converter) => {
+                let (offsets, values) = self.variable(rows, column)?;
+                let bytes = GenericByteArray::<BinaryType>::try_new(offsets, values.into(), None)?;
+                other_values(converter, &bytes, rows, data_type)?
+            }
+        })
+    }
+
+    /// The values of a column of variable length, one after the other.
+    fn variable(
+        &self,
+        rows: &[Option<&[u8]>],
+        column: usize,
+    ) -> Result<(OffsetBuffer<i32>, Vec<u8>), ArrowError> {
+        let place = self.columns[column].place;
+        let is_variable = |c: &&Packing| matches!(c.form, Form::Text | Form::Other(_));
+        let before: Vec<usize> =
+            self.columns[..column].iter().filter(is_variable).map(|c| c.place).collect();
+        let mut offsets = Vec::with_capacity(rows.len() + 1);
+        let mut values = Vec::with_capacity(rows.len() * 12);
+        offsets.push(0_i32);
+        for row in rows {
+            if let Some(row) = row {
+                let skipped: usize = before.iter().map(|place| length(row, *place)).sum();
+                let start = self.head + skipped;
+                values.extend_from_slice(&row[start..start + length(row, place)]);
+            }
+            let end = i32::try_from(values.len()).map_err(|_| {
+                ArrowError::ComputeError("a change holds more than 2 GiB of text in a column".into())
+            })?;
+            offsets.push(end);
+        }
+        Ok((OffsetBuffer::new(ScalarBuffer::from(offsets)), values))
     }
 
     /// Packed rows as a change with these weights.
@@ -221,11 +246,6 @@ impl Packer {
         let length = weights.len();
         let rows = batch(self.schema.clone(), self.unpack(&rows)?, length)?;
         Ok(Change::new(UInt32Array::from(tenants), rows, Int64Array::from(weights)))
-    }
-
-    /// The columns packed.
-    pub(crate) fn schema(&self) -> &SchemaRef {
-        &self.schema
     }
 }
 
@@ -343,29 +363,11 @@ fn fixed_values(rows: &[Option<&[u8]>], place: usize, width: usize) -> MutableBu
     values
 }
 
-/// The values of a column of variable length, one after the other.
-fn texts(
-    rows: &[Option<&[u8]>],
-    place: usize,
-    cursors: &mut [usize],
-) -> Result<(OffsetBuffer<i32>, Vec<u8>), ArrowError> {
-    let mut offsets = Vec::with_capacity(rows.len() + 1);
-    let mut values = Vec::with_capacity(rows.len() * 12);
-    offsets.push(0_i32);
-    for (row, cursor) in rows.iter().zip(cursors) {
-        if let Some(row) = row {
-            let mut length = [0; 4];
-            length.copy_from_slice(&row[place..place + 4]);
-            let length = u32::from_le_bytes(length) as usize;
-            values.extend_from_slice(&row[*cursor..*cursor + length]);
-            *cursor += length;
-        }
-        let end = i32::try_from(values.len()).map_err(|_| {
-            ArrowError::ComputeError("a change holds more than 2 GiB of text in a column".into())
-        })?;
-        offsets.push(end);
-    }
-    Ok((OffsetBuffer::new(ScalarBuffer::from(offsets)), values))
+/// The length of the bytes of a column, which stands at `place`.
+fn length(row: &[u8], place: usize) -> usize {
+    let mut length = [0; 4];
+    length.copy_from_slice(&row[place..place + 4]);
+    u32::from_le_bytes(length) as usize
 }
 
 fn other_values(

@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
+use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::streaming::StreamingTable;
-use datafusion::common::{Column, Result};
+use datafusion::common::{Column, Result, ScalarValue};
 use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::expr::{WindowFunction, WindowFunctionParams};
+use datafusion::logical_expr::expr::{
+    NullTreatment, Sort, WindowFunction, WindowFunctionParams,
+};
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, Window};
 
 use super::aggregate::sorts;
 use super::columns::Columns;
 use super::{Compiled, Compiler, arrow_schema, unsupported};
-use crate::circuit::{NodeId, PlanRunner, Recompute, Slot};
+use crate::circuit::{self, NodeId, PlanRunner, Recompute, Slot, WindowValue};
 
 /// The name of the column with the number of the group.
 const GROUP: &str = "@group";
@@ -32,6 +35,9 @@ impl Compiler {
         }
         let width = input_schema.fields().len();
         let functions = window.window_expr.iter().map(function).collect::<Compiled<Vec<_>>>()?;
+        if let Some(node) = self.numbered(input, width, &functions, &mut columns, window)? {
+            return Ok(node);
+        }
         let key = common_partition(&functions).iter().map(|e| columns.place(e)).collect();
         let functions: Vec<Expr> =
             functions.iter().enumerate().map(|(i, f)| over_columns(i, f, &mut columns)).collect();
@@ -43,6 +49,36 @@ impl Compiler {
         let schema = arrow_schema(&window.schema);
         let operator = Recompute::new(key, &rows, runner, kept, schema.clone())?;
         Ok(self.circuit.add(Box::new(operator), vec![before], schema))
+    }
+
+    /// The window as an operator of its own, when its functions only number rows or look at
+    /// neighbours, all in one order.
+    fn numbered(
+        &mut self,
+        input: NodeId,
+        width: usize,
+        functions: &[WindowFunction],
+        columns: &mut Columns<'_>,
+        window: &Window,
+    ) -> Compiled<Option<NodeId>> {
+        let params = &functions[0].params;
+        let one_order = functions.iter().all(|other| {
+            other.params.partition_by == params.partition_by
+                && other.params.order_by == params.order_by
+        });
+        let values: Option<Vec<WindowValue>> =
+            functions.iter().map(|function| value(function, columns)).collect();
+        let Some(values) = values.filter(|_| one_order) else { return Ok(None) };
+        let key = params.partition_by.iter().map(|e| columns.place(e)).collect();
+        let options =
+            |s: &Sort| SortOptions { descending: !s.asc, nulls_first: s.nulls_first };
+        let order: Vec<_> =
+            params.order_by.iter().map(|s| (columns.place(&s.expr), options(s))).collect();
+        let before = self.columns(input, columns)?;
+        let rows = self.circuit.schema(before).clone();
+        let schema = arrow_schema(&window.schema);
+        let operator = circuit::Window::new(key, &order, values, width, &rows, schema.clone())?;
+        Ok(Some(self.circuit.add(Box::new(operator), vec![before], schema)))
     }
 
     /// A plan over rows of `schema` with the number of their group before them.
@@ -66,6 +102,33 @@ fn function(expr: &Expr) -> Compiled<WindowFunction> {
     match expr.clone().unalias() {
         Expr::WindowFunction(function) => Ok(*function),
         other => unsupported(format!("the window expression {other}"), "use a window function"),
+    }
+}
+
+/// What the function puts beside a row, if it numbers rows or looks at a neighbour.
+fn value(function: &WindowFunction, columns: &mut Columns<'_>) -> Option<WindowValue> {
+    let params = &function.params;
+    if params.filter.is_some()
+        || params.distinct
+        || params.null_treatment == Some(NullTreatment::IgnoreNulls)
+    {
+        return None;
+    }
+    let name = function.fun.name();
+    match (name, params.args.as_slice()) {
+        ("row_number", []) => Some(WindowValue::RowNumber),
+        ("rank", []) => Some(WindowValue::Rank),
+        ("dense_rank", []) => Some(WindowValue::DenseRank),
+        ("lag" | "lead", [value, rest @ ..]) => {
+            let distance = match rest {
+                [] => 1,
+                [Expr::Literal(ScalarValue::Int64(Some(n)), _)] => isize::try_from(*n).ok()?,
+                _ => return None,
+            };
+            let distance = if name == "lag" { distance.checked_neg()? } else { distance };
+            Some(WindowValue::Neighbour { column: columns.place(value), distance })
+        }
+        _ => None,
     }
 }
 

@@ -1,0 +1,351 @@
+//! Window functions that number rows or look at neighbours: `row_number`, `rank`, `dense_rank`,
+//! `lag`, `lead`.
+//!
+//! The rows of a partition are kept in order. A change touches the rows from the first place where
+//! one comes or goes: before it every number and neighbour stays. Behind the last one neighbours
+//! stay too, and row numbers do when as many came as went.
+
+use std::ops::Range;
+
+use arrow::array::{ArrayRef, Int64Array, UInt32Array, UInt64Array};
+use arrow::compute::SortOptions;
+use arrow::datatypes::SchemaRef;
+use arrow::row::{RowConverter, SortField};
+
+use super::memory::Tally;
+use super::ordered::{split_sorted, write_sorted};
+use super::packed::{Packer, owner};
+use super::table::{KeyTable, Touched, at};
+use super::{Operator, Step};
+use crate::change::batch;
+use crate::{Change, RuntimeError, Tenant};
+
+/// What is put beside each row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WindowValue {
+    /// Its number in the partition, from 1.
+    RowNumber,
+    /// The number of the first row that sorts as it does.
+    Rank,
+    /// How many rows that sort differently come up to it.
+    DenseRank,
+    /// The value of a column so many rows before (negative) or behind it.
+    Neighbour {
+        /// The column.
+        column: usize,
+        /// How many rows behind it.
+        distance: isize,
+    },
+}
+
+/// Partitions whose rows are numbered or shown their neighbours.
+pub(crate) struct Window {
+    key: Vec<usize>,
+    order: Vec<usize>,
+    values: Vec<WindowValue>,
+    /// How many columns of the input are put out.
+    width: usize,
+    key_packer: Packer,
+    order_converter: RowConverter,
+    packer: Packer,
+    schema: SchemaRef,
+    keys: KeyTable,
+    rows: Vec<Vec<Box<[u8]>>>,
+    touched: Touched,
+    tally: Tally,
+}
+
+/// What a row costs beside its bytes.
+const ROW_COST: usize = size_of::<Box<[u8]>>() + 8;
+
+impl Window {
+    /// Partitions by the columns `key` of `input`, each in the order of the columns `order`. The
+    /// output is the first `width` columns of the input, then `values`.
+    pub(crate) fn new(
+        key: Vec<usize>,
+        order: &[(usize, SortOptions)],
+        values: Vec<WindowValue>,
+        width: usize,
+        input: &SchemaRef,
+        schema: SchemaRef,
+    ) -> Result<Self, RuntimeError> {
+        let field = |(column, options): &(usize, SortOptions)| {
+            SortField::new_with_options(input.field(*column).data_type().clone(), *options)
+        };
+        Ok(Self {
+            key_packer: Packer::new(&input.project(&key)?)?,
+            order_converter: RowConverter::new(order.iter().map(field).collect())?,
+            packer: Packer::new(input)?,
+            key,
+            order: order.iter().map(|(column, _)| *column).collect(),
+            values,
+            width,
+            schema,
+            keys: KeyTable::default(),
+            rows: Vec::new(),
+            touched: Touched::default(),
+            tally: Tally::default(),
+        })
+    }
+
+    /// The rows of a change by touched partition, in order, with equal ones added up.
+    fn arrive(&mut self, change: &Change) -> Result<Vec<Vec<Arrived>>, RuntimeError> {
+        let of = |places: &[usize]| -> Vec<ArrayRef> {
+            places.iter().map(|c| change.rows.column(*c).clone()).collect()
+        };
+        let keys = self.key_packer.pack(&change.tenants, &of(&self.key))?;
+        let rows = self.packer.pack(&change.tenants, change.rows.columns())?;
+        let order = match self.order.as_slice() {
+            [] => None,
+            columns => Some(self.order_converter.convert_columns(&of(columns))?),
+        };
+        let mut arrived: Vec<Vec<Arrived>> = Vec::new();
+        let mut bytes = Vec::new();
+        for (i, (slot, _)) in self.keys.locate(&keys).into_iter().enumerate() {
+            let (place, first) = self.touched.touch(slot);
+            if first {
+                at(&mut self.rows, slot);
+                arrived.push(Vec::new());
+            }
+            let order = order.as_ref().map(|order| order.row(i));
+            write_sorted(&mut bytes, order.as_ref().map_or(&[], |o| o.data()), rows.row(i));
+            let weight = change.weights.value(i);
+            arrived[place].push(Arrived { bytes: bytes.as_slice().into(), weight });
+        }
+        for rows in &mut arrived {
+            rows.sort_unstable_by(|a, b| a.bytes.cmp(&b.bytes));
+            rows.dedup_by(|next, kept| {
+                let same = next.bytes == kept.bytes;
+                if same {
+                    kept.weight += next.weight;
+                }
+                same
+            });
+            rows.retain(|row| row.weight != 0);
+        }
+        Ok(arrived)
+    }
+
+    /// How far back and how far ahead a row looks.
+    fn reach(&self) -> (usize, usize) {
+        let distances = self.values.iter().filter_map(|value| match value {
+            WindowValue::Neighbour { distance, .. } => Some(*distance),
+            _ => None,
+        });
+        let (mut back, mut ahead) = (0, 0);
+        for distance in distances {
+            back = back.max(usize::try_from(-distance).unwrap_or(0));
+            ahead = ahead.max(usize::try_from(distance).unwrap_or(0));
+        }
+        (back, ahead)
+    }
+
+    /// Brings one partition's rows up to date and puts out the rows that are others now.
+    fn update(&mut self, slot: u32, arrived: Vec<Arrived>, out: &mut Output) {
+        let (Some(first), Some(last)) = (arrived.first(), arrived.last()) else { return };
+        let (back, ahead) = self.reach();
+        let moves = |value: &WindowValue, net: i64| match value {
+            WindowValue::Neighbour { .. } => false,
+            WindowValue::RowNumber => net != 0,
+            WindowValue::Rank | WindowValue::DenseRank => true,
+        };
+        let mut rows = std::mem::take(&mut self.rows[slot as usize]);
+        let from = rows.partition_point(|row| *row < first.bytes);
+        let behind = rows.len() - rows.partition_point(|row| *row <= last.bytes);
+        let net: i64 = arrived.iter().map(|row| row.weight).sum();
+        let all_behind = self.values.iter().any(|value| moves(value, net));
+        let range = |length: usize| {
+            let to = if all_behind { length } else { (length - behind + back).min(length) };
+            from.saturating_sub(ahead)..to
+        };
+        let before = self.shown(&rows, range(rows.len()));
+        let tail = rows.split_off(from);
+        self.merge(&mut rows, tail, arrived);
+        let after = self.shown(&rows, range(rows.len()));
+        out.difference(before, after);
+        self.rows[slot as usize] = rows;
+    }
+
+    /// Puts a partition's rows from the first change on and the rows that came together.
+    fn merge(&mut self, rows: &mut Vec<Box<[u8]>>, tail: Vec<Box<[u8]>>, arrived: Vec<Arrived>) {
+        let mut tail = tail.into_iter().peekable();
+        for Arrived { bytes, weight } in arrived {
+            let tenant = owner(split_sorted(&bytes).1);
+            let cost = bytes.len() + ROW_COST;
+            while let Some(row) = tail.next_if(|row| *row < bytes) {
+                rows.push(row);
+            }
+            for _ in weight..0 {
+                if tail.next_if(|row| *row == bytes).is_some() {
+                    self.tally.remove(tenant, cost);
+                }
+            }
+            for _ in 0..weight {
+                rows.push(bytes.clone());
+                self.tally.add(tenant, cost);
+            }
+        }
+        rows.extend(tail);
+    }
+
+    /// What the rows of a range show.
+    fn shown(&self, rows: &[Box<[u8]>], range: Range<usize>) -> Vec<Shown> {
+        let order = |i: usize| split_sorted(&rows[i]).0;
+        let mut rank = rows.partition_point(|row| {
+            range.start < rows.len() && split_sorted(row).0 < order(range.start)
+        });
+        let mut dense = 0_u64;
+        if self.values.contains(&WindowValue::DenseRank) {
+            let turns = (1..=rank.min(rows.len().saturating_sub(1)))
+                .filter(|i| order(*i) != order(i - 1))
+                .count();
+            dense = turns as u64 + 1;
+        }
+        let mut shown = Vec::with_capacity(range.len());
+        for i in range.clone() {
+            if i > range.start && order(i) != order(i - 1) {
+                rank = i;
+                dense += 1;
+            }
+            let values = self.values.iter().map(|value| match value {
+                WindowValue::RowNumber => Value::Number(i as u64 + 1),
+                WindowValue::Rank => Value::Number(rank as u64 + 1),
+                WindowValue::DenseRank => Value::Number(dense),
+                WindowValue::Neighbour { distance, .. } => {
+                    let place = i.checked_add_signed(*distance);
+                    Value::Row(place.and_then(|place| rows.get(place)).cloned())
+                }
+            });
+            shown.push(Shown { row: rows[i].clone(), values: values.collect() });
+        }
+        shown
+    }
+
+    fn change(&self, out: &Output) -> Result<Change, RuntimeError> {
+        if out.rows.is_empty() {
+            return Ok(Change::empty(self.schema.clone()));
+        }
+        let rows: Vec<Option<&[u8]>> =
+            out.rows.iter().map(|shown| Some(split_sorted(&shown.row).1)).collect();
+        let tenants = rows.iter().flatten().map(|row| owner(row).0);
+        let tenants = UInt32Array::from_iter_values(tenants);
+        let mut columns = (0..self.width)
+            .map(|column| self.packer.column(&rows, column))
+            .collect::<Result<Vec<_>, _>>()?;
+        for (i, value) in self.values.iter().enumerate() {
+            let values = out.rows.iter().map(|shown| &shown.values[i]);
+            columns.push(match value {
+                WindowValue::Neighbour { column, .. } => {
+                    let rows: Vec<Option<&[u8]>> = values.map(Value::row).collect();
+                    self.packer.column(&rows, *column)?
+                }
+                _ => std::sync::Arc::new(values.map(Value::number).collect::<UInt64Array>()),
+            });
+        }
+        let rows = batch(self.schema.clone(), columns, out.rows.len())?;
+        Ok(Change::new(tenants, rows, Int64Array::from(out.weights.clone())))
+    }
+}
+
+/// A row that comes or goes.
+struct Arrived {
+    bytes: Box<[u8]>,
+    weight: i64,
+}
+
+/// A row with what stands beside it.
+#[derive(PartialEq, Eq)]
+struct Shown {
+    row: Box<[u8]>,
+    values: Vec<Value>,
+}
+
+#[derive(PartialEq, Eq)]
+enum Value {
+    Number(u64),
+    /// The neighbour, if there is one.
+    Row(Option<Box<[u8]>>),
+}
+
+impl Value {
+    fn number(&self) -> Option<u64> {
+        match self {
+            Self::Number(number) => Some(*number),
+            Self::Row(_) => None,
+        }
+    }
+
+    fn row(&self) -> Option<&[u8]> {
+        match self {
+            Self::Number(_) => None,
+            Self::Row(row) => row.as_ref().map(|row| split_sorted(row).1),
+        }
+    }
+}
+
+/// Rows to be put out.
+#[derive(Default)]
+struct Output {
+    rows: Vec<Shown>,
+    weights: Vec<i64>,
+}
+
+impl Output {
+    /// The rows of two lists in order that are not in both.
+    fn difference(&mut self, before: Vec<Shown>, after: Vec<Shown>) {
+        let (mut before, mut after) =
+            (before.into_iter().peekable(), after.into_iter().peekable());
+        loop {
+            let ahead = match (before.peek(), after.peek()) {
+                (Some(old), Some(new)) if old == new => {
+                    before.next();
+                    after.next();
+                    continue;
+                }
+                (Some(old), Some(new)) => old.row.cmp(&new.row),
+                (Some(_), None) => std::cmp::Ordering::Less,
+                (None, Some(_)) => std::cmp::Ordering::Greater,
+                (None, None) => return,
+            };
+            let gone = if ahead.is_le() { before.next() } else { None };
+            let come = if ahead.is_ge() { after.next() } else { None };
+            self.push(gone, -1);
+            self.push(come, 1);
+        }
+    }
+
+    fn push(&mut self, row: Option<Shown>, weight: i64) {
+        if let Some(row) = row {
+            self.rows.push(row);
+            self.weights.push(weight);
+        }
+    }
+}
+
+impl Operator for Window {
+    fn step(&mut self, step: &Step<'_>) -> Result<Change, RuntimeError> {
+        let arrived = self.arrive(&step.inputs[0])?;
+        let slots = self.touched.slots.clone();
+        let mut out = Output::default();
+        for (slot, arrived) in slots.iter().zip(arrived) {
+            self.update(*slot, arrived, &mut out);
+            if self.rows[*slot as usize].is_empty() {
+                self.keys.remove(*slot);
+            }
+        }
+        self.touched.clear();
+        self.change(&out)
+    }
+
+    fn bytes(&self, tenant: Tenant) -> usize {
+        self.keys.bytes(tenant) + self.tally.bytes(tenant)
+    }
+
+    fn forget(&mut self, tenant: Tenant) {
+        for slot in self.keys.of_tenant(tenant) {
+            self.rows[slot as usize] = Vec::new();
+            self.keys.remove(slot);
+        }
+        self.tally.remove(tenant, usize::MAX);
+    }
+}

@@ -1,0 +1,240 @@
+//! Rows in order: sections, which readers decode, made of chunks, which changes copy.
+
+use std::sync::{Arc, OnceLock};
+
+use arrow::array::RecordBatch;
+
+use super::{CHUNK_ROWS, Layout, SECTION_CHUNKS, WeightedRow};
+use crate::change::batch;
+use crate::{RuntimeError, View};
+
+/// The bytes at which a chunk is full, whatever its rows.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// Some rows of a view, in order.
+#[derive(Debug, Default)]
+pub(super) struct Section {
+    chunks: Vec<Arc<Chunk>>,
+    /// How many rows it stands for.
+    pub(super) rows: usize,
+    decoded: OnceLock<RecordBatch>,
+}
+
+impl Section {
+    fn new(chunks: Vec<Arc<Chunk>>) -> Self {
+        let rows = chunks.iter().map(|chunk| chunk.rows).sum();
+        Self { chunks, rows, decoded: OnceLock::new() }
+    }
+
+    /// The bytes of its first row.
+    pub(super) fn first(&self) -> &[u8] {
+        self.chunks.first().map_or(&[], |chunk| chunk.row(0))
+    }
+
+    /// The bytes of its last row.
+    pub(super) fn last(&self) -> &[u8] {
+        self.chunks.last().map_or(&[], |chunk| chunk.last())
+    }
+
+    /// How many rows are at or before the cursor.
+    pub(super) fn rows_up_to(&self, cursor: &[u8]) -> usize {
+        let whole = self.chunks.partition_point(|chunk| chunk.last() <= cursor);
+        let before: usize = self.chunks[..whole].iter().map(|chunk| chunk.rows).sum();
+        let partly = self.chunks.get(whole).map_or(0, |chunk| chunk.rows_up_to(cursor));
+        before + partly
+    }
+
+    /// How many of the rows from the one at `start` make `limit` rows, or all of them, and the
+    /// bytes of the last. Equal rows stay together.
+    pub(super) fn rows_within(&self, start: usize, limit: usize) -> (usize, Option<&[u8]>) {
+        let (mut passed, mut taken, mut last) = (0, 0, None);
+        for (row, times) in self.chunks.iter().flat_map(|chunk| chunk.iter()) {
+            if passed < start {
+                passed += times;
+            } else if taken < limit {
+                taken += times;
+                last = Some(row);
+            } else {
+                break;
+            }
+        }
+        (taken, last)
+    }
+
+    /// The section with `delta`, as one or more; answers how many rows they have.
+    pub(super) fn merge(&self, delta: &[WeightedRow], into: &mut Vec<Arc<Self>>) -> usize {
+        let mut chunks = Vec::with_capacity(self.chunks.len() + 1);
+        let mut rest = delta;
+        for (i, chunk) in self.chunks.iter().enumerate() {
+            let here = match self.chunks.get(i + 1) {
+                Some(next) => rest.partition_point(|row| row.bytes.as_ref() < next.row(0)),
+                None => rest.len(),
+            };
+            let (mine, others) = rest.split_at(here);
+            rest = others;
+            if mine.is_empty() {
+                chunks.push(chunk.clone());
+            } else {
+                chunk.merge(mine, &mut chunks);
+                Chunk::join_small(&mut chunks);
+            }
+        }
+        if !rest.is_empty() {
+            Chunk::default().merge(rest, &mut chunks);
+        }
+        // Half full when it is cut, so that the next rows do not cut it again.
+        let most = if chunks.len() > 2 * SECTION_CHUNKS { SECTION_CHUNKS } else { usize::MAX };
+        let mut rows = 0;
+        while !chunks.is_empty() {
+            let others = chunks.split_off(chunks.len().min(most));
+            let section = Self::new(std::mem::replace(&mut chunks, others));
+            rows += section.rows;
+            into.push(Arc::new(section));
+        }
+        rows
+    }
+
+    /// Makes one of the last two sections when both are small, so that removals leave no crumbs.
+    pub(super) fn join_small(sections: &mut Vec<Arc<Self>>) {
+        if let [.., a, b] = sections.as_slice()
+            && a.chunks.len() + b.chunks.len() <= SECTION_CHUNKS
+        {
+            let joined = Self::new(a.chunks.iter().chain(&b.chunks).cloned().collect());
+            sections.truncate(sections.len() - 2);
+            sections.push(Arc::new(joined));
+        }
+    }
+
+    /// Its rows as Arrow; decoded once and shared.
+    pub(super) fn decoded(
+        &self,
+        view: &View,
+        layout: &Layout,
+    ) -> Result<RecordBatch, RuntimeError> {
+        if let Some(batch) = self.decoded.get() {
+            return Ok(batch.clone());
+        }
+        let parser = layout.converter.parser();
+        let rows = self.chunks.iter().flat_map(|chunk| chunk.iter());
+        let rows =
+            rows.flat_map(|(row, times)| std::iter::repeat_n(parser.parse(row), times));
+        let columns = layout.converter.convert_rows(rows)?;
+        let mut ordered = vec![None; columns.len()];
+        for (column, place) in columns.into_iter().zip(&layout.order) {
+            ordered[*place] = Some(column);
+        }
+        let ordered = ordered.into_iter().flatten().collect();
+        let decoded = batch(view.schema().clone(), ordered, self.rows)?;
+        Ok(self.decoded.get_or_init(|| decoded).clone())
+    }
+
+    /// The bytes of its rows.
+    pub(super) fn bytes(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.data.len() + chunk.ends.len() * 12).sum()
+    }
+}
+
+/// A few rows: packed bytes with the number of times each row stands.
+#[derive(Debug, Default)]
+struct Chunk {
+    data: Vec<u8>,
+    ends: Vec<u32>,
+    weights: Vec<i64>,
+    /// How many rows it stands for.
+    rows: usize,
+}
+
+fn times(weight: i64) -> usize {
+    usize::try_from(weight).unwrap_or(0)
+}
+
+impl Chunk {
+    fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    fn row(&self, i: usize) -> &[u8] {
+        let start = if i == 0 { 0 } else { self.ends[i - 1] as usize };
+        &self.data[start..self.ends[i] as usize]
+    }
+
+    fn last(&self) -> &[u8] {
+        self.len().checked_sub(1).map_or(&[], |i| self.row(i))
+    }
+
+    /// Its distinct rows, each with the number of times it stands.
+    fn iter(&self) -> impl Iterator<Item = (&[u8], usize)> {
+        (0..self.len()).map(|i| (self.row(i), times(self.weights[i])))
+    }
+
+    fn push(&mut self, row: &[u8], weight: i64) {
+        self.data.extend_from_slice(row);
+        self.ends.push(self.data.len() as u32);
+        self.weights.push(weight);
+        self.rows += times(weight);
+    }
+
+    /// How many rows are at or before the cursor.
+    fn rows_up_to(&self, cursor: &[u8]) -> usize {
+        self.iter().take_while(|(row, _)| *row <= cursor).map(|(_, times)| times).sum()
+    }
+
+    /// Makes one of the last two chunks when both are small.
+    fn join_small(chunks: &mut Vec<Arc<Self>>) {
+        if let [.., a, b] = chunks.as_slice()
+            && a.len() + b.len() <= CHUNK_ROWS / 2
+            && a.data.len() + b.data.len() <= CHUNK_BYTES
+        {
+            let mut joined = Self::default();
+            for chunk in [a, b] {
+                for i in 0..chunk.len() {
+                    joined.push(chunk.row(i), chunk.weights[i]);
+                }
+            }
+            chunks.truncate(chunks.len() - 2);
+            chunks.push(Arc::new(joined));
+        }
+    }
+
+    /// The rows of this chunk with `delta`, as one chunk or more.
+    fn merge(&self, delta: &[WeightedRow], into: &mut Vec<Arc<Self>>) {
+        let mut open = Self::default();
+        let whole = self.len() + delta.len();
+        // Half full when it is cut, so that the next rows do not cut it again.
+        let most = if whole > CHUNK_ROWS { CHUNK_ROWS / 2 } else { CHUNK_ROWS };
+        let mut push = |row: &[u8], weight: i64| {
+            if weight == 0 {
+                return;
+            }
+            if open.len() >= most || open.data.len() >= CHUNK_BYTES {
+                into.push(Arc::new(std::mem::take(&mut open)));
+            }
+            open.push(row, weight);
+        };
+        let (mut i, mut j) = (0, 0);
+        while i < self.len() || j < delta.len() {
+            let ahead = match (i < self.len(), delta.get(j)) {
+                (true, Some(new)) => self.row(i).cmp(&new.bytes),
+                (true, None) => std::cmp::Ordering::Less,
+                (false, _) => std::cmp::Ordering::Greater,
+            };
+            match ahead {
+                std::cmp::Ordering::Less => {
+                    push(self.row(i), self.weights[i]);
+                    i += 1;
+                }
+                std::cmp::Ordering::Greater => {
+                    push(&delta[j].bytes, delta[j].weight);
+                    j += 1;
+                }
+                std::cmp::Ordering::Equal => {
+                    push(self.row(i), self.weights[i] + delta[j].weight);
+                    (i, j) = (i + 1, j + 1);
+                }
+            }
+        }
+        if open.len() > 0 {
+            into.push(Arc::new(open));
+        }
+    }
+}
