@@ -13,15 +13,6 @@ WITH tasks AS (
     FROM events."tasks.task_assigned"
     GROUP BY task_id, user_id
 ),
-completions AS (
-    SELECT
-        completion_id,
-        last_value(task_id ORDER BY occurred_at, event_id) AS task_id,
-        last_value(user_id ORDER BY occurred_at, event_id) AS user_id,
-        last_value(completed_on ORDER BY occurred_at, event_id) AS completed_on
-    FROM events."tasks.task_completed"
-    GROUP BY completion_id
-),
 -- Days are counted from 0001-01-01, a Monday: day / 7 is the ISO week, day % 7 the weekday from 0.
 assigned AS (
     SELECT
@@ -38,13 +29,32 @@ assigned AS (
         END AS last_day
     FROM tasks
 ),
+statements AS (
+    SELECT
+        completion_id, occurred_at, event_id, true AS completed,
+        task_id, user_id, completed_on
+    FROM events."tasks.task_completed"
+    UNION ALL
+    SELECT
+        completion_id, occurred_at, event_id, false AS completed,
+        NULL, NULL, NULL
+    FROM events."tasks.completion_revoked"
+),
+completions AS (
+    SELECT
+        completion_id,
+        last_value(completed ORDER BY completed, occurred_at, event_id) AS completed,
+        last_value(task_id ORDER BY completed, occurred_at, event_id) AS task_id,
+        last_value(user_id ORDER BY completed, occurred_at, event_id) AS user_id,
+        last_value(completed_on ORDER BY completed, occurred_at, event_id) AS completed_on,
+        NOT min(completed) AS revoked
+    FROM statements
+    GROUP BY completion_id
+),
 standing AS (
-    SELECT c.task_id, c.user_id, c.completed_on, c.completed_on - DATE '0001-01-01' AS day
-    FROM completions AS c
-    WHERE NOT EXISTS (
-        SELECT 1 FROM events."tasks.completion_revoked" AS r
-        WHERE r.completion_id = c.completion_id
-    )
+    SELECT task_id, user_id, completed_on, completed_on - DATE '0001-01-01' AS day
+    FROM completions
+    WHERE completed AND NOT revoked
 ),
 -- Numbered so that consecutive due periods have consecutive numbers.
 counted AS (
@@ -65,9 +75,8 @@ counted AS (
         AND (a.cadence IN ('daily', 'weekly') OR (a.cadence = 'weekdays' AND s.day % 7 < 5))
 ),
 completed_periods AS (
-    SELECT task_id, user_id, cadence, period, max(completed_on) AS completed_on
+    SELECT DISTINCT task_id, user_id, cadence, period
     FROM counted
-    GROUP BY task_id, user_id, cadence, period
 ),
 -- Within a run the period and its rank grow together, so their difference names the run.
 ranked AS (
@@ -76,56 +85,62 @@ ranked AS (
         user_id,
         cadence,
         period,
-        completed_on,
         period - CAST(row_number() OVER (PARTITION BY task_id, user_id ORDER BY period) AS BIGINT) AS run
     FROM completed_periods
 ),
+lengths AS (
+    SELECT task_id, user_id, cadence, run, count(*) AS periods, sum(period) AS total
+    FROM ranked
+    GROUP BY task_id, user_id, cadence, run
+),
+-- Of numbers in a row, the first and the last lie equally far from the middle, total / periods.
 runs AS (
     SELECT
         task_id,
         user_id,
         cadence,
-        min(period) AS first_period,
-        max(period) AS last_period,
-        count(*) AS periods,
-        max(completed_on) AS completed_on
-    FROM ranked
-    GROUP BY task_id, user_id, cadence, run
+        periods,
+        (2 * total / periods - periods + 1) / 2 AS first_period,
+        (2 * total / periods + periods - 1) / 2 AS last_period
+    FROM lengths
 ),
--- At a weekend the current weekday is the coming Monday.
-dated_runs AS (
-    SELECT
-        *,
-        CASE cadence
+-- At most one run reaches the current period or the one before it. At a weekend the current weekday
+-- is the coming Monday.
+current_runs AS (
+    SELECT task_id, user_id, periods
+    FROM runs
+    WHERE CASE cadence
             WHEN 'daily' THEN current_date - DATE '0001-01-01'
             WHEN 'weekdays' THEN
                 (current_date - DATE '0001-01-01') / 7 * 5
                 + least((current_date - DATE '0001-01-01') % 7, 5)
             WHEN 'weekly' THEN (current_date - DATE '0001-01-01') / 7
-        END AS current_period
-    FROM runs
+        END BETWEEN first_period AND last_period + 1
 ),
--- At most one run reaches the current period or the one before it, so the sum is its length.
-streaks AS (
-    SELECT
-        task_id,
-        user_id,
-        sum(CASE
-            WHEN first_period <= current_period AND last_period >= current_period - 1 THEN periods
-            ELSE 0
-        END) AS current_streak,
-        max(periods) AS longest_streak,
-        max(completed_on) AS last_completed_on,
-        sum(periods) AS completions
-    FROM dated_runs
+longest_runs AS (
+    SELECT task_id, user_id, max(periods) AS periods
+    FROM runs
+    GROUP BY task_id, user_id
+),
+totals AS (
+    SELECT task_id, user_id, count(*) AS completions
+    FROM completed_periods
+    GROUP BY task_id, user_id
+),
+last_days AS (
+    SELECT task_id, user_id, max(completed_on) AS last_completed_on
+    FROM counted
     GROUP BY task_id, user_id
 )
 SELECT
     a.task_id,
     a.user_id,
-    coalesce(s.current_streak, 0) AS current_streak,
-    coalesce(s.longest_streak, 0) AS longest_streak,
-    s.last_completed_on,
-    coalesce(s.completions, 0) AS completions
+    coalesce(c.periods, 0) AS current_streak,
+    coalesce(l.periods, 0) AS longest_streak,
+    d.last_completed_on,
+    coalesce(t.completions, 0) AS completions
 FROM assigned AS a
-LEFT JOIN streaks AS s ON s.task_id = a.task_id AND s.user_id = a.user_id
+LEFT JOIN totals AS t ON t.task_id = a.task_id AND t.user_id = a.user_id
+LEFT JOIN last_days AS d ON d.task_id = a.task_id AND d.user_id = a.user_id
+LEFT JOIN longest_runs AS l ON l.task_id = a.task_id AND l.user_id = a.user_id
+LEFT JOIN current_runs AS c ON c.task_id = a.task_id AND c.user_id = a.user_id

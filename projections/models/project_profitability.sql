@@ -21,28 +21,28 @@ bills AS (
     FROM events."purchasing.bill_received"
     GROUP BY bill_id
 ),
--- One rate for each day on which one takes effect; on the first day a change beats the first rate.
-rate_changes AS (
+-- One rate for each day on which one takes effect: a change beats the first rate, and that beats
+-- having none, as everybody has from the first day there is.
+rate_statements AS (
+    SELECT employee_id, effective_date, 2 AS strength, occurred_at, event_id, hourly_cost
+    FROM events."hr.employee_rate_changed"
+    UNION ALL
+    SELECT employee_id, start_date, 1 AS strength, NULL, NULL, hourly_cost
+    FROM standing_employees
+    WHERE hourly_cost IS NOT NULL
+    UNION ALL
+    SELECT employee_id, DATE '0001-01-01', 0 AS strength, NULL, NULL, NULL
+    FROM standing_employees
+),
+rates AS (
     SELECT
         employee_id,
         effective_date,
-        last_value(hourly_cost ORDER BY occurred_at, event_id) AS hourly_cost
-    FROM events."hr.employee_rate_changed"
+        last_value(hourly_cost ORDER BY strength, occurred_at, event_id) AS hourly_cost
+    FROM rate_statements
     GROUP BY employee_id, effective_date
 ),
-rates AS (
-    SELECT employee_id, effective_date, hourly_cost
-    FROM rate_changes
-    UNION ALL
-    SELECT e.employee_id, e.start_date AS effective_date, e.hourly_cost
-    FROM standing_employees AS e
-    WHERE e.hourly_cost IS NOT NULL
-        AND NOT EXISTS (
-            SELECT 1 FROM rate_changes AS r
-            WHERE r.employee_id = e.employee_id AND r.effective_date = e.start_date
-        )
-),
-rates_in_force AS (
+rate_periods AS (
     SELECT
         employee_id,
         hourly_cost,
@@ -50,80 +50,99 @@ rates_in_force AS (
         lead(effective_date) OVER (PARTITION BY employee_id ORDER BY effective_date) AS until_date
     FROM rates
 ),
--- Every amount that counts for a project, and a zero for everything else that is known of one.
-invoiced AS (
+rates_in_force AS (
+    SELECT r.employee_id, r.hourly_cost, r.from_date, r.until_date, e.currency
+    FROM rate_periods AS r
+    LEFT JOIN standing_employees AS e ON e.employee_id = r.employee_id
+),
+-- Every amount that counts for a project, and one of null for all else that is known of it. Without
+-- a currency: it is the project's.
+ledger AS (
     SELECT
         project_id,
         currency,
-        CASE WHEN voided THEN 0 ELSE amount - credited END AS revenue
-    FROM standing_invoices
+        'revenue' AS account,
+        CASE WHEN NOT voided THEN amount - credited END AS amount
+    FROM invoice_balances
     WHERE project_id IS NOT NULL
-),
-worked AS (
+    UNION ALL
     SELECT
         t.project_id,
-        coalesce(e.currency, p.currency) AS currency,
-        coalesce(CAST(t.hours AS DECIMAL(76, 4)) * CAST(r.hourly_cost AS DECIMAL(76, 4)), 0) AS labour
+        r.currency,
+        'labour' AS account,
+        CAST(t.hours AS DECIMAL(76, 4)) * CAST(r.hourly_cost AS DECIMAL(76, 4)) AS amount
     FROM time_entries AS t
     LEFT JOIN rates_in_force AS r
         ON r.employee_id = t.employee_id
         AND r.from_date <= t.work_date
         AND (r.until_date IS NULL OR t.work_date < r.until_date)
-    LEFT JOIN standing_employees AS e ON e.employee_id = t.employee_id
-    LEFT JOIN projects AS p ON p.project_id = t.project_id
     WHERE t.project_id IS NOT NULL
-),
-used AS (
+    UNION ALL
     SELECT
-        s.project_id,
-        p.currency,
-        CAST(s.quantity AS DECIMAL(76, 4)) * CAST(s.unit_cost AS DECIMAL(76, 4)) AS material
-    FROM events."inventory.stock_issued" AS s
-    LEFT JOIN projects AS p ON p.project_id = s.project_id
-    WHERE s.project_id IS NOT NULL
-),
-spent AS (
-    SELECT project_id, currency, amount AS expenses
+        project_id,
+        NULL AS currency,
+        'material' AS account,
+        CAST(quantity AS DECIMAL(76, 4)) * CAST(unit_cost AS DECIMAL(76, 4)) AS amount
+    FROM events."inventory.stock_issued"
+    WHERE project_id IS NOT NULL
+    UNION ALL
+    SELECT project_id, currency, 'expenses' AS account, amount
     FROM events."governance.expense_recorded"
     UNION ALL
-    SELECT project_id, currency, amount AS expenses
+    SELECT project_id, currency, 'expenses' AS account, amount
     FROM bills
     WHERE project_id IS NOT NULL
+    UNION ALL
+    SELECT project_id, currency, 'budget' AS account, NULL AS amount
+    FROM events."governance.budget_set"
+    UNION ALL
+    SELECT project_id, NULL AS currency, 'project' AS account, NULL AS amount
+    FROM projects
+    UNION ALL
+    SELECT project_id, NULL AS currency, 'status' AS account, NULL AS amount
+    FROM events."projects.project_status_changed"
+    UNION ALL
+    SELECT project_id, NULL AS currency, 'milestone' AS account, NULL AS amount
+    FROM events."projects.milestone_reached"
+    UNION ALL
+    SELECT project_id, NULL AS currency, 'check' AS account, NULL AS amount
+    FROM events."governance.compliance_checked"
+    WHERE project_id IS NOT NULL
 ),
-mentioned AS (
-    SELECT project_id FROM events."projects.project_status_changed"
-    UNION ALL
-    SELECT project_id FROM events."projects.milestone_reached"
-    UNION ALL
-    SELECT project_id FROM events."governance.compliance_checked" WHERE project_id IS NOT NULL
+accounts AS (
+    SELECT
+        project_id,
+        currency,
+        coalesce(sum(amount) FILTER (WHERE account = 'revenue'), 0) AS revenue,
+        coalesce(sum(amount) FILTER (WHERE account = 'labour'), 0) AS labour,
+        coalesce(sum(amount) FILTER (WHERE account = 'material'), 0) AS material,
+        coalesce(sum(amount) FILTER (WHERE account = 'expenses'), 0) AS expenses
+    FROM ledger
+    GROUP BY project_id, currency
 ),
-figures AS (
-    SELECT project_id, currency, revenue, 0 AS labour, 0 AS material, 0 AS expenses FROM invoiced
-    UNION ALL
-    SELECT project_id, currency, 0, labour, 0, 0 FROM worked
-    UNION ALL
-    SELECT project_id, currency, 0, 0, material, 0 FROM used
-    UNION ALL
-    SELECT project_id, currency, 0, 0, 0, expenses FROM spent
-    UNION ALL
-    SELECT project_id, currency, 0, 0, 0, 0 FROM projects
-    UNION ALL
-    SELECT project_id, currency, 0, 0, 0, 0 FROM events."governance.budget_set"
-    UNION ALL
-    SELECT m.project_id, p.currency, 0, 0, 0, 0
-    FROM mentioned AS m
-    LEFT JOIN projects AS p ON p.project_id = m.project_id
+own_currency AS (
+    SELECT
+        a.project_id,
+        coalesce(a.currency, p.currency) AS currency,
+        p.name,
+        a.revenue,
+        a.labour,
+        a.material,
+        a.expenses
+    FROM accounts AS a
+    LEFT JOIN projects AS p ON p.project_id = a.project_id
 ),
 totals AS (
     SELECT
         project_id,
         currency,
+        name,
         TRY_CAST(sum(revenue) AS DECIMAL(38, 4)) AS revenue,
         TRY_CAST(sum(labour) AS DECIMAL(38, 4)) AS labour_cost,
         TRY_CAST(sum(material) AS DECIMAL(38, 4)) AS material_cost,
         TRY_CAST(sum(expenses) AS DECIMAL(38, 4)) AS expenses
-    FROM figures
-    GROUP BY project_id, currency
+    FROM own_currency
+    GROUP BY project_id, currency, name
 ),
 profits AS (
     SELECT
@@ -132,14 +151,13 @@ profits AS (
     FROM totals
 )
 SELECT
-    t.project_id,
-    t.currency,
-    p.name,
-    t.revenue,
-    t.labour_cost,
-    t.material_cost,
-    t.expenses,
-    TRY_CAST(t.profit AS DECIMAL(38, 4)) AS profit,
-    TRY_CAST(t.profit / nullif(CAST(t.revenue AS DECIMAL(76, 4)), 0) AS DECIMAL(38, 4)) AS margin
-FROM profits AS t
-LEFT JOIN projects AS p ON p.project_id = t.project_id
+    project_id,
+    currency,
+    name,
+    revenue,
+    labour_cost,
+    material_cost,
+    expenses,
+    TRY_CAST(profit AS DECIMAL(38, 4)) AS profit,
+    TRY_CAST(profit / nullif(CAST(revenue AS DECIMAL(76, 4)), 0) AS DECIMAL(38, 4)) AS margin
+FROM profits

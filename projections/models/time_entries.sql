@@ -2,28 +2,29 @@
 -- hours of its latest correction if there is one. A correction waits for its entry.
 -- internal
 -- key: entry_id
-WITH logged AS (
+WITH statements AS (
+    SELECT
+        entry_id, occurred_at, event_id, true AS logged,
+        employee_id, project_id, work_date, hours, billable
+    FROM events."hr.time_logged"
+    UNION ALL
+    SELECT
+        entry_id, occurred_at, event_id, false AS logged,
+        NULL, NULL, NULL, hours, NULL
+    FROM events."hr.time_corrected"
+),
+entries AS (
     SELECT
         entry_id,
-        last_value(employee_id ORDER BY occurred_at, event_id) AS employee_id,
-        last_value(project_id ORDER BY occurred_at, event_id) AS project_id,
-        last_value(work_date ORDER BY occurred_at, event_id) AS work_date,
-        last_value(hours ORDER BY occurred_at, event_id) AS hours,
-        last_value(billable ORDER BY occurred_at, event_id) AS billable
-    FROM events."hr.time_logged"
-    GROUP BY entry_id
-),
-corrections AS (
-    SELECT entry_id, last_value(hours ORDER BY occurred_at, event_id) AS hours
-    FROM events."hr.time_corrected"
+        last_value(logged ORDER BY logged, occurred_at, event_id) AS logged,
+        last_value(employee_id ORDER BY logged, occurred_at, event_id) AS employee_id,
+        last_value(project_id ORDER BY logged, occurred_at, event_id) AS project_id,
+        last_value(work_date ORDER BY logged, occurred_at, event_id) AS work_date,
+        first_value(hours ORDER BY logged, occurred_at DESC, event_id DESC) AS hours,
+        last_value(billable ORDER BY logged, occurred_at, event_id) AS billable
+    FROM statements
     GROUP BY entry_id
 )
-SELECT
-    l.entry_id,
-    l.employee_id,
-    l.project_id,
-    l.work_date,
-    coalesce(c.hours, l.hours) AS hours,
-    l.billable
-FROM logged AS l
-LEFT JOIN corrections AS c ON c.entry_id = l.entry_id
+SELECT entry_id, employee_id, project_id, work_date, hours, billable
+FROM entries
+WHERE logged

@@ -46,6 +46,8 @@ macro_rules! models {
 
 const BUILTIN: &[(&str, &str)] = models![
     "standing_invoices",
+    "invoice_balances",
+    "aged_balances",
     "standing_employees",
     "time_entries",
     "open_invoices",

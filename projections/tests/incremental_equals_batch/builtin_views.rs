@@ -4,11 +4,12 @@ use std::collections::HashSet;
 
 use chrono::NaiveDate;
 use projections::{Tenant, Tick, ViewDefinition};
+use proptest::prelude::*;
 
-use crate::generated::{kinds_of, wide};
+use crate::generated::{History, histories, kinds_of, wide};
 use crate::history::Step;
 use crate::oracle::Oracle;
-use crate::watched::{Watched, incremental_equals_batch};
+use crate::watched::{Watched, holds_over, incremental_equals_batch};
 
 fn holds(name: &str, longest: usize) {
     // Internal views give nothing out; here they do.
@@ -38,6 +39,8 @@ macro_rules! views {
 
 views! {
     standing_invoices: 40,
+    invoice_balances: 60,
+    aged_balances: 60,
     standing_employees: 40,
     open_invoices: 60,
     ar_aging: 60,
@@ -62,6 +65,16 @@ fn all_views_together() {
     let views = ViewDefinition::builtin();
     let names: Vec<String> = views.iter().filter(|v| !v.internal).map(|v| v.name.clone()).collect();
     incremental_equals_batch(&views, &names, 128, 32);
+}
+
+/// Whatever intake takes, no view ever fails: a figure that its type cannot hold is null.
+#[test]
+fn no_value_fails_a_view() {
+    let views = ViewDefinition::builtin();
+    let names: Vec<String> = views.iter().filter(|v| !v.internal).map(|v| v.name.clone()).collect();
+    let histories = histories(kinds_of(&views, &views), 128).prop_map(History::at_the_ends);
+    let oracle = Oracle::with_exact_sums(views.clone());
+    holds_over(histories, &oracle, &views, &names, 32);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use projections::{Input, Partition, Tenant, TenantDelta, Tick, ViewDefinition, V
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::generated::{histories, kinds_of};
+use crate::generated::{History, histories, kinds_of};
 use crate::history::{Fact, Step, event_batches};
 use crate::oracle::{Oracle, rows};
 
@@ -193,23 +193,33 @@ pub(crate) fn incremental_equals_batch(
 ) {
     let checked: Vec<ViewDefinition> =
         views.iter().filter(|v| names.contains(&v.name)).cloned().collect();
-    let kinds = kinds_of(&checked, views);
+    let histories = histories(kinds_of(&checked, views), longest);
     let needed = needed(views, names);
-    let oracle = Oracle::new(needed.clone());
+    holds_over(histories, &Oracle::new(needed.clone()), &needed, names, share);
+}
+
+/// Runs such histories through `views` and checks those of `names` after every batch.
+pub(crate) fn holds_over(
+    histories: impl Strategy<Value = History>,
+    oracle: &Oracle,
+    views: &[ViewDefinition],
+    names: &[String],
+    share: u32,
+) {
     let cases = (Config::default().cases / share).max(1);
     let config =
         Config { cases, failure_persistence: None, max_shrink_iters: 4_096, ..Config::default() };
-    let outcome = TestRunner::new(config).run(&histories(kinds, longest), |history| {
-        let mut watched = Watched::new(needed.clone());
+    let outcome = TestRunner::new(config).run(&histories, |history| {
+        let mut watched = Watched::new(views.to_vec());
         let mut seen = BTreeSet::new();
         for batch in history.batches() {
             let touched = watched.apply(batch)?;
             for tenant in &touched {
-                watched.check(&oracle, *tenant, names)?;
+                watched.check(oracle, *tenant, names)?;
             }
             seen.extend(touched);
         }
-        seen.iter().try_for_each(|tenant| watched.check(&oracle, *tenant, names))
+        seen.iter().try_for_each(|tenant| watched.check(oracle, *tenant, names))
     });
     if let Err(error) = outcome {
         panic!("{error}");
