@@ -118,6 +118,13 @@ impl EventTypes {
         Self { by_name }
     }
 
+    /// These types and `event_type`, which takes the place of one with its name.
+    #[must_use]
+    pub fn with(mut self, event_type: EventType) -> Self {
+        self.by_name.insert(event_type.name.clone(), Arc::new(event_type));
+        self
+    }
+
     /// The type of that name.
     pub fn get(&self, name: &str) -> Option<&Arc<EventType>> {
         self.by_name.get(name)

@@ -3,14 +3,16 @@
 #![allow(clippy::print_stdout)]
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use engine::clock::{percentile, rate};
 use engine::digest::ViewDigest;
-use engine::memory::{mib, peak};
 use engine::run::{Run, rows, run};
-use engine::{Feed, Plan, digest, measure, views};
+use engine::{Feed, Plan, digest, export, views};
+use measure::clock::{percentile, rate};
+use measure::measure;
+use measure::memory::{mib, peak};
 use projections::{EventTypes, Input, Partition};
 
 #[global_allocator]
@@ -51,6 +53,19 @@ enum What {
         #[arg(long, default_value_t = FULL)]
         batch: usize,
     },
+    /// Writes the inputs and the views that they give as text, for peers.
+    Export {
+        #[command(flatten)]
+        plan: Plan,
+        /// Rows of a batch.
+        #[arg(long, default_value_t = FULL)]
+        batch: usize,
+        /// Only these views and what they need.
+        #[arg(long, value_delimiter = ',')]
+        views: Vec<String>,
+        /// A folder for the files.
+        dir: PathBuf,
+    },
     /// One event at a time behind a history.
     Lone {
         #[command(flatten)]
@@ -63,10 +78,10 @@ enum What {
 
 fn main() {
     let what = Arguments::parse().what;
-    // A thread with a name, so that a profile tells its work from that of the generator.
     match what {
         What::All { plan, batch, views, repeat } => all(plan, &batch, &views, repeat),
         What::Each { plan, batch } => each(plan, batch),
+        What::Export { plan, batch, views, dir } => export(plan, batch, &views, &dir),
         What::Lone { plan, lone } => self::lone(plan, lone),
     }
 }
@@ -126,8 +141,8 @@ fn all(plan: Plan, batches: &[usize], names: &[String], repeat: usize) {
     }
     println!("\npeak RSS {:.0} MiB\n", mib(peak()));
     println!("| view | rows |\n|---|--:|");
-    for ViewDigest { view, rows, .. } in seen.unwrap_or_default() {
-        println!("| {view} | {rows} |");
+    for (view, digest) in seen.unwrap_or_default() {
+        println!("| {view} | {} |", digest.rows);
     }
 }
 
@@ -139,10 +154,28 @@ fn each(plan: Plan, batch: usize) {
     println!("|---|--:|--:|--:|--:|--:|--:|");
     let (before, inputs) = inputs(plan, batch);
     let measured = |names: &[String]| apply(|| run(&mut partition(names), &before, &inputs));
-    print_run("all", &measured(&[]));
+    let print = |name: &str, run: &Run| {
+        let Run { events, deltas, time, .. } = *run;
+        let (wall, cpu) = (rate(events, time.wall), rate(events, time.cpu));
+        let each = time.cpu.as_nanos() as f64 / events as f64;
+        println!("| {name} | {wall:.0} | {cpu:.0} | {each:.0} | {deltas} |");
+    };
+    print("all", &measured(&[]));
     for view in views::builtin(&[]).into_iter().filter(|view| !view.internal) {
-        print_run(&view.name, &measured(std::slice::from_ref(&view.name)));
+        print(&view.name, &measured(std::slice::from_ref(&view.name)));
     }
+}
+
+fn export(plan: Plan, batch: usize, names: &[String], dir: &Path) {
+    let mut feed = Feed::new(plan);
+    let mut inputs = feed.inputs(batch);
+    let ticks = feed.ticks();
+    inputs.insert(0, Input { ticks, ..Input::default() });
+    let mut partition = partition(names);
+    run(&mut partition, &inputs, &[]);
+    export::inputs(&inputs, dir)
+        .and_then(|()| export::views(&partition, plan.tenants, dir))
+        .expect("the files can be written");
 }
 
 fn print_run(name: &str, run: &Run) {

@@ -1,10 +1,9 @@
 //! A run: inputs applied one after the other, each timed.
 
+use measure::{Measured, measure, memory};
 use projections::{Input, Partition, TenantDelta};
 
-use crate::clock::{Measured, measure};
 use crate::events::{again, count};
-use crate::memory;
 
 /// What a run took and gave.
 #[derive(Clone, Copy, Debug, Default)]
