@@ -10,9 +10,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod builtin_views;
-mod generated;
-mod history;
+#[path = "../harness/mod.rs"]
+mod harness;
 mod meanings;
 mod operators;
-mod oracle;
-mod watched;
+
+use harness::{generated, history, oracle, watched};

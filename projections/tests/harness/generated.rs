@@ -11,13 +11,14 @@ use projections::events::{EventTypes, Field, FieldType};
 use projections::{EventType, Tenant, Tick, ViewDefinition};
 use proptest::prelude::*;
 
-use crate::history::{Fact, Step, Value};
+use super::history::{Fact, Step, Value};
 
 /// What is applied, and how it is cut into batches.
 #[derive(Clone)]
 pub(crate) struct History {
     pub(crate) steps: Vec<Step>,
-    cuts: Vec<usize>,
+    /// The sizes of the batches, over and over.
+    pub(crate) cuts: Vec<usize>,
 }
 
 impl History {

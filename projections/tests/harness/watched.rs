@@ -4,13 +4,15 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::NaiveDate;
 use projections::events::EventTypes;
-use projections::{Input, Partition, Tenant, TenantDelta, Tick, ViewDefinition, ViewSnapshot};
+use projections::{
+    DefineError, Input, Partition, Tenant, TenantDelta, Tick, ViewDefinition, ViewSnapshot,
+};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::generated::{History, histories, kinds_of};
-use crate::history::{Fact, Step, event_batches};
-use crate::oracle::{Oracle, rows};
+use super::generated::{History, histories, kinds_of};
+use super::history::{Fact, Step, event_batches};
+use super::oracle::{Answer, Oracle, rows};
 
 /// A partition with all it was given, and the sum of all it gave out.
 pub(crate) struct Watched {
@@ -23,19 +25,24 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
+    /// Maintains `views` over the built-in events.
     pub(crate) fn new(views: Vec<ViewDefinition>) -> Self {
-        let partition = match Partition::new(&EventTypes::builtin(), views) {
-            Ok(partition) => partition,
-            Err(error) => panic!("{error}"),
-        };
-        Self {
-            partition,
+        Self::over(&EventTypes::builtin(), views).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Maintains `views` over events of `types`, unless one is refused.
+    pub(crate) fn over(
+        types: &EventTypes,
+        views: Vec<ViewDefinition>,
+    ) -> Result<Self, DefineError> {
+        Ok(Self {
+            partition: Partition::new(types, views)?,
             facts: HashMap::new(),
             today: HashMap::new(),
             sequences: HashMap::new(),
             sums: HashMap::new(),
             offset: 0,
-        }
+        })
     }
 
     /// Applies the steps in one input and checks the deltas against each other and the snapshots.
@@ -101,32 +108,46 @@ impl Watched {
         tenant: Tenant,
         names: &[String],
     ) -> Result<(), TestCaseError> {
-        let none = Vec::new();
-        let facts: Vec<&Fact> = self.facts.get(&tenant).unwrap_or(&none).iter().collect();
-        let today = self.today.get(&tenant).copied();
-        let answers = oracle.answers(&facts, today);
+        let answers = oracle.answers(&self.facts(tenant), self.today(tenant));
+        names.iter().try_for_each(|name| self.check_view(tenant, name, &answers[name.as_str()]))
+    }
+
+    /// Compares one view of a tenant with the answer expected and with the deltas.
+    pub(crate) fn check_view(
+        &self,
+        tenant: Tenant,
+        name: &str,
+        expected: &Answer,
+    ) -> Result<(), TestCaseError> {
+        let place = || format!("{name} of tenant {} on {:?}", tenant.0, self.today(tenant));
         let snapshot = self.partition.readers().snapshot(tenant);
-        for name in names {
-            let place = || format!("{name} of tenant {} on {today:?}", tenant.0);
-            let Some(view) = snapshot.view(name) else {
-                prop_assert!(false, "{} is missing", place());
-                continue;
-            };
-            prop_assert_eq!(view.failure(), None, "{}", place());
-            let held = held(view);
-            prop_assert_eq!(view.row_count(), held.len(), "{}: rows counted", place());
-            let expected = answers[name.as_str()].rows();
-            prop_assert!(
-                held == expected,
-                "{}:\n  holds    {:#?}\n  expected {:#?}",
-                place(),
-                held,
-                expected
-            );
-            prop_assert_eq!(self.summed(tenant, name), held, "{}: the sum of all changes", place());
-            unique_key(view)?;
-        }
-        Ok(())
+        let Some(view) = snapshot.view(name) else {
+            prop_assert!(false, "{} is missing", place());
+            return Ok(());
+        };
+        prop_assert_eq!(view.failure(), None, "{}", place());
+        let held = held(view);
+        prop_assert_eq!(view.row_count(), held.len(), "{}: rows counted", place());
+        let expected = expected.rows();
+        prop_assert!(
+            held == expected,
+            "{}:\n  holds    {:#?}\n  expected {:#?}",
+            place(),
+            held,
+            expected
+        );
+        prop_assert_eq!(self.summed(tenant, name), held, "{}: the sum of all changes", place());
+        unique_key(view)
+    }
+
+    /// All events of a tenant so far.
+    pub(crate) fn facts(&self, tenant: Tenant) -> Vec<&Fact> {
+        self.facts.get(&tenant).into_iter().flatten().collect()
+    }
+
+    /// The tenant's date.
+    pub(crate) fn today(&self, tenant: Tenant) -> Option<NaiveDate> {
+        self.today.get(&tenant).copied()
     }
 
     /// What the changes of a view add up to.

@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use arrow::array::RecordBatch;
@@ -15,7 +16,8 @@ use datafusion::catalog::MemorySchemaProvider;
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::dataframe::DataFrame;
 use datafusion::error::Result;
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder, TaskContext};
+use datafusion::optimizer::Optimizer;
 use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::memory::MemoryStream;
 use datafusion::physical_plan::streaming::PartitionStream;
@@ -25,7 +27,7 @@ use projections::events::EventTypes;
 use projections::{EventType, ViewDefinition, clock, exact_sum};
 use tokio::runtime::Runtime;
 
-use crate::history::{Fact, relation};
+use super::history::{Fact, relation};
 
 /// All rows of a view.
 pub(crate) struct Answer {
@@ -90,6 +92,9 @@ fn nullable(schema: &Schema) -> SchemaRef {
 /// A view planned for one date, ready to run.
 type Planned = (SchemaRef, Arc<dyn ExecutionPlan>);
 
+/// An answer, or DataFusion's refusal to plan or to compute it.
+pub(crate) type Outcome = std::result::Result<Answer, String>;
+
 /// Asks DataFusion about some views.
 pub(crate) struct Oracle {
     runtime: Runtime,
@@ -101,14 +106,42 @@ pub(crate) struct Oracle {
 }
 
 impl Oracle {
-    /// Ready for questions about `views`, each of which may read those before it.
+    /// Ready for questions about `views` over the built-in events; each view may read those
+    /// before it.
     pub(crate) fn new(views: Vec<ViewDefinition>) -> Self {
+        Self::over(&EventTypes::builtin(), views)
+    }
+
+    /// Ready for questions about `views` over events of `types`.
+    pub(crate) fn over(types: &EventTypes, views: Vec<ViewDefinition>) -> Self {
+        Self::within(SessionContext::new_with_config(config()), types, views)
+    }
+
+    /// The same, through as few of DataFusion's rewrites as it can plan with: a second opinion.
+    pub(crate) fn plain(types: &EventTypes, views: Vec<ViewDefinition>) -> Self {
+        const NEEDED: [&str; 6] = [
+            "decorrelate_predicate_subquery",
+            "decorrelate_lateral_join",
+            "scalar_subquery_to_join",
+            "replace_distinct_aggregate",
+            "rewrite_set_comparison",
+            "extract_equijoin_predicate",
+        ];
+        let rules = Optimizer::new().rules;
+        let kept = rules.into_iter().filter(|rule| NEEDED.contains(&rule.name())).collect();
+        let state = SessionStateBuilder::new()
+            .with_config(config())
+            .with_default_features()
+            .with_optimizer_rules(kept)
+            .build();
+        Self::within(SessionContext::new_with_state(state), types, views)
+    }
+
+    fn within(session: SessionContext, types: &EventTypes, views: Vec<ViewDefinition>) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let config = SessionConfig::new().with_target_partitions(1);
-        let session = SessionContext::new_with_config(config);
         let catalog = session.catalog("datafusion").unwrap();
         catalog.register_schema("events", Arc::new(MemorySchemaProvider::new())).unwrap();
-        let events = EventTypes::builtin()
+        let events = types
             .iter()
             .map(|kind| {
                 let name = format!("events.\"{}\"", kind.name());
@@ -138,37 +171,61 @@ impl Oracle {
         facts: &[&Fact],
         today: Option<NaiveDate>,
     ) -> HashMap<String, Answer> {
-        self.runtime.block_on(self.ask(facts, today)).unwrap()
+        let unwrapped = |(name, outcome): (String, Outcome)| match outcome {
+            Ok(answer) => (name, answer),
+            Err(error) => panic!("{name}: {error}"),
+        };
+        self.outcomes(facts, today).into_iter().map(unwrapped).collect()
     }
 
-    async fn ask(
+    /// What DataFusion answers, or why it does not; what reads a view that has no answer has none
+    /// either.
+    pub(crate) fn outcomes(
         &self,
         facts: &[&Fact],
         today: Option<NaiveDate>,
-    ) -> Result<HashMap<String, Answer>> {
+    ) -> HashMap<String, Outcome> {
         for (kind, rows) in &self.events {
             let of_kind: Vec<&Fact> =
                 facts.iter().copied().filter(|f| f.kind.name() == kind.name()).collect();
             rows.set(vec![relation(kind, &of_kind)]);
         }
-        let mut answers = HashMap::new();
+        let mut outcomes: HashMap<String, Outcome> = HashMap::new();
         for view in &self.views {
-            let (schema, plan) = self.planned(view, today).await?;
-            let batches = collect(reset_plan_states(plan)?, self.session.task_ctx())
-                .await?
-                .into_iter()
-                .map(|batch| RecordBatch::try_new(schema.clone(), batch.columns().to_vec()))
-                .collect::<std::result::Result<Vec<_>, _>>()?;
-            if let Some(relation) = self.answers.borrow().get(&view.name) {
-                relation.set(batches.clone());
-            }
-            answers.insert(view.name.clone(), Answer { schema, batches });
+            let broken = self.views.iter().map(|v| &v.name).find(|name| {
+                view.sql.contains(name.as_str()) && matches!(outcomes.get(*name), Some(Err(_)))
+            });
+            let outcome = match broken {
+                Some(name) => Err(format!("'{name}' has no answer")),
+                // DataFusion panics at times, which is no answer either.
+                None => {
+                    catch_unwind(AssertUnwindSafe(|| self.runtime.block_on(self.ask(view, today))))
+                        .map_err(|_| "DataFusion panicked".to_owned())
+                        .and_then(|answer| answer.map_err(|error| error.strip_backtrace()))
+                }
+            };
+            outcomes.insert(view.name.clone(), outcome);
         }
-        Ok(answers)
+        outcomes
+    }
+
+    async fn ask(&self, view: &ViewDefinition, today: Option<NaiveDate>) -> Result<Answer> {
+        let (schema, plan) = self.planned(view, today).await?;
+        let batches = collect(reset_plan_states(plan)?, self.session.task_ctx())
+            .await?
+            .into_iter()
+            .map(|batch| RecordBatch::try_new(schema.clone(), batch.columns().to_vec()))
+            .collect::<std::result::Result<Vec<_>, _>>()?;
+        if let Some(relation) = self.answers.borrow().get(&view.name) {
+            relation.set(batches.clone());
+        }
+        Ok(Answer { schema, batches })
     }
 
     async fn planned(&self, view: &ViewDefinition, today: Option<NaiveDate>) -> Result<Planned> {
-        let at = (view.name.clone(), today);
+        // One plan for all dates is enough where none is read.
+        let dated = CLOCK.iter().any(|function| view.sql.contains(function));
+        let at = (view.name.clone(), today.filter(|_| dated));
         if let Some(planned) = self.plans.borrow().get(&at) {
             return Ok(planned.clone());
         }
@@ -183,6 +240,16 @@ impl Oracle {
             .or_insert_with(|| register(&self.session, &view.name, schema));
         Ok(planned)
     }
+}
+
+/// What may read the date.
+const CLOCK: [&str; 4] = ["current_date", "today(", "now(", "current_timestamp"];
+
+fn config() -> SessionConfig {
+    let mut config = SessionConfig::new().with_target_partitions(1);
+    // A plan's columns are not always of the kind of text that it says.
+    config.options_mut().sql_parser.map_string_types_to_utf8view = false;
+    config
 }
 
 fn register(session: &SessionContext, name: &str, schema: SchemaRef) -> Arc<Relation> {

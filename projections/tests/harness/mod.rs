@@ -1,0 +1,8 @@
+//! What the tests of this folder share: events outside Arrow, generated histories, DataFusion's
+//! answer from scratch, and a partition under observation.
+#![allow(dead_code)] // Each target uses a part of it.
+
+pub(crate) mod generated;
+pub(crate) mod history;
+pub(crate) mod oracle;
+pub(crate) mod watched;
