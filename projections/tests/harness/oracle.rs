@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::cast;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::NaiveDate;
@@ -214,8 +215,8 @@ impl Oracle {
         let batches = collect(reset_plan_states(plan)?, self.session.task_ctx())
             .await?
             .into_iter()
-            .map(|batch| RecordBatch::try_new(schema.clone(), batch.columns().to_vec()))
-            .collect::<std::result::Result<Vec<_>, _>>()?;
+            .map(|batch| as_planned(&schema, &batch))
+            .collect::<Result<Vec<_>>>()?;
         if let Some(relation) = self.answers.borrow().get(&view.name) {
             relation.set(batches.clone());
         }
@@ -244,6 +245,13 @@ impl Oracle {
 
 /// What may read the date.
 const CLOCK: [&str; 4] = ["current_date", "today(", "now(", "current_timestamp"];
+
+/// The rows with the types that the plan says; what comes out is at times of a near one.
+fn as_planned(schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch> {
+    let typed = |(column, field): (&ArrayRef, &Arc<Field>)| cast(column, field.data_type());
+    let columns = batch.columns().iter().zip(schema.fields()).map(typed);
+    Ok(RecordBatch::try_new(schema.clone(), columns.collect::<std::result::Result<_, _>>()?)?)
+}
 
 fn config() -> SessionConfig {
     let mut config = SessionConfig::new().with_target_partitions(1);

@@ -167,7 +167,7 @@ pub(crate) const AGGREGATES: &[Form] = &[
     form("CAST(avg($0) * 1000 AS BIGINT)", &[Is(Int)], Is(Int), "avg"),
     form("min($0)", &[Same], Same, "min, max"),
     form("max($0)", &[Same], Same, "min, max"),
-    form("median($0)", &[Is(Int)], Is(Int), "median"),
+    form("CAST(median($0) * 1000 AS BIGINT)", &[Is(Int)], Is(Int), "median"),
     form("median($0)", &[Is(Decimal)], Is(Decimal), "median"),
     form(
         "CAST(percentile_cont(0.25) WITHIN GROUP (ORDER BY $0) * 1000 AS BIGINT)",
@@ -179,7 +179,7 @@ pub(crate) const AGGREGATES: &[Form] = &[
     form("bool_or($0)", &[Is(Bool)], Is(Bool), "bool_and, bool_or"),
     form("string_agg($0, ',' ORDER BY $0)", &[Is(Text)], Is(Text), "string_agg"),
     form("string_agg($0, ',' ORDER BY $1 DESC, $0)", &[Is(Text), Any], Is(Text), "string_agg"),
-    form("array_to_string(array_agg($0 ORDER BY $0), ',')", &[Any], Is(Text), "array_agg"),
+    form("string_agg(CAST($0 AS VARCHAR), ',' ORDER BY $0)", &[Any], Is(Text), "string_agg"),
     form("first_value($0 ORDER BY $1, $0)", &[Same, Any], Same, "first_value, last_value"),
     form("last_value($0 ORDER BY $1, $0)", &[Same, Any], Same, "first_value, last_value"),
     form(

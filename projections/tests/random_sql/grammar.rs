@@ -3,7 +3,7 @@
 use super::dice::Dice;
 use super::forms::{AGGREGATES, FRAMES, Form, Of, Over, RISKS, SCALARS, WINDOWS};
 use super::patterns;
-use super::syntax::{Body, CLOCK, Expr, Grouping, Join, Query, Relation, Select, Source, Ty};
+use super::syntax::{Body, CLOCK, Expr, Grouping, Join, LIST, Query, Relation, Select, Source, Ty};
 
 /// Something to select from.
 #[derive(Clone, Debug)]
@@ -57,6 +57,19 @@ impl<'a> Grammar<'a> {
             with.push((name, query));
         }
         let mut query = self.query(None, 2);
+        if let Body::Select(select) = &mut query.body
+            && select.grouping.is_some()
+            && self.dice.chance(20)
+        {
+            let shown = self.dice.pick(&select.items).0.clone();
+            if let Expr::Call { args, .. } = shown
+                && let Some(arg @ Expr::Column { .. }) = args.first()
+            {
+                let (arg, ty) = (arg.clone(), arg.ty());
+                let list = Expr::call("array_agg($0 ORDER BY $0)", "array_agg", vec![arg], ty);
+                select.items.push((list, LIST.into()));
+            }
+        }
         query.with = with;
         self.with.clear();
         query
@@ -262,7 +275,13 @@ impl<'a> Grammar<'a> {
         let named = if !self.with.is_empty() && self.dice.chance(50) {
             self.dice.pick(&self.with).clone()
         } else {
-            self.dice.pick(&self.relations).clone()
+            // A view may be empty, and is so for all that read it.
+            let events = if self.dice.chance(50) {
+                self.relations.iter().filter(|r| r.events).count()
+            } else {
+                self.relations.len()
+            };
+            self.relations[self.dice.below(events)].clone()
         };
         text(&named, alias)
     }
@@ -356,7 +375,10 @@ impl<'a> Grammar<'a> {
 
     fn condition(&mut self, columns: &[Expr]) -> Expr {
         match self.dice.below(100) {
-            0..66 => self.expr(columns, Ty::Bool, 2),
+            0..66 => {
+                let depth = self.dice.weighted(&[(3, 1), (1, 2)]);
+                self.expr(columns, Ty::Bool, depth)
+            }
             66..78 => self.exists(columns),
             78..90 => self.in_query(columns),
             90..95 => {
@@ -507,7 +529,7 @@ impl<'a> Grammar<'a> {
         if form.sql.contains("ORDER BY") {
             args = args.into_iter().map(|a| self.ordering(a, columns)).collect();
         }
-        if !self.dice.chance(14) || form.sql.starts_with("CAST(") || form.sql.starts_with("array") {
+        if !self.dice.chance(14) || form.sql.starts_with("CAST(") {
             return Expr::call(form.sql, form.construct, args, ty);
         }
         let sql = format!("{} FILTER (WHERE ${})", form.sql, args.len());

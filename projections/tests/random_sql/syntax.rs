@@ -181,6 +181,9 @@ fn fill(form: &str, sql: &mut String, mut place: impl FnMut(&mut String, usize))
     }
 }
 
+/// The name of a column that is a list, which nothing else reads.
+pub(crate) const LIST: &str = "list";
+
 /// A `SELECT`, or several put together.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Query {
@@ -250,7 +253,8 @@ impl Query {
     pub(crate) fn columns(&self) -> Vec<(String, Ty)> {
         match &self.body {
             Body::Select(select) => {
-                select.items.iter().map(|(e, name)| (name.clone(), e.ty())).collect()
+                let read = select.items.iter().filter(|(_, name)| name != LIST);
+                read.map(|(e, name)| (name.clone(), e.ty())).collect()
             }
             Body::Set { left, .. } => left.columns(),
             Body::Values(rows) => {

@@ -37,8 +37,8 @@ impl Count {
 pub(crate) struct Tally {
     all: Count,
     by_construct: BTreeMap<&'static str, Count>,
-    /// Why views were left out, and how often.
-    reasons: BTreeMap<String, usize>,
+    /// Why views were left out, how often, and the first.
+    reasons: BTreeMap<String, (usize, String)>,
     /// Cases that met a known fault.
     pub(crate) known: usize,
 }
@@ -59,7 +59,7 @@ impl Tally {
                 Fate::Compared { failed: None, .. } => continue,
             };
             let reason: String = reason.lines().next().unwrap_or("").chars().take(110).collect();
-            *self.reasons.entry(reason).or_default() += 1;
+            self.reasons.entry(reason).or_insert_with(|| (0, query.sql())).0 += 1;
         }
     }
 
@@ -80,7 +80,7 @@ impl Tally {
 /// Shares in a hundred.
 const MOST_NO_SQL: usize = 10;
 const MOST_REFUSED: usize = 60;
-const LEAST_ROWS: usize = 70;
+const LEAST_ROWS: usize = 60;
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -98,9 +98,10 @@ impl fmt::Display for Tally {
             line(construct, count)?;
         }
         let mut reasons: Vec<_> = self.reasons.iter().collect();
-        reasons.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-        for (reason, count) in reasons.into_iter().take(40) {
-            writeln!(f, "{count:>7}  {reason}")?;
+        reasons.sort_by_key(|(_, (count, _))| std::cmp::Reverse(*count));
+        for (reason, (count, sql)) in reasons.into_iter().take(40) {
+            let sql: String = sql.chars().take(if *count < 5 { 700 } else { 200 }).collect();
+            writeln!(f, "{count:>7}  {reason}\n         {sql}")?;
         }
         writeln!(f, "{:>7}  cases met a known fault", self.known)
     }
