@@ -3,7 +3,7 @@
 use arrow::datatypes::{DataType, Field};
 use chrono::NaiveDate;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Result, ScalarValue, plan_err};
+use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Cast, Expr, LogicalPlan, lit};
 use std::sync::Arc;
@@ -46,16 +46,19 @@ pub fn pin(plan: LogicalPlan, today: Option<NaiveDate>) -> Result<LogicalPlan> {
 }
 
 /// Replaces `current_date` by a variable that no optimizer rule folds and the compiler turns into
-/// a column. `now()` is refused: between two dates a view's time stands still.
+/// a column, and `now()` by its first instant in UTC.
 pub(crate) fn open(plan: LogicalPlan) -> Result<LogicalPlan> {
-    replace(plan, &|what| match what {
-        ClockFunction::Today => Ok(Expr::ScalarVariable(
+    let today = || {
+        Expr::ScalarVariable(
             Arc::new(Field::new(TODAY, DataType::Date32, true)),
             vec![TODAY.to_owned()],
-        )),
-        ClockFunction::Now => {
-            plan_err!("now() is not maintained in a view; use current_date, the tenant's date")
-        }
+        )
+    };
+    replace(plan, &|what| {
+        Ok(match what {
+            ClockFunction::Today => today(),
+            ClockFunction::Now => Expr::Cast(Cast::new(Box::new(today()), instant())),
+        })
     })
 }
 

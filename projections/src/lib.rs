@@ -22,6 +22,7 @@ pub mod clock;
 pub mod encode;
 mod error;
 pub mod events;
+pub mod functions;
 mod partition;
 mod position;
 pub mod snapshot;

@@ -75,7 +75,7 @@ impl Published {
 }
 
 impl Readers {
-    /// The tenant's newest snapshot; without rows for one that has had no event.
+    /// The tenant's newest snapshot; for one that has had no event, what follows from none.
     pub fn snapshot(&self, tenant: Tenant) -> Arc<TenantSnapshot> {
         self.published.snapshot(tenant)
     }
@@ -98,8 +98,8 @@ struct Touched {
 impl Partition {
     /// A partition without events that maintains `views` over events of `types`.
     pub fn new(types: &EventTypes, views: Vec<ViewDefinition>) -> Result<Self, DefineError> {
-        let (circuit, views) = Circuit::compile(types, views)?;
-        let empty = views
+        let (mut circuit, views) = Circuit::compile(types, views)?;
+        let mut empty: Vec<ViewSnapshot> = views
             .iter()
             .map(|view| {
                 ViewSnapshot::empty(view.clone()).map_err(|e| DefineError::Unsupported {
@@ -109,6 +109,14 @@ impl Partition {
                 })
             })
             .collect::<Result<_, _>>()?;
+        for output in circuit.unborn() {
+            for part in output.parts {
+                empty[output.view].apply(&part.delta);
+            }
+            for (_, error) in output.failures {
+                empty[output.view].fail(error);
+            }
+        }
         let published = Arc::new(Published { views, empty, tenants: RwLock::default() });
         Ok(Self { circuit, published })
     }

@@ -1,5 +1,5 @@
 //! The functions of a session: DataFusion's, but for those that read more than their arguments
-//! and those that make text without bound.
+//! and those that make text without bound, and the engine's own.
 //!
 //! The memory pool counts what operators hold, not what a function is just making, so the
 //! functions that can make much text from little are bounded here, before they make it.
@@ -34,6 +34,7 @@ pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
             Some(growth) => Arc::new(ScalarUDF::from(Bounded { inner: function, growth })),
             None => function,
         })
+        .chain(projections::functions::scalar())
         .collect()
 }
 

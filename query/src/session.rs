@@ -12,6 +12,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
 use projections::clock;
+use projections::sql::dialect;
 
 use crate::catalog::{CATALOG, Relations, TenantCatalog, VIEWS};
 use crate::guard::Watch;
@@ -46,6 +47,8 @@ impl Template {
             .with_window_functions(SessionStateDefaults::default_window_functions())
             .with_table_function_list(SessionStateDefaults::default_table_functions())
             .with_expr_planners(SessionStateDefaults::default_expr_planners())
+            .with_analyzer_rules(dialect::analyzer_rules())
+            .with_optimizer_rules(dialect::optimizer_rules())
             .build();
         let memory = Arc::new(GreedyMemoryPool::new(limits.total_memory_bytes));
         Ok(Self { state, runtime, memory })
@@ -118,10 +121,6 @@ fn config() -> SessionConfig {
         // One thread a query: small queries are the rule, and many at once make use of the cores.
         .with_target_partitions(1)
         .with_batch_size(BATCH_ROWS);
-    let sql = &mut config.options_mut().sql_parser;
-    // A number with a point is exact: money never becomes a float.
-    sql.parse_float_as_decimal = true;
-    sql.map_string_types_to_utf8view = false;
-    sql.collect_spans = true;
+    dialect::configure(&mut config);
     config
 }

@@ -339,3 +339,59 @@ async fn a_failed_view_says_so_and_the_others_go_on() {
     assert_eq!(body["as_of"], Value::Null);
     assert_eq!(body["position"], snapshot.position().to_string());
 }
+
+/// DataFusion takes the key of an aggregated relation to determine every column of a grouping by
+/// it and more, and drops them.
+#[tokio::test]
+async fn grouping_by_a_key_and_more_keeps_every_column() {
+    let world = world(QueryLimits::default());
+    let sql = "WITH t (a, c) AS (VALUES (1, 5), (2, 6)), \
+               e (a, p) AS (VALUES (1, 1), (1, 2), (1, 4), (2, 3)), \
+               tasks AS (SELECT a, max(c) AS c FROM t GROUP BY a), \
+               joined AS (SELECT tasks.a, tasks.c, e.p FROM tasks JOIN e ON e.a = tasks.a), \
+               once AS (SELECT a, c, p FROM joined GROUP BY a, c, p) \
+               SELECT a, c, p % 2 AS odd, count(*) AS n FROM once GROUP BY a, c, p % 2 \
+               ORDER BY a, odd";
+    let rows = world.ask(sql).await.unwrap();
+    assert_eq!(rows, json!([[1, 5, 0, 2], [1, 5, 1, 1], [2, 6, 1, 1]]));
+}
+
+/// What an order leaves equal is decided by the rest, not by the order of arrival.
+#[tokio::test]
+async fn equal_rows_have_an_order_too() {
+    let world = world(QueryLimits::default());
+    for rows in ["(1, 'x'), (1, 'z'), (1, 'y')", "(1, 'z'), (1, 'y'), (1, 'x')"] {
+        let t = format!("(VALUES {rows}) AS t (a, b)");
+        let aggregates = format!(
+            "SELECT last_value(b ORDER BY a), first_value(b ORDER BY a), \
+             string_agg(b, '' ORDER BY a) FROM {t}"
+        );
+        assert_eq!(world.ask(&aggregates).await.unwrap(), json!([["z", "z", "xyz"]]));
+        let limit = format!("SELECT b FROM {t} ORDER BY a DESC LIMIT 2");
+        assert_eq!(world.ask(&limit).await.unwrap(), json!([["x"], ["y"]]));
+        let numbers = format!(
+            "SELECT b, row_number() OVER (ORDER BY a) AS n, rank() OVER (ORDER BY a) AS r \
+             FROM {t} ORDER BY b"
+        );
+        let numbered = json!([["x", 1, 1], ["y", 2, 1], ["z", 3, 1]]);
+        assert_eq!(world.ask(&numbers).await.unwrap(), numbered);
+        let distinct = format!("SELECT DISTINCT ON (a) a, b FROM {t} ORDER BY a");
+        assert_eq!(world.ask(&distinct).await.unwrap(), json!([[1, "z"]]));
+    }
+}
+
+#[tokio::test]
+async fn the_engines_functions_are_there() {
+    let world = world(QueryLimits::default());
+    let days = "SELECT business_days(DATE '2025-02-28', DATE '2025-03-05'), \
+                business_days('2025-03-05', '2025-02-28', make_array('2025-03-03')), \
+                fiscal_year(DATE '2024-10-01', 10), fiscal_quarter(DATE '2024-12-31', 10), \
+                fiscal_period(DATE '2024-09-30', 10)";
+    assert_eq!(world.ask(days).await.unwrap(), json!([[3, -2, 2025, 1, 12]]));
+    let windows = "SELECT unnest(hop(TIMESTAMP '2025-03-01T10:20:00Z', INTERVAL '30 minutes', \
+                   INTERVAL '1 hour')) AS begun";
+    let begun = json!([["2025-03-01T09:30:00Z"], ["2025-03-01T10:00:00Z"]]);
+    assert_eq!(world.ask(windows).await.unwrap(), begun);
+    let month = "SELECT fiscal_year(DATE '2025-01-01', 13)";
+    assert!(message(world.ask(month).await).contains("1 to 12"));
+}

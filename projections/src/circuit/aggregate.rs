@@ -77,7 +77,8 @@ impl LinearAggregate {
     fn locate(&mut self, change: &Change) -> Result<Vec<u32>, RuntimeError> {
         let keys = self.packer.pack(&change.tenants, &change.rows.columns()[..self.groups])?;
         let mut slots = Vec::with_capacity(change.len());
-        for ((slot, added), weight) in self.keys.locate(&keys).into_iter().zip(change.weights.values())
+        for ((slot, added), weight) in
+            self.keys.locate(&keys).into_iter().zip(change.weights.values())
         {
             let rows = at(&mut self.rows, slot);
             if added {

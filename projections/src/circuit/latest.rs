@@ -125,13 +125,15 @@ impl Latest {
 
     /// Rows of the input that are now the last of their group, as they came.
     fn passed(&self, change: &Change, rows: &[u32]) -> Result<Change, RuntimeError> {
-        let all = rows.len() == change.len() && rows.iter().enumerate().all(|(i, r)| i as u32 == *r);
+        let all =
+            rows.len() == change.len() && rows.iter().enumerate().all(|(i, r)| i as u32 == *r);
         let indices = UInt32Array::from(rows.to_vec());
         let column = |c: usize| -> Result<ArrayRef, RuntimeError> {
             let column = change.rows.column(c);
             Ok(if all { column.clone() } else { take(column, &indices, None)? })
         };
-        let mut columns = (0..self.groups).map(|c| column(c).map(Some)).collect::<Result<Vec<_>, _>>()?;
+        let mut columns =
+            (0..self.groups).map(|c| column(c).map(Some)).collect::<Result<Vec<_>, _>>()?;
         columns.resize(self.schema.fields().len(), None);
         for (from, place) in &self.picks[0].pick.values {
             columns[*place] = Some(column(*from)?);
@@ -204,8 +206,10 @@ impl Outcome {
 impl Picked {
     fn new(pick: Pick, input: &Schema) -> Result<Self, RuntimeError> {
         let data_type = |c: usize| input.field(c).data_type().clone();
-        let fields =
-            pick.order.iter().map(|(c, options)| SortField::new_with_options(data_type(*c), *options));
+        let fields = pick
+            .order
+            .iter()
+            .map(|(c, options)| SortField::new_with_options(data_type(*c), *options));
         let values: Vec<usize> = pick.values.iter().map(|(c, _)| *c).collect();
         Ok(Self {
             order: RowConverter::new(fields.collect())?,
@@ -219,8 +223,10 @@ impl Picked {
     /// The bytes of the input's rows: what sorts, and the values.
     fn encode(&self, change: &Change) -> Result<(Rows, Packed), RuntimeError> {
         let columns = change.rows.columns();
-        let order: Vec<ArrayRef> = self.pick.order.iter().map(|(c, _)| columns[*c].clone()).collect();
-        let values: Vec<ArrayRef> = self.pick.values.iter().map(|(c, _)| columns[*c].clone()).collect();
+        let order: Vec<ArrayRef> =
+            self.pick.order.iter().map(|(c, _)| columns[*c].clone()).collect();
+        let values: Vec<ArrayRef> =
+            self.pick.values.iter().map(|(c, _)| columns[*c].clone()).collect();
         Ok((self.order.convert_columns(&order)?, self.values.pack(&change.tenants, &values)?))
     }
 
@@ -305,7 +311,8 @@ fn last_rows(
         }
     }
     let mut bytes = Vec::new();
-    let (mut before, mut after) = (Vec::with_capacity(slots.len()), Vec::with_capacity(slots.len()));
+    let (mut before, mut after) =
+        (Vec::with_capacity(slots.len()), Vec::with_capacity(slots.len()));
     for (won, slot) in won.iter_mut().zip(slots) {
         let kept = at(last, *slot);
         let held = (kept.len() > 0).then_some(*kept);
@@ -313,9 +320,7 @@ fn last_rows(
         if let Some(row) = *won {
             let row = row as usize;
             let (order, values) = (order.row(row).data(), values.row(row));
-            let beaten = held.is_none_or(|held| {
-                (order, values) > split_sorted(arena.get(held))
-            });
+            let beaten = held.is_none_or(|held| (order, values) > split_sorted(arena.get(held)));
             if beaten {
                 write_sorted(&mut bytes, order, values);
                 // What it replaces stays readable until the next compaction.
@@ -341,10 +346,7 @@ fn all_rows(
     slots: &[u32],
 ) -> Outcome {
     let last = |rows: &mut Vec<Ordered>| -> Vec<Option<Row>> {
-        slots
-            .iter()
-            .map(|slot| at(rows, *slot).last().map(|row| Row::Copied(row.into())))
-            .collect()
+        slots.iter().map(|slot| at(rows, *slot).last().map(|row| Row::Copied(row.into()))).collect()
     };
     let before = last(rows);
     let mut bytes = Vec::new();

@@ -14,9 +14,12 @@ mod memory;
 mod ordered;
 mod packed;
 mod recompute;
+mod rowwise;
 mod side;
+mod single;
 mod table;
 mod temporal;
+mod top;
 mod window;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -29,10 +32,14 @@ pub(crate) use evaluate::{Expressions, Filter, Project, Union};
 pub(crate) use join::{Join, JoinKind};
 pub(crate) use latest::{Latest, Pick};
 pub(crate) use recompute::{PlanRunner, Recompute, Slot};
+pub(crate) use rowwise::RowWise;
 pub(crate) use side::JoinSide;
+pub(crate) use single::SingleRow;
 pub(crate) use temporal::{State as TemporalState, Temporal};
+pub(crate) use top::{Numbering, Top, TopRows};
 pub(crate) use window::{Window, WindowValue};
 
+use crate::change::batch;
 use crate::snapshot::{Layout, TenantPart};
 use crate::sql::Compiler;
 use crate::{
@@ -113,7 +120,14 @@ pub struct Circuit {
     nodes: Vec<Node>,
     sources: BTreeMap<String, NodeId>,
     outputs: Vec<Output>,
+    /// The node that gives each tenant one row at its birth, if views need it.
+    births: Option<NodeId>,
+    /// The tenants that have had theirs.
+    born: HashSet<Tenant>,
 }
+
+/// The tenant that only learns what the views of a tenant without events hold.
+const UNBORN: Tenant = Tenant(u32::MAX);
 
 impl Circuit {
     /// Compiles `views`, each of which may read those before it.
@@ -139,6 +153,16 @@ impl Circuit {
         }
         let node = self.push(None, vec![], schema.clone());
         self.sources.insert(event_type.to_owned(), node);
+        node
+    }
+
+    /// The node that has one row without columns for each tenant, from its first event or tick on.
+    pub(crate) fn births(&mut self) -> NodeId {
+        if let Some(node) = self.births {
+            return node;
+        }
+        let node = self.push(None, vec![], Arc::new(arrow::datatypes::Schema::empty()));
+        self.births = Some(node);
         node
     }
 
@@ -179,14 +203,55 @@ impl Circuit {
         self.nodes.len() - 1
     }
 
+    /// What the views hold for a tenant without events: for most nothing.
+    pub(crate) fn unborn(&mut self) -> Vec<ViewOutput> {
+        if self.births.is_none() {
+            return Vec::new();
+        }
+        let changes = self.bear([UNBORN].into());
+        self.collect(&changes)
+    }
+
+    /// Gives new tenants the row they are born with. What follows from it is what readers of a
+    /// tenant without events see already, so it is no change.
+    fn bear(&mut self, tenants: HashSet<Tenant>) -> Vec<Option<Change>> {
+        let mut new: Vec<u32> =
+            tenants.into_iter().filter(|t| self.born.insert(*t)).map(|t| t.0).collect();
+        new.sort_unstable();
+        let rows = new.len();
+        let schema = Arc::new(arrow::datatypes::Schema::empty());
+        let change = batch(schema, vec![], rows)
+            .map(|batch| Change::new(new.into(), batch, vec![1; rows].into()));
+        let births = self.births.zip(change.ok().filter(|change| !change.is_empty()));
+        match births {
+            Some((node, change)) => self.pass([(node, vec![change])].into(), &[]),
+            None => Vec::new(),
+        }
+    }
+
     /// Takes events and ticks through all operators; one output for each view that changed.
     pub(crate) fn step(&mut self, events: Vec<EventBatch>, ticks: &[Tick]) -> Vec<ViewOutput> {
+        if self.births.is_some() {
+            let mut tenants: HashSet<Tenant> = ticks.iter().map(|tick| tick.tenant).collect();
+            tenants.extend(events.iter().flat_map(|b| b.tenants.values()).map(|t| Tenant(*t)));
+            self.bear(tenants);
+        }
         let mut arrived: HashMap<NodeId, Vec<Change>> = HashMap::new();
         for batch in events {
             if let Some(node) = self.sources.get(batch.event_type.name()) {
                 arrived.entry(*node).or_default().push(Change::from_events(batch));
             }
         }
+        let changes = self.pass(arrived, ticks);
+        self.collect(&changes)
+    }
+
+    /// Takes what arrived at the sources through all operators: the change of each node.
+    fn pass(
+        &mut self,
+        mut arrived: HashMap<NodeId, Vec<Change>>,
+        ticks: &[Tick],
+    ) -> Vec<Option<Change>> {
         let mut changes: Vec<Option<Change>> = Vec::with_capacity(self.nodes.len());
         for id in 0..self.nodes.len() {
             let node = &self.nodes[id];
@@ -200,7 +265,7 @@ impl Circuit {
             };
             changes.push(change.filter(|change| !change.is_empty()));
         }
-        self.collect(&changes)
+        changes
     }
 
     /// The change of a node's output, unless nothing reaches it.

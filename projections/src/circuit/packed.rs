@@ -5,8 +5,8 @@
 //! the others (4 bytes each), then their bytes. Nulls are zeros.
 
 use arrow::array::{
-    Array, ArrayData, ArrayRef, AsArray, BinaryArray, BooleanArray, BooleanBufferBuilder, GenericByteArray,
-    Int64Array, NullBufferBuilder, UInt32Array, make_array,
+    Array, ArrayData, ArrayRef, AsArray, BinaryArray, BooleanArray, BooleanBufferBuilder,
+    GenericByteArray, Int64Array, NullBufferBuilder, UInt32Array, make_array,
 };
 use arrow::buffer::{MutableBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::cast;
@@ -232,7 +232,9 @@ impl Packer {
                 values.extend_from_slice(&row[start..start + length(row, place)]);
             }
             let end = i32::try_from(values.len()).map_err(|_| {
-                ArrowError::ComputeError("a change holds more than 2 GiB of text in a column".into())
+                ArrowError::ComputeError(
+                    "a change holds more than 2 GiB of text in a column".into(),
+                )
             })?;
             offsets.push(end);
         }
@@ -264,15 +266,14 @@ impl Form {
             Self::Text => Some(match column.data_type() {
                 DataType::Utf8 => Bytes::Text(column.as_string::<i32>().clone()),
                 DataType::LargeUtf8 => Bytes::LargeText(column.as_string::<i64>().clone()),
-                _ => Bytes::LargeText(
-                    cast(column, &DataType::LargeUtf8)?.as_string::<i64>().clone(),
-                ),
+                _ => {
+                    Bytes::LargeText(cast(column, &DataType::LargeUtf8)?.as_string::<i64>().clone())
+                }
             }),
             Self::Other(converter) => {
                 let converter = converter.lock().unwrap_or_else(PoisonError::into_inner);
                 let rows = converter.convert_columns(std::slice::from_ref(column))?;
-                let bytes: BinaryArray =
-                    rows.iter().map(|row| Some(row.data().to_vec())).collect();
+                let bytes: BinaryArray = rows.iter().map(|row| Some(row.data().to_vec())).collect();
                 Some(Bytes::Rows(bytes))
             }
         })
@@ -334,12 +335,7 @@ fn write_fixed(data: &mut [u8], starts: &[usize], place: usize, width: usize, co
     }
 }
 
-fn write_width<const W: usize>(
-    data: &mut [u8],
-    starts: &[usize],
-    place: usize,
-    column: &ArrayRef,
-) {
+fn write_width<const W: usize>(data: &mut [u8], starts: &[usize], place: usize, column: &ArrayRef) {
     let array = column.to_data();
     let values = &array.buffers()[0].as_slice()[array.offset() * W..];
     let (values, _) = values.as_chunks::<W>();

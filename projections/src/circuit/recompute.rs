@@ -72,8 +72,18 @@ impl PlanRunner {
         Self { plan, state, slot, ready: None }
     }
 
+    /// The columns the plan reads.
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        &self.slot.schema
+    }
+
+    /// The plan's answer over no rows.
+    pub(crate) fn over_nothing(&mut self) -> Result<RecordBatch, RuntimeError> {
+        self.run(RecordBatch::new_empty(self.slot.schema.clone()))
+    }
+
     /// The plan's answer over `rows`.
-    fn run(&mut self, rows: RecordBatch) -> Result<RecordBatch, RuntimeError> {
+    pub(crate) fn run(&mut self, rows: RecordBatch) -> Result<RecordBatch, RuntimeError> {
         let physical = match self.ready.take() {
             Some((physical, runs)) if runs < RUNS_PER_PLAN => {
                 self.ready = Some((physical.clone(), runs + 1));

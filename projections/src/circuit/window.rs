@@ -293,8 +293,7 @@ struct Output {
 impl Output {
     /// The rows of two lists in order that are not in both.
     fn difference(&mut self, before: Vec<Shown>, after: Vec<Shown>) {
-        let (mut before, mut after) =
-            (before.into_iter().peekable(), after.into_iter().peekable());
+        let (mut before, mut after) = (before.into_iter().peekable(), after.into_iter().peekable());
         loop {
             let ahead = match (before.peek(), after.peek()) {
                 (Some(old), Some(new)) if old == new => {

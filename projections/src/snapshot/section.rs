@@ -116,8 +116,7 @@ impl Section {
         }
         let parser = layout.converter.parser();
         let rows = self.chunks.iter().flat_map(|chunk| chunk.iter());
-        let rows =
-            rows.flat_map(|(row, times)| std::iter::repeat_n(parser.parse(row), times));
+        let rows = rows.flat_map(|(row, times)| std::iter::repeat_n(parser.parse(row), times));
         let columns = layout.converter.convert_rows(rows)?;
         let mut ordered = vec![None; columns.len()];
         for (column, place) in columns.into_iter().zip(&layout.order) {

@@ -9,8 +9,9 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr, ExprSchemable, Volatility};
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions;
 
-use super::{Compiled, unsupported};
+use super::{Compiled, unsupported_at};
 use crate::clock::TODAY;
 
 /// Whether an expression reads the tenant's date.
@@ -32,9 +33,10 @@ pub(super) fn refuse_volatile(expr: &Expr) -> Compiled<()> {
         Ok(TreeNodeRecursion::Continue)
     });
     match found {
-        Some(name) => unsupported(
+        Some(name) => unsupported_at(
             format!("{name}()"),
             "use only functions whose result follows from their arguments, and current_date",
+            name,
         ),
         None => Ok(()),
     }
@@ -135,4 +137,14 @@ impl<'a> Columns<'a> {
 /// The name of the column at a place.
 pub(super) fn name(place: usize) -> String {
     format!("c{place}")
+}
+
+/// The column of a batch at a place.
+pub(super) fn nth(schema: &Schema, place: usize) -> Arc<dyn PhysicalExpr> {
+    Arc::new(expressions::Column::new(schema.field(place).name(), place))
+}
+
+/// The columns of a batch at these places.
+pub(super) fn nths(schema: &Schema, places: &[usize]) -> Vec<Arc<dyn PhysicalExpr>> {
+    places.iter().map(|place| nth(schema, *place)).collect()
 }

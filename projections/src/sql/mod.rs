@@ -7,7 +7,18 @@
 mod aggregate;
 mod catalog;
 mod columns;
+mod constant;
+mod dependencies;
+pub mod dialect;
 mod join;
+mod limit;
+mod order;
+mod refusal;
+mod statement;
+mod subquery;
+mod top;
+mod unique;
+mod unnest;
 mod window;
 
 use std::collections::HashMap;
@@ -15,16 +26,18 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::{DFSchema, TableReference};
-use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::{Distinct, Expr, Filter, LogicalPlan, Projection, TableScan, Union};
+use datafusion::logical_expr::{Expr, Filter, LogicalPlan, Projection, TableScan, Union};
 use datafusion::physical_expr::PhysicalExpr;
-use futures::executor::block_on;
 
 use crate::circuit::{self, Circuit, Expressions, NodeId, Temporal, TemporalState};
-use crate::{DefineError, EventTypes, RuntimeError, View, ViewDefinition, clock};
+use crate::{DefineError, EventTypes, View, ViewDefinition};
 use catalog::Catalog;
-use columns::{physical, reads_clock, with_clock};
+use columns::{nths, physical, reads_clock, with_clock};
+use refusal::{Compiled, Refusal, unsupported, unsupported_at};
+
+/// Columns of a relation, also of one inside a view.
+const COLUMNS: usize = 1_000;
 
 /// Compiles views one after the other into one circuit; equal parts are compiled once.
 pub(crate) struct Compiler {
@@ -32,31 +45,8 @@ pub(crate) struct Compiler {
     catalog: Catalog,
     views: HashMap<String, NodeId>,
     compiled: HashMap<LogicalPlan, NodeId>,
-}
-
-/// Why a view cannot be compiled, before its name is added.
-#[derive(Debug)]
-enum Refusal {
-    Invalid(String),
-    Unsupported { construct: String, way_out: String },
-}
-
-type Compiled<T> = Result<T, Refusal>;
-
-impl From<DataFusionError> for Refusal {
-    fn from(error: DataFusionError) -> Self {
-        Self::Invalid(error.strip_backtrace())
-    }
-}
-
-impl From<RuntimeError> for Refusal {
-    fn from(error: RuntimeError) -> Self {
-        Self::Invalid(error.message)
-    }
-}
-
-fn unsupported<T>(construct: impl Into<String>, way_out: impl Into<String>) -> Compiled<T> {
-    Err(Refusal::Unsupported { construct: construct.into(), way_out: way_out.into() })
+    /// How many subqueries have become relations.
+    scalars: usize,
 }
 
 impl Compiler {
@@ -67,20 +57,13 @@ impl Compiler {
             catalog: Catalog::new(types),
             views: HashMap::new(),
             compiled: HashMap::new(),
+            scalars: 0,
         }
     }
 
     /// Compiles a view; those after it may read it by its name.
     pub(crate) fn define(&mut self, definition: &ViewDefinition) -> Result<View, DefineError> {
-        self.compile(definition).map_err(|refusal| {
-            let view = definition.name.clone();
-            match refusal {
-                Refusal::Invalid(message) => DefineError::Invalid { view, message },
-                Refusal::Unsupported { construct, way_out } => {
-                    DefineError::Unsupported { view, construct, way_out }
-                }
-            }
-        })
+        self.compile(definition).map_err(|refusal| refusal.of(&definition.name, &definition.sql))
     }
 
     /// The circuit of all views defined.
@@ -89,8 +72,7 @@ impl Compiler {
     }
 
     fn compile(&mut self, definition: &ViewDefinition) -> Compiled<View> {
-        let plan = block_on(self.catalog.plan(&definition.sql))?;
-        let plan = self.catalog.state().optimize(&clock::open(plan)?)?;
+        let plan = self.catalog.plan(&definition.sql)?;
         let node = self.node(&plan)?;
         let schema = self.circuit.schema(node).clone();
         let key = key_columns(definition, &schema)?;
@@ -107,23 +89,47 @@ impl Compiler {
         if let Some(node) = self.compiled.get(plan) {
             return Ok(*node);
         }
-        let node = match plan {
-            LogicalPlan::TableScan(scan) => self.scan(scan)?,
-            LogicalPlan::SubqueryAlias(alias) => self.node(&alias.input)?,
-            LogicalPlan::Projection(projection) => self.projection(projection)?,
-            LogicalPlan::Filter(filter) => self.filter(filter)?,
-            LogicalPlan::Union(union) => self.union(union)?,
-            LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate)?,
-            LogicalPlan::Window(window) => self.window(window)?,
-            LogicalPlan::Join(join) => self.join(join)?,
-            LogicalPlan::EmptyRelation(empty) if !empty.produce_one_row => {
-                let schema = arrow_schema(plan.schema());
-                self.circuit.add(Box::new(circuit::Union(schema.clone())), vec![], schema)
-            }
-            other => return refuse(other),
+        if plan.schema().fields().len() > COLUMNS {
+            return Err(Refusal::invalid(format!(
+                "a relation of it has {} columns, more than the {COLUMNS} allowed",
+                plan.schema().fields().len()
+            )));
+        }
+        let node = if subquery::has_scalars(plan) {
+            let joined = self.without_scalars(plan)?;
+            self.node(&joined)?
+        } else {
+            subquery::refuse_subqueries(plan)?;
+            self.operator(plan)?
         };
         self.compiled.insert(plan.clone(), node);
         Ok(node)
+    }
+
+    fn operator(&mut self, plan: &LogicalPlan) -> Compiled<NodeId> {
+        match plan {
+            LogicalPlan::TableScan(scan) => self.scan(scan),
+            LogicalPlan::SubqueryAlias(alias) => self.node(&alias.input),
+            LogicalPlan::Projection(projection) => self.projection(projection),
+            LogicalPlan::Filter(filter) => self.filter(filter),
+            LogicalPlan::Union(union) => self.union(union),
+            LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate),
+            LogicalPlan::Window(window) => self.window(window),
+            LogicalPlan::Join(join) => self.join(join),
+            LogicalPlan::Unnest(unnest) => self.unnest(unnest),
+            LogicalPlan::Values(values) => self.values(values, plan),
+            LogicalPlan::Sort(sort) => self.sort(sort),
+            LogicalPlan::Limit(limit) => self.limit(limit),
+            LogicalPlan::EmptyRelation(empty) if empty.produce_one_row => Ok(self.one_row()),
+            LogicalPlan::EmptyRelation(_) => {
+                let schema = arrow_schema(plan.schema());
+                Ok(self.circuit.add(Box::new(circuit::Union(schema.clone())), vec![], schema))
+            }
+            other => unsupported(
+                format!("{}", other.display()),
+                "use SELECT, WHERE, JOIN, GROUP BY, window functions, set operations and WITH",
+            ),
+        }
     }
 
     fn scan(&mut self, scan: &TableScan) -> Compiled<NodeId> {
@@ -134,7 +140,13 @@ impl Compiler {
         } else {
             match self.views.get(name) {
                 Some(node) => *node,
-                None => return Err(Refusal::Invalid(format!("there is no relation '{name}'"))),
+                None => {
+                    return unsupported_at(
+                        format!("the table function {name}"),
+                        "list the values with VALUES, or unnest a list",
+                        name,
+                    );
+                }
             }
         };
         let Some(columns) = &scan.projection else {
@@ -173,6 +185,9 @@ impl Compiler {
     }
 
     fn filter(&mut self, filter: &Filter) -> Compiled<NodeId> {
+        if let Some(node) = self.top_of_partitions(filter)? {
+            return Ok(node);
+        }
         let input = self.node(&filter.input)?;
         self.filtered(input, filter.input.schema(), &filter.predicate)
     }
@@ -192,6 +207,24 @@ impl Compiler {
             Box::new(circuit::Filter(compiled))
         };
         Ok(self.circuit.add(operator, vec![input], schema))
+    }
+
+    /// Columns computed from those of a node.
+    fn columns_of(
+        &mut self,
+        input: NodeId,
+        columns: Vec<Arc<dyn PhysicalExpr>>,
+        schema: SchemaRef,
+    ) -> NodeId {
+        let project = circuit::Project(Expressions::new(columns, schema.clone()));
+        self.circuit.add(Box::new(project), vec![input], schema)
+    }
+
+    /// The columns of a node at these places.
+    fn nth_columns(&mut self, input: NodeId, places: &[usize]) -> Compiled<NodeId> {
+        let schema = self.circuit.schema(input).clone();
+        let columns = nths(&schema, places);
+        Ok(self.columns_of(input, columns, Arc::new(schema.project(places)?)))
     }
 
     fn union(&mut self, union: &Union) -> Compiled<NodeId> {
@@ -225,7 +258,7 @@ fn key_columns(definition: &ViewDefinition, schema: &Schema) -> Compiled<Vec<usi
         .iter()
         .map(|name| {
             schema.index_of(name).map_err(|_| {
-                Refusal::Invalid(format!("the key names '{name}', which is no column of the view"))
+                Refusal::invalid(format!("the key names '{name}', which is no column of the view"))
             })
         })
         .collect()
@@ -240,28 +273,6 @@ fn nullable(schema: &Schema) -> SchemaRef {
 
 fn arrow_schema(schema: &DFSchema) -> SchemaRef {
     nullable(schema.as_arrow())
-}
-
-fn refuse<T>(plan: &LogicalPlan) -> Compiled<T> {
-    match plan {
-        LogicalPlan::Sort(_) => unsupported("ORDER BY", "order the rows when you read the view"),
-        LogicalPlan::Limit(_) => unsupported("LIMIT", "limit the rows when you read the view"),
-        LogicalPlan::RecursiveQuery(_) => {
-            unsupported("WITH RECURSIVE", "write the levels out as joins")
-        }
-        LogicalPlan::Distinct(Distinct::On(_)) => {
-            unsupported("DISTINCT ON", "use first_value(… ORDER BY …) with GROUP BY")
-        }
-        LogicalPlan::Unnest(_) => unsupported("UNNEST", "register an event type with a row each"),
-        LogicalPlan::Values(_) | LogicalPlan::EmptyRelation(_) => unsupported(
-            "a SELECT without FROM, or VALUES",
-            "write the constants as a CASE expression",
-        ),
-        other => unsupported(
-            format!("{}", other.display()),
-            "use SELECT, WHERE, JOIN, GROUP BY, window functions, UNION ALL and WITH",
-        ),
-    }
 }
 
 /// The name that columns of a relation are known by inside the compiler.

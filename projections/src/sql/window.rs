@@ -7,14 +7,13 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::common::{Column, Result, ScalarValue};
 use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::expr::{
-    NullTreatment, Sort, WindowFunction, WindowFunctionParams,
-};
+use datafusion::logical_expr::expr::{NullTreatment, Sort, WindowFunction, WindowFunctionParams};
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, Window};
 
 use super::aggregate::sorts;
 use super::columns::Columns;
-use super::{Compiled, Compiler, arrow_schema, unsupported};
+use super::order::is_open;
+use super::{Compiled, Compiler, arrow_schema, unsupported, unsupported_at};
 use crate::circuit::{self, NodeId, PlanRunner, Recompute, Slot, WindowValue};
 
 /// The name of the column with the number of the group.
@@ -35,6 +34,16 @@ impl Compiler {
         }
         let width = input_schema.fields().len();
         let functions = window.window_expr.iter().map(function).collect::<Compiled<Vec<_>>>()?;
+        for function in &functions {
+            if is_open(function, &window.input) {
+                let name = function.fun.name().to_owned();
+                return unsupported_at(
+                    format!("{name}() over a frame that ends between equal rows"),
+                    "use a frame of ROWS, or an order in which no rows are equal",
+                    name,
+                );
+            }
+        }
         if let Some(node) = self.numbered(input, width, &functions, &mut columns, window)? {
             return Ok(node);
         }
@@ -70,8 +79,7 @@ impl Compiler {
             functions.iter().map(|function| value(function, columns)).collect();
         let Some(values) = values.filter(|_| one_order) else { return Ok(None) };
         let key = params.partition_by.iter().map(|e| columns.place(e)).collect();
-        let options =
-            |s: &Sort| SortOptions { descending: !s.asc, nulls_first: s.nulls_first };
+        let options = |s: &Sort| SortOptions { descending: !s.asc, nulls_first: s.nulls_first };
         let order: Vec<_> =
             params.order_by.iter().map(|s| (columns.place(&s.expr), options(s))).collect();
         let before = self.columns(input, columns)?;

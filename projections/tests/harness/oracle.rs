@@ -23,9 +23,10 @@ use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::memory::MemoryStream;
 use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::physical_plan::{ExecutionPlan, collect};
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::prelude::SessionContext;
 use projections::events::EventTypes;
-use projections::{EventType, ViewDefinition, clock, exact_sum};
+use projections::sql::dialect;
+use projections::{EventType, ViewDefinition, clock};
 use tokio::runtime::Runtime;
 
 use super::history::{Fact, relation};
@@ -115,7 +116,7 @@ impl Oracle {
 
     /// Ready for questions about `views` over events of `types`.
     pub(crate) fn over(types: &EventTypes, views: Vec<ViewDefinition>) -> Self {
-        Self::within(SessionContext::new_with_config(config()), types, views)
+        Self::within(dialect::session(), types, views)
     }
 
     /// The same, through as few of DataFusion's rewrites as it can plan with: a second opinion.
@@ -130,9 +131,7 @@ impl Oracle {
         ];
         let rules = Optimizer::new().rules;
         let kept = rules.into_iter().filter(|rule| NEEDED.contains(&rule.name())).collect();
-        let state = SessionStateBuilder::new()
-            .with_config(config())
-            .with_default_features()
+        let state = SessionStateBuilder::new_from_existing(dialect::session().state())
             .with_optimizer_rules(kept)
             .build();
         Self::within(SessionContext::new_with_state(state), types, views)
@@ -157,13 +156,6 @@ impl Oracle {
             answers: RefCell::default(),
             plans: RefCell::default(),
         }
-    }
-
-    /// The same with the `sum` that views have, for amounts at which DataFusion's own wraps.
-    pub(crate) fn with_exact_sums(views: Vec<ViewDefinition>) -> Self {
-        let oracle = Self::new(views);
-        oracle.session.register_udaf(exact_sum().as_ref().clone());
-        oracle
     }
 
     /// The answers for a tenant with these events on this date.
@@ -232,8 +224,10 @@ impl Oracle {
         }
         let (state, plan) = self.session.sql(&view.sql).await?.into_parts();
         let pinned = DataFrame::new(state, clock::pin(plan, today)?);
-        let schema = nullable(pinned.schema().as_arrow());
-        let planned = (schema.clone(), pinned.create_physical_plan().await?);
+        // Only once it is analyzed do both sides of a UNION have one type.
+        let plan = pinned.create_physical_plan().await?;
+        let schema = nullable(plan.schema().as_ref());
+        let planned = (schema.clone(), plan);
         self.plans.borrow_mut().insert(at, planned.clone());
         self.answers
             .borrow_mut()
@@ -251,13 +245,6 @@ fn as_planned(schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch> {
     let typed = |(column, field): (&ArrayRef, &Arc<Field>)| cast(column, field.data_type());
     let columns = batch.columns().iter().zip(schema.fields()).map(typed);
     Ok(RecordBatch::try_new(schema.clone(), columns.collect::<std::result::Result<_, _>>()?)?)
-}
-
-fn config() -> SessionConfig {
-    let mut config = SessionConfig::new().with_target_partitions(1);
-    // A plan's columns are not always of the kind of text that it says.
-    config.options_mut().sql_parser.map_string_types_to_utf8view = false;
-    config
 }
 
 fn register(session: &SessionContext, name: &str, schema: SchemaRef) -> Arc<Relation> {

@@ -4,6 +4,7 @@
 //!
 //! - [`builtin_views`]: every built-in view, over generated histories
 //! - [`operators`]: every supported construct of SQL, one small view in `tests/cases` each
+//! - [`refusals`]: what is no view, and what is said of it
 //! - [`meanings`]: what the built-in views say, on histories written by hand in `tests/meanings`
 //!
 //! `PROPTEST_CASES` (256 when not set) scales the number of generated histories.
@@ -14,5 +15,6 @@ mod builtin_views;
 mod harness;
 mod meanings;
 mod operators;
+mod refusals;
 
 use harness::{generated, history, oracle, watched};

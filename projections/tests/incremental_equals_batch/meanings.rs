@@ -157,7 +157,7 @@ fn says(file: &str, maintained: bool) {
         })
         .collect();
     let views = needed(&views, &shown_views);
-    let oracle = Oracle::with_exact_sums(views.clone());
+    let oracle = Oracle::new(views.clone());
     let mut watched = maintained.then(|| Watched::new(views));
     let mut tenants = (1..).map(Tenant);
     for scenario in &scenarios {

@@ -6,7 +6,9 @@ use proptest::prelude::*;
 use super::*;
 
 /// Columns of many types over the same rows.
-fn columns(rows: &[(u32, Option<String>, Option<i128>, Option<bool>, Option<f64>)]) -> Vec<ArrayRef> {
+fn columns(
+    rows: &[(u32, Option<String>, Option<i128>, Option<bool>, Option<f64>)],
+) -> Vec<ArrayRef> {
     let texts = || rows.iter().map(|r| r.1.as_deref());
     let lists = rows.iter().map(|r| r.2.map(|n| vec![Some(n as i32), None]));
     vec![
@@ -20,7 +22,8 @@ fn columns(rows: &[(u32, Option<String>, Option<i128>, Option<bool>, Option<f64>
 }
 
 fn packer(columns: &[ArrayRef]) -> Packer {
-    let field = |(i, c): (usize, &ArrayRef)| Field::new(format!("c{i}"), c.data_type().clone(), true);
+    let field =
+        |(i, c): (usize, &ArrayRef)| Field::new(format!("c{i}"), c.data_type().clone(), true);
     let fields: Vec<Field> = columns.iter().enumerate().map(field).collect();
     Packer::new(&Schema::new(fields)).unwrap()
 }

@@ -1,0 +1,3 @@
+SELECT customer_id, currency, grouping(customer_id) AS all_customers, count(*) AS invoices, sum(amount) AS amount, max(due_date) AS last_due
+FROM events."invoicing.invoice_issued"
+GROUP BY ROLLUP (customer_id, currency)
