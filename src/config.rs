@@ -35,6 +35,8 @@ pub(crate) struct Config {
 pub(crate) struct Limits {
     /// Of bodies and events.
     pub(crate) intake: ingest::Limits,
+    /// Of registered event types.
+    pub(crate) types: ingest::TypeLimits,
     /// Of queries.
     pub(crate) query: query::QueryLimits,
     /// Of live connections.

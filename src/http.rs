@@ -15,6 +15,7 @@ mod body;
 mod caller;
 mod connections;
 mod envelope;
+mod event_types;
 mod events;
 mod health;
 mod live;
@@ -33,13 +34,14 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use ingest::Intake;
 use metrics_exporter_prometheus::PrometheusHandle;
-use projections::{EventTypes, Readers};
+use projections::Readers;
 use query::Queries;
 use stream::{Hub, Problem};
 use tenancy::{Directory, Tickets, Verifier};
 use tokio::sync::Semaphore;
 
 use crate::config::Limits;
+use crate::event_types::TypeDirectory;
 
 pub(crate) use self::connections::accept;
 pub(crate) use self::health::upkeep;
@@ -52,7 +54,7 @@ pub(crate) struct App {
     tickets: Tickets,
     readers: Readers,
     queries: Queries,
-    types: EventTypes,
+    types: TypeDirectory,
     limits: Limits,
     recorder: Option<PrometheusHandle>,
     room: body::Room,
@@ -71,7 +73,7 @@ impl App {
         hub: Hub,
         readers: Readers,
         queries: Queries,
-        types: EventTypes,
+        types: TypeDirectory,
         limits: Limits,
     ) -> Self {
         let cores = thread::available_parallelism().map_or(2, usize::from);
@@ -112,7 +114,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
         .route("/v1/events", post(events::post))
-        .route("/v1/event-types", get(events::types))
+        .route("/v1/event-types", get(event_types::list).post(event_types::register))
+        .route("/v1/event-types/{type}", get(event_types::read))
         .route("/v1/views", get(views::list))
         .route("/v1/views/{name}", get(views::read))
         .route("/v1/views/{name}/status", get(views::status))
@@ -123,6 +126,11 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/tenant", get(tenants::own).patch(tenants::change_own))
         .route("/v1/platform/tenants", get(tenants::list).post(tenants::create))
         .route("/v1/platform/tenants/{id}", get(tenants::read).patch(tenants::change))
+        .route(
+            "/v1/platform/event-types",
+            get(event_types::list_shared).post(event_types::register_shared),
+        )
+        .route("/v1/platform/event-types/{type}", get(event_types::read_shared))
         .route_layer(from_fn_with_state(Arc::clone(&app), caller::guard))
         .fallback(page::serve)
         .layer(from_fn(envelope::wrap))

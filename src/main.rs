@@ -6,6 +6,7 @@
 
 mod commands;
 mod config;
+mod event_types;
 mod generate;
 mod http;
 mod serve;

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use ingest::{Intake, Log};
-use projections::{EventTypes, Input, Partition, Position, Tenant, ViewDefinition};
+use projections::{Input, Partition, Position, Tenant, ViewDefinition};
 use query::Queries;
 use stream::Hub;
 use tenancy::{Directory, Store, Verifier};
@@ -38,6 +38,7 @@ use self::engine::Engine;
 use self::folder::Folder;
 use self::history::LogHistory;
 use crate::config::Config;
+use crate::event_types::TypeDirectory;
 use crate::http::{self, App};
 
 pub(crate) use self::clock::tick_one;
@@ -76,14 +77,16 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     let listener = TcpListener::bind(address).await.map_err(listening)?;
     let address = listener.local_addr().map_err(listening)?;
 
-    let directory = Directory::open(Store::open(&config.control_store()).await?).await?;
-    let types = EventTypes::builtin();
-    let log = Log::open(&config.log(), types.clone()).await?;
-    let partition = Partition::new(&types, ViewDefinition::builtin())?;
+    let store = Store::open(&config.control_store()).await?;
+    let directory = Directory::open(store.clone()).await?;
+    let registered = store.event_types().await?;
+    let types = TypeDirectory::new(store, registered, config.limits.types.clone())?;
+    let log = Log::open(&config.log(), types.registry().clone()).await?;
+    let partition = Partition::new(&types.registry().shared(), ViewDefinition::builtin())?;
     let readers = partition.readers();
     let hub = Hub::new(readers.clone(), config.limits.stream.clone());
     let history = Arc::new(LogHistory(log.clone()));
-    let queries = Queries::new(types.clone(), history, config.limits.query.clone())?;
+    let queries = Queries::new(types.registry().clone(), history, config.limits.query.clone())?;
     let verifier = Verifier::hs256(vec![secret]);
     let app = Arc::new(App::new(
         directory,

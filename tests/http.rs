@@ -1,6 +1,8 @@
 //! The HTTP interface of the real process: routes and roles, reads, intake, live streams, tenants.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "http/event_types.rs"]
+mod event_types;
 #[path = "http/live.rs"]
 mod live;
 #[path = "http/reads.rs"]

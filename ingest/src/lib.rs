@@ -19,9 +19,12 @@ mod format;
 mod intake;
 mod limits;
 mod log;
+mod schema;
+mod stored;
 
 pub use decode::{BodyError, Decoded, DecodedBatch, Rejected, Sender, decode};
 pub use format::Format;
 pub use intake::{Intake, IntakeError, Receipt};
 pub use limits::Limits;
 pub use log::{Log, LogError};
+pub use schema::{Growth, SchemaError, TypeLimits, avro, check_name, compare, fields};

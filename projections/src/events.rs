@@ -1,10 +1,22 @@
 //! Event types and their relations: what a `module.fact` carries, and its columns in SQL.
 
+mod registry;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, UInt32Array};
+use arrow::array::{RecordBatch, RecordBatchOptions, UInt32Array, new_null_array};
 use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
+use arrow::error::ArrowError;
+
+use crate::Tenant;
+
+pub use registry::EventRegistry;
+
+/// The columns that every relation of events begins with.
+pub const ENVELOPE: [&str; 3] = ["event_id", "occurred_at", "subject"];
 
 /// The one decimal of money, quantities and hours: 34 digits before the point, 4 after it.
 pub const DECIMAL: DataType = DataType::Decimal128(38, 4);
@@ -56,26 +68,38 @@ pub struct Field {
     pub optional: bool,
 }
 
-/// One event type: its name and the fields of its data.
+/// One event type: its name, whose it is, and the fields of its data.
 #[derive(Debug)]
 pub struct EventType {
     name: String,
+    owner: Option<Tenant>,
     fields: Vec<Field>,
     relation: SchemaRef,
 }
 
 impl EventType {
-    /// A type `module.fact` with `fields` in the order of its schema.
+    /// A type `module.fact` of all tenants with `fields` in the order of its schema.
     pub fn new(name: impl Into<String>, fields: Vec<Field>) -> Self {
+        Self::owned(None, name, fields)
+    }
+
+    /// The same of one tenant alone, or of all if there is no `owner`.
+    pub fn owned(owner: Option<Tenant>, name: impl Into<String>, fields: Vec<Field>) -> Self {
+        let [id, at, subject] = ENVELOPE;
         let mut columns = vec![
-            ArrowField::new("event_id", DataType::Utf8, false),
-            ArrowField::new("occurred_at", instant(), false),
-            ArrowField::new("subject", DataType::Utf8, true),
+            ArrowField::new(id, DataType::Utf8, false),
+            ArrowField::new(at, instant(), false),
+            ArrowField::new(subject, DataType::Utf8, true),
         ];
         columns.extend(
             fields.iter().map(|f| ArrowField::new(&f.name, f.kind.data_type(), f.optional)),
         );
-        Self { name: name.into(), fields, relation: Arc::new(Schema::new(columns)) }
+        Self { name: name.into(), owner, fields, relation: Arc::new(Schema::new(columns)) }
+    }
+
+    /// The tenant that alone has this type; none if all have it.
+    pub fn owner(&self) -> Option<Tenant> {
+        self.owner
     }
 
     /// `module.fact`.
@@ -99,23 +123,28 @@ impl EventType {
     }
 }
 
-/// The known event types, by name.
+type Names = BTreeMap<String, Arc<EventType>>;
+
+/// Event types by name, as they are at one moment: all that one tenant has, or those that all have.
+///
+/// Cheap to clone. A tenant's own type stands before one of all tenants with the same name.
 #[derive(Clone, Debug, Default)]
 pub struct EventTypes {
-    by_name: BTreeMap<String, Arc<EventType>>,
+    shared: Arc<Names>,
+    own: Arc<Names>,
 }
 
 impl EventTypes {
-    /// The event types every tenant has.
+    /// The event types every tenant has from the start.
     pub fn builtin() -> Self {
-        let by_name = BUILTIN
+        let shared = BUILTIN
             .iter()
             .map(|(name, fields)| {
                 let fields = fields.split_whitespace().map(builtin_field).collect();
                 ((*name).to_owned(), Arc::new(EventType::new(*name, fields)))
             })
             .collect();
-        Self { by_name }
+        Self { shared: Arc::new(shared), own: Arc::default() }
     }
 
     /// These types and `event_type`, which takes the place of one with its name.
@@ -127,12 +156,16 @@ impl EventTypes {
 
     /// The type of that name.
     pub fn get(&self, name: &str) -> Option<&Arc<EventType>> {
-        self.by_name.get(name)
+        self.own.get(name).or_else(|| self.shared.get(name))
     }
 
     /// All types, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<EventType>> {
-        self.by_name.values()
+        let hidden = |name: &str| self.own.contains_key(name);
+        let shared = self.shared.values().filter(|t| !hidden(t.name()));
+        let mut all: Vec<&Arc<EventType>> = self.own.values().chain(shared).collect();
+        all.sort_unstable_by_key(|t| t.name());
+        all.into_iter()
     }
 }
 
@@ -145,6 +178,20 @@ pub struct EventBatch {
     pub tenants: UInt32Array,
     /// The rows, with the columns of [`EventType::relation`].
     pub rows: RecordBatch,
+}
+
+/// Rows of a relation with the columns of another form of it.
+///
+/// A type changes only by optional fields at its end: columns that the rows do not have yet are
+/// null, and those that `relation` does not have yet are left out.
+pub fn fit(rows: &RecordBatch, relation: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let height = rows.num_rows();
+    let columns = relation.fields().iter().enumerate().map(|(place, field)| {
+        let column = rows.columns().get(place).cloned();
+        column.unwrap_or_else(|| new_null_array(field.data_type(), height))
+    });
+    let options = RecordBatchOptions::new().with_row_count(Some(height));
+    RecordBatch::try_new_with_options(Arc::clone(relation), columns.collect(), &options)
 }
 
 /// Reads `name`, `name:type` or `name:type?`; text where no type stands.

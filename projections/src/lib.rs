@@ -33,7 +33,7 @@ pub mod views;
 pub use change::Change;
 pub use clock::Tick;
 pub use error::{DefineError, RuntimeError};
-pub use events::{EventBatch, EventType, EventTypes};
+pub use events::{EventBatch, EventRegistry, EventType, EventTypes};
 pub use partition::{Input, Partition, Readers, TenantDelta, ViewChange};
 pub use position::{Position, PositionError};
 pub use snapshot::{TenantSnapshot, ViewSnapshot};

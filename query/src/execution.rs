@@ -16,7 +16,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{FutureExt, StreamExt, stream};
-use projections::{EventTypes, Position, TenantSnapshot};
+use projections::{EventRegistry, Position, TenantSnapshot};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admission::{Admission, Permit};
@@ -37,7 +37,7 @@ const WAITING: usize = 2;
 
 /// Ad hoc SQL for all tenants.
 pub struct Queries {
-    types: EventTypes,
+    types: EventRegistry,
     history: Arc<dyn History>,
     limits: QueryLimits,
     admission: Arc<Admission>,
@@ -58,14 +58,15 @@ pub struct Answer {
 }
 
 impl Queries {
-    /// Queries over events of `types` and their `history`, within `limits`.
+    /// Queries over events of the types that `types` holds when they are asked, and their `history`,
+    /// within `limits`.
     pub fn new(
-        types: EventTypes,
+        types: impl Into<EventRegistry>,
         history: Arc<dyn History>,
         limits: QueryLimits,
     ) -> Result<Self, QueryError> {
         Ok(Self {
-            types,
+            types: types.into(),
             history,
             admission: Admission::new(&limits),
             template: Arc::new(Template::new(&limits)?),
@@ -91,7 +92,7 @@ impl Queries {
             params,
             relations: Arc::new(Relations {
                 snapshot: snapshot.clone(),
-                types: self.types.clone(),
+                types: self.types.visible(snapshot.tenant()),
                 history: self.history.clone(),
             }),
             limits: self.limits.clone(),

@@ -1,4 +1,4 @@
-//! `POST /v1/events`, `GET /v1/event-types`.
+//! `POST /v1/events`.
 
 use std::sync::Arc;
 
@@ -10,7 +10,6 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::Utc;
 use ingest::{Format, Sender};
-use projections::events::{EventType, Field, FieldType};
 use serde_json::{Value, json};
 use stream::Problem;
 use tenancy::Clock;
@@ -39,7 +38,8 @@ pub(super) async fn post(
         let _turn = app.decoders.acquire().await.map_err(|_| problems::closing())?;
         let (app, sender, bytes) = (Arc::clone(&app), sender.clone(), held.bytes.clone());
         tokio::task::spawn_blocking(move || {
-            ingest::decode(&app.types, &app.limits.intake, &sender, format, &bytes, Utc::now())
+            let types = app.types.registry().visible(sender.tenant);
+            ingest::decode(&types, &app.limits.intake, &sender, format, &bytes, Utc::now())
         })
         .await
         .map_err(|_| problems::internal())?
@@ -89,45 +89,5 @@ fn sender(caller: &Caller) -> Sender {
         tenant_id: tenant.id.to_string(),
         currency: tenant.currency.to_string(),
         events_clock: matches!(tenant.clock, Clock::Events).then_some(tenant.timezone),
-    }
-}
-
-/// Lists the event types with their Avro schemas.
-pub(super) async fn types(
-    State(app): State<Arc<App>>,
-    _caller: Caller,
-    params: Params,
-) -> Result<Json<Value>, Problem> {
-    params.finish("")?;
-    let types: Vec<Value> = app
-        .types
-        .iter()
-        .map(|event_type| json!({ "type": event_type.name(), "schema": avro(event_type) }))
-        .collect();
-    Ok(Json(json!({ "event_types": types })))
-}
-
-/// The Avro record of a type's data fields.
-fn avro(event_type: &EventType) -> Value {
-    let (namespace, name) = event_type.name().split_once('.').unwrap_or(("", event_type.name()));
-    let fields: Vec<Value> = event_type.fields().iter().map(avro_field).collect();
-    json!({ "type": "record", "name": name, "namespace": namespace, "fields": fields })
-}
-
-fn avro_field(field: &Field) -> Value {
-    let kind = match field.kind {
-        FieldType::Text => json!("string"),
-        FieldType::Decimal => {
-            json!({ "type": "bytes", "logicalType": "decimal", "precision": 38, "scale": 4 })
-        }
-        FieldType::Date => json!({ "type": "int", "logicalType": "date" }),
-        FieldType::Timestamp => json!({ "type": "long", "logicalType": "timestamp-micros" }),
-        FieldType::Int => json!("long"),
-        FieldType::Bool => json!("boolean"),
-    };
-    if field.optional {
-        json!({ "name": field.name, "type": ["null", kind], "default": null })
-    } else {
-        json!({ "name": field.name, "type": kind })
     }
 }

@@ -4,11 +4,13 @@
 use axum::http::header::ALLOW;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use ingest::{BodyError, IntakeError};
+use ingest::{BodyError, IntakeError, SchemaError};
 use query::QueryError;
 use stream::{NotYet, Problem};
 use tenancy::access::Credentials;
 use tenancy::{RoleSet, StoreError, TicketError, TokenError};
+
+use crate::event_types::RegisterError;
 
 /// What of a caller's own text is given back to it.
 fn shown(text: &str) -> String {
@@ -306,6 +308,47 @@ pub(super) fn store(error: &StoreError) -> Problem {
         StoreError::Invalid { .. } => invalid_body(&detail),
         _ => failed("the control store", &detail),
     }
+}
+
+pub(super) fn event_type(error: &RegisterError) -> Problem {
+    let detail = error.to_string();
+    match error {
+        RegisterError::Name(_) => invalid_body(&detail),
+        RegisterError::Schema(SchemaError { field, .. }) => {
+            let title = "The schema cannot be taken";
+            let problem = Problem::new("invalid-schema", StatusCode::BAD_REQUEST, title, detail);
+            match field {
+                Some(field) => problem.with("field", field.as_str()),
+                None => problem,
+            }
+        }
+        RegisterError::Taken(_) => {
+            Problem::new("conflict", StatusCode::CONFLICT, "The name is taken", detail)
+        }
+        RegisterError::Incompatible { differences, .. } => {
+            let title = "The type has another schema";
+            Problem::new("incompatible-schema", StatusCode::CONFLICT, title, detail)
+                .with("differences", differences.clone())
+        }
+        RegisterError::Full { .. } => Problem::new(
+            "limit-exceeded",
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "There are too many event types",
+            detail,
+        )
+        .with("limit", "event_types"),
+        RegisterError::Store(error) => store(error),
+        RegisterError::Interrupted(_) => failed("the control store", &detail),
+    }
+}
+
+pub(super) fn unknown_event_type(name: &str) -> Problem {
+    Problem::new(
+        "unknown-event-type",
+        StatusCode::NOT_FOUND,
+        "There is no such event type",
+        format!("there is no event type '{}'; list them to see those there are", shown(name)),
+    )
 }
 
 /// There is no such tenant: for the platform, which may know.

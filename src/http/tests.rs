@@ -18,6 +18,7 @@ use tenancy::{Directory, Secret, Store, Verifier};
 
 use super::{App, caller, envelope};
 use crate::config::Limits;
+use crate::event_types::TypeDirectory;
 
 struct NoHistory;
 
@@ -36,12 +37,12 @@ impl query::History for NoHistory {
 
 async fn app(folder: &TempDir) -> Arc<App> {
     let store = Store::open(&folder.path().join("control.db")).await.unwrap();
-    let directory = Directory::open(store).await.unwrap();
-    let types = EventTypes::builtin();
-    let readers = Partition::new(&types, Vec::new()).unwrap().readers();
+    let directory = Directory::open(store.clone()).await.unwrap();
     let limits = Limits::default();
+    let types = TypeDirectory::new(store, Vec::new(), limits.types.clone()).unwrap();
+    let readers = Partition::new(&EventTypes::builtin(), Vec::new()).unwrap().readers();
     let hub = Hub::new(readers.clone(), limits.stream.clone());
-    let queries = Queries::new(types.clone(), Arc::new(NoHistory), limits.query.clone()).unwrap();
+    let queries = Queries::new(types.registry().clone(), Arc::new(NoHistory), limits.query.clone()).unwrap();
     let verifier = Verifier::hs256(vec![Secret::random().unwrap()]);
     Arc::new(App::new(directory, verifier, hub, readers, queries, types, limits))
 }

@@ -39,6 +39,9 @@ pub(crate) enum ServeError {
     /// The control store cannot be used.
     #[error("the control store: {0}")]
     Control(#[from] tenancy::StoreError),
+    /// A registered event type cannot be read.
+    #[error("the control store: {0}")]
+    EventType(#[from] crate::event_types::DamagedType),
     /// The log cannot be used or replayed.
     #[error("the log: {0}")]
     Log(#[from] ingest::LogError),

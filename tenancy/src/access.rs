@@ -86,6 +86,8 @@ pub static ROUTES: &[Route] = &[
     public("/metrics", "figures of the process for Prometheus"),
     bearer("POST", "/v1/events", SENDERS, "send events"),
     bearer("GET", "/v1/event-types", ASKERS, "list the event types and their fields"),
+    bearer("POST", "/v1/event-types", ADMINS, "register an event type of the tenant"),
+    bearer("GET", "/v1/event-types/{type}", ASKERS, "read an event type"),
     bearer("GET", "/v1/views", READERS, "list the views"),
     bearer("GET", "/v1/views/{name}", READERS, "read the rows of a view"),
     bearer("GET", "/v1/views/{name}/status", READERS, "read the state of a view"),
@@ -99,6 +101,9 @@ pub static ROUTES: &[Route] = &[
     bearer("POST", "/v1/platform/tenants", PLATFORM, "create a tenant"),
     bearer("GET", "/v1/platform/tenants/{id}", PLATFORM, "read a tenant"),
     bearer("PATCH", "/v1/platform/tenants/{id}", PLATFORM, "change a tenant"),
+    bearer("GET", "/v1/platform/event-types", PLATFORM, "list the event types of all tenants"),
+    bearer("POST", "/v1/platform/event-types", PLATFORM, "register an event type for all tenants"),
+    bearer("GET", "/v1/platform/event-types/{type}", PLATFORM, "read an event type of all tenants"),
 ];
 
 /// The route of a method and path template, if there is one. `HEAD` finds the route of `GET`.

@@ -1,4 +1,6 @@
-//! The control store: tenants in an SQLite file.
+//! The control store: tenants, and what they have registered, in an SQLite file.
+
+mod event_types;
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,6 +15,8 @@ use sqlx::sqlite::{
 
 use crate::change::timezone;
 use crate::{MODULES, NewTenant, StoreError, TenantChange, TenantId, TenantRecord};
+
+pub use event_types::StoredEventType;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 

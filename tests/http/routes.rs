@@ -10,6 +10,7 @@ use crate::service::{Service, expiring, problem, token};
 
 async fn call(service: &Service, route: &Route, token: Option<&str>) -> Response {
     let path = route.path.replace("{name}", "ar_aging").replace("{id}", "walk");
+    let path = path.replace("{type}", "crm.call_logged");
     let method = Method::from_bytes(route.method.as_bytes()).unwrap();
     let mut request = service.client.request(method, service.url(&path));
     if let Some(token) = token {

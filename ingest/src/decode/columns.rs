@@ -6,20 +6,12 @@ use arrow::array::{
     ArrayRef, BooleanBuilder, Date32Builder, Decimal128Builder, Int64Builder, RecordBatch,
     StringBuilder, TimestampMicrosecondBuilder,
 };
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use projections::EventType;
 use projections::events::{DECIMAL, FieldType, instant};
 
 use super::value::Value;
-
-/// The columns that an event is kept with: its relation, then `source` and `extra`.
-pub(crate) fn stored_schema(event_type: &EventType) -> SchemaRef {
-    let mut fields = event_type.relation().fields().to_vec();
-    fields.push(Arc::new(Field::new("source", DataType::Utf8, false)));
-    fields.push(Arc::new(Field::new("extra", DataType::Utf8, true)));
-    Arc::new(Schema::new(fields))
-}
+use crate::stored::stored_schema;
 
 /// A column of texts with room for so many short ones.
 fn texts(expected: usize) -> StringBuilder {

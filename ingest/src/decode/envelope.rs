@@ -108,7 +108,7 @@ pub(super) fn walk<'a>(
 
 /// The message without the place that serde_json puts behind it, and with the beginning and the
 /// end of what it quotes.
-pub(super) fn message(error: &serde_json::Error) -> String {
+pub(crate) fn message(error: &serde_json::Error) -> String {
     const MOST: usize = 200;
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());

@@ -23,7 +23,8 @@ use projections::{EventType, EventTypes, Tenant};
 
 use crate::{Format, Limits};
 
-pub(crate) use columns::stored_schema;
+pub(crate) use envelope::message;
+pub(crate) use value::shown;
 
 /// No body may be larger, whatever the limits say: a column of text holds less than 2 GiB.
 const MAX_BODY: usize = 1 << 30;

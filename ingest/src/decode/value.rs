@@ -152,7 +152,7 @@ pub(super) fn unescape<'a>(
 }
 
 /// The beginning of a text, short enough for a reason.
-pub(super) fn shown(text: &str) -> Cow<'_, str> {
+pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     const MOST: usize = 60;
     match text.char_indices().nth(MOST) {
         Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),

@@ -12,8 +12,8 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::ledger::{Ledger, Marks};
 use super::{IntakeError, Receipt};
-use crate::decode::stored_schema;
-use crate::log::{Frame, Segment};
+use crate::log::{Frame, Segment, key};
+use crate::stored::{stored_schema, widen};
 use crate::{Decoded, LogError};
 
 /// What is put to the writer.
@@ -49,7 +49,7 @@ pub(super) struct Entered {
 pub(super) struct Group {
     /// The bytes of the row; none if there is nothing new.
     pub(super) payload: Option<Vec<u8>>,
-    /// The parts of the row, a JSON array of `[tenant, type]`.
+    /// The parts of the row, a JSON array of `[tenant, key of the type]`.
     pub(super) parts: String,
     /// What the views get; the offset is not known yet.
     pub(super) input: Input,
@@ -67,7 +67,7 @@ struct Draft<'l> {
     /// The marks of every tenant in the group, before it.
     before: BTreeMap<Tenant, Marks>,
     types: Vec<(Arc<EventType>, Vec<RecordBatch>, Vec<u32>)>,
-    by_name: HashMap<String, usize>,
+    by_key: HashMap<String, usize>,
     replies: Vec<Reply>,
     permits: Vec<OwnedSemaphorePermit>,
 }
@@ -82,7 +82,7 @@ impl Group {
             ids: Vec::new(),
             before: BTreeMap::new(),
             types: Vec::new(),
-            by_name: HashMap::new(),
+            by_key: HashMap::new(),
             replies: Vec::new(),
             permits: Vec::new(),
         };
@@ -199,11 +199,15 @@ impl Draft<'_> {
 
     fn add(&mut self, event_type: &Arc<EventType>, tenant: Tenant, rows: RecordBatch) {
         let next = self.types.len();
-        let at = *self.by_name.entry(event_type.name().to_owned()).or_insert(next);
+        let at = *self.by_key.entry(key(event_type).into_owned()).or_insert(next);
         if at == next {
             self.types.push((Arc::clone(event_type), Vec::new(), Vec::new()));
         }
-        let (_, batches, tenants) = &mut self.types[at];
+        let (latest, batches, tenants) = &mut self.types[at];
+        // The type may have gained fields between the decoding of two bodies.
+        if latest.fields().len() < event_type.fields().len() {
+            *latest = Arc::clone(event_type);
+        }
         tenants.resize(tenants.len() + rows.num_rows(), tenant.0);
         batches.push(rows);
     }
@@ -276,17 +280,20 @@ fn encode(
 ) -> Result<Encoded, ArrowError> {
     let mut frame = Frame { segments: Vec::with_capacity(types.len()), ticks };
     for (event_type, batches, tenants) in types {
+        let schema = stored_schema(&event_type);
+        let batches: Vec<RecordBatch> =
+            batches.iter().map(|batch| widen(batch, &schema)).collect::<Result<_, _>>()?;
         let rows = match <[RecordBatch; 1]>::try_from(batches) {
             Ok([batch]) => batch,
-            Err(batches) => concat_batches(&stored_schema(&event_type), &batches)?,
+            Err(batches) => concat_batches(&schema, &batches)?,
         };
         frame.segments.push(Segment { event_type, tenants: UInt32Array::from(tenants), rows });
     }
     let payload = if frame.is_empty() { None } else { Some(frame.encode()?) };
     let mut parts = String::from("[");
     for segment in &frame.segments {
-        // The type's name as JSON text.
-        let name = serde_json::Value::from(segment.event_type.name()).to_string();
+        // The type's key as JSON text.
+        let name = serde_json::Value::from(key(&segment.event_type)).to_string();
         for tenant in segment.distinct_tenants() {
             let comma = if parts.len() > 1 { "," } else { "" };
             parts.extend([comma, "[", &tenant.0.to_string(), ",", &name, "]"]);

@@ -2,13 +2,14 @@
 
 mod failures;
 mod model;
+mod registered;
 mod replay;
 
 use std::path::Path;
 
 use arrow::array::cast::AsArray;
 use chrono::{DateTime, NaiveDate, Utc};
-use projections::{EventTypes, Input, Partition, Tenant, Tick};
+use projections::{EventRegistry, EventTypes, Input, Partition, Tenant, Tick};
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -69,7 +70,7 @@ struct Running {
 
 impl Running {
     async fn open(folder: &Path) -> Self {
-        let log = Log::open(&folder.join("log.db"), EventTypes::builtin()).await.unwrap();
+        let log = Log::open(&folder.join("log.db"), EventRegistry::builtin()).await.unwrap();
         let (forward, inputs) = mpsc::channel(100_000);
         let intake = Intake::start(log.clone(), forward).await.unwrap();
         Self { intake, log, inputs }

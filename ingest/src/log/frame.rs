@@ -3,23 +3,25 @@
 //! ```text
 //! "TML1"  crc32 of all that follows
 //! ticks:     count, then (tenant u32, days since 1970-01-01 i32) each
-//! segments:  count, then (length of the name u32, name, length of the stream u64) each
+//! segments:  count, then (length of the key u32, key, length of the stream u64) each
 //! streams:   one Arrow IPC stream a segment: column `tenant`, then the stored columns of the type
 //! ```
-//! All numbers are little-endian; counts are u32.
+//! All numbers are little-endian; counts are u32. The key of a segment is its type's name, and for a
+//! type that one tenant has alone the tenant's number before it: `17/acme.widget_made`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array, new_null_array};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use chrono::{Datelike, NaiveDate};
-use projections::{EventType, EventTypes, Tenant, Tick};
+use projections::{EventRegistry, EventType, Tenant, Tick};
 
-use crate::decode::stored_schema;
+use crate::stored::{places, stored_schema};
 
 const MAGIC: &[u8; 4] = b"TML1";
 const HEADER: usize = 8;
@@ -39,6 +41,22 @@ pub(crate) struct Segment {
     pub(crate) tenants: UInt32Array,
     /// The stored columns: the relation, `source`, `extra`.
     pub(crate) rows: RecordBatch,
+}
+
+/// The key of a type in the log. No type's name has a slash in it.
+pub(crate) fn key(event_type: &EventType) -> Cow<'_, str> {
+    match event_type.owner() {
+        Some(Tenant(number)) => Cow::Owned(format!("{number}/{}", event_type.name())),
+        None => Cow::Borrowed(event_type.name()),
+    }
+}
+
+/// The type of a key.
+fn find(key: &str, types: &EventRegistry) -> Option<Arc<EventType>> {
+    match key.split_once('/') {
+        Some((number, name)) => types.find(Some(Tenant(number.parse().ok()?)), name),
+        None => types.find(None, key),
+    }
 }
 
 /// Why bytes are no frame.
@@ -83,9 +101,9 @@ impl Frame {
         }
         out.extend_from_slice(&(self.segments.len() as u32).to_le_bytes());
         for (segment, length) in self.segments.iter().zip(lengths) {
-            let name = segment.event_type.name();
-            out.extend_from_slice(&(name.len() as u32).to_le_bytes());
-            out.extend_from_slice(name.as_bytes());
+            let key = key(&segment.event_type);
+            out.extend_from_slice(&(key.len() as u32).to_le_bytes());
+            out.extend_from_slice(key.as_bytes());
             out.extend_from_slice(&length.to_le_bytes());
         }
         out.append(&mut streams);
@@ -95,17 +113,17 @@ impl Frame {
     }
 
     /// Reads a frame back.
-    pub(super) fn decode(payload: &[u8], types: &EventTypes) -> Result<Self, FrameError> {
+    pub(super) fn decode(payload: &[u8], types: &EventRegistry) -> Result<Self, FrameError> {
         let (ticks, streams) = open(payload)?;
         let mut segments = Vec::with_capacity(streams.len());
-        for (name, stream) in streams {
+        for (key, stream) in streams {
             let event_type =
-                types.get(name).ok_or_else(|| FrameError::UnknownType(name.to_owned()))?;
-            let all = read(stream, event_type, None)?;
-            let tenants = tenants(&all, name)?;
+                find(key, types).ok_or_else(|| FrameError::UnknownType(key.to_owned()))?;
+            let all = read(stream, &event_type, None)?;
+            let tenants = tenants(&all, key)?;
             let columns: Vec<usize> = (1..all.num_columns()).collect();
             let rows = all.project(&columns)?;
-            segments.push(Segment { event_type: Arc::clone(event_type), tenants, rows });
+            segments.push(Segment { event_type, tenants, rows });
         }
         Ok(Self { segments, ticks })
     }
@@ -117,8 +135,8 @@ impl Frame {
         columns: &[usize],
     ) -> Result<Option<(UInt32Array, RecordBatch)>, FrameError> {
         let (_, streams) = open(payload)?;
-        let Some((name, stream)) = streams.into_iter().find(|(name, _)| *name == event_type.name())
-        else {
+        let wanted = key(event_type);
+        let Some((name, stream)) = streams.into_iter().find(|(name, _)| *name == wanted) else {
             return Ok(None);
         };
         let projection = std::iter::once(0).chain(columns.iter().map(|c| c + 1)).collect();
@@ -163,26 +181,42 @@ fn tenants(batch: &RecordBatch, name: &str) -> Result<UInt32Array, FrameError> {
     column.cloned().ok_or_else(|| FrameError::Schema(name.to_owned()))
 }
 
-/// Reads a stream whose columns must be those of the type, as one batch.
+/// Reads a stream whose columns must be those of the type, or of an earlier or later form of it, as
+/// one batch with the columns that `projection` names (all if there is none).
 fn read(
     stream: &[u8],
     event_type: &EventType,
     projection: Option<Vec<usize>>,
 ) -> Result<RecordBatch, FrameError> {
+    let misfit = || FrameError::Schema(event_type.name().to_owned());
     let framed = framed_schema(event_type);
-    let expected = match &projection {
-        Some(projection) => Arc::new(framed.project(projection)?),
-        None => framed,
+    let reader = StreamReader::try_new(stream, None)?;
+    let stored = reader.schema();
+    let places = places(stored.fields(), framed.fields()).ok_or_else(misfit)?;
+    let wanted = projection.unwrap_or_else(|| (0..places.len()).collect());
+    let places: Vec<Option<usize>> = wanted.iter().map(|column| places[*column]).collect();
+    let there: Vec<usize> = places.iter().copied().flatten().collect();
+    let (schema, reader) = if there.iter().copied().eq(0..stored.fields().len()) {
+        (stored, reader)
+    } else {
+        (Arc::new(stored.project(&there)?), StreamReader::try_new(stream, Some(there))?)
     };
-    let reader = StreamReader::try_new(stream, projection)?;
     let batches = reader.collect::<Result<Vec<_>, _>>()?;
-    if batches.iter().any(|batch| batch.schema().fields() != expected.fields()) {
-        return Err(FrameError::Schema(event_type.name().to_owned()));
+    let batch = match <[RecordBatch; 1]>::try_from(batches) {
+        Ok([batch]) => batch,
+        Err(batches) => concat_batches(&schema, &batches)?,
+    };
+    let expected = Arc::new(framed.project(&wanted)?);
+    if batch.num_columns() == places.len() {
+        return Ok(batch.with_schema(expected)?);
     }
-    match <[RecordBatch; 1]>::try_from(batches) {
-        Ok([batch]) => Ok(batch),
-        Err(batches) => Ok(concat_batches(&expected, &batches)?),
-    }
+    let mut read = batch.columns().iter().cloned();
+    let columns = places.iter().zip(expected.fields()).map(|(place, field)| match place {
+        Some(_) => read.next().ok_or_else(misfit),
+        None => Ok(new_null_array(field.data_type(), batch.num_rows())),
+    });
+    let columns = columns.collect::<Result<Vec<ArrayRef>, _>>()?;
+    Ok(RecordBatch::try_new(expected, columns)?)
 }
 
 type Streams<'a> = Vec<(&'a str, &'a [u8])>;

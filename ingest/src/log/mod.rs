@@ -14,7 +14,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use projections::EventTypes;
+use projections::EventRegistry;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -22,7 +22,7 @@ use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
 use tokio::sync::Mutex;
 
 pub use error::LogError;
-pub(crate) use frame::{Frame, Segment};
+pub(crate) use frame::{Frame, Segment, key};
 pub(crate) use read::blocking;
 
 /// The layout of the file that this code reads and writes.
@@ -56,7 +56,7 @@ pub struct Log {
 
 struct Inner {
     path: PathBuf,
-    types: EventTypes,
+    types: EventRegistry,
     id_key: [u8; 16],
     readers: SqlitePool,
     writer: Mutex<Writer>,
@@ -70,11 +70,12 @@ struct Writer {
 }
 
 impl Log {
-    /// Opens the log at `path`, creating it if there is none. `types` must hold every type in it.
+    /// Opens the log at `path`, creating it if there is none. `types` must hold every type in it by
+    /// the time it is replayed.
     ///
     /// # Errors
     /// The file cannot be opened, is no log, or has a layout this version does not know.
-    pub async fn open(path: &Path, types: EventTypes) -> Result<Self, LogError> {
+    pub async fn open(path: &Path, types: impl Into<EventRegistry>) -> Result<Self, LogError> {
         let failed = |source| LogError::open(path, source);
         let mut writer = options(path).connect().await.map_err(failed)?;
         prepare(&mut writer, path).await?;
@@ -97,7 +98,7 @@ impl Log {
         Ok(Self {
             inner: Arc::new(Inner {
                 path: path.to_owned(),
-                types,
+                types: types.into(),
                 id_key,
                 readers,
                 writer: Mutex::new(Writer { connection: Some(writer), last: last as u64 }),
@@ -110,7 +111,7 @@ impl Log {
         &self.inner.id_key
     }
 
-    /// Records a row that holds events of `parts`, a JSON array of `[tenant, type]`, and returns
+    /// Records a row that holds events of `parts`, a JSON array of `[tenant, key of the type]`, and returns
     /// its offset once it is on disk. After an error nothing of it is there.
     pub(crate) async fn append(&self, payload: Vec<u8>, parts: String) -> Result<u64, LogError> {
         let mut writer = self.inner.writer.lock().await;

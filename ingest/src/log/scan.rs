@@ -8,7 +8,7 @@ use arrow::error::ArrowError;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use projections::{EventType, Tenant};
 
-use super::frame::Frame;
+use super::frame::{Frame, key};
 use super::read::{RawRow, blocking};
 use super::{Inner, Log, LogError};
 
@@ -63,7 +63,7 @@ impl Scan {
              ORDER BY part.log LIMIT ?",
         )
         .bind(i64::from(self.tenant.0))
-        .bind(self.event_type.name().to_owned())
+        .bind(key(&self.event_type).into_owned())
         .bind(self.after as i64)
         .bind(i64::try_from(self.up_to).unwrap_or(i64::MAX));
         let run = self.inner.run(query).await?;

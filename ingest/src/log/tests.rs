@@ -7,7 +7,7 @@ use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::{concat, concat_batches};
 use chrono::{DateTime, NaiveDate, Utc};
 use futures::TryStreamExt;
-use projections::{EventType, EventTypes, Tenant, Tick};
+use projections::{EventRegistry, EventType, EventTypes, Tenant, Tick};
 use proptest::prelude::*;
 
 use super::{Frame, Log, LogError, Segment};
@@ -66,7 +66,7 @@ fn row(of: &[(u32, std::ops::Range<usize>)]) -> (Frame, String) {
 
 async fn filled(rows: &[&[(u32, std::ops::Range<usize>)]]) -> (tempfile::TempDir, Log) {
     let folder = tempfile::tempdir().unwrap();
-    let log = Log::open(&folder.path().join("log.db"), EventTypes::builtin()).await.unwrap();
+    let log = Log::open(&folder.path().join("log.db"), EventRegistry::builtin()).await.unwrap();
     for (at, of) in rows.iter().enumerate() {
         let (frame, parts) = row(of);
         assert_eq!(log.append(frame.encode().unwrap(), parts).await.unwrap(), at as u64 + 1);
@@ -190,9 +190,9 @@ fn frames_read_back() {
         Tick { tenant: Tenant(1), today: NaiveDate::from_ymd_opt(2024, 2, 29).unwrap() },
         Tick { tenant: Tenant(u32::MAX), today: NaiveDate::from_ymd_opt(1899, 12, 31).unwrap() },
     ];
-    let read = Frame::decode(&frame.encode().unwrap(), &EventTypes::builtin()).unwrap();
+    let read = Frame::decode(&frame.encode().unwrap(), &EventRegistry::builtin()).unwrap();
     assert_eq!(format!("{read:?}"), format!("{frame:?}"));
-    let empty = Frame::decode(&Frame::default().encode().unwrap(), &EventTypes::builtin()).unwrap();
+    let empty = Frame::decode(&Frame::default().encode().unwrap(), &EventRegistry::builtin()).unwrap();
     assert!(empty.is_empty());
 }
 
@@ -205,7 +205,7 @@ proptest! {
         let bytes = frame.encode().unwrap();
         let mut changed = bytes.clone();
         changed[at.index(bytes.len())] ^= flip;
-        prop_assert!(Frame::decode(&changed, &EventTypes::builtin()).is_err());
-        prop_assert!(Frame::decode(&bytes[..cut.index(bytes.len())], &EventTypes::builtin()).is_err());
+        prop_assert!(Frame::decode(&changed, &EventRegistry::builtin()).is_err());
+        prop_assert!(Frame::decode(&bytes[..cut.index(bytes.len())], &EventRegistry::builtin()).is_err());
     }
 }

@@ -40,6 +40,7 @@ pub(crate) use top::{Numbering, Top, TopRows};
 pub(crate) use window::{Window, WindowValue};
 
 use crate::change::batch;
+use crate::events::{EventType, fit};
 use crate::snapshot::{Layout, TenantPart};
 use crate::sql::Compiler;
 use crate::{
@@ -118,7 +119,7 @@ pub(crate) struct ViewOutput {
 #[derive(Default)]
 pub struct Circuit {
     nodes: Vec<Node>,
-    sources: BTreeMap<String, NodeId>,
+    sources: BTreeMap<(Option<Tenant>, String), NodeId>,
     outputs: Vec<Output>,
     /// The node that gives each tenant one row at its birth, if views need it.
     births: Option<NodeId>,
@@ -147,12 +148,13 @@ impl Circuit {
     }
 
     /// The node of an event type's events, made when it is first read.
-    pub(crate) fn source(&mut self, event_type: &str, schema: &SchemaRef) -> NodeId {
-        if let Some(node) = self.sources.get(event_type) {
+    pub(crate) fn source(&mut self, event_type: &EventType, schema: &SchemaRef) -> NodeId {
+        let key = (event_type.owner(), event_type.name().to_owned());
+        if let Some(node) = self.sources.get(&key) {
             return *node;
         }
         let node = self.push(None, vec![], schema.clone());
-        self.sources.insert(event_type.to_owned(), node);
+        self.sources.insert(key, node);
         node
     }
 
@@ -237,8 +239,16 @@ impl Circuit {
             self.bear(tenants);
         }
         let mut arrived: HashMap<NodeId, Vec<Change>> = HashMap::new();
-        for batch in events {
-            if let Some(node) = self.sources.get(batch.event_type.name()) {
+        for mut batch in events {
+            let key = (batch.event_type.owner(), batch.event_type.name().to_owned());
+            if let Some(node) = self.sources.get(&key) {
+                // The type may have gained columns since the views were compiled.
+                let schema = &self.nodes[*node].schema;
+                if batch.rows.num_columns() != schema.fields().len()
+                    && let Ok(rows) = fit(&batch.rows, schema)
+                {
+                    batch.rows = rows;
+                }
                 arrived.entry(*node).or_default().push(Change::from_events(batch));
             }
         }

@@ -43,6 +43,7 @@ const COLUMNS: usize = 1_000;
 pub(crate) struct Compiler {
     circuit: Circuit,
     catalog: Catalog,
+    types: EventTypes,
     views: HashMap<String, NodeId>,
     compiled: HashMap<LogicalPlan, NodeId>,
     /// How many subqueries have become relations.
@@ -55,6 +56,7 @@ impl Compiler {
         Self {
             circuit: Circuit::default(),
             catalog: Catalog::new(types),
+            types: types.clone(),
             views: HashMap::new(),
             compiled: HashMap::new(),
             scalars: 0,
@@ -135,8 +137,10 @@ impl Compiler {
     fn scan(&mut self, scan: &TableScan) -> Compiled<NodeId> {
         let name = scan.table_name.table();
         let node = if scan.table_name.schema() == Some(catalog::EVENTS) {
-            let schema = scan.source.schema();
-            self.circuit.source(name, &nullable(&schema))
+            let Some(event_type) = self.types.get(name) else {
+                return Err(Refusal::Invalid(format!("there is no event type '{name}'")));
+            };
+            self.circuit.source(event_type, &nullable(&scan.source.schema()))
         } else {
             match self.views.get(name) {
                 Some(node) => *node,

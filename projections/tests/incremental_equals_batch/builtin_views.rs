@@ -73,7 +73,7 @@ fn no_value_fails_a_view() {
     let views = ViewDefinition::builtin();
     let names: Vec<String> = views.iter().filter(|v| !v.internal).map(|v| v.name.clone()).collect();
     let histories = histories(kinds_of(&views, &views), 128).prop_map(History::at_the_ends);
-    let oracle = Oracle::with_exact_sums(views.clone());
+    let oracle = Oracle::new(views.clone());
     holds_over(histories, &oracle, &views, &names, 32);
 }
 

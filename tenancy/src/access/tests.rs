@@ -9,6 +9,8 @@ use super::*;
 const MATRIX: &[(&str, &str, [bool; 5])] = &[
     ("POST", "/v1/events", [false, false, true, true, false]),
     ("GET", "/v1/event-types", [false, true, false, true, false]),
+    ("POST", "/v1/event-types", [false, false, false, true, false]),
+    ("GET", "/v1/event-types/{type}", [false, true, false, true, false]),
     ("GET", "/v1/views", [true, true, false, true, false]),
     ("GET", "/v1/views/{name}", [true, true, false, true, false]),
     ("GET", "/v1/views/{name}/status", [true, true, false, true, false]),
@@ -22,6 +24,9 @@ const MATRIX: &[(&str, &str, [bool; 5])] = &[
     ("POST", "/v1/platform/tenants", [false, false, false, false, true]),
     ("GET", "/v1/platform/tenants/{id}", [false, false, false, false, true]),
     ("PATCH", "/v1/platform/tenants/{id}", [false, false, false, false, true]),
+    ("GET", "/v1/platform/event-types", [false, false, false, false, true]),
+    ("POST", "/v1/platform/event-types", [false, false, false, false, true]),
+    ("GET", "/v1/platform/event-types/{type}", [false, false, false, false, true]),
 ];
 
 const PUBLIC: [&str; 3] = ["/livez", "/readyz", "/metrics"];

@@ -71,11 +71,13 @@ async fn an_existing_file_keeps_its_tenants() {
     }
 }
 
-/// The tables and indexes that do not lead with the tenant.
+/// The tables and indexes that do not lead with the tenant. The platform's own tables hold nothing
+/// of a tenant.
 async fn forgetful(store: &Store) -> Vec<String> {
     let tables: Vec<String> = sqlx::query_scalar(
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_' \
-         AND name NOT IN ('_sqlx_migrations', 'tenants') ORDER BY name",
+         AND name NOT IN ('_sqlx_migrations', 'tenants') AND name NOT LIKE 'platform\\_%' ESCAPE '\\' \
+         ORDER BY name",
     )
     .fetch_all(&store.pool)
     .await
@@ -304,4 +306,58 @@ async fn of_many_who_create_at_once_each_id_has_one_winner() {
     assert_eq!(won.iter().map(|r| r.id.clone()).collect::<HashSet<_>>().len(), 20);
     won.sort_by_key(|record| record.number);
     assert_eq!(store.tenants().await.unwrap(), won);
+}
+
+fn stored(tenant: Option<u32>, name: &str, schema: &str) -> StoredEventType {
+    StoredEventType { tenant, name: name.to_owned(), schema: schema.to_owned() }
+}
+
+#[tokio::test]
+async fn event_types_are_kept_for_each_tenant_and_for_all() {
+    let (dir, store) = fresh().await;
+    for id in ["a", "b"] {
+        store.create_tenant(new_tenant(id)).await.unwrap();
+    }
+    for (tenant, name, schema) in [
+        (Some(2), "acme.x", "of b"),
+        (None, "acme.x", "of all"),
+        (Some(1), "acme.y", "of a"),
+        (Some(1), "acme.x", "of a"),
+        (Some(1), "acme.x", "of a, later"),
+        (None, "acme.x", "of all, later"),
+    ] {
+        store.put_event_type(&stored(tenant, name, schema)).await.unwrap();
+    }
+    store.close().await;
+    let store = Store::open(&dir.path().join("control.db")).await.unwrap();
+    assert_eq!(
+        store.event_types().await.unwrap(),
+        [
+            stored(None, "acme.x", "of all, later"),
+            stored(Some(1), "acme.x", "of a, later"),
+            stored(Some(1), "acme.y", "of a"),
+            stored(Some(2), "acme.x", "of b"),
+        ]
+    );
+    let nobody = store.put_event_type(&stored(Some(9), "acme.x", "")).await;
+    assert!(matches!(nobody, Err(StoreError::Database { .. })), "{nobody:?}");
+}
+
+/// A store of the first version, with a tenant in it, gets what came later.
+#[tokio::test]
+async fn a_store_with_tenants_takes_the_later_migrations() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("control.db");
+    let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let pool = SqlitePoolOptions::new().connect_with(options).await.unwrap();
+    let first = MIGRATIONS.iter().filter(|migration| migration.version == 1).cloned();
+    Migrator::with_migrations(first.collect()).run(&pool).await.unwrap();
+    let old = Store { pool };
+    let tenant = old.create_tenant(new_tenant("acme")).await.unwrap();
+    old.close().await;
+    let store = Store::open(&path).await.unwrap();
+    assert_eq!(store.tenants().await.unwrap(), std::slice::from_ref(&tenant));
+    let own = stored(Some(tenant.number), "acme.x", "{}");
+    store.put_event_type(&own).await.unwrap();
+    assert_eq!(store.event_types().await.unwrap(), [own]);
 }

@@ -122,7 +122,7 @@ async fn without_a_listener_the_writer_ends() {
     assert!(matches!(late, Err(IntakeError::Closed)), "{late:?}");
     running.log.close().await;
 
-    let log = Log::open(&folder.path().join("log.db"), EventTypes::builtin()).await.unwrap();
+    let log = Log::open(&folder.path().join("log.db"), EventRegistry::builtin()).await.unwrap();
     let (forward, inputs) = mpsc::channel(1);
     drop(inputs);
     assert!(matches!(Intake::start(log, forward).await, Err(LogError::Stopped)));

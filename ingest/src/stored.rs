@@ -1,0 +1,53 @@
+//! The columns that an event is kept with, and how rows of one form of a type are read as another.
+//!
+//! A type changes only by optional fields at its end. Its columns stand before `source` and
+//! `extra`, so those two move when it grows.
+
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, new_null_array};
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+use arrow::error::ArrowError;
+use projections::EventType;
+
+/// How many columns stand behind those of the relation.
+const BEHIND: usize = 2;
+
+/// The columns that an event is kept with: its relation, then `source` and `extra`.
+pub(crate) fn stored_schema(event_type: &EventType) -> SchemaRef {
+    let mut fields = event_type.relation().fields().to_vec();
+    fields.push(Arc::new(Field::new("source", DataType::Utf8, false)));
+    fields.push(Arc::new(Field::new("extra", DataType::Utf8, true)));
+    Arc::new(Schema::new(fields))
+}
+
+/// Where each column of `to` stands among the stored columns `from`; none where it is not yet
+/// there and therefore null. Nothing if they are not two forms of one type.
+pub(crate) fn places(from: &Fields, to: &Fields) -> Option<Vec<Option<usize>>> {
+    let (held, wanted) = (from.len().checked_sub(BEHIND)?, to.len().checked_sub(BEHIND)?);
+    let common = held.min(wanted);
+    let fits = from[..common] == to[..common]
+        && from[held..] == to[wanted..]
+        && to[common..wanted].iter().all(|field| field.is_nullable());
+    let behind = (held..from.len()).map(Some);
+    fits.then(|| {
+        let relation = (0..wanted).map(|column| (column < held).then_some(column));
+        relation.chain(behind).collect()
+    })
+}
+
+/// Stored rows of an earlier form of a type with the columns of the form whose stored columns are
+/// `schema`.
+pub(crate) fn widen(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    if rows.num_columns() == schema.fields().len() {
+        return Ok(rows.clone());
+    }
+    let places = places(rows.schema().fields(), schema.fields()).ok_or_else(|| {
+        ArrowError::SchemaError("the columns are of no earlier form of their type".to_owned())
+    })?;
+    let columns = places.iter().zip(schema.fields()).map(|(place, field)| match place {
+        Some(place) => Arc::clone(rows.column(*place)),
+        None => new_null_array(field.data_type(), rows.num_rows()),
+    });
+    RecordBatch::try_new(Arc::clone(schema), columns.collect())
+}

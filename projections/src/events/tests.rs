@@ -1,0 +1,68 @@
+#![allow(clippy::unwrap_used)]
+
+use arrow::array::{Array, StringArray};
+
+use super::*;
+
+fn field(name: &str, optional: bool) -> Field {
+    Field { name: name.to_owned(), kind: FieldType::Text, optional }
+}
+
+fn names(types: &EventTypes) -> Vec<&str> {
+    types.iter().map(|t| t.name()).filter(|name| name.starts_with("acme.")).collect()
+}
+
+#[test]
+fn a_tenant_has_the_types_of_all_and_its_own() {
+    let registry = EventRegistry::builtin();
+    let before = registry.visible(Tenant(1));
+    registry.put(EventType::owned(Some(Tenant(1)), "acme.b", vec![field("x", false)]));
+    registry.put(EventType::owned(Some(Tenant(2)), "acme.b", vec![]));
+    registry.put(EventType::new("acme.a", vec![]));
+    assert_eq!(names(&before), [""; 0], "what was handed out stays as it was");
+    assert_eq!(names(&registry.visible(Tenant(1))), ["acme.a", "acme.b"]);
+    assert_eq!(names(&registry.visible(Tenant(3))), ["acme.a"]);
+    assert_eq!(names(&registry.shared()), ["acme.a"]);
+    let fields = |tenant| registry.visible(Tenant(tenant)).get("acme.b").unwrap().fields().len();
+    assert_eq!((fields(1), fields(2)), (1, 0));
+    assert!(registry.find(None, "acme.b").is_none());
+    assert!(registry.find(Some(Tenant(1)), "acme.a").is_none());
+    assert_eq!(registry.count(Some(Tenant(1))), 1);
+    assert_eq!(registry.count(None), EventTypes::builtin().iter().count() + 1);
+}
+
+#[test]
+fn a_tenants_own_type_stands_before_one_of_all() {
+    let registry = EventRegistry::builtin();
+    registry.put(EventType::owned(Some(Tenant(1)), "acme.a", vec![field("own", false)]));
+    registry.put(EventType::new("acme.a", vec![]));
+    let own = registry.visible(Tenant(1));
+    assert_eq!(own.get("acme.a").unwrap().owner(), Some(Tenant(1)));
+    assert_eq!(names(&own), ["acme.a"]);
+    assert_eq!(registry.visible(Tenant(2)).get("acme.a").unwrap().owner(), None);
+}
+
+#[test]
+fn rows_fit_an_earlier_and_a_later_form_of_their_type() {
+    let earlier = EventType::new("acme.a", vec![field("x", false)]);
+    let later = EventType::new("acme.a", vec![field("x", false), field("y", true)]);
+    let text = |value: &str| Arc::new(StringArray::from(vec![value])) as arrow::array::ArrayRef;
+    let at = new_null_array(&instant(), 0);
+    let empty = RecordBatch::try_new(
+        earlier.relation().clone(),
+        vec![text("").slice(0, 0), at, text("").slice(0, 0), text("").slice(0, 0)],
+    )
+    .unwrap();
+    assert_eq!(fit(&empty, later.relation()).unwrap().num_columns(), 5);
+    let mut columns = empty.columns().to_vec();
+    columns[1] = Arc::new(
+        arrow::array::TimestampMicrosecondArray::from(vec![7]).with_data_type(instant()),
+    );
+    for place in [0, 2, 3] {
+        columns[place] = text("v");
+    }
+    let rows = RecordBatch::try_new(earlier.relation().clone(), columns).unwrap();
+    let wide = fit(&rows, later.relation()).unwrap();
+    assert!(wide.column(4).is_null(0));
+    assert_eq!(fit(&wide, earlier.relation()).unwrap(), rows);
+}

@@ -1,0 +1,242 @@
+//! The event types of the running service: built in, registered by the platform for all tenants,
+//! and registered by tenants for themselves.
+//!
+//! **In:** a name and an Avro schema. **Out:** the type, in the control store and in the
+//! [`EventRegistry`] that intake, log, queries and views read.
+//!
+//! Invariants:
+//! - What the registry holds is on disk: an event of a type is never recorded before the type is.
+//! - A type is never removed, and changes only by optional fields at its end, so whatever is in the
+//!   log can always be read.
+//! - What one tenant registers is seen by that tenant alone, and stands before whatever the
+//!   platform registers under the same name.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use ingest::{Growth, SchemaError, TypeLimits};
+use projections::{EventRegistry, EventType, EventTypes, Tenant};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use tenancy::{Store, StoreError, StoredEventType};
+use tokio::sync::Mutex;
+
+/// A type as the outside sees it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Described {
+    id: String,
+    r#type: String,
+    owner: &'static str,
+    schema: Arc<RawValue>,
+}
+
+/// Why a type cannot be registered.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RegisterError {
+    /// The name is no name of a type.
+    #[error("{0}")]
+    Name(SchemaError),
+    /// The schema cannot be taken.
+    #[error("{0}")]
+    Schema(SchemaError),
+    /// The name is that of a type which all tenants have.
+    #[error(
+        "`{0}` is a type that every tenant has, and is not to be changed here; choose another name"
+    )]
+    Taken(String),
+    /// The type is there with other fields.
+    #[error(
+        "`{name}` is registered with another schema: {}; only optional fields can be added, at the \
+         end, so register the rest under another name", .differences.join("; ")
+    )]
+    Incompatible {
+        /// The type.
+        name: String,
+        /// A sentence for each difference.
+        differences: Vec<String>,
+    },
+    /// There are as many types as may be.
+    #[error("{limit} event types are registered, and no more may be; raise limits.types.count")]
+    Full {
+        /// How many may be.
+        limit: usize,
+    },
+    /// The control store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The task ended before it could answer.
+    #[error("the registration was interrupted: {0}; list the types to see whether it was made")]
+    Interrupted(#[from] tokio::task::JoinError),
+}
+
+/// A stored type that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the event type `{name}` cannot be read: {reason}; restore the file from a backup")]
+pub(crate) struct DamagedType {
+    name: String,
+    reason: String,
+}
+
+/// All event types. Cheap to clone; all clones are one directory.
+#[derive(Clone, Debug)]
+pub(crate) struct TypeDirectory {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    store: Store,
+    limits: TypeLimits,
+    builtin: EventTypes,
+    registry: EventRegistry,
+    /// The schemas as they were sent.
+    schemas: RwLock<HashMap<(Option<Tenant>, String), Arc<RawValue>>>,
+    /// Registrations take turns, so that what one has looked at is so when it stores.
+    turn: Mutex<()>,
+}
+
+impl TypeDirectory {
+    /// Loads what is registered: `stored` is what the store holds.
+    pub(crate) fn new(
+        store: Store,
+        stored: Vec<StoredEventType>,
+        limits: TypeLimits,
+    ) -> Result<Self, DamagedType> {
+        let builtin = EventTypes::builtin();
+        let registry = EventRegistry::from(builtin.clone());
+        let mut schemas = HashMap::new();
+        // What was taken once is taken again, whatever the limits have become.
+        let all = TypeLimits { count: usize::MAX, fields: usize::MAX, schema_bytes: usize::MAX };
+        for StoredEventType { tenant, name, schema } in stored {
+            let damaged = |reason: String| DamagedType { name: name.clone(), reason };
+            let fields = ingest::fields(&schema, &all).map_err(|e| damaged(e.to_string()))?;
+            let text = RawValue::from_string(schema).map_err(|e| damaged(e.to_string()))?;
+            let owner = tenant.map(Tenant);
+            registry.put(EventType::owned(owner, name.clone(), fields));
+            schemas.insert((owner, name), Arc::from(text));
+        }
+        let schemas = RwLock::new(schemas);
+        let turn = Mutex::default();
+        let shared = Shared { store, limits, builtin, registry, schemas, turn };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The types as the service reads them.
+    pub(crate) fn registry(&self) -> &EventRegistry {
+        &self.shared.registry
+    }
+
+    /// The types that a tenant has; without one, those that all have.
+    pub(crate) fn list(&self, tenant: Option<Tenant>) -> Vec<Described> {
+        self.visible(tenant).iter().map(|event_type| self.describe(event_type)).collect()
+    }
+
+    /// One of them.
+    pub(crate) fn get(&self, tenant: Option<Tenant>, name: &str) -> Option<Described> {
+        self.visible(tenant).get(name).map(|event_type| self.describe(event_type))
+    }
+
+    fn visible(&self, tenant: Option<Tenant>) -> EventTypes {
+        let registry = &self.shared.registry;
+        tenant.map_or_else(|| registry.shared(), |tenant| registry.visible(tenant))
+    }
+
+    /// Registers a type for `owner` alone, or for all tenants; it is on disk and events of it are
+    /// taken when this returns. The second value says whether the name is new.
+    ///
+    /// On a task of its own: a caller that goes away must not leave the store changed and the
+    /// registry not.
+    pub(crate) async fn register(
+        &self,
+        owner: Option<Tenant>,
+        name: String,
+        schema: Box<RawValue>,
+    ) -> Result<(Described, bool), RegisterError> {
+        let this = self.clone();
+        tokio::spawn(async move {
+            let _turn = this.shared.turn.lock().await;
+            this.take(owner, name, schema).await
+        })
+        .await?
+    }
+
+    async fn take(
+        &self,
+        owner: Option<Tenant>,
+        name: String,
+        schema: Box<RawValue>,
+    ) -> Result<(Described, bool), RegisterError> {
+        let Shared { store, limits, registry, schemas, .. } = &*self.shared;
+        ingest::check_name(&name).map_err(RegisterError::Name)?;
+        let fields = ingest::fields(schema.get(), limits).map_err(RegisterError::Schema)?;
+        let before = self.before(owner, &name)?;
+        let grown = match before.as_ref().map(|old| ingest::compare(old.fields(), &fields)) {
+            Some(Growth::Other(differences)) => {
+                return Err(RegisterError::Incompatible { name, differences });
+            }
+            Some(Growth::Same) => false,
+            Some(Growth::Longer) | None => true,
+        };
+        let key = (owner, name);
+        let same_text = {
+            let schemas = schemas.read().unwrap_or_else(PoisonError::into_inner);
+            schemas.get(&key).is_some_and(|old| old.get() == schema.get())
+        };
+        if !same_text {
+            let tenant = owner.map(|tenant| tenant.0);
+            let (name, schema) = (key.1.clone(), schema.get().to_owned());
+            store.put_event_type(&StoredEventType { tenant, name, schema }).await?;
+        }
+        let (name, text) = (key.1.clone(), Arc::from(schema));
+        schemas.write().unwrap_or_else(PoisonError::into_inner).insert(key, text);
+        if grown {
+            registry.put(EventType::owned(owner, name.clone(), fields));
+        }
+        let now = registry.find(owner, &name);
+        let now = now.ok_or_else(|| RegisterError::Taken(name))?;
+        Ok((self.describe(&now), before.is_none()))
+    }
+
+    /// The earlier form of a type, if there is one; an error if the name cannot be given.
+    fn before(
+        &self,
+        owner: Option<Tenant>,
+        name: &str,
+    ) -> Result<Option<Arc<EventType>>, RegisterError> {
+        let Shared { registry, builtin, limits, .. } = &*self.shared;
+        let before = registry.find(owner, name);
+        let builtin_count = builtin.iter().count();
+        let taken = if before.is_some() {
+            builtin.get(name).is_some()
+        } else {
+            owner.is_some() && registry.find(None, name).is_some()
+        };
+        if taken {
+            return Err(RegisterError::Taken(name.to_owned()));
+        }
+        let registered = registry.count(owner) - if owner.is_none() { builtin_count } else { 0 };
+        if before.is_none() && registered >= limits.count {
+            return Err(RegisterError::Full { limit: limits.count });
+        }
+        Ok(before)
+    }
+
+    fn describe(&self, event_type: &EventType) -> Described {
+        let name = event_type.name();
+        let key = (event_type.owner(), name.to_owned());
+        let schemas = self.shared.schemas.read().unwrap_or_else(PoisonError::into_inner);
+        let sent = schemas.get(&key).cloned();
+        let owner = match (&sent, event_type.owner()) {
+            (_, Some(_)) => "tenant",
+            (Some(_), None) => "platform",
+            (None, None) => "built-in",
+        };
+        // JSON that was just made is JSON.
+        let made = || to_raw_value(&ingest::avro(event_type)).unwrap_or_default();
+        let schema = sent.unwrap_or_else(|| Arc::from(made()));
+        Described { id: name.to_owned(), r#type: name.to_owned(), owner, schema }
+    }
+}
+
+#[cfg(test)]
+mod tests;

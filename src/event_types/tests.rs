@@ -1,0 +1,129 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tenancy::NewTenant;
+
+use super::*;
+
+async fn directory(folder: &TempDir, limits: TypeLimits) -> TypeDirectory {
+    let store = Store::open(&folder.path().join("control.db")).await.unwrap();
+    if store.tenants().await.unwrap().is_empty() {
+        for id in ["a", "b"] {
+            let id = id.parse().unwrap();
+            let new = NewTenant::new(id, "x", chrono_tz::UTC, "EUR".parse().unwrap());
+            store.create_tenant(new).await.unwrap();
+        }
+    }
+    let stored = store.event_types().await.unwrap();
+    TypeDirectory::new(store, stored, limits).unwrap()
+}
+
+fn schema(fields: &[&str]) -> Box<RawValue> {
+    let fields: Vec<Value> = fields
+        .iter()
+        .map(|name| match name.strip_suffix('?') {
+            Some(name) => json!({"name": name, "type": ["null", "string"]}),
+            None => json!({"name": name, "type": "string"}),
+        })
+        .collect();
+    let record = json!({"type": "record", "name": "r", "fields": fields});
+    RawValue::from_string(record.to_string()).unwrap()
+}
+
+const A: Option<Tenant> = Some(Tenant(1));
+const B: Option<Tenant> = Some(Tenant(2));
+
+async fn register(
+    types: &TypeDirectory,
+    owner: Option<Tenant>,
+    name: &str,
+    fields: &[&str],
+) -> Result<bool, RegisterError> {
+    types.register(owner, name.to_owned(), schema(fields)).await.map(|(_, new)| new)
+}
+
+fn fields(types: &TypeDirectory, tenant: u32, name: &str) -> usize {
+    types.registry().visible(Tenant(tenant)).get(name).map_or(0, |t| t.fields().len())
+}
+
+#[tokio::test]
+async fn what_is_registered_is_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let types = directory(&folder, TypeLimits::default()).await;
+    assert!(register(&types, A, "acme.x", &["f"]).await.unwrap());
+    assert!(!register(&types, A, "acme.x", &["f"]).await.unwrap());
+    assert!(!register(&types, A, "acme.x", &["f", "g?"]).await.unwrap());
+    assert!(register(&types, B, "acme.x", &["k", "l", "m"]).await.unwrap());
+    assert!(register(&types, None, "acme.y", &["z"]).await.unwrap());
+    // Limits that have become smaller forget nothing.
+    let limits = TypeLimits { count: 1, fields: 1, schema_bytes: 1 };
+    for types in [types, directory(&folder, limits).await] {
+        assert_eq!((fields(&types, 1, "acme.x"), fields(&types, 2, "acme.x")), (2, 3));
+        assert_eq!((fields(&types, 1, "acme.y"), fields(&types, 3, "acme.y")), (1, 1));
+        assert_eq!(fields(&types, 3, "acme.x"), 0);
+        let own = serde_json::to_value(types.get(A, "acme.x")).unwrap();
+        assert_eq!(own["owner"], "tenant");
+        assert_eq!(own["schema"]["fields"][1]["name"], "g");
+        assert!(types.get(None, "acme.x").is_none());
+        assert_eq!(serde_json::to_value(types.get(B, "acme.y")).unwrap()["owner"], "platform");
+    }
+}
+
+#[tokio::test]
+async fn names_of_all_tenants_are_taken_and_those_of_others_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let types = directory(&folder, TypeLimits::default()).await;
+    for owner in [A, None] {
+        let error = register(&types, owner, "crm.call_logged", &["f"]).await.unwrap_err();
+        assert!(matches!(error, RegisterError::Taken(_)), "{error}");
+    }
+    register(&types, A, "acme.x", &["f"]).await.unwrap();
+    // The platform learns nothing of A's type, and A keeps it and can go on with it.
+    assert!(register(&types, None, "acme.x", &["p", "q"]).await.unwrap());
+    assert_eq!((fields(&types, 1, "acme.x"), fields(&types, 2, "acme.x")), (1, 2));
+    assert!(!register(&types, A, "acme.x", &["f", "g?"]).await.unwrap());
+    let error = register(&types, B, "acme.x", &["p", "q"]).await.unwrap_err();
+    assert!(matches!(error, RegisterError::Taken(_)), "{error}");
+}
+
+#[tokio::test]
+async fn other_schemas_and_too_many_types_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let types = directory(&folder, TypeLimits { count: 2, ..TypeLimits::default() }).await;
+    register(&types, A, "acme.x", &["f"]).await.unwrap();
+    let error = register(&types, A, "acme.x", &["g"]).await.unwrap_err().to_string();
+    assert!(error.contains("`f` is missing") && error.contains("`g` is new"), "{error}");
+    assert_eq!(fields(&types, 1, "acme.x"), 1);
+    register(&types, A, "acme.y", &["f"]).await.unwrap();
+    let error = register(&types, A, "acme.z", &["f"]).await.unwrap_err();
+    assert!(matches!(error, RegisterError::Full { limit: 2 }), "{error}");
+    assert!(!register(&types, A, "acme.y", &["f", "g?"]).await.unwrap());
+    for owner in [B, None] {
+        assert!(register(&types, owner, "acme.z", &["f"]).await.unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_who_register_at_once_one_wins() {
+    let folder = tempfile::tempdir().unwrap();
+    let types = directory(&folder, TypeLimits::default()).await;
+    let racers: Vec<_> = (0..20)
+        .map(|n| {
+            let types = types.clone();
+            tokio::spawn(async move { register(&types, A, "acme.x", &[&format!("f{n}")]).await })
+        })
+        .collect();
+    let mut won = 0;
+    for racer in racers {
+        match racer.await.unwrap() {
+            Ok(new) => won += usize::from(new),
+            Err(RegisterError::Incompatible { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!(won, 1);
+    let held = serde_json::to_value(types.get(A, "acme.x")).unwrap();
+    let again = directory(&folder, TypeLimits::default()).await;
+    assert_eq!(serde_json::to_value(again.get(A, "acme.x")).unwrap(), held);
+}

@@ -1,0 +1,120 @@
+//! `/v1/event-types` and `/v1/platform/event-types`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::LOCATION;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use projections::Tenant;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use stream::Problem;
+
+use super::caller::Caller;
+use super::params::{Name, Params};
+use super::{App, body, problems};
+use crate::event_types::Described;
+
+/// The body of a registration.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Registration {
+    r#type: String,
+    schema: Box<RawValue>,
+}
+
+/// A list of types.
+#[derive(Serialize)]
+pub(super) struct Listed {
+    event_types: Vec<Described>,
+}
+
+/// Lists the types that the caller's tenant has.
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    params: Params,
+) -> Result<Json<Listed>, Problem> {
+    params.finish("")?;
+    Ok(Json(Listed { event_types: app.types.list(Some(caller.number())) }))
+}
+
+/// One of them.
+pub(super) async fn read(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Name(name): Name,
+    params: Params,
+) -> Result<Json<Described>, Problem> {
+    params.finish("")?;
+    let found = app.types.get(Some(caller.number()), &name);
+    found.map(Json).ok_or_else(|| problems::unknown_event_type(&name))
+}
+
+/// Registers a type for the caller's tenant alone.
+pub(super) async fn register(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    params: Params,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    params.finish("")?;
+    take(&app, Some(caller.number()), "/v1/event-types", &headers, body).await
+}
+
+/// Lists the types that all tenants have.
+pub(super) async fn list_shared(
+    State(app): State<Arc<App>>,
+    params: Params,
+) -> Result<Json<Listed>, Problem> {
+    params.finish("")?;
+    Ok(Json(Listed { event_types: app.types.list(None) }))
+}
+
+/// One of them.
+pub(super) async fn read_shared(
+    State(app): State<Arc<App>>,
+    Name(name): Name,
+    params: Params,
+) -> Result<Json<Described>, Problem> {
+    params.finish("")?;
+    app.types.get(None, &name).map(Json).ok_or_else(|| problems::unknown_event_type(&name))
+}
+
+/// Registers a type for all tenants.
+pub(super) async fn register_shared(
+    State(app): State<Arc<App>>,
+    params: Params,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    params.finish("")?;
+    take(&app, None, "/v1/platform/event-types", &headers, body).await
+}
+
+async fn take(
+    app: &App,
+    owner: Option<Tenant>,
+    path: &str,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let Registration { r#type, schema } = body::json(headers, body).await?;
+    let location = format!("{path}/{}", r#type);
+    let (described, new) = app
+        .types
+        .register(owner, r#type, schema)
+        .await
+        .map_err(|error| problems::event_type(&error))?;
+    let status = if new { StatusCode::CREATED } else { StatusCode::OK };
+    let mut response = (status, Json(described)).into_response();
+    // A type's name has only characters that a header may have.
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    Ok(response)
+}
