@@ -42,7 +42,8 @@ async fn app(folder: &TempDir) -> Arc<App> {
     let types = TypeDirectory::new(store, Vec::new(), limits.types.clone()).unwrap();
     let readers = Partition::new(&EventTypes::builtin(), Vec::new()).unwrap().readers();
     let hub = Hub::new(readers.clone(), limits.stream.clone());
-    let queries = Queries::new(types.registry().clone(), Arc::new(NoHistory), limits.query.clone()).unwrap();
+    let queries =
+        Queries::new(types.registry().clone(), Arc::new(NoHistory), limits.query.clone()).unwrap();
     let verifier = Verifier::hs256(vec![Secret::random().unwrap()]);
     Arc::new(App::new(directory, verifier, hub, readers, queries, types, limits))
 }

@@ -101,8 +101,17 @@ async fn a_type_is_registered_filled_asked_and_survives_a_kill() {
     assert_eq!(receipt["accepted"], 2, "{receipt}");
     let sql = r#"SELECT * FROM events."acme.widget_made" ORDER BY event_id"#;
     let row = |id: &str, cost: &str| {
-        json!([id, "2025-06-01T10:00:00Z", null, id, cost, "2024-02-29",
-            "2024-03-01T10:00:00.500Z", 9_007_199_254_740_993_i64, "A"])
+        json!([
+            id,
+            "2025-06-01T10:00:00Z",
+            null,
+            id,
+            cost,
+            "2024-02-29",
+            "2024-03-01T10:00:00.500Z",
+            9_007_199_254_740_993_i64,
+            "A"
+        ])
     };
     let rows = json!([row("w1", "12.5000"), row("w2", "0.1000")]);
     assert_eq!(asked_at(&service, &admin, sql, &receipt).await, rows);
@@ -246,23 +255,33 @@ async fn what_cannot_be_registered_is_a_problem() {
         (json!({"type": WIDGET, "schema": widget().to_string()}), 400, "invalid-schema"),
         (json!({"type": WIDGET, "schema": null}), 400, "invalid-schema"),
         (json!({"type": WIDGET, "schema": of(json!("double"))}), 400, "invalid-schema"),
-        (json!({"type": WIDGET, "schema": of(json!({"type": "array", "items": "int"}))}), 400, "invalid-schema"),
+        (
+            json!({"type": WIDGET, "schema": of(json!({"type": "array", "items": "int"}))}),
+            400,
+            "invalid-schema",
+        ),
         (json!({"type": "crm.call_logged", "schema": widget()}), 409, "conflict"),
     ] {
         let answer = register(&service, "/v1/event-types", &admin, &body).await;
         problem(answer, status, slug).await;
     }
-    let answer =
-        register(&service, "/v1/event-types", &admin, &json!({"type": WIDGET, "schema": of(json!("float"))}))
-            .await;
+    let answer = register(
+        &service,
+        "/v1/event-types",
+        &admin,
+        &json!({"type": WIDGET, "schema": of(json!("float"))}),
+    )
+    .await;
     let told = problem(answer, 400, "invalid-schema").await;
     assert_eq!(told["field"], "x");
     let many: Vec<Value> =
         (0..201).map(|n| json!({"name": format!("f{n}"), "type": "int"})).collect();
     let body = json!({"type": WIDGET, "schema": schema(&json!(many))});
-    problem(register(&service, "/v1/event-types", &admin, &body).await, 400, "invalid-schema").await;
+    problem(register(&service, "/v1/event-types", &admin, &body).await, 400, "invalid-schema")
+        .await;
     let wordy = json!({"type": WIDGET, "schema": schema(&json!([{"name": "x", "type": "int", "doc": "x".repeat(70_000)}]))});
-    problem(register(&service, "/v1/event-types", &admin, &wordy).await, 400, "invalid-schema").await;
+    problem(register(&service, "/v1/event-types", &admin, &wordy).await, 400, "invalid-schema")
+        .await;
     for role in [Role::Analyst, Role::Service, Role::Executive] {
         let body = json!({"type": WIDGET, "schema": widget()});
         let other = token(Some("bad"), &[role]);

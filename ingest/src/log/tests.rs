@@ -192,7 +192,8 @@ fn frames_read_back() {
     ];
     let read = Frame::decode(&frame.encode().unwrap(), &EventRegistry::builtin()).unwrap();
     assert_eq!(format!("{read:?}"), format!("{frame:?}"));
-    let empty = Frame::decode(&Frame::default().encode().unwrap(), &EventRegistry::builtin()).unwrap();
+    let empty =
+        Frame::decode(&Frame::default().encode().unwrap(), &EventRegistry::builtin()).unwrap();
     assert!(empty.is_empty());
 }
 

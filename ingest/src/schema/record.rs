@@ -192,9 +192,11 @@ impl Reader {
                     serde_json::from_str(raw.get()).map_err(|error| said(&error))?;
                 self.described(&attributes)
             }
-            _ => Err("its type is no Avro type: expected a name such as \"string\", an object, or \
+            _ => {
+                Err("its type is no Avro type: expected a name such as \"string\", an object, or \
                       a union"
-                .to_owned()),
+                    .to_owned())
+            }
         }
     }
 
@@ -239,7 +241,9 @@ impl Reader {
             }
             ("string", Some("uuid")) => FieldType::Text,
             ("fixed", Some("uuid")) => {
-                return Err("a uuid is sent as text in JSON; use the type \"string\" with it".into());
+                return Err(
+                    "a uuid is sent as text in JSON; use the type \"string\" with it".into()
+                );
             }
             ("bytes", Some("decimal")) => {
                 check_decimal(given, None)?;
@@ -263,7 +267,9 @@ impl Reader {
     /// A type in an object around it, `{"type": {"type": "string"}}`; in two, nobody means it.
     fn wrapped(&mut self, inner: &RawValue, logical: bool) -> std::result::Result<Kind, String> {
         if logical {
-            return Err("its logicalType stands beside no type; write it into the inner object".into());
+            return Err(
+                "its logicalType stands beside no type; write it into the inner object".into()
+            );
         }
         let given: Attributes<'_> =
             serde_json::from_str(inner.get()).map_err(|error| said(&error))?;
@@ -291,7 +297,6 @@ impl Reader {
             Some(_) => Err(format!("the type `{name}` is defined twice; give it another name")),
         }
     }
-
 }
 
 /// A name with the namespace it stands in, unless it brings one along.

@@ -24,7 +24,8 @@ fn one(kind: Value) -> Result<Field, SchemaError> {
 
 #[test]
 fn every_supported_type_has_its_kind() {
-    let decimal = |p, s| json!({"type": "bytes", "logicalType": "decimal", "precision": p, "scale": s});
+    let decimal =
+        |p, s| json!({"type": "bytes", "logicalType": "decimal", "precision": p, "scale": s});
     for (kind, expected, optional) in [
         (json!("string"), FieldType::Text, false),
         (json!({"type": "string", "avro.java.string": "String"}), FieldType::Text, false),
@@ -39,7 +40,11 @@ fn every_supported_type_has_its_kind() {
         (json!({"type": "long", "logicalType": "timestamp-micros"}), FieldType::Timestamp, false),
         (decimal(38, 4), FieldType::Decimal, false),
         (decimal(34, 0), FieldType::Decimal, false),
-        (json!({"type": "bytes", "logicalType": "decimal", "precision": 9}), FieldType::Decimal, false),
+        (
+            json!({"type": "bytes", "logicalType": "decimal", "precision": 9}),
+            FieldType::Decimal,
+            false,
+        ),
         (
             json!({"type": "fixed", "name": "D", "size": 8, "logicalType": "decimal", "precision": 18, "scale": 2}),
             FieldType::Decimal,
@@ -107,7 +112,8 @@ fn what_is_refused_names_the_field_and_the_way_out() {
 
 #[test]
 fn names_that_cannot_be_columns_are_refused() {
-    for bad in ["", "1a", "a-b", "a b", "ä", "event_id", "Occurred_At", "SUBJECT", &"x".repeat(65)] {
+    for bad in ["", "1a", "a-b", "a b", "ä", "event_id", "Occurred_At", "SUBJECT", &"x".repeat(65)]
+    {
         let error = read(&record(json!([{ "name": bad, "type": "string" }]))).expect_err(bad);
         assert!(error.to_string().contains("name"), "{bad}: {error}");
     }
@@ -176,7 +182,8 @@ fn limits_hold() {
     assert!(of(3).unwrap_err().to_string().contains("at most 2"));
     assert!(of(30).unwrap_err().to_string().contains("bytes"));
     let deep = format!("{}\"string\"{}", "{\"type\":".repeat(5_000), "}".repeat(5_000));
-    let schema = format!(r#"{{"type":"record","name":"R","fields":[{{"name":"x","type":{deep}}}]}}"#);
+    let schema =
+        format!(r#"{{"type":"record","name":"R","fields":[{{"name":"x","type":{deep}}}]}}"#);
     assert!(fields(&schema, &TypeLimits::default()).is_err());
 }
 
@@ -186,7 +193,8 @@ fn names_of_types_are_module_and_fact() {
         assert_eq!(check_name(good), Ok(()), "{good}");
     }
     let long = format!("a.{}", "b".repeat(65));
-    for bad in ["", "acme", "acme.", ".x", "a.b.c", "Acme.x", "a.X", "1a.b", "a/b.c", "a. b", &long] {
+    for bad in ["", "acme", "acme.", ".x", "a.b.c", "Acme.x", "a.X", "1a.b", "a/b.c", "a. b", &long]
+    {
         assert!(check_name(bad).is_err(), "{bad}");
     }
 }

@@ -3,6 +3,7 @@
 use arrow::array::{Array, StringArray};
 
 use super::*;
+use crate::{Input, Partition, ViewDefinition};
 
 fn field(name: &str, optional: bool) -> Field {
     Field { name: name.to_owned(), kind: FieldType::Text, optional }
@@ -55,9 +56,8 @@ fn rows_fit_an_earlier_and_a_later_form_of_their_type() {
     .unwrap();
     assert_eq!(fit(&empty, later.relation()).unwrap().num_columns(), 5);
     let mut columns = empty.columns().to_vec();
-    columns[1] = Arc::new(
-        arrow::array::TimestampMicrosecondArray::from(vec![7]).with_data_type(instant()),
-    );
+    columns[1] =
+        Arc::new(arrow::array::TimestampMicrosecondArray::from(vec![7]).with_data_type(instant()));
     for place in [0, 2, 3] {
         columns[place] = text("v");
     }
@@ -65,4 +65,42 @@ fn rows_fit_an_earlier_and_a_later_form_of_their_type() {
     let wide = fit(&rows, later.relation()).unwrap();
     assert!(wide.column(4).is_null(0));
     assert_eq!(fit(&wide, earlier.relation()).unwrap(), rows);
+}
+
+fn batch(event_type: EventType, tenant: u32, id: &str) -> EventBatch {
+    let columns = event_type.relation().fields().iter().map(|field| match field.data_type() {
+        DataType::Utf8 => Arc::new(StringArray::from(vec![id])) as arrow::array::ArrayRef,
+        _ => {
+            let at = arrow::array::TimestampMicrosecondArray::from(vec![7]);
+            Arc::new(at.with_data_type(instant()))
+        }
+    });
+    let rows = RecordBatch::try_new(event_type.relation().clone(), columns.collect()).unwrap();
+    EventBatch { event_type: Arc::new(event_type), tenants: vec![tenant].into(), rows }
+}
+
+#[test]
+fn a_view_reads_the_type_it_was_defined_over_in_all_its_forms() {
+    let own = |owner, fields| EventType::owned(Some(Tenant(owner)), "acme.a", fields);
+    let registry = EventRegistry::builtin();
+    registry.put(own(1, vec![field("x", false)]));
+    let view = ViewDefinition {
+        name: "v".into(),
+        sql: r#"SELECT event_id, x FROM events."acme.a""#.into(),
+        key: Some(vec!["event_id".into()]),
+        internal: false,
+    };
+    let mut partition = Partition::new(&registry.visible(Tenant(1)), vec![view]).unwrap();
+    let events = vec![
+        batch(own(1, vec![field("x", false)]), 1, "first"),
+        batch(own(1, vec![field("x", false), field("y", true)]), 1, "later"),
+        // Another tenant's type of the same name, and one of all.
+        batch(own(2, vec![field("x", false)]), 2, "other"),
+        batch(EventType::new("acme.a", vec![field("x", false)]), 3, "shared"),
+    ];
+    let deltas = partition.apply(Input { events, ticks: vec![], offset: 1 });
+    assert_eq!(deltas.len(), 3, "whoever has events moves on, read or not");
+    let readers = partition.readers();
+    let rows = |tenant| readers.snapshot(Tenant(tenant)).view("v").unwrap().row_count();
+    assert_eq!([rows(1), rows(2), rows(3)], [2, 0, 0]);
 }
