@@ -83,6 +83,9 @@ pub(crate) struct TypeDirectory {
     shared: Arc<Shared>,
 }
 
+/// Texts by owner and name.
+type Schemas = HashMap<(Option<Tenant>, String), Arc<RawValue>>;
+
 #[derive(Debug)]
 struct Shared {
     store: Store,
@@ -90,7 +93,7 @@ struct Shared {
     builtin: EventTypes,
     registry: EventRegistry,
     /// The schemas as they were sent.
-    schemas: RwLock<HashMap<(Option<Tenant>, String), Arc<RawValue>>>,
+    schemas: RwLock<Schemas>,
     /// Registrations take turns, so that what one has looked at is so when it stores.
     turn: Mutex<()>,
 }
@@ -104,7 +107,7 @@ impl TypeDirectory {
     ) -> Result<Self, DamagedType> {
         let builtin = EventTypes::builtin();
         let registry = EventRegistry::from(builtin.clone());
-        let mut schemas = HashMap::new();
+        let mut schemas = Schemas::new();
         // What was taken once is taken again, whatever the limits have become.
         let all = TypeLimits { count: usize::MAX, fields: usize::MAX, schema_bytes: usize::MAX };
         for StoredEventType { tenant, name, schema } in stored {

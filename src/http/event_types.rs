@@ -104,7 +104,7 @@ async fn take(
     body: Body,
 ) -> Result<Response, Problem> {
     let Registration { r#type, schema } = body::json(headers, body).await?;
-    let location = format!("{path}/{}", r#type);
+    let location = format!("{path}/{type}");
     let (described, new) = app
         .types
         .register(owner, r#type, schema)

@@ -13,13 +13,13 @@ fn read(schema: &Value) -> Result<Vec<Field>, SchemaError> {
     fields(&schema.to_string(), &TypeLimits::default())
 }
 
-fn record(fields: Value) -> Value {
+fn record(fields: &Value) -> Value {
     json!({ "type": "record", "name": "widget_made", "namespace": "acme", "fields": fields })
 }
 
 /// The only field of a record whose field `x` has this type.
-fn one(kind: Value) -> Result<Field, SchemaError> {
-    read(&record(json!([{ "name": "x", "type": kind }]))).map(|mut fields| fields.remove(0))
+fn one(kind: &Value) -> Result<Field, SchemaError> {
+    read(&record(&json!([{ "name": "x", "type": kind }]))).map(|mut fields| fields.remove(0))
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn every_supported_type_has_its_kind() {
         (json!(["boolean"]), FieldType::Bool, false),
         (json!(["null", decimal(10, 2)]), FieldType::Decimal, true),
     ] {
-        let field = one(kind.clone()).unwrap_or_else(|error| panic!("{kind}: {error}"));
+        let field = one(&kind).unwrap_or_else(|error| panic!("{kind}: {error}"));
         assert_eq!((field.kind, field.optional), (expected, optional), "{kind}");
     }
 }
@@ -103,7 +103,7 @@ fn what_is_refused_names_the_field_and_the_way_out() {
         (json!({"type": "string", "logicalType": "url"}), "leave it out"),
         (json!({"type": {"type": "int"}, "logicalType": "date"}), "inner object"),
     ] {
-        let error = one(kind.clone()).expect_err(&kind.to_string());
+        let error = one(&kind).expect_err(&kind.to_string());
         assert_eq!(error.field.as_deref(), Some("x"), "{kind}: {error}");
         let text = error.to_string();
         assert!(text.contains("`x`") && text.contains(word), "{kind}: {text}");
@@ -114,14 +114,14 @@ fn what_is_refused_names_the_field_and_the_way_out() {
 fn names_that_cannot_be_columns_are_refused() {
     for bad in ["", "1a", "a-b", "a b", "ä", "event_id", "Occurred_At", "SUBJECT", &"x".repeat(65)]
     {
-        let error = read(&record(json!([{ "name": bad, "type": "string" }]))).expect_err(bad);
+        let error = read(&record(&json!([{ "name": bad, "type": "string" }]))).expect_err(bad);
         assert!(error.to_string().contains("name"), "{bad}: {error}");
     }
     let field = |name: &str| json!({ "name": name, "type": "string" });
-    let error = read(&record(json!([field("a"), field("A")]))).unwrap_err();
+    let error = read(&record(&json!([field("a"), field("A")]))).unwrap_err();
     assert_eq!(error.field.as_deref(), Some("A"));
     // `source`, `extra` and `tenant` are columns of the log alone and no matter here.
-    let fine = record(json!([field("source"), field("extra"), field("tenant"), field("_x1")]));
+    let fine = record(&json!([field("source"), field("extra"), field("tenant"), field("_x1")]));
     assert_eq!(read(&fine).unwrap().len(), 4);
 }
 
@@ -137,11 +137,11 @@ fn what_is_no_record_is_refused() {
         (json!({"type": "record", "fields": []}), "name"),
         (json!({"type": "record", "name": "a b", "fields": []}), "name"),
         (json!({"type": "record", "name": "R", "namespace": "a..b", "fields": []}), "namespace"),
-        (record(json!([7])), "field 0"),
-        (record(json!([{"type": "string"}])), "no name"),
-        (record(json!([{"name": "x"}])), "no type"),
-        (record(json!([{"name": "x", "type": "string", "default": "y"}])), "coalesce"),
-        (record(json!([{"name": "x", "type": "string", "default": null}])), "union"),
+        (record(&json!([7])), "field 0"),
+        (record(&json!([{"type": "string"}])), "no name"),
+        (record(&json!([{"name": "x"}])), "no type"),
+        (record(&json!([{"name": "x", "type": "string", "default": "y"}])), "coalesce"),
+        (record(&json!([{"name": "x", "type": "string", "default": null}])), "union"),
     ] {
         let error = read(&schema).expect_err(&schema.to_string()).to_string();
         assert!(error.contains(word), "{schema}: {error}");
@@ -149,24 +149,24 @@ fn what_is_no_record_is_refused() {
     let twice = r#"{"type":"record","name":"R","fields":[],"fields":[]}"#;
     let error = fields(twice, &TypeLimits::default()).unwrap_err().to_string();
     assert!(error.contains("duplicate"), "{error}");
-    assert_eq!(read(&record(json!([]))), Ok(vec![]));
+    assert_eq!(read(&record(&json!([]))), Ok(vec![]));
 }
 
 #[test]
 fn a_type_may_be_used_again_by_its_name() {
     let grade = json!({"type": "enum", "name": "grade", "symbols": ["A"]});
     let price = json!({"type": "fixed", "name": "x.price", "size": 8, "logicalType": "decimal", "precision": 10, "scale": 2});
-    let schema = record(json!([
+    let schema = record(&json!([
         {"name": "a", "type": grade}, {"name": "b", "type": "grade"},
         {"name": "c", "type": ["null", "acme.grade"], "default": null},
         {"name": "d", "type": price}, {"name": "e", "type": "x.price"},
     ]));
     let kinds: Vec<FieldType> = read(&schema).unwrap().into_iter().map(|f| f.kind).collect();
-    use FieldType::{Decimal, Text};
-    assert_eq!(kinds, [Text, Text, Text, Decimal, Decimal]);
-    let early = record(json!([{"name": "b", "type": "grade"}, {"name": "a", "type": grade}]));
+    let (text, decimal) = (FieldType::Text, FieldType::Decimal);
+    assert_eq!(kinds, [text, text, text, decimal, decimal]);
+    let early = record(&json!([{"name": "b", "type": "grade"}, {"name": "a", "type": grade}]));
     assert_eq!(read(&early).unwrap_err().field.as_deref(), Some("b"));
-    let twice = record(json!([{"name": "b", "type": grade}, {"name": "a", "type": grade}]));
+    let twice = record(&json!([{"name": "b", "type": grade}, {"name": "a", "type": grade}]));
     assert!(read(&twice).unwrap_err().to_string().contains("twice"));
 }
 
@@ -176,7 +176,7 @@ fn limits_hold() {
     let of = |count: usize| {
         let list: Vec<Value> =
             (0..count).map(|n| json!({"name": format!("f{n}"), "type": "int"})).collect();
-        fields(&record(json!(list)).to_string(), &limits).map(|fields| fields.len())
+        fields(&record(&json!(list)).to_string(), &limits).map(|fields| fields.len())
     };
     assert_eq!(of(2), Ok(2));
     assert!(of(3).unwrap_err().to_string().contains("at most 2"));
@@ -254,7 +254,7 @@ proptest! {
             1 => json!({"name": name, "type": ["null", kind], "default": null}),
             _ => json!({"name": name, "type": [kind, "null"]}),
         }).collect();
-        let fields = read(&record(json!(list))).unwrap();
+        let fields = read(&record(&json!(list))).unwrap();
         let expected: Vec<Field> = parts.iter().map(|(name, (_, kind), union)| {
             Field { name: name.clone(), kind: *kind, optional: *union > 0 }
         }).collect();

@@ -68,14 +68,11 @@ fn rows_fit_an_earlier_and_a_later_form_of_their_type() {
 }
 
 fn batch(event_type: EventType, tenant: u32, id: &str) -> EventBatch {
-    let columns = event_type.relation().fields().iter().map(|field| match field.data_type() {
-        DataType::Utf8 => Arc::new(StringArray::from(vec![id])) as arrow::array::ArrayRef,
-        _ => {
-            let at = arrow::array::TimestampMicrosecondArray::from(vec![7]);
-            Arc::new(at.with_data_type(instant()))
-        }
-    });
-    let rows = RecordBatch::try_new(event_type.relation().clone(), columns.collect()).unwrap();
+    let text: arrow::array::ArrayRef = Arc::new(StringArray::from(vec![id]));
+    let at = arrow::array::TimestampMicrosecondArray::from(vec![7]).with_data_type(instant());
+    let mut columns = vec![text; event_type.relation().fields().len()];
+    columns[1] = Arc::new(at);
+    let rows = RecordBatch::try_new(event_type.relation().clone(), columns).unwrap();
     EventBatch { event_type: Arc::new(event_type), tenants: vec![tenant].into(), rows }
 }
 
@@ -87,7 +84,7 @@ fn a_view_reads_the_type_it_was_defined_over_in_all_its_forms() {
     let view = ViewDefinition {
         name: "v".into(),
         sql: r#"SELECT event_id, x FROM events."acme.a""#.into(),
-        key: Some(vec!["event_id".into()]),
+        key: vec!["event_id".into()],
         internal: false,
     };
     let mut partition = Partition::new(&registry.visible(Tenant(1)), vec![view]).unwrap();

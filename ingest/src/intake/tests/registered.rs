@@ -21,7 +21,7 @@ fn event_type(owner: u32, fields: &[(&str, FieldType, bool)]) -> EventType {
     EventType::owned(Some(Tenant(owner)), NAME, fields.iter().map(field).collect())
 }
 
-fn event(id: &str, data: serde_json::Value) -> String {
+fn event(id: &str, data: &serde_json::Value) -> String {
     json!({"specversion": "1.0", "id": id, "source": "/acme", "type": NAME,
         "time": "2024-01-01T00:00:00Z", "data": data})
     .to_string()
@@ -57,10 +57,10 @@ async fn two_tenants_have_each_their_own_type_of_one_name() {
     types.put(event_type(1, &[("grade", FieldType::Text, false)]));
     types.put(event_type(2, &[("grade", FieldType::Int, false), ("made", FieldType::Date, true)]));
     let running = open(folder.path(), &types).await;
-    let of_one = decoded(&types, 1, &event("a", json!({"grade": "A"})));
-    let of_two = decoded(&types, 2, &event("a", json!({"grade": 7, "made": "2024-02-29"})));
-    assert_eq!(decoded(&types, 2, &event("b", json!({"grade": "A"}))).rejected.len(), 1);
-    let unknown = decoded(&types, 3, &event("a", json!({"grade": "A"}))).rejected;
+    let of_one = decoded(&types, 1, &event("a", &json!({"grade": "A"})));
+    let of_two = decoded(&types, 2, &event("a", &json!({"grade": 7, "made": "2024-02-29"})));
+    assert_eq!(decoded(&types, 2, &event("b", &json!({"grade": "A"}))).rejected.len(), 1);
+    let unknown = decoded(&types, 3, &event("a", &json!({"grade": "A"}))).rejected;
     assert!(!unknown[0].reason.contains("did you mean"), "{unknown:?}");
     let (one, two) = (sender(1), sender(2));
     let both =
@@ -97,7 +97,7 @@ async fn a_log_with_a_type_that_nobody_registered_does_not_start() {
     let types = EventRegistry::builtin();
     types.put(event_type(1, &[("grade", FieldType::Text, false)]));
     let running = open(folder.path(), &types).await;
-    let decoded = decoded(&types, 1, &event("a", json!({"grade": "A"})));
+    let decoded = decoded(&types, 1, &event("a", &json!({"grade": "A"})));
     running.intake.submit(&sender(1), decoded).await.unwrap();
     running.close().await;
     let log = Log::open(&folder.path().join("log.db"), EventRegistry::builtin()).await.unwrap();
@@ -122,7 +122,7 @@ async fn a_type_grows_while_events_of_it_come() {
     let running = open(folder.path(), &types).await;
     let one = sender(1);
     let early = types.find(Some(Tenant(1)), NAME).unwrap();
-    let body = |id: &str| event(id, json!({"source": "s", "source_2": "t", "extra": "u"}));
+    let body = |id: &str| event(id, &json!({"source": "s", "source_2": "t", "extra": "u"}));
     running.intake.submit(&one, decoded(&types, 1, &body("a"))).await.unwrap();
     let under_way = decoded(&types, 1, &body("b"));
     types.put(event_type(1, &then));
