@@ -150,7 +150,8 @@ impl EventTypes {
     /// These types and `event_type`, which takes the place of one with its name.
     #[must_use]
     pub fn with(mut self, event_type: EventType) -> Self {
-        self.by_name.insert(event_type.name.clone(), Arc::new(event_type));
+        let names = if event_type.owner.is_some() { &mut self.own } else { &mut self.shared };
+        Arc::make_mut(names).insert(event_type.name.clone(), Arc::new(event_type));
         self
     }
 
