@@ -138,7 +138,7 @@ impl Compiler {
         let name = scan.table_name.table();
         let node = if scan.table_name.schema() == Some(catalog::EVENTS) {
             let Some(event_type) = self.types.get(name) else {
-                return Err(Refusal::Invalid(format!("there is no event type '{name}'")));
+                return Err(Refusal::invalid(format!("there is no event type '{name}'")));
             };
             self.circuit.source(event_type, &nullable(&scan.source.schema()))
         } else {
