@@ -47,6 +47,7 @@ impl Template {
             .with_window_functions(SessionStateDefaults::default_window_functions())
             .with_table_function_list(SessionStateDefaults::default_table_functions())
             .with_expr_planners(SessionStateDefaults::default_expr_planners())
+            .with_relation_planners(dialect::relation_planners())
             .with_analyzer_rules(dialect::analyzer_rules())
             .with_optimizer_rules(dialect::optimizer_rules())
             .build();

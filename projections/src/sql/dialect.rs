@@ -7,10 +7,11 @@
 use std::sync::Arc;
 
 use datafusion::execution::{FunctionRegistry, SessionState, SessionStateBuilder};
+use datafusion::logical_expr::planner::RelationPlanner;
 use datafusion::optimizer::{Analyzer, AnalyzerRule, Optimizer, OptimizerRule};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
-use super::dependencies::ForgetDependencies;
+use super::dependencies::{ForgetDependencies, ForgetRelations};
 use super::order::CompleteOrder;
 use crate::{exact_sum, functions};
 
@@ -21,6 +22,11 @@ pub fn configure(config: &mut SessionConfig) {
     sql.parse_float_as_decimal = true;
     sql.map_string_types_to_utf8view = false;
     sql.collect_spans = true;
+}
+
+/// The planners of the relations of `FROM`.
+pub fn relation_planners() -> Vec<Arc<dyn RelationPlanner>> {
+    vec![Arc::new(ForgetRelations)]
 }
 
 /// DataFusion's analyzer rules and those of the dialect.
@@ -52,6 +58,7 @@ pub fn session() -> SessionContext {
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_default_features()
+        .with_relation_planners(relation_planners())
         .with_analyzer_rules(analyzer_rules())
         .with_optimizer_rules(optimizer_rules())
         .build();
