@@ -52,6 +52,11 @@ release: ## Build the real one: target/release/tidemark
 	cargo build --locked --release --bin tidemark
 	@echo "built target/release/tidemark"
 
+.PHONY: bench
+bench: ## Measure the engine alone, its peer and Nexmark (takes long; prints Markdown)
+	scripts/install build
+	benches/engine.sh
+
 .PHONY: fmt
 fmt: ## Format the Rust code
 	cargo fmt --all

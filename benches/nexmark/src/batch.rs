@@ -29,6 +29,9 @@ pub(crate) fn answer(
 
 fn session(types: &EventTypes, inputs: &[&Input]) -> Result<SessionContext> {
     let session = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
+    for function in projections::functions::scalar() {
+        session.register_udf(function.as_ref().clone());
+    }
     if let Some(catalog) = session.catalog("datafusion") {
         catalog.register_schema("events", Arc::new(MemorySchemaProvider::new()))?;
     }
