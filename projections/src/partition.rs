@@ -7,6 +7,7 @@ use arrow::array::{Int64Array, RecordBatch};
 use chrono::NaiveDate;
 
 use crate::circuit::{Circuit, ViewOutput};
+use crate::own::{Feed, Outcome, OwnViews};
 use crate::snapshot::TenantPart;
 use crate::{
     DefineError, EventBatch, EventTypes, RuntimeError, Tenant, TenantSnapshot, Tick, View,
@@ -49,6 +50,7 @@ pub struct ViewChange {
 /// The one who changes: owns the circuit; to be driven by one thread.
 pub struct Partition {
     circuit: Circuit,
+    pub(crate) own: OwnViews,
     published: Arc<Published>,
 }
 
@@ -80,7 +82,15 @@ impl Readers {
         self.published.snapshot(tenant)
     }
 
-    /// All views, in the order of their definition.
+    /// The bytes that the views of all tenants hold.
+    pub fn bytes(&self) -> usize {
+        let tenants = self.published.tenants.read().unwrap_or_else(PoisonError::into_inner);
+        let snapshots: Vec<Arc<TenantSnapshot>> = tenants.values().cloned().collect();
+        drop(tenants);
+        snapshots.iter().map(|snapshot| snapshot.bytes()).sum()
+    }
+
+    /// The built-in views, in the order of their definition.
     pub fn views(&self) -> &[Arc<View>] {
         &self.published.views
     }
@@ -118,7 +128,20 @@ impl Partition {
             }
         }
         let published = Arc::new(Published { views, empty, tenants: RwLock::default() });
-        Ok(Self { circuit, published })
+        Ok(Self { circuit, own: OwnViews::default(), published })
+    }
+
+    /// The number of built-in views: in a snapshot they stand before the tenant's own.
+    pub(crate) fn builtin(&self) -> usize {
+        self.published.views.len()
+    }
+
+    /// Makes a snapshot the tenant's newest.
+    pub(crate) fn publish(&self, snapshot: TenantSnapshot) -> Arc<TenantSnapshot> {
+        let snapshot = Arc::new(snapshot);
+        let mut published = self.published.tenants.write().unwrap_or_else(PoisonError::into_inner);
+        published.insert(snapshot.tenant(), snapshot.clone());
+        snapshot
     }
 
     /// The readers' side.
@@ -141,8 +164,14 @@ impl Partition {
             entry.today = Some(tick.today);
         }
         let offset = input.offset;
+        let feeds = self.own.feeds(touched.keys().copied(), &input);
         for output in self.circuit.step(input.events, &input.ticks) {
             distribute(output, &mut touched);
+        }
+        for feed in feeds {
+            if let Some(touched) = touched.get_mut(&feed.tenant()) {
+                self.step_own(feed, touched);
+            }
         }
         let mut tenants: Vec<_> = touched.into_iter().collect();
         tenants.sort_unstable_by_key(|(tenant, _)| *tenant);
@@ -157,10 +186,53 @@ impl Partition {
         deltas
     }
 
-    fn advance(&self, tenant: Tenant, touched: Touched, offset: u64) -> TenantDelta {
+    /// Takes the tenant's events and what changed in its views through its own views.
+    fn step_own(&mut self, mut feed: Feed, touched: &mut Touched) {
+        for (index, part) in &touched.views {
+            feed.add_change(&self.published.views[*index], part);
+        }
+        for (index, error) in &touched.failures {
+            feed.add_failure(&self.published.views[*index], error);
+        }
+        let builtin = self.builtin();
+        for (index, outcome) in self.own.step(feed) {
+            match outcome {
+                Outcome::Changed(part) => touched.views.push((builtin + index, part)),
+                Outcome::Failed(error) => touched.failures.push((builtin + index, error)),
+            }
+        }
+    }
+
+    /// Gives up own views of a tenant that hold more than they may, and their changes.
+    fn bound_own(&mut self, snapshot: &mut TenantSnapshot, changes: &mut Vec<ViewChange>) {
+        let own = self.builtin();
+        for (place, state) in self.own.state(snapshot.tenant()).into_iter().enumerate() {
+            if let Some(view) = snapshot.view_mut(own + place) {
+                view.hold(state);
+            }
+        }
+        let bytes: Vec<usize> =
+            snapshot.views().iter().skip(own).map(ViewSnapshot::bytes).collect();
+        if bytes.is_empty() {
+            return;
+        }
+        for (index, error) in self.own.over_limit(snapshot.tenant(), &bytes) {
+            if let Some(view) = snapshot.view_mut(own + index) {
+                view.fail(error);
+                changes.retain(|change| !Arc::ptr_eq(&change.view, view.view()));
+            }
+        }
+    }
+
+    fn advance(&mut self, tenant: Tenant, touched: Touched, offset: u64) -> TenantDelta {
         let mut snapshot = TenantSnapshot::clone(&self.published.snapshot(tenant));
         let from = snapshot.position().sequence;
         snapshot.advance(touched.changes, offset, touched.today);
+        for (index, error) in touched.failures {
+            if let Some(view) = snapshot.view_mut(index) {
+                view.fail(error);
+            }
+        }
         let mut changes = Vec::with_capacity(touched.views.len());
         for (index, part) in touched.views {
             let Some(view) = snapshot.view_mut(index).filter(|v| v.failure().is_none()) else {
@@ -171,11 +243,7 @@ impl Partition {
             let weights = Int64Array::from(part.weights);
             changes.push(ViewChange { view, rows: part.rows, weights });
         }
-        for (index, error) in touched.failures {
-            if let Some(view) = snapshot.view_mut(index) {
-                view.fail(error);
-            }
-        }
+        self.bound_own(&mut snapshot, &mut changes);
         TenantDelta { from, snapshot: Arc::new(snapshot), changes }
     }
 }

@@ -30,6 +30,16 @@ pub struct TenantSnapshot {
     offset: u64,
     today: Option<NaiveDate>,
     views: Vec<ViewSnapshot>,
+    unready: Arc<[Unready]>,
+}
+
+/// A view that is defined and cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unready {
+    /// Its name.
+    pub name: String,
+    /// Why it failed; none: it is being filled.
+    pub failure: Option<RuntimeError>,
 }
 
 impl TenantSnapshot {
@@ -40,7 +50,7 @@ impl TenantSnapshot {
         today: Option<NaiveDate>,
         views: Vec<ViewSnapshot>,
     ) -> Self {
-        Self { tenant, sequence, offset: 0, today, views }
+        Self { tenant, sequence, offset: 0, today, views, unready: Arc::default() }
     }
 
     /// Whose snapshot it is.
@@ -73,6 +83,26 @@ impl TenantSnapshot {
         &self.views
     }
 
+    /// The bytes that all views hold.
+    pub fn bytes(&self) -> usize {
+        self.views.iter().map(ViewSnapshot::bytes).sum()
+    }
+
+    /// The view of that name that is defined and cannot be read, being none of [`Self::views`].
+    pub fn unready(&self, name: &str) -> Option<&Unready> {
+        self.unready.iter().find(|unready| unready.name == name)
+    }
+
+    pub(crate) fn announce(&mut self, unready: Vec<Unready>) {
+        self.unready = unready.into();
+    }
+
+    /// Puts other views in the place of those from `index` on.
+    pub(crate) fn set_views_from(&mut self, index: usize, views: Vec<ViewSnapshot>) {
+        self.views.truncate(index);
+        self.views.extend(views);
+    }
+
     pub(crate) fn advance(&mut self, changes: u64, offset: u64, today: Option<NaiveDate>) {
         self.sequence += changes;
         self.offset = offset;
@@ -92,6 +122,9 @@ pub struct ViewSnapshot {
     sections: Arc<Vec<Arc<Section>>>,
     rows: usize,
     failure: Option<RuntimeError>,
+    since: Option<u64>,
+    /// The bytes of the operators' state behind the rows.
+    state: usize,
 }
 
 /// Some rows of a view, in order.
@@ -107,7 +140,8 @@ impl ViewSnapshot {
     /// A view without rows.
     pub fn empty(view: Arc<View>) -> Result<Self, RuntimeError> {
         let layout = Arc::new(Layout::new(view.schema(), view.key())?);
-        Ok(Self { view, layout, sections: Arc::default(), rows: 0, failure: None })
+        let sections = Arc::default();
+        Ok(Self { view, layout, sections, rows: 0, failure: None, since: None, state: 0 })
     }
 
     /// A view with these rows.
@@ -127,9 +161,30 @@ impl ViewSnapshot {
         &self.view
     }
 
+    /// The tenant's sequence at which the view came to be as it is defined; none if it always
+    /// was. What was read of a view of this name up to there may have been another.
+    pub fn since(&self) -> Option<u64> {
+        self.since
+    }
+
+    pub(crate) fn live_since(mut self, sequence: u64) -> Self {
+        self.since = Some(sequence);
+        self
+    }
+
     /// Why the view cannot be read, if it cannot.
     pub fn failure(&self) -> Option<&RuntimeError> {
         self.failure.as_ref()
+    }
+
+    /// The bytes that the view holds: its rows, packed, and the state of its operators.
+    pub fn bytes(&self) -> usize {
+        self.sections.iter().map(|section| section.bytes()).sum::<usize>() + self.state
+    }
+
+    /// Notes the bytes of the operators' state.
+    pub(crate) fn hold(&mut self, state: usize) {
+        self.state = state;
     }
 
     /// The number of rows.
@@ -167,6 +222,7 @@ impl ViewSnapshot {
     pub(crate) fn fail(&mut self, error: RuntimeError) {
         self.sections = Arc::default();
         self.rows = 0;
+        self.state = 0;
         self.failure = Some(error);
     }
 

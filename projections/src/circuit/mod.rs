@@ -120,6 +120,8 @@ pub(crate) struct ViewOutput {
 pub struct Circuit {
     nodes: Vec<Node>,
     sources: BTreeMap<(Option<Tenant>, String), NodeId>,
+    /// The nodes of views of another circuit that are read.
+    views: BTreeMap<String, NodeId>,
     outputs: Vec<Output>,
     /// The node that gives each tenant one row at its birth, if views need it.
     births: Option<NodeId>,
@@ -166,6 +168,33 @@ impl Circuit {
         let node = self.push(None, vec![], Arc::new(arrow::datatypes::Schema::empty()));
         self.births = Some(node);
         node
+    }
+
+    /// The node of the changes of another circuit's view, made when it is first read.
+    pub(crate) fn view_source(&mut self, view: &str, schema: &SchemaRef) -> NodeId {
+        if let Some(node) = self.views.get(view) {
+            return *node;
+        }
+        let node = self.push(None, vec![], schema.clone());
+        // Unlike events, the rows of a view go too.
+        self.nodes[node].append_only = false;
+        self.views.insert(view.to_owned(), node);
+        node
+    }
+
+    /// The bytes of a tenant's state in all operators.
+    pub(crate) fn bytes(&self, tenant: Tenant) -> usize {
+        self.nodes.iter().flat_map(|node| &node.operator).map(|o| o.bytes(tenant)).sum()
+    }
+
+    /// The views of another circuit that are read.
+    pub(crate) fn views_read(&self) -> impl Iterator<Item = &str> {
+        self.views.keys().map(String::as_str)
+    }
+
+    /// The event types that are read.
+    pub(crate) fn events_read(&self) -> impl Iterator<Item = &str> {
+        self.sources.keys().map(|(_, name)| name.as_str())
     }
 
     /// Adds an operator behind `inputs`.
@@ -233,9 +262,20 @@ impl Circuit {
 
     /// Takes events and ticks through all operators; one output for each view that changed.
     pub(crate) fn step(&mut self, events: Vec<EventBatch>, ticks: &[Tick]) -> Vec<ViewOutput> {
+        self.step_over(events, &[], ticks)
+    }
+
+    /// The same with changes of another circuit's views, by their names.
+    pub(crate) fn step_over(
+        &mut self,
+        events: Vec<EventBatch>,
+        views: &[(&str, Change)],
+        ticks: &[Tick],
+    ) -> Vec<ViewOutput> {
         if self.births.is_some() {
             let mut tenants: HashSet<Tenant> = ticks.iter().map(|tick| tick.tenant).collect();
             tenants.extend(events.iter().flat_map(|b| b.tenants.values()).map(|t| Tenant(*t)));
+            tenants.extend(views.iter().flat_map(|(_, c)| c.tenants.values()).map(|t| Tenant(*t)));
             self.bear(tenants);
         }
         let mut arrived: HashMap<NodeId, Vec<Change>> = HashMap::new();
@@ -250,6 +290,11 @@ impl Circuit {
                     batch.rows = rows;
                 }
                 arrived.entry(*node).or_default().push(Change::from_events(batch));
+            }
+        }
+        for (view, change) in views {
+            if let Some(node) = self.views.get(*view) {
+                arrived.entry(*node).or_default().push(change.clone());
             }
         }
         let changes = self.pass(arrived, ticks);

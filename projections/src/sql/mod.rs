@@ -45,6 +45,8 @@ pub(crate) struct Compiler {
     catalog: Catalog,
     types: EventTypes,
     views: HashMap<String, NodeId>,
+    /// Views of another circuit, whose changes come in like events.
+    relations: HashMap<String, SchemaRef>,
     compiled: HashMap<LogicalPlan, NodeId>,
     /// How many subqueries have become relations.
     scalars: usize,
@@ -58,9 +60,21 @@ impl Compiler {
             catalog: Catalog::new(types),
             types: types.clone(),
             views: HashMap::new(),
+            relations: HashMap::new(),
             compiled: HashMap::new(),
             scalars: 0,
         }
+    }
+
+    /// Makes a view of another circuit readable: its changes are to be given to
+    /// [`Circuit::step_over`] under its name.
+    pub(crate) fn read(&mut self, view: &View) -> Result<(), DefineError> {
+        self.catalog.add_view(view.name(), view.schema().clone()).map_err(|error| {
+            let message = error.strip_backtrace();
+            DefineError::Invalid { view: view.name().to_owned(), message }
+        })?;
+        self.relations.insert(view.name().to_owned(), view.schema().clone());
+        Ok(())
     }
 
     /// Compiles a view; those after it may read it by its name.
@@ -142,9 +156,10 @@ impl Compiler {
             };
             self.circuit.source(event_type, &nullable(&scan.source.schema()))
         } else {
-            match self.views.get(name) {
-                Some(node) => *node,
-                None => {
+            match (self.views.get(name), self.relations.get(name)) {
+                (Some(node), _) => *node,
+                (None, Some(schema)) => self.circuit.view_source(name, &nullable(schema)),
+                (None, None) => {
                     return unsupported_at(
                         format!("the table function {name}"),
                         "list the values with VALUES, or unnest a list",

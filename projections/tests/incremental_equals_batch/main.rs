@@ -5,6 +5,7 @@
 //! - [`builtin_views`]: every built-in view, over generated histories
 //! - [`operators`]: every supported construct of SQL, one small view in `tests/cases` each
 //! - [`refusals`]: what is no view, and what is said of it
+//! - [`own_views`]: views that tenants define in the middle of a history
 //! - [`meanings`]: what the built-in views say, on histories written by hand in `tests/meanings`
 //!
 //! `PROPTEST_CASES` (256 when not set) scales the number of generated histories.
@@ -15,6 +16,7 @@ mod builtin_views;
 mod harness;
 mod meanings;
 mod operators;
+mod own_views;
 mod refusals;
 
 use harness::{generated, history, oracle, watched};
