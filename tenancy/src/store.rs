@@ -1,6 +1,7 @@
-//! The control store: tenants, and what they have registered, in an SQLite file.
+//! The control store: tenants, and what they have registered and defined, in an SQLite file.
 
 mod event_types;
+mod own_views;
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
+pub use self::own_views::StoredView;
 use crate::change::timezone;
 use crate::{MODULES, NewTenant, StoreError, TenantChange, TenantId, TenantRecord};
 

@@ -23,6 +23,8 @@ struct Scan {
     columns: Vec<usize>,
     after: u64,
     up_to: u64,
+    /// The rows of the log that have been read.
+    read: u64,
 }
 
 impl Log {
@@ -37,20 +39,64 @@ impl Log {
         up_to: u64,
         columns: Option<Vec<usize>>,
     ) -> impl Stream<Item = Result<RecordBatch, LogError>> + Send + 'static + use<> {
+        stream::try_unfold(self.begin(tenant, event_type, up_to, columns), |mut scan| async move {
+            let batches = scan.next().await?;
+            Ok::<_, LogError>(batches.map(|batches| (stream::iter(batches).map(Ok), scan)))
+        })
+        .try_flatten()
+    }
+
+    /// The same with all columns, each part with the number of rows of the log that have been read
+    /// by then, out of [`Log::parts`].
+    pub fn history(
+        &self,
+        tenant: Tenant,
+        event_type: &Arc<EventType>,
+        up_to: u64,
+    ) -> impl Stream<Item = Result<(u64, Vec<RecordBatch>), LogError>> + Send + 'static + use<>
+    {
+        stream::try_unfold(self.begin(tenant, event_type, up_to, None), |mut scan| async move {
+            let batches = scan.next().await?;
+            Ok::<_, LogError>(batches.map(|batches| ((scan.read, batches), scan)))
+        })
+    }
+
+    /// How many rows of the log up to `up_to` hold events of the tenant and type.
+    pub async fn parts(
+        &self,
+        tenant: Tenant,
+        event_type: &EventType,
+        up_to: u64,
+    ) -> Result<u64, LogError> {
+        let parts: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM part WHERE tenant = ? AND event_type = ? AND log <= ?",
+        )
+        .bind(i64::from(tenant.0))
+        .bind(key(event_type).into_owned())
+        .bind(i64::try_from(up_to).unwrap_or(i64::MAX))
+        .fetch_one(&self.inner.readers)
+        .await
+        .map_err(|error| LogError::read(&self.inner.path, error))?;
+        Ok(parts as u64)
+    }
+
+    fn begin(
+        &self,
+        tenant: Tenant,
+        event_type: &Arc<EventType>,
+        up_to: u64,
+        columns: Option<Vec<usize>>,
+    ) -> Scan {
         let width = event_type.relation().fields().len();
-        let scan = Scan {
+        Scan {
             inner: Arc::clone(&self.inner),
             tenant,
             event_type: Arc::clone(event_type),
             columns: columns.unwrap_or_else(|| (0..width).collect()),
             after: 0,
             up_to,
-        };
-        stream::try_unfold(scan, |mut scan| async move {
-            let batches = scan.next().await?;
-            Ok::<_, LogError>(batches.map(|batches| (stream::iter(batches).map(Ok), scan)))
-        })
-        .try_flatten()
+            read: 0,
+        }
     }
 }
 
@@ -71,6 +117,7 @@ impl Scan {
             return Ok(None);
         };
         self.after = *last as u64;
+        self.read += run.len() as u64;
         let (inner, tenant) = (Arc::clone(&self.inner), self.tenant);
         let (event_type, columns) = (Arc::clone(&self.event_type), self.columns.clone());
         blocking(move || decode(&inner, tenant, &event_type, &columns, &run)).await.map(Some)

@@ -121,6 +121,19 @@ async fn a_scan_finds_a_tenants_rows_and_no_others() {
 }
 
 #[tokio::test]
+async fn history_tells_how_far_it_has_come() {
+    let (_folder, log) = filled(&[&[(1, 0..3)], &[(2, 5..6)], &[(1, 4..6)], &[(1, 6..7)]]).await;
+    let kind = task_type();
+    assert_eq!(log.parts(Tenant(1), &kind, 3).await.unwrap(), 2);
+    let parts: Vec<(u64, Vec<RecordBatch>)> =
+        log.history(Tenant(1), &kind, 3).try_collect().await.unwrap();
+    assert_eq!(parts.last().unwrap().0, 2);
+    let batches: Vec<RecordBatch> = parts.into_iter().flat_map(|part| part.1).collect();
+    assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 5);
+    assert!(batches.iter().all(|b| b.schema() == *kind.relation()));
+}
+
+#[tokio::test]
 async fn a_scan_brings_the_columns_that_are_asked_for() {
     let (_folder, log) = filled(&[&[(1, 0..3), (2, 0..2)], &[(1, 3..5)]]).await;
     let batches = scanned(&log, 1, 2, Some(vec![4, 0])).await;

@@ -12,6 +12,8 @@ const MATRIX: &[(&str, &str, [bool; 5])] = &[
     ("POST", "/v1/event-types", [false, false, false, true, false]),
     ("GET", "/v1/event-types/{type}", [false, true, false, true, false]),
     ("GET", "/v1/views", [true, true, false, true, false]),
+    ("POST", "/v1/views", [false, true, false, true, false]),
+    ("DELETE", "/v1/views/{name}", [false, true, false, true, false]),
     ("GET", "/v1/views/{name}", [true, true, false, true, false]),
     ("GET", "/v1/views/{name}/status", [true, true, false, true, false]),
     ("POST", "/v1/query", [false, true, false, true, false]),

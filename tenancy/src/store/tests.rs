@@ -44,7 +44,7 @@ async fn a_fresh_file_gets_the_whole_schema() {
             .fetch_all(&store.pool)
             .await
             .unwrap();
-    let expected: Vec<i64> = MIGRATIONS.iter().map(|migration| migration.version).collect();
+    let expected: Vec<i64> = (1..=MIGRATIONS.iter().count() as i64).collect();
     assert_eq!(applied, expected);
     assert!(store.tenants().await.unwrap().is_empty());
 }
