@@ -15,7 +15,7 @@ use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
-use projections::{EventTypes, TenantSnapshot, ViewSnapshot};
+use projections::{EventTypes, RuntimeError, TenantSnapshot, Unready, ViewSnapshot};
 
 use crate::error::{did_you_mean, nearest};
 use crate::history::{EventRelation, History};
@@ -67,6 +67,16 @@ impl Relations {
             };
         if known {
             return Ok(());
+        }
+        let unready = self.snapshot.unready(name).filter(|_| schema == VIEWS);
+        if let Some(Unready { name, failure }) = unready {
+            let view = name.clone();
+            return Err(match failure {
+                None => QueryError::ViewFilling { view },
+                Some(RuntimeError { message, .. }) => {
+                    QueryError::ViewFailed { view, message: message.clone() }
+                }
+            });
         }
         let mut names = Vec::new();
         self.for_each(|schema, name, _| {

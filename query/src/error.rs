@@ -81,6 +81,12 @@ pub enum QueryError {
         /// Why it failed.
         message: String,
     },
+    /// The query reads a view that is still being filled.
+    #[error("the view '{view}' is being filled from history; ask again when it is live")]
+    ViewFilling {
+        /// The view.
+        view: String,
+    },
     /// A defect of this program; nothing the query's author can mend.
     #[error("the query failed inside the engine: {message}")]
     Internal {

@@ -5,13 +5,15 @@
 //! is a place in its tenant's ring and, while a snapshot is being sent, that snapshot.
 
 mod advance;
+mod redefine;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
-use projections::{Position, RuntimeError, TenantSnapshot, View};
+use projections::{Position, RuntimeError, TenantSnapshot, Unready, View, ViewSnapshot};
+use serde_json::value::RawValue;
 
 use crate::filter::Filter;
 use crate::hub::{Hub, Seat};
@@ -50,6 +52,8 @@ pub(crate) struct Connection {
     stage: Stage,
     /// The sequence to which the ring has been read.
     place: u64,
+    /// The ring's count of definitions for which the subscriptions have been looked through.
+    definitions: u64,
     next_heartbeat: Instant,
     is_idle: bool,
 }
@@ -61,6 +65,8 @@ struct Sub {
     quoted_id: String,
     view: Arc<View>,
     filter: Option<Filter>,
+    /// The filter as it was asked for.
+    wanted: BTreeMap<String, Box<RawValue>>,
     interval: Option<Duration>,
     next_due: Instant,
     state: State,
@@ -99,6 +105,7 @@ enum Payload {
 impl Connection {
     pub(crate) fn new(hub: Hub, seat: Seat, now: Instant) -> Self {
         let next_heartbeat = now + hub.shared.limits.heartbeat();
+        let definitions = seat.channel().ring().definitions();
         Self {
             hub,
             seat,
@@ -107,6 +114,7 @@ impl Connection {
             outbox: VecDeque::new(),
             stage: Stage::Between,
             place: 0,
+            definitions,
             next_heartbeat,
             is_idle: false,
         }
@@ -213,7 +221,7 @@ impl Connection {
             return Err(too_many_subscriptions(self.limits().subscriptions));
         }
         let snapshot = self.hub.shared.snapshot(self.seat.channel().tenant());
-        let found = snapshot.view(name).ok_or_else(|| unknown_view(name))?;
+        let found = snapshot.view(name).ok_or_else(|| absent(name, snapshot.unready(name)))?;
         if let Some(failure) = found.failure() {
             return Err(view_failed(name, failure));
         }
@@ -225,13 +233,14 @@ impl Connection {
             id: wanted.id,
             view,
             filter,
+            wanted: wanted.filter,
             interval: wanted.interval,
             next_due: now,
             state: State::Wanting,
         };
         self.next_serial += 1;
         if let Some(text) = &wanted.resume {
-            self.resume(&mut sub, text, &snapshot);
+            self.resume(&mut sub, text, &snapshot, found);
         }
         meter::subscriptions(1.0);
         self.subs.push(sub);
@@ -239,8 +248,14 @@ impl Connection {
     }
 
     /// Lets a subscription go on from where its client says it was, or tells it to start anew.
-    fn resume(&mut self, sub: &mut Sub, text: &str, snapshot: &TenantSnapshot) {
-        let sequence = match self.resumable(text, snapshot) {
+    fn resume(
+        &mut self,
+        sub: &mut Sub,
+        text: &str,
+        snapshot: &TenantSnapshot,
+        view: &ViewSnapshot,
+    ) {
+        let sequence = match self.resumable(text, snapshot, view) {
             Ok(position) => {
                 let message = Message::resumed(&sub.quoted_id, position);
                 self.outbox.push_back((Some(sub.serial), message));
@@ -260,12 +275,20 @@ impl Connection {
         sub.state = State::Live { sent: sequence, is_dirty: sequence < self.place };
     }
 
-    fn resumable(&self, text: &str, snapshot: &TenantSnapshot) -> Result<Position, &'static str> {
+    fn resumable(
+        &self,
+        text: &str,
+        snapshot: &TenantSnapshot,
+        view: &ViewSnapshot,
+    ) -> Result<Position, &'static str> {
         let position = Position::parse(snapshot.tenant(), text)
             .map_err(|_| "the position to resume from is not one that this tenant was given")?;
         let newest = snapshot.position().sequence;
         if position.sequence > newest {
             return Err("the position to resume from lies ahead of what is known");
+        }
+        if view.since().is_some_and(|since| position.sequence <= since) {
+            return Err("the view may have been another at the position to resume from");
         }
         if position.sequence == newest || self.seat.channel().ring().covers(position.sequence) {
             return Ok(position);
@@ -381,6 +404,21 @@ fn unknown_view(name: &str) -> Problem {
     let name: String = name.chars().take(80).collect();
     let detail = format!("There is no view '{name}': GET /v1/views lists those there are.");
     Problem::new("unknown-view", StatusCode::NOT_FOUND, "Unknown view", detail)
+}
+
+/// Why there is no such view to be read: it is being filled, it never was, or there is none.
+fn absent(name: &str, unready: Option<&Unready>) -> Problem {
+    match unready {
+        None => unknown_view(name),
+        Some(Unready { failure: Some(failure), .. }) => view_failed(name, failure),
+        Some(Unready { failure: None, .. }) => {
+            let detail = format!(
+                "The view '{name}' is being filled from history: subscribe when \
+                 GET /v1/views/{name}/status says that it is live."
+            );
+            Problem::new("view-filling", StatusCode::CONFLICT, "The view is being filled", detail)
+        }
+    }
 }
 
 fn view_failed(name: &str, failure: &RuntimeError) -> Problem {

@@ -87,6 +87,17 @@ impl Hub {
         self.shared.publish(deltas, Instant::now());
     }
 
+    /// Says that views of the tenant were defined, replaced or removed: their subscribers start
+    /// anew or end. To be called after the snapshots show it, and before the next change of the
+    /// tenant is published.
+    pub fn redefined(&self, tenant: Tenant) {
+        let channels = self.shared.channels.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(channel) = channels.get(&tenant).cloned() else { return };
+        drop(channels);
+        channel.redefine();
+        self.shared.dispatch.wake(vec![channel]);
+    }
+
     /// Waits until the tenant has been brought to `position`, at most for `timeout`.
     pub async fn wait_for(&self, position: Position, timeout: Duration) -> Result<(), NotYet> {
         let applied =

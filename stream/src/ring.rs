@@ -80,6 +80,8 @@ pub(crate) enum Next {
 pub(crate) struct Ring {
     tenant: Tenant,
     head: u64,
+    /// How often views of the tenant were defined, replaced or removed.
+    definitions: u64,
     entries: VecDeque<Held>,
     held_bytes: usize,
     wire_end: u64,
@@ -98,7 +100,18 @@ impl Ring {
     /// An empty ring that begins at `head`: changes up to there are not held.
     pub(crate) fn new(tenant: Tenant, head: u64) -> Self {
         let entries = VecDeque::new();
-        Self { tenant, head, entries, held_bytes: 0, wire_end: 0 }
+        Self { tenant, head, definitions: 0, entries, held_bytes: 0, wire_end: 0 }
+    }
+
+    /// Notes that views were defined, replaced or removed. What is pushed from here on is of the
+    /// views as they are now.
+    pub(crate) fn redefine(&mut self) {
+        self.definitions += 1;
+    }
+
+    /// How often that was noted.
+    pub(crate) fn definitions(&self) -> u64 {
+        self.definitions
     }
 
     /// The sequence of the newest change.

@@ -30,7 +30,11 @@ enum Merged {
 impl Connection {
     /// Decides what comes next when nothing is being sent. None: look again.
     pub(super) fn plan(&mut self, now: Instant) -> Option<Step> {
+        self.look_at_definitions();
         self.take_snapshots();
+        if !self.outbox.is_empty() {
+            return None;
+        }
         if now >= self.next_heartbeat {
             self.next_heartbeat = now + self.limits().heartbeat();
             if let Some(position) = self.complete() {
@@ -52,11 +56,18 @@ impl Connection {
     fn take_snapshots(&mut self) {
         if self.subs.iter().any(|s| matches!(s.state, State::Wanting)) {
             let snapshot = self.hub.shared.snapshot(self.seat.channel().tenant());
-            for sub in &mut self.subs {
-                if matches!(sub.state, State::Wanting) {
-                    let reader = SnapshotReader::new(snapshot.clone());
-                    sub.state = State::Joining { reader, since: None };
+            let mut index = 0;
+            while index < self.subs.len() {
+                // The snapshot may be of a view that was defined anew a moment ago.
+                let is_wanting = matches!(self.subs[index].state, State::Wanting);
+                if is_wanting && !self.renew(index, &snapshot) {
+                    continue;
                 }
+                if is_wanting {
+                    let reader = SnapshotReader::new(snapshot.clone());
+                    self.subs[index].state = State::Joining { reader, since: None };
+                }
+                index += 1;
             }
         }
         if !self.has_live()
@@ -120,7 +131,12 @@ impl Connection {
         if !self.has_live() {
             return Some(Step::Idle);
         }
-        let next = self.seat.channel().ring().next(self.place);
+        let ring = self.seat.channel().ring();
+        if ring.definitions() != self.definitions {
+            return None;
+        }
+        let next = ring.next(self.place);
+        drop(ring);
         match next {
             Next::Nothing => return Some(Step::Idle),
             Next::Gone => self.start_anew(),
@@ -202,6 +218,9 @@ impl Connection {
     fn conflate(&mut self) {
         let from = self.place;
         let ring = self.seat.channel().ring();
+        if ring.definitions() != self.definitions {
+            return;
+        }
         let to = self.next_snapshot().unwrap_or(u64::MAX).min(ring.head());
         let range = ring.range(from, to);
         drop(ring);

@@ -46,6 +46,10 @@ impl Channel {
         self.ring.write().unwrap_or_else(PoisonError::into_inner).push(entry, now, bound);
     }
 
+    pub(crate) fn redefine(&self) {
+        self.ring.write().unwrap_or_else(PoisonError::into_inner).redefine();
+    }
+
     pub(crate) fn expire(&self, now: Instant, age: Duration) {
         self.ring.write().unwrap_or_else(PoisonError::into_inner).expire(now, age);
     }
