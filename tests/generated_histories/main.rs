@@ -6,13 +6,13 @@
 
 mod cloud_events;
 #[allow(dead_code)]
-#[path = "../../projections/tests/incremental_equals_batch/generated.rs"]
+#[path = "../../projections/tests/harness/generated.rs"]
 mod generated;
 #[allow(dead_code)]
-#[path = "../../projections/tests/incremental_equals_batch/history.rs"]
+#[path = "../../projections/tests/harness/history.rs"]
 mod history;
 #[allow(dead_code)]
-#[path = "../../projections/tests/incremental_equals_batch/oracle.rs"]
+#[path = "../../projections/tests/harness/oracle.rs"]
 mod oracle;
 #[allow(dead_code)]
 #[path = "../real_data/process.rs"]
