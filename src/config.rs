@@ -41,6 +41,8 @@ pub(crate) struct Limits {
     pub(crate) query: query::QueryLimits,
     /// Of live connections.
     pub(crate) stream: stream::StreamLimits,
+    /// Of a tenant's own views.
+    pub(crate) views: projections::OwnLimits,
 }
 
 impl Default for Config {

@@ -19,6 +19,7 @@ mod event_types;
 mod events;
 mod health;
 mod live;
+mod own_views;
 mod page;
 mod params;
 mod problems;
@@ -42,6 +43,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::Limits;
 use crate::event_types::TypeDirectory;
+use crate::own_views::OwnViews;
 
 pub(crate) use self::connections::accept;
 pub(crate) use self::health::upkeep;
@@ -55,6 +57,7 @@ pub(crate) struct App {
     readers: Readers,
     queries: Queries,
     types: TypeDirectory,
+    pub(crate) own_views: OwnViews,
     limits: Limits,
     recorder: Option<PrometheusHandle>,
     room: body::Room,
@@ -65,17 +68,22 @@ pub(crate) struct App {
     intake: OnceLock<Intake>,
 }
 
+/// What the interface is made from.
+pub(crate) struct Parts {
+    pub(crate) directory: Directory,
+    pub(crate) verifier: Verifier,
+    pub(crate) hub: Hub,
+    pub(crate) readers: Readers,
+    pub(crate) queries: Queries,
+    pub(crate) types: TypeDirectory,
+    pub(crate) own_views: OwnViews,
+    pub(crate) limits: Limits,
+}
+
 impl App {
     /// The interface, closed until [`App::open`].
-    pub(crate) fn new(
-        directory: Directory,
-        verifier: Verifier,
-        hub: Hub,
-        readers: Readers,
-        queries: Queries,
-        types: TypeDirectory,
-        limits: Limits,
-    ) -> Self {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { directory, verifier, hub, readers, queries, types, own_views, limits } = parts;
         let cores = thread::available_parallelism().map_or(2, usize::from);
         Self {
             directory,
@@ -85,6 +93,7 @@ impl App {
             readers,
             queries,
             types,
+            own_views,
             limits,
             recorder: health::recorder(),
             room: body::Room::new(),
@@ -116,8 +125,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/events", post(events::post))
         .route("/v1/event-types", get(event_types::list).post(event_types::register))
         .route("/v1/event-types/{type}", get(event_types::read))
-        .route("/v1/views", get(views::list))
-        .route("/v1/views/{name}", get(views::read))
+        .route("/v1/views", get(views::list).post(own_views::define))
+        .route("/v1/views/{name}", get(views::read).delete(own_views::delete))
         .route("/v1/views/{name}/status", get(views::status))
         .route("/v1/query", post(queries::ask))
         .route("/v1/stream", get(live::events))

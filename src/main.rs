@@ -9,6 +9,7 @@ mod config;
 mod event_types;
 mod generate;
 mod http;
+mod own_views;
 mod serve;
 
 use std::process::ExitCode;

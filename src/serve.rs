@@ -39,9 +39,11 @@ use self::folder::Folder;
 use self::history::LogHistory;
 use crate::config::Config;
 use crate::event_types::TypeDirectory;
-use crate::http::{self, App};
+use crate::http::{self, App, Parts};
+use crate::own_views::{self, OwnViews};
 
 pub(crate) use self::clock::tick_one;
+pub(crate) use self::engine::{EngineEnded, Orders};
 pub(crate) use self::error::ServeError;
 
 /// Inputs between the log and the engine; each is one group of submissions, which is bounded too.
@@ -80,26 +82,38 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     let store = Store::open(&config.control_store()).await?;
     let directory = Directory::open(store.clone()).await?;
     let registered = store.event_types().await?;
-    let types = TypeDirectory::new(store, registered, config.limits.types.clone())?;
+    let types = TypeDirectory::new(store.clone(), registered, config.limits.types.clone())?;
     let log = Log::open(&config.log(), types.registry().clone()).await?;
-    let partition = Partition::new(&types.registry().shared(), ViewDefinition::builtin())?;
+    let mut partition = Partition::new(&types.registry().shared(), ViewDefinition::builtin())?;
+    partition.limit_own_views(config.limits.views.clone());
+    let (loaded, partition) = own_views::load(store, types.registry().clone(), partition).await?;
     let readers = partition.readers();
     let hub = Hub::new(readers.clone(), config.limits.stream.clone());
     let history = Arc::new(LogHistory(log.clone()));
     let queries = Queries::new(types.registry().clone(), history, config.limits.query.clone())?;
     let verifier = Verifier::hs256(vec![secret]);
-    let app = Arc::new(App::new(
+    let (orders, received) = Orders::channel();
+    let own_views = OwnViews::start(
+        loaded,
+        log.clone(),
+        types.registry().clone(),
+        readers.clone(),
+        orders,
+        config.limits.views.clone(),
+    )?;
+    let app = Arc::new(App::new(Parts {
         directory,
         verifier,
-        hub.clone(),
+        hub: hub.clone(),
         readers,
         queries,
         types,
-        config.limits,
-    ));
+        own_views,
+        limits: config.limits,
+    }));
 
     let (forward, inputs) = mpsc::channel(INPUTS);
-    let engine = Engine::start(partition, inputs, hub)?;
+    let engine = Engine::start(partition, inputs, received, hub)?;
     let closing = CancellationToken::new();
     let connections = TaskTracker::new();
     let accepting = tokio::spawn(http::accept(
@@ -138,6 +152,7 @@ async fn mind(
         let number = Tenant(tenant.number);
         applied(&app.hub, Position::new(number, intake.sequence(number))).await;
     }
+    app.own_views.settle().await?;
     app.open(intake.clone());
     tracing::info!(seconds = begun.elapsed().as_secs_f64(), "ready");
     tokio::select! {
@@ -189,6 +204,7 @@ impl Running {
             let (calls, live) = (self.connections.len(), self.app.hub.connections());
             tracing::warn!(calls, live, "connections were cut off");
         }
+        self.app.own_views.close();
         let mut outcome = Ok(());
         if let Ok(intake) = self.app.intake() {
             if timeout(DRAIN_TIME, intake.close()).await.is_err() {

@@ -5,6 +5,8 @@
 mod event_types;
 #[path = "http/live.rs"]
 mod live;
+#[path = "http/own_views.rs"]
+mod own_views;
 #[path = "http/reads.rs"]
 mod reads;
 #[path = "http/requests.rs"]

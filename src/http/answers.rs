@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
@@ -48,20 +48,60 @@ pub(super) fn at_position(mut response: Response, position: &str) -> Response {
     response
 }
 
+/// What a read waits for, and until when.
+pub(super) struct Waiting {
+    position: Option<Position>,
+    until: Instant,
+    is_asked: bool,
+}
+
+impl Waiting {
+    /// What `wait_for` and `wait_ms` say.
+    pub(super) fn of(caller: &Caller, params: &mut Params) -> Result<Self, Problem> {
+        let expected = format!("a number of milliseconds up to {WAIT_MS_MOST}");
+        let given: Option<u64> = params.parsed("wait_ms", &expected)?;
+        let wait_ms = given.unwrap_or(WAIT_MS);
+        if wait_ms > WAIT_MS_MOST {
+            return Err(problems::parameter("wait_ms", &format!("{wait_ms} is not {expected}")));
+        }
+        let position = match params.one("wait_for")? {
+            Some(text) => {
+                Some(Position::parse(caller.number(), &text).map_err(|e| problems::position(&e))?)
+            }
+            None => None,
+        };
+        let until = Instant::now() + Duration::from_millis(wait_ms);
+        Ok(Self { position, until, is_asked: position.is_some() || given.is_some() })
+    }
+
+    /// Waits for the position, if there is one.
+    pub(super) async fn applied(&self, app: &App) -> Result<(), Problem> {
+        let Some(position) = self.position else { return Ok(()) };
+        let waited = app.hub.wait_for(position, self.left()).await;
+        waited.map_err(|error| problems::not_yet(&error))
+    }
+
+    /// Waits until the view is filled, if one of the parameters was given.
+    pub(super) async fn filled(
+        &self,
+        app: &App,
+        caller: &Caller,
+        view: &str,
+    ) -> Result<(), Problem> {
+        if self.is_asked && !app.own_views.wait(caller.number(), view, self.left()).await {
+            return Err(problems::view_not_filled(view));
+        }
+        Ok(())
+    }
+
+    fn left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+}
+
 /// Waits for the position in `wait_for`, if there is one.
 pub(super) async fn wait(app: &App, caller: &Caller, params: &mut Params) -> Result<(), Problem> {
-    let expected = format!("a number of milliseconds up to {WAIT_MS_MOST}");
-    let wait_ms: u64 = params.parsed("wait_ms", &expected)?.unwrap_or(WAIT_MS);
-    if wait_ms > WAIT_MS_MOST {
-        return Err(problems::parameter("wait_ms", &format!("{wait_ms} is not {expected}")));
-    }
-    let Some(text) = params.one("wait_for")? else { return Ok(()) };
-    let position =
-        Position::parse(caller.number(), &text).map_err(|error| problems::position(&error))?;
-    match app.hub.wait_for(position, Duration::from_millis(wait_ms)).await {
-        Ok(()) => Ok(()),
-        Err(error) => Err(problems::not_yet(&error)),
-    }
+    Waiting::of(caller, params)?.applied(app).await
 }
 
 /// The format that the caller accepts.

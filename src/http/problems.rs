@@ -5,12 +5,14 @@ use axum::http::header::ALLOW;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use ingest::{BodyError, IntakeError, SchemaError};
+use projections::Unready;
 use query::QueryError;
 use stream::{NotYet, Problem};
 use tenancy::access::Credentials;
 use tenancy::{RoleSet, StoreError, TicketError, TokenError};
 
 use crate::event_types::RegisterError;
+use crate::own_views::OwnViewError;
 
 /// What of a caller's own text is given back to it.
 fn shown(text: &str) -> String {
@@ -241,6 +243,91 @@ pub(super) fn unknown_view(name: &str, known: &[&str]) -> Problem {
     )
 }
 
+/// Of a view that is defined and cannot be read.
+pub(super) fn unready_view(unready: &Unready) -> Problem {
+    match &unready.failure {
+        None => view_filling(&unready.name),
+        Some(failure) => view_failed(
+            &unready.name,
+            format!("the view '{}' cannot be read: {failure}", unready.name),
+        ),
+    }
+}
+
+fn view_filling(name: &str) -> Problem {
+    Problem::new(
+        "view-filling",
+        StatusCode::CONFLICT,
+        "The view is being filled",
+        format!(
+            "the view '{name}' is being filled from history; wait with wait_ms, or until \
+             /v1/views/{name}/status says that it is live"
+        ),
+    )
+    .with("view", name)
+}
+
+fn view_failed(name: &str, detail: String) -> Problem {
+    Problem::new("view-failed", StatusCode::CONFLICT, "The view cannot be read", detail)
+        .with("view", name)
+}
+
+pub(super) fn view_not_filled(name: &str) -> Problem {
+    Problem::new(
+        "view-not-filled",
+        StatusCode::GATEWAY_TIMEOUT,
+        "The view is not filled yet",
+        format!(
+            "the view '{}' is still being filled; ask again, or wait longer with wait_ms",
+            shown(name)
+        ),
+    )
+}
+
+/// Of defining or deleting a view.
+pub(super) fn own_view(error: &OwnViewError) -> Problem {
+    let detail = error.to_string();
+    let conflict = |slug, title| Problem::new(slug, StatusCode::CONFLICT, title, &detail);
+    match error {
+        OwnViewError::Name(_) | OwnViewError::Invalid(_) => {
+            let title = "The view is not right";
+            Problem::new("invalid-view", StatusCode::BAD_REQUEST, title, detail)
+        }
+        OwnViewError::Unsupported { construct, way_out } => Problem::new(
+            "unsupported-view",
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "The view cannot be maintained",
+            detail,
+        )
+        .with("construct", construct.as_str())
+        .with("way_out", way_out.as_str()),
+        OwnViewError::BuiltIn(_) => {
+            conflict("built-in-view", "The name is that of a built-in view")
+        }
+        OwnViewError::Cycle(path) => {
+            conflict("view-cycle", "The view would read itself").with("path", path.clone())
+        }
+        OwnViewError::Breaks { reader, .. } => {
+            conflict("view-in-use", "Other views read it").with("readers", vec![reader.clone()])
+        }
+        OwnViewError::InUse { readers, .. } => {
+            conflict("view-in-use", "Other views read it").with("readers", readers.clone())
+        }
+        OwnViewError::Limit(_) => Problem::new(
+            "views-limit",
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "There is no room for another view",
+            detail,
+        ),
+        OwnViewError::Unknown(_) => {
+            Problem::new("unknown-view", StatusCode::NOT_FOUND, "There is no such view", detail)
+        }
+        OwnViewError::Ended(_) => closing(),
+        OwnViewError::Store(error) => store(error),
+        OwnViewError::Interrupted(_) | OwnViewError::Thread(_) => failed("the own views", &detail),
+    }
+}
+
 pub(super) fn query(error: &QueryError) -> Problem {
     let detail = error.to_string();
     match error {
@@ -273,10 +360,8 @@ pub(super) fn query(error: &QueryError) -> Problem {
             "Too many queries at once",
             detail,
         ),
-        QueryError::ViewFailed { view, .. } => {
-            Problem::new("view-failed", StatusCode::CONFLICT, "The view cannot be read", detail)
-                .with("view", view.as_str())
-        }
+        QueryError::ViewFailed { view, .. } => view_failed(view, detail),
+        QueryError::ViewFilling { view } => view_filling(view),
         QueryError::Internal { message } => failed("a query", message),
     }
 }

@@ -48,7 +48,16 @@ pub(super) async fn list(
     params: Params,
 ) -> Result<Json<Value>, Problem> {
     params.finish("")?;
-    Ok(Json(json!({ "tenants": app.directory.all() })))
+    let tenants = app.directory.all();
+    let tenants = tenants.iter().map(|tenant| with_memory(&app, tenant)).collect::<Vec<Value>>();
+    Ok(Json(json!({ "tenants": tenants })))
+}
+
+/// A tenant with the bytes that its views hold.
+fn with_memory(app: &App, tenant: &TenantRecord) -> Value {
+    let mut described = json!(tenant);
+    described["memory_bytes"] = json!(app.readers.snapshot(Tenant(tenant.number)).bytes());
+    described
 }
 
 /// Creates a tenant; its date is recorded before the answer leaves.
@@ -75,11 +84,11 @@ pub(super) async fn read(
     State(app): State<Arc<App>>,
     Name(id): Name,
     params: Params,
-) -> Result<Json<TenantRecord>, Problem> {
+) -> Result<Json<Value>, Problem> {
     params.finish("")?;
     let known = id.parse().ok().and_then(|id: TenantId| app.directory.get(&id));
     let tenant = known.ok_or_else(|| problems::no_tenant(&id))?;
-    Ok(Json(tenant.as_ref().clone()))
+    Ok(Json(with_memory(&app, &tenant)))
 }
 
 /// Changes a tenant, for the platform.

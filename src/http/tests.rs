@@ -10,15 +10,18 @@ use axum::routing::get;
 use axum::{Router, middleware};
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
+use ingest::Log;
 use projections::{EventTypes, Partition};
 use query::Queries;
 use stream::Hub;
 use tempfile::TempDir;
 use tenancy::{Directory, Secret, Store, Verifier};
 
-use super::{App, caller, envelope};
+use super::{App, Parts, caller, envelope};
 use crate::config::Limits;
 use crate::event_types::TypeDirectory;
+use crate::own_views::{self, OwnViews};
+use crate::serve::Orders;
 
 struct NoHistory;
 
@@ -39,13 +42,30 @@ async fn app(folder: &TempDir) -> Arc<App> {
     let store = Store::open(&folder.path().join("control.db")).await.unwrap();
     let directory = Directory::open(store.clone()).await.unwrap();
     let limits = Limits::default();
-    let types = TypeDirectory::new(store, Vec::new(), limits.types.clone()).unwrap();
-    let readers = Partition::new(&EventTypes::builtin(), Vec::new()).unwrap().readers();
+    let types = TypeDirectory::new(store.clone(), Vec::new(), limits.types.clone()).unwrap();
+    let registry = types.registry().clone();
+    let log = Log::open(&folder.path().join("log.db"), registry.clone()).await.unwrap();
+    let partition = Partition::new(&EventTypes::builtin(), Vec::new()).unwrap();
+    let (loaded, partition) = own_views::load(store, registry.clone(), partition).await.unwrap();
+    let readers = partition.readers();
     let hub = Hub::new(readers.clone(), limits.stream.clone());
     let queries =
         Queries::new(types.registry().clone(), Arc::new(NoHistory), limits.query.clone()).unwrap();
     let verifier = Verifier::hs256(vec![Secret::random().unwrap()]);
-    Arc::new(App::new(directory, verifier, hub, readers, queries, types, limits))
+    let (orders, _) = Orders::channel();
+    let own_views =
+        OwnViews::start(loaded, log, registry, readers.clone(), orders, limits.views.clone())
+            .unwrap();
+    Arc::new(App::new(Parts {
+        directory,
+        verifier,
+        hub,
+        readers,
+        queries,
+        types,
+        own_views,
+        limits,
+    }))
 }
 
 async fn call(router: Router, path: &str) -> Response {

@@ -13,9 +13,10 @@ use query::{DEFAULT_PAGE, Format, MAX_PAGE, QueryError, read_view, view_answer};
 use serde_json::{Value, json};
 use stream::Problem;
 
+use super::answers::Waiting;
 use super::caller::Caller;
 use super::params::{Name, Params};
-use super::{App, answers, problems};
+use super::{App, answers, own_views, problems};
 
 /// Rows from which a page takes longer than an async thread should be kept.
 const LARGE: usize = 2_000;
@@ -30,7 +31,10 @@ pub(super) async fn list(
     params.finish("wait_for and wait_ms")?;
     let snapshot = app.readers.snapshot(caller.number());
     let position = snapshot.position().to_string();
-    let views: Vec<Value> = snapshot.views().iter().map(described).collect();
+    let builtin = app.readers.views().len();
+    let mut views: Vec<Value> = snapshot.views().iter().take(builtin).map(described).collect();
+    let own = app.own_views.all(caller.number());
+    views.extend(own.iter().map(|own| own_views::described(own, &snapshot)));
     let answer = json!({ "views": views, "position": position, "as_of": snapshot.today() });
     Ok(answers::at_position(Json(answer).into_response(), &position))
 }
@@ -45,7 +49,9 @@ fn described(snapshot: &ViewSnapshot) -> Value {
         "key": key,
         "sql": view.sql(),
         "row_count": snapshot.row_count(),
+        "memory_bytes": snapshot.bytes(),
         "state": state(snapshot),
+        "own": false,
     })
 }
 
@@ -62,11 +68,16 @@ pub(super) async fn status(
 ) -> Result<Response, Problem> {
     params.finish("")?;
     let snapshot = app.readers.snapshot(caller.number());
-    let view = find(&snapshot, &name)?;
-    let mut answer = json!({ "state": state(view), "filled": 1.0 });
-    if let Some(failure) = view.failure() {
-        answer["error"] = json!(failure.to_string());
-    }
+    let answer = if let Some(own) = app.own_views.get(caller.number(), &name) {
+        own_views::status(&own)
+    } else {
+        let view = find(&snapshot, &name)?;
+        let mut answer = json!({ "state": state(view), "filled": 1.0 });
+        if let Some(failure) = view.failure() {
+            answer["error"] = json!(failure.to_string());
+        }
+        answer
+    };
     let position = snapshot.position().to_string();
     Ok(answers::at_position(Json(answer).into_response(), &position))
 }
@@ -93,8 +104,10 @@ pub(super) async fn read(
             "only JSON comes by pages; leave out limit and after, this format comes whole",
         ));
     }
-    answers::wait(&app, &caller, &mut params).await?;
+    let waiting = Waiting::of(&caller, &mut params)?;
     params.finish("wait_for, wait_ms, limit, after and raw")?;
+    waiting.applied(&app).await?;
+    waiting.filled(&app, &caller, &name).await?;
     let snapshot = app.readers.snapshot(caller.number());
     let view = find(&snapshot, &name)?;
     if format != Format::Json {
@@ -129,6 +142,9 @@ async fn off_thread<T: Send + 'static>(
 
 fn find<'a>(snapshot: &'a TenantSnapshot, name: &str) -> Result<&'a ViewSnapshot, Problem> {
     snapshot.view(name).ok_or_else(|| {
+        if let Some(unready) = snapshot.unready(name) {
+            return problems::unready_view(unready);
+        }
         let known: Vec<&str> = snapshot.views().iter().map(|v| v.view().name()).collect();
         problems::unknown_view(name, &known)
     })

@@ -1,18 +1,76 @@
 //! The engine's thread: owns the partition, applies what the log has recorded, publishes the
-//! deltas.
+//! deltas, and carries out orders that change which views there are.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use projections::{Input, Partition};
+use futures::executor::block_on;
+use projections::{Input, Partition, Tenant};
 use stream::Hub;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::ServeError;
 
 /// How many rows one application takes together at most, as long as they are waiting.
 const BATCH_ROWS: usize = 65_536;
+/// Orders that wait for the engine.
+const ORDERS: usize = 64;
+
+/// The engine's thread has ended, so that nothing can be ordered any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the service is stopping")]
+pub(crate) struct EngineEnded;
+
+/// A change of the partition between two inputs.
+type Order = Box<dyn FnOnce(&mut Partition, &Hub) + Send>;
+
+/// The way by which others have the engine's thread change the partition; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Orders {
+    queue: mpsc::Sender<Order>,
+    is_busy: Arc<AtomicBool>,
+}
+
+impl Orders {
+    /// The way to an engine that is started with what comes second.
+    pub(crate) fn channel() -> (Self, Received) {
+        let (queue, orders) = mpsc::channel(ORDERS);
+        let is_busy = Arc::<AtomicBool>::default();
+        (Self { queue, is_busy: Arc::clone(&is_busy) }, Received { orders, is_busy })
+    }
+
+    /// Has the engine run `order` before the next input, and tells the tenant's subscribers to look
+    /// at their views again.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        tenant: Tenant,
+        order: impl FnOnce(&mut Partition) -> T + Send + 'static,
+    ) -> Result<T, EngineEnded> {
+        let (reply, done) = oneshot::channel();
+        let order: Order = Box::new(move |partition, hub| {
+            let outcome = order(partition);
+            hub.redefined(tenant);
+            // Who has gone away in the meantime does not need an answer.
+            drop(reply.send(outcome));
+        });
+        self.queue.send(order).await.map_err(|_| EngineEnded)?;
+        done.await.map_err(|_| EngineEnded)
+    }
+
+    /// Whether the engine has inputs to apply at this moment.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.is_busy.load(Ordering::Relaxed)
+    }
+}
+
+/// The engine's end of [`Orders`].
+pub(crate) struct Received {
+    orders: mpsc::Receiver<Order>,
+    is_busy: Arc<AtomicBool>,
+}
 
 /// The engine's thread. It ends when the sender of its inputs is dropped, after the last of them.
 pub(super) struct Engine {
@@ -25,6 +83,7 @@ impl Engine {
     pub(super) fn start(
         partition: Partition,
         inputs: mpsc::Receiver<Input>,
+        orders: Received,
         hub: Hub,
     ) -> Result<Self, ServeError> {
         let ended = CancellationToken::new();
@@ -34,7 +93,7 @@ impl Engine {
             .name("engine".to_owned())
             .spawn(move || {
                 let _end = end;
-                run(partition, inputs, &hub);
+                block_on(run(partition, inputs, orders, &hub));
             })
             .map_err(ServeError::Thread)?;
         Ok(Self { thread, ended })
@@ -51,8 +110,23 @@ impl Engine {
     }
 }
 
-fn run(mut partition: Partition, mut inputs: mpsc::Receiver<Input>, hub: &Hub) {
-    while let Some(first) = inputs.blocking_recv() {
+async fn run(
+    mut partition: Partition,
+    mut inputs: mpsc::Receiver<Input>,
+    mut received: Received,
+    hub: &Hub,
+) {
+    loop {
+        let first = tokio::select! {
+            biased;
+            Some(order) = received.orders.recv() => {
+                order(&mut partition, hub);
+                continue;
+            }
+            input = inputs.recv() => input,
+        };
+        let Some(first) = first else { return };
+        received.is_busy.store(true, Ordering::Relaxed);
         let (input, rows) = coalesce(first, &mut inputs);
         let begun = Instant::now();
         let deltas = partition.apply(input);
@@ -60,6 +134,7 @@ fn run(mut partition: Partition, mut inputs: mpsc::Receiver<Input>, hub: &Hub) {
         metrics::histogram!("tidemark_apply_seconds").record(begun.elapsed());
         metrics::counter!("tidemark_applied_rows_total").increment(rows as u64);
         metrics::gauge!("tidemark_engine_waiting_inputs").set(inputs.len() as f64);
+        received.is_busy.store(!inputs.is_empty(), Ordering::Relaxed);
     }
 }
 
@@ -116,10 +191,25 @@ mod tests {
         let (sender, inputs) = mpsc::channel(4);
         sender.try_send(tick(1, 1)).unwrap();
         sender.try_send(tick(2, 2)).unwrap();
-        let engine = Engine::start(partition, inputs, hub).unwrap();
+        let (_orders, received) = Orders::channel();
+        let engine = Engine::start(partition, inputs, received, hub).unwrap();
         drop(sender);
         engine.ended().await;
         engine.join().unwrap();
         assert_eq!(readers.snapshot(Tenant(2)).position(), Position::new(Tenant(2), 1));
+    }
+
+    #[tokio::test]
+    async fn an_order_is_run_on_its_thread_and_refused_after_its_end() {
+        let partition = Partition::new(&EventTypes::builtin(), Vec::new()).unwrap();
+        let hub = Hub::new(partition.readers(), StreamLimits::default());
+        let (sender, inputs) = mpsc::channel(4);
+        let (orders, received) = Orders::channel();
+        let engine = Engine::start(partition, inputs, received, hub).unwrap();
+        let name = orders.run(Tenant(1), |_| thread::current().name().map(str::to_owned)).await;
+        assert_eq!(name.unwrap().as_deref(), Some("engine"));
+        drop(sender);
+        engine.ended().await;
+        assert_eq!(orders.run(Tenant(1), |_| ()).await, Err(EngineEnded));
     }
 }

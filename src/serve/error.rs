@@ -51,6 +51,9 @@ pub(crate) enum ServeError {
     /// A built-in view does not compile.
     #[error(transparent)]
     View(#[from] projections::DefineError),
+    /// The tenants' own views cannot be loaded or maintained.
+    #[error("the own views: {0}")]
+    OwnViews(#[from] crate::own_views::OwnViewError),
     /// The query engine cannot be set up.
     #[error("the query engine: {0}")]
     Queries(#[from] query::QueryError),

@@ -17,16 +17,21 @@ use crate::service::{Service, invoice, payment, problem};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One message of a stream: its type and its object.
-type Received = (String, Value);
+pub(crate) type Received = (String, Value);
 
-struct Events {
+pub(crate) struct Events {
     answer: Response,
     text: String,
     last_id: String,
 }
 
 impl Events {
-    async fn open(service: &Service, token: &str, subs: &[Value], last_id: Option<&str>) -> Self {
+    pub(crate) async fn open(
+        service: &Service,
+        token: &str,
+        subs: &[Value],
+        last_id: Option<&str>,
+    ) -> Self {
         let subs: Vec<String> = subs.iter().map(|s| format!("sub={}", escaped(s))).collect();
         let mut request = service.get(&format!("/v1/stream?{}", subs.join("&")), token);
         if let Some(id) = last_id {
@@ -59,7 +64,7 @@ impl Events {
     }
 
     /// The next message that is no heartbeat.
-    async fn telling(&mut self) -> Received {
+    pub(crate) async fn telling(&mut self) -> Received {
         loop {
             let message = self.next().await;
             if message.0 != "heartbeat" {

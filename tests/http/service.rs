@@ -27,7 +27,12 @@ impl Service {
 
     /// The same on a folder that may have something in it.
     pub(crate) async fn start_in(data: Arc<TempDir>) -> Self {
-        let mut process = command(&data).spawn().unwrap();
+        Self::start_with(data, &[]).await
+    }
+
+    /// The same with variables of its configuration.
+    pub(crate) async fn start_with(data: Arc<TempDir>, variables: &[(&str, &str)]) -> Self {
+        let mut process = command(&data).envs(variables.iter().copied()).spawn().unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let address = lines
             .by_ref()
@@ -92,6 +97,16 @@ impl Service {
         let receipt: Value = answer.json().await.unwrap();
         assert_eq!(receipt["position"], position.as_str());
         receipt
+    }
+
+    /// The rows that a query answers with.
+    pub(crate) async fn ask(&self, token: &str, sql: &str) -> Value {
+        let question = json!({ "sql": sql });
+        let answer = self.post("/v1/query", token).json(&question).send().await.unwrap();
+        let status = answer.status();
+        let answer: Value = answer.json().await.unwrap();
+        assert_eq!(status, 200, "{answer}");
+        answer["rows"].clone()
     }
 
     /// The rows of a view once `position` is applied.

@@ -1,0 +1,101 @@
+//! `POST /v1/views`, `DELETE /v1/views/{name}`: the views that a tenant defines.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::LOCATION;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use projections::encode::column_types;
+use projections::{TenantSnapshot, ViewDefinition, ViewSnapshot};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use stream::Problem;
+
+use super::caller::Caller;
+use super::params::{Name, Params};
+use super::{App, body, problems};
+use crate::own_views::OwnView;
+
+/// The body of a definition.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct New {
+    name: String,
+    sql: String,
+    #[serde(default)]
+    key: Vec<String>,
+}
+
+/// Defines a view, or another under the name of one; it is filled behind the answer.
+pub(super) async fn define(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    params: Params,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    params.finish("")?;
+    let New { name, sql, key } = body::json(&headers, body).await?;
+    let definition = ViewDefinition { name, sql, key, internal: false };
+    let defined = app.own_views.define(caller.number(), definition).await;
+    let (view, is_new) = defined.map_err(|error| problems::own_view(&error))?;
+    let snapshot = app.readers.snapshot(caller.number());
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    let mut response = (status, Json(described(&view, &snapshot))).into_response();
+    // A name has only characters that a header may have.
+    if let Ok(at) = HeaderValue::from_str(&format!("/v1/views/{}", view.definition.name)) {
+        response.headers_mut().insert(LOCATION, at);
+    }
+    Ok(response)
+}
+
+/// Deletes a view.
+pub(super) async fn delete(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Name(name): Name,
+    params: Params,
+) -> Result<StatusCode, Problem> {
+    params.finish("")?;
+    let deleted = app.own_views.delete(caller.number(), name).await;
+    deleted.map_err(|error| problems::own_view(&error))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// An own view as lists have it. While a view that is replaced is served, its columns and rows are
+/// those that can be read.
+pub(super) fn described(own: &OwnView, snapshot: &TenantSnapshot) -> Value {
+    let name = own.definition.name.as_str();
+    let served = own.is_served.then(|| snapshot.view(name)).flatten();
+    let view = served.map(ViewSnapshot::view).or(own.view.as_ref());
+    let columns = view.map_or_else(Vec::new, |view| column_types(view.schema()));
+    let key: Vec<&str> = view.map_or_else(Vec::new, |view| {
+        view.key().iter().map(|c| view.schema().field(*c).name().as_str()).collect()
+    });
+    let mut described = json!({
+        "id": name,
+        "name": name,
+        "columns": columns,
+        "key": key,
+        "sql": own.definition.sql,
+        "row_count": served.map_or(0, ViewSnapshot::row_count),
+        "memory_bytes": served.map_or(0, ViewSnapshot::bytes),
+        "own": true,
+    });
+    if let (Value::Object(described), Value::Object(status)) = (&mut described, status(own)) {
+        described.extend(status);
+    }
+    described
+}
+
+/// How far an own view has come.
+pub(super) fn status(own: &OwnView) -> Value {
+    let mut status = json!({ "state": own.state, "filled": own.filled });
+    if let Some(error) = &own.error {
+        status["error"] = json!(error);
+    }
+    status
+}

@@ -1,0 +1,413 @@
+//! The views that tenants define for themselves: kept in the control store, filled from history
+//! beside live traffic, and put into the partition at one position.
+//!
+//! **In:** definitions and deletions, from analysts. **Out:** orders to the engine, and for readers
+//! what is defined and how far it has come.
+//!
+//! Invariants:
+//! - A definition is on disk before its call is answered, and comes back after a restart.
+//! - Changes of definitions take turns, and the filler puts views in within such a turn: what is
+//!   defined and what the partition maintains never contradict each other.
+//! - A view that is replaced serves until its successor is filled. Views that read it are filled
+//!   and swapped together with it. If that fails, all stays as it was.
+//! - One thread fills, one group of views at a time, tenants in turn; it steps back while the
+//!   engine is busy.
+
+mod compile;
+mod definitions;
+mod error;
+mod filler;
+mod queue;
+mod start;
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use ingest::Log;
+use projections::{EventRegistry, OwnLimits, Readers, Tenant, Unready, View, ViewDefinition};
+use tenancy::{Store, StoredView};
+use tokio::sync::{Mutex, watch};
+
+pub(crate) use self::error::OwnViewError;
+pub(crate) use self::start::{Loaded, load};
+
+use self::compile::{Reading, compile};
+use self::definitions::{Definition, Definitions, State};
+use self::queue::Queue;
+use crate::serve::Orders;
+
+/// The own views of all tenants. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub(crate) struct OwnViews {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    store: Store,
+    log: Log,
+    types: EventRegistry,
+    readers: Readers,
+    orders: Orders,
+    limits: OwnLimits,
+    /// The number of the last group; held for as long as definitions are changed.
+    turn: Mutex<u64>,
+    /// Held for a look-up or a change in memory only.
+    tenants: RwLock<HashMap<Tenant, Definitions>>,
+    queue: Queue,
+    /// Told whenever a view has come further than being filled.
+    settled: watch::Sender<()>,
+}
+
+/// What is said of an own view.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnView {
+    /// Its name, text and key.
+    pub(crate) definition: ViewDefinition,
+    /// Its columns; none if it does not compile.
+    pub(crate) view: Option<Arc<View>>,
+    /// `filling`, `live` or `failed`.
+    pub(crate) state: &'static str,
+    /// How much of it is filled, from 0 to 1.
+    pub(crate) filled: f64,
+    /// Why it failed, or why its last replacement was not taken.
+    pub(crate) error: Option<String>,
+    /// Whether a view of its name can be read meanwhile.
+    pub(crate) is_served: bool,
+}
+
+impl OwnViews {
+    /// Begins to fill what is defined from here on. `loaded` is what the partition behind `orders`
+    /// was started with. Must be called within a tokio runtime.
+    pub(crate) fn start(
+        loaded: Loaded,
+        log: Log,
+        types: EventRegistry,
+        readers: Readers,
+        orders: Orders,
+        limits: OwnLimits,
+    ) -> Result<Self, OwnViewError> {
+        let shared = Shared {
+            store: loaded.store,
+            log,
+            types,
+            readers,
+            orders,
+            limits,
+            turn: Mutex::new(0),
+            tenants: RwLock::new(loaded.tenants),
+            queue: Queue::default(),
+            settled: watch::Sender::new(()),
+        };
+        let this = Self { shared: Arc::new(shared) };
+        filler::start(Arc::clone(&this.shared))?;
+        Ok(this)
+    }
+
+    /// Says that the log has been replayed.
+    pub(crate) async fn settle(&self) -> Result<(), OwnViewError> {
+        let tenants: Vec<Tenant> = self.shared.read().keys().copied().collect();
+        if let Some(first) = tenants.first() {
+            self.shared.orders.run(*first, projections::Partition::settle).await?;
+        }
+        Ok(())
+    }
+
+    /// Fills nothing any more.
+    pub(crate) fn close(&self) {
+        self.shared.queue.close();
+    }
+
+    /// Defines a view of the tenant, or another under the name of one it has. The second value says
+    /// whether there was none.
+    ///
+    /// On a task of its own: a caller that goes away must not leave store and memory in discord.
+    pub(crate) async fn define(
+        &self,
+        tenant: Tenant,
+        definition: ViewDefinition,
+    ) -> Result<(OwnView, bool), OwnViewError> {
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move {
+            let mut turn = shared.turn.lock().await;
+            let name = definition.name.clone();
+            let is_new = shared.take(&mut turn, tenant, definition).await?;
+            let view = shared.describe(tenant, &name);
+            view.map(|view| (view, is_new)).ok_or(OwnViewError::Unknown(name))
+        })
+        .await?
+    }
+
+    /// Deletes a view of the tenant, unless others read it.
+    pub(crate) async fn delete(&self, tenant: Tenant, name: String) -> Result<(), OwnViewError> {
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move {
+            let _turn = shared.turn.lock().await;
+            shared.remove(tenant, name).await
+        })
+        .await?
+    }
+
+    /// What is said of the tenant's own view of that name.
+    pub(crate) fn get(&self, tenant: Tenant, name: &str) -> Option<OwnView> {
+        self.shared.describe(tenant, name)
+    }
+
+    /// All own views of the tenant.
+    pub(crate) fn all(&self, tenant: Tenant) -> Vec<OwnView> {
+        let tenants = self.shared.read();
+        let views = tenants.get(&tenant).map_or(&[][..], Definitions::all);
+        views.iter().map(|view| self.shared.said(tenant, view)).collect()
+    }
+
+    /// Waits until the view can be read or has failed, at most for `patience`. False if it is still
+    /// being filled then.
+    pub(crate) async fn wait(&self, tenant: Tenant, name: &str, patience: Duration) -> bool {
+        let mut settled = self.shared.settled.subscribe();
+        let is_filling = || {
+            let tenants = self.shared.read();
+            let view = tenants.get(&tenant).and_then(|views| views.get(name));
+            view.is_some_and(|view| view.state == State::Filling && !view.is_served())
+        };
+        let done = async {
+            while is_filling() {
+                if settled.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(patience, done).await.is_ok()
+    }
+}
+
+impl Shared {
+    fn read(&self) -> RwLockReadGuard<'_, HashMap<Tenant, Definitions>> {
+        self.tenants.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<Tenant, Definitions>> {
+        self.tenants.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn definitions(&self, tenant: Tenant) -> Definitions {
+        self.read().get(&tenant).cloned().unwrap_or_default()
+    }
+
+    fn describe(&self, tenant: Tenant, name: &str) -> Option<OwnView> {
+        let tenants = self.read();
+        let view = tenants.get(&tenant)?.get(name)?;
+        Some(self.said(tenant, view))
+    }
+
+    fn said(&self, tenant: Tenant, view: &Definition) -> OwnView {
+        let snapshot = self.readers.snapshot(tenant);
+        let failed_since = snapshot.view(view.name()).and_then(|v| v.failure()).cloned();
+        let (state, filled, error) = match &view.state {
+            State::Filling => ("filling", self.queue.filled(tenant, view.group), None),
+            State::Failed(error) => ("failed", 0.0, Some(error.clone())),
+            State::Live => match failed_since {
+                Some(failure) => ("failed", 1.0, Some(failure.to_string())),
+                None => ("live", 1.0, view.refused.clone()),
+            },
+        };
+        let definition = view.definition.clone();
+        let is_served = view.is_served();
+        OwnView { definition, view: view.view.clone(), state, filled, error, is_served }
+    }
+
+    /// Takes a definition; false if it is that of a view there was.
+    async fn take(
+        &self,
+        turn: &mut u64,
+        tenant: Tenant,
+        definition: ViewDefinition,
+    ) -> Result<bool, OwnViewError> {
+        check_name(&definition.name)?;
+        let name = definition.name.clone();
+        let definitions = self.definitions(tenant);
+        let before = definitions.get(&name);
+        if let Some(before) = before.filter(|before| before.definition == definition)
+            && !self.has_failed(tenant, before)
+        {
+            return Ok(false);
+        }
+        let is_new = before.is_none();
+        self.check_room(tenant, &definitions, is_new)?;
+        let changed = self.changed(tenant, &definitions, definition).await?;
+        let stored: Vec<StoredView> = changed.iter().map(stored).collect();
+        self.store.put_own_views(tenant.0, &stored).await?;
+        *turn += 1;
+        let group = *turn;
+        let ended = self.write().entry(tenant).or_default().put(group, changed);
+        self.queue.replace(tenant, &ended, group);
+        self.announce(tenant).await?;
+        Ok(is_new)
+    }
+
+    /// The definition, compiled, and behind it the views that read it.
+    async fn changed(
+        &self,
+        tenant: Tenant,
+        definitions: &Definitions,
+        definition: ViewDefinition,
+    ) -> Result<Vec<Definition>, OwnViewError> {
+        let name = definition.name.clone();
+        let dependants: Vec<Definition> =
+            definitions.dependants(&name).into_iter().cloned().collect();
+        let mut reading = Reading::new(self.readers.views(), definitions);
+        let (own, reads) =
+            compile(&self.types.visible(tenant), &reading, definition.clone()).await?;
+        let circle = dependants.iter().map(Definition::name).chain([name.as_str()]);
+        if let Some(through) = circle.into_iter().find(|other| reads.contains(*other)) {
+            let mut path = vec![name.clone()];
+            path.extend(definitions.path(through, &name));
+            return Err(OwnViewError::Cycle(path));
+        }
+        let mut changed =
+            vec![self.renewed(tenant, definitions.get(&name), definition, own, reads)];
+        reading.replace(&changed[0]);
+        for dependant in dependants {
+            let definition = dependant.definition.clone();
+            let compiled = compile(&self.types.visible(tenant), &reading, definition.clone()).await;
+            let (own, reads) = compiled.map_err(|error| OwnViewError::Breaks {
+                reader: definition.name.clone(),
+                reason: error.to_string(),
+            })?;
+            let renewed = self.renewed(tenant, Some(&dependant), definition, own, reads);
+            reading.replace(&renewed);
+            changed.push(renewed);
+        }
+        Ok(changed)
+    }
+
+    /// A definition that is to be filled in the place of another.
+    fn renewed(
+        &self,
+        tenant: Tenant,
+        before: Option<&Definition>,
+        definition: ViewDefinition,
+        view: Arc<View>,
+        reads: std::collections::BTreeSet<String>,
+    ) -> Definition {
+        let former = before.and_then(|before| match before.state {
+            State::Live if !self.has_failed(tenant, before) => {
+                Some(Box::new(Definition { refused: None, ..before.clone() }))
+            }
+            _ => before.former.clone(),
+        });
+        let (view, state) = (Some(view), State::Filling);
+        Definition { definition, view, reads, group: 0, state, former, refused: None }
+    }
+
+    fn has_failed(&self, tenant: Tenant, view: &Definition) -> bool {
+        let snapshot = self.readers.snapshot(tenant);
+        let failed = |name| snapshot.view(name).is_some_and(|view| view.failure().is_some());
+        matches!(view.state, State::Failed(_)) || view.state == State::Live && failed(view.name())
+    }
+
+    fn check_room(
+        &self,
+        tenant: Tenant,
+        definitions: &Definitions,
+        is_new: bool,
+    ) -> Result<(), OwnViewError> {
+        let OwnLimits { views, state_bytes, .. } = self.limits;
+        if is_new && definitions.all().len() >= views {
+            return Err(OwnViewError::Limit(format!(
+                "there are {views} own views, and no more may be; delete one first"
+            )));
+        }
+        let snapshot = self.readers.snapshot(tenant);
+        let own = snapshot.views().iter().filter(|v| definitions.get(v.view().name()).is_some());
+        let held: usize = own.map(projections::ViewSnapshot::bytes).sum();
+        if is_new && held >= state_bytes {
+            return Err(OwnViewError::Limit(format!(
+                "the own views hold {held} bytes, and may hold {state_bytes}; delete one first"
+            )));
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, tenant: Tenant, name: String) -> Result<(), OwnViewError> {
+        let definitions = self.definitions(tenant);
+        let Some(view) = definitions.get(&name) else {
+            let error =
+                if is_builtin(&name) { OwnViewError::BuiltIn } else { OwnViewError::Unknown };
+            return Err(error(name));
+        };
+        let readers: Vec<String> =
+            definitions.readers(&name).into_iter().map(str::to_owned).collect();
+        if !readers.is_empty() {
+            return Err(OwnViewError::InUse { name, readers });
+        }
+        self.store.delete_own_view(tenant.0, &name).await?;
+        let group = view.group;
+        let rest = {
+            let mut tenants = self.write();
+            let definitions = tenants.entry(tenant).or_default();
+            definitions.remove(&name);
+            let rest = definitions.group(group);
+            if definitions.all().is_empty() {
+                tenants.remove(&tenant);
+            }
+            rest
+        };
+        if view.state == State::Filling {
+            self.queue.cancel(tenant, group);
+            if !rest.is_empty() {
+                self.queue.push(tenant, group);
+            }
+        }
+        self.settled.send_replace(());
+        self.announce(tenant).await
+    }
+
+    /// Has the engine take out what is not defined any more, and say what cannot be read.
+    async fn announce(&self, tenant: Tenant) -> Result<(), OwnViewError> {
+        let definitions = self.definitions(tenant);
+        let unready = definitions.all().iter().filter(|view| !view.is_served()).map(|view| {
+            let failure = match &view.state {
+                State::Failed(message) => {
+                    Some(projections::RuntimeError { message: message.clone() })
+                }
+                State::Filling | State::Live => None,
+            };
+            Unready { name: view.name().to_owned(), failure }
+        });
+        let unready: Vec<Unready> = unready.collect();
+        let served = definitions.all().iter().filter(|view| view.is_served());
+        let served: Vec<String> = served.map(|view| view.name().to_owned()).collect();
+        let builtin = self.readers.views().len();
+        let order = move |partition: &mut projections::Partition| {
+            let snapshot = partition.readers().snapshot(tenant);
+            let own = snapshot.views().iter().skip(builtin).map(|view| view.view().name());
+            let gone: Vec<&str> =
+                own.filter(|name| !served.iter().any(|served| served == name)).collect();
+            partition.remove(tenant, &gone);
+            partition.announce(tenant, unready);
+        };
+        Ok(self.orders.run(tenant, order).await?)
+    }
+}
+
+fn stored(view: &Definition) -> StoredView {
+    let ViewDefinition { name, sql, key, .. } = &view.definition;
+    StoredView { name: name.clone(), sql: sql.clone(), key: key.clone() }
+}
+
+/// Whether every tenant has a view of that name, also if only other views read it.
+fn is_builtin(name: &str) -> bool {
+    ViewDefinition::builtin().iter().any(|view| view.name == name)
+}
+
+fn check_name(name: &str) -> Result<(), OwnViewError> {
+    let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let begins = name.starts_with(|c: char| c.is_ascii_lowercase());
+    if !begins || name.len() > 63 || !name.chars().all(is_word) {
+        return Err(OwnViewError::Name(name.chars().take(80).collect()));
+    }
+    if is_builtin(name) {
+        return Err(OwnViewError::BuiltIn(name.to_owned()));
+    }
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! Compiling a definition, on a thread whose stack is deep enough for any SQL.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::thread;
+
+use projections::{EventTypes, OwnView, View, ViewDefinition};
+use tokio::sync::oneshot;
+
+use super::OwnViewError;
+use super::definitions::{Definition, Definitions};
+
+/// The stack of a thread that plans: expressions are trees as deep as their text is long, and are
+/// walked by recursion. The pages that are not used are never taken.
+pub(super) const STACK_BYTES: usize = 32 << 20;
+
+/// The name under which a definition is compiled that may be read by itself.
+const CANDIDATE: &str = "@candidate";
+
+/// The views that a definition may read.
+pub(super) struct Reading {
+    builtin: Vec<Arc<View>>,
+    own: BTreeMap<String, Arc<View>>,
+}
+
+impl Reading {
+    /// The built-in views and what a tenant has defined.
+    pub(super) fn new(builtin: &[Arc<View>], definitions: &Definitions) -> Self {
+        let own = definitions.all().iter().filter_map(|definition| {
+            let view = definition.view.clone()?;
+            Some((definition.name().to_owned(), view))
+        });
+        Self { builtin: builtin.to_vec(), own: own.collect() }
+    }
+
+    /// Another view under the name of one, or a further one.
+    pub(super) fn replace(&mut self, definition: &Definition) {
+        if let Some(view) = &definition.view {
+            self.own.insert(definition.name().to_owned(), view.clone());
+        }
+    }
+
+    fn views(&self) -> Vec<Arc<View>> {
+        self.builtin.iter().chain(self.own.values()).cloned().collect()
+    }
+}
+
+/// What a definition comes to, and the views it reads, its own name among them if it is so.
+pub(super) async fn compile(
+    types: &EventTypes,
+    reading: &Reading,
+    definition: ViewDefinition,
+) -> Result<(Arc<View>, BTreeSet<String>), OwnViewError> {
+    let (types, readable) = (types.clone(), reading.views());
+    on_large_stack(move || {
+        let candidate = ViewDefinition { name: CANDIDATE.to_owned(), ..definition.clone() };
+        let own = OwnView::compile(&types, &readable, &candidate)?;
+        let view = own.view();
+        let named =
+            View::new(definition.name, view.sql(), view.schema().clone(), view.key().to_vec());
+        Ok((Arc::new(named), own.reads().views.clone()))
+    })
+    .await?
+}
+
+/// Runs work that recurses deeply.
+pub(super) async fn on_large_stack<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, OwnViewError> {
+    let (reply, done) = oneshot::channel();
+    thread::Builder::new()
+        .name("planner".to_owned())
+        .stack_size(STACK_BYTES)
+        // Who has gone away in the meantime does not need an answer.
+        .spawn(move || drop(reply.send(work())))
+        .map_err(OwnViewError::Thread)?;
+    let broken = || OwnViewError::Invalid("it cannot be planned; write it in another way".into());
+    done.await.map_err(|_| broken())
+}
