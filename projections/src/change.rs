@@ -104,11 +104,17 @@ impl Change {
 
     /// The distinct tenants, ascending.
     pub fn tenants(&self) -> Vec<Tenant> {
-        let mut tenants: Vec<u32> = self.tenants.values().to_vec();
+        let mut tenants: Vec<Tenant> = runs(&self.tenants).map(|(tenant, _)| tenant).collect();
         tenants.sort_unstable();
         tenants.dedup();
-        tenants.into_iter().map(Tenant).collect()
+        tenants
     }
+}
+
+/// Each tenant with the number of rows that follow each other and are its. Rows of a tenant mostly
+/// come together.
+pub(crate) fn runs(tenants: &UInt32Array) -> impl Iterator<Item = (Tenant, usize)> {
+    tenants.values().chunk_by(|a, b| a == b).map(|run| (Tenant(run[0]), run.len()))
 }
 
 fn concatenated<'a, A>(parts: impl Iterator<Item = &'a A>) -> Result<A, ArrowError>

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use arrow::array::{Int64Array, RecordBatch};
 use chrono::NaiveDate;
 
+use crate::change::runs;
 use crate::circuit::{Circuit, ViewOutput};
 use crate::own::{Feed, Outcome, OwnViews};
 use crate::snapshot::TenantPart;
@@ -154,8 +155,8 @@ impl Partition {
     pub fn apply(&mut self, input: Input) -> Vec<TenantDelta> {
         let mut touched: HashMap<Tenant, Touched> = HashMap::new();
         for batch in &input.events {
-            for tenant in batch.tenants.values() {
-                touched.entry(Tenant(*tenant)).or_default().changes += 1;
+            for (tenant, events) in runs(&batch.tenants) {
+                touched.entry(tenant).or_default().changes += events as u64;
             }
         }
         for tick in &input.ticks {

@@ -234,13 +234,9 @@ impl ViewSnapshot {
         let mut sections = Vec::with_capacity(self.sections.len() + 1);
         let mut rest = delta.rows();
         for (i, section) in self.sections.iter().enumerate() {
-            let here = match self.sections.get(i + 1) {
-                Some(next) => rest.partition_point(|row| row.bytes.as_ref() < next.first()),
-                None => rest.len(),
-            };
-            let (mine, others) = rest.split_at(here);
+            let (mine, others) = rest.split(self.sections.get(i + 1).map(|next| next.first()));
             rest = others;
-            if mine.is_empty() {
+            if mine.len() == 0 {
                 sections.push(section.clone());
             } else {
                 self.rows -= section.rows;
@@ -248,7 +244,7 @@ impl ViewSnapshot {
                 Section::join_small(&mut sections);
             }
         }
-        if !rest.is_empty() {
+        if rest.len() > 0 {
             self.rows += Section::default().merge(rest, &mut sections);
         }
         self.sections = Arc::new(sections);
@@ -257,21 +253,65 @@ impl ViewSnapshot {
 
 /// Rows of one view to be added (+) or removed (−), ordered by their bytes.
 #[derive(Debug, Default)]
-pub(crate) struct ViewDelta(Vec<WeightedRow>);
-
-#[derive(Debug)]
-struct WeightedRow {
-    bytes: Box<[u8]>,
-    weight: i64,
+pub(crate) struct ViewDelta {
+    data: Vec<u8>,
+    ends: Vec<usize>,
+    weights: Vec<i64>,
 }
 
 impl ViewDelta {
-    fn rows(&self) -> &[WeightedRow] {
-        &self.0
+    fn push(&mut self, row: &[u8], weight: i64) {
+        self.data.extend_from_slice(row);
+        self.ends.push(self.data.len());
+        self.weights.push(weight);
+    }
+
+    fn rows(&self) -> DeltaRows<'_> {
+        DeltaRows { delta: self, start: 0, end: self.ends.len() }
     }
 
     fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.ends.is_empty()
+    }
+}
+
+/// Some of the rows of a delta.
+#[derive(Debug, Clone, Copy)]
+struct DeltaRows<'a> {
+    delta: &'a ViewDelta,
+    start: usize,
+    end: usize,
+}
+
+impl<'a> DeltaRows<'a> {
+    fn len(self) -> usize {
+        self.end - self.start
+    }
+
+    fn row(self, i: usize) -> &'a [u8] {
+        let i = self.start + i;
+        let from = if i == 0 { 0 } else { self.delta.ends[i - 1] };
+        &self.delta.data[from..self.delta.ends[i]]
+    }
+
+    fn weight(self, i: usize) -> i64 {
+        self.delta.weights[self.start + i]
+    }
+
+    /// The rows before `bound`, or all, and the others.
+    fn split(self, bound: Option<&[u8]>) -> (Self, Self) {
+        let Some(bound) = bound else { return (self, Self { start: self.end, ..self }) };
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.row(middle) < bound {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let at = self.start + low;
+        (Self { end: at, ..self }, Self { start: at, ..self })
     }
 }
 
@@ -314,8 +354,7 @@ impl Layout {
         let mut columns: Vec<ArrayRef> = vec![Arc::new(change.tenants.clone())];
         columns.extend(self.order.iter().map(|c| change.rows.column(*c).clone()));
         let rows = self.owned.convert_columns(&columns)?;
-        let mut order: Vec<u32> = (0..change.len() as u32).collect();
-        order.sort_unstable_by(|a, b| rows.row(*a as usize).cmp(&rows.row(*b as usize)));
+        let order = sorted(&rows);
         let mut net: Vec<(u32, i64)> = Vec::with_capacity(order.len());
         for same in order.chunk_by(|a, b| rows.row(*a as usize) == rows.row(*b as usize)) {
             let weight = same.iter().map(|row| change.weights.value(*row as usize)).sum();
@@ -330,17 +369,33 @@ impl Layout {
     }
 }
 
+/// The rows' numbers in the order of their bytes. Most differ within the first bytes, which are
+/// compared as a number.
+fn sorted(rows: &Rows) -> Vec<u32> {
+    const FIRST: usize = size_of::<u128>();
+    let first = |row: &[u8]| {
+        let mut bytes = [0; FIRST];
+        let length = row.len().min(FIRST);
+        bytes[..length].copy_from_slice(&row[..length]);
+        u128::from_be_bytes(bytes)
+    };
+    let mut order: Vec<(u128, u32)> =
+        rows.iter().enumerate().map(|(i, row)| (first(row.data()), i as u32)).collect();
+    let rest = |i: u32| rows.row(i as usize);
+    order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| rest(a.1).cmp(&rest(b.1))));
+    order.into_iter().map(|(_, i)| i).collect()
+}
+
 fn tenant_part(
     tenant: Tenant,
     net: &[(u32, i64)],
     change: &Change,
     rows: &Rows,
 ) -> Result<TenantPart, RuntimeError> {
-    let weighted = |(row, weight): &(u32, i64)| WeightedRow {
-        bytes: rows.row(*row as usize).data()[OWNER_BYTES..].into(),
-        weight: *weight,
-    };
-    let delta = ViewDelta(net.iter().map(weighted).collect());
+    let mut delta = ViewDelta::default();
+    for (row, weight) in net {
+        delta.push(&rows.row(*row as usize).data()[OWNER_BYTES..], *weight);
+    }
     let (gone, come): (Vec<_>, Vec<_>) = net.iter().partition(|(_, weight)| *weight < 0);
     let (indices, weights): (Vec<u32>, Vec<i64>) = gone.into_iter().chain(come).unzip();
     let rows = take_record_batch(&change.rows, &UInt32Array::from(indices))?;

@@ -4,25 +4,38 @@ use hashbrown::HashMap;
 
 use crate::Tenant;
 
-/// Bytes by tenant.
+/// Bytes by tenant. Rows of a tenant mostly come together, so the last one's place is kept.
 #[derive(Debug, Default)]
-pub(crate) struct Tally(HashMap<Tenant, usize>);
+pub(crate) struct Tally {
+    places: HashMap<Tenant, usize>,
+    bytes: Vec<(Tenant, usize)>,
+    last: usize,
+}
 
 impl Tally {
+    fn of(&mut self, tenant: Tenant) -> &mut usize {
+        if self.bytes.get(self.last).is_none_or(|(last, _)| *last != tenant) {
+            self.last = *self.places.entry(tenant).or_insert_with(|| {
+                self.bytes.push((tenant, 0));
+                self.bytes.len() - 1
+            });
+        }
+        &mut self.bytes[self.last].1
+    }
+
     /// More bytes of a tenant.
     pub(crate) fn add(&mut self, tenant: Tenant, bytes: usize) {
-        *self.0.entry(tenant).or_default() += bytes;
+        *self.of(tenant) += bytes;
     }
 
     /// Fewer bytes of a tenant.
     pub(crate) fn remove(&mut self, tenant: Tenant, bytes: usize) {
-        if let Some(held) = self.0.get_mut(&tenant) {
-            *held = held.saturating_sub(bytes);
-        }
+        let held = self.of(tenant);
+        *held = held.saturating_sub(bytes);
     }
 
     /// The bytes of a tenant.
     pub(crate) fn bytes(&self, tenant: Tenant) -> usize {
-        self.0.get(&tenant).copied().unwrap_or(0)
+        self.places.get(&tenant).map_or(0, |place| self.bytes[*place].1)
     }
 }

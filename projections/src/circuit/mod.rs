@@ -39,7 +39,7 @@ pub(crate) use temporal::{State as TemporalState, Temporal};
 pub(crate) use top::{Numbering, Top, TopRows};
 pub(crate) use window::{Window, WindowValue};
 
-use crate::change::batch;
+use crate::change::{batch, runs};
 use crate::events::{EventType, fit};
 use crate::snapshot::{Layout, TenantPart};
 use crate::sql::Compiler;
@@ -274,8 +274,8 @@ impl Circuit {
     ) -> Vec<ViewOutput> {
         if self.births.is_some() {
             let mut tenants: HashSet<Tenant> = ticks.iter().map(|tick| tick.tenant).collect();
-            tenants.extend(events.iter().flat_map(|b| b.tenants.values()).map(|t| Tenant(*t)));
-            tenants.extend(views.iter().flat_map(|(_, c)| c.tenants.values()).map(|t| Tenant(*t)));
+            tenants.extend(events.iter().flat_map(|b| runs(&b.tenants)).map(|(tenant, _)| tenant));
+            tenants.extend(views.iter().flat_map(|(_, c)| runs(&c.tenants)).map(|(t, _)| t));
             self.bear(tenants);
         }
         let mut arrived: HashMap<NodeId, Vec<Change>> = HashMap::new();

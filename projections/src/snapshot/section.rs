@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use arrow::array::RecordBatch;
 
-use super::{CHUNK_ROWS, Layout, SECTION_CHUNKS, WeightedRow};
+use super::{CHUNK_ROWS, DeltaRows, Layout, SECTION_CHUNKS};
 use crate::change::batch;
 use crate::{RuntimeError, View};
 
@@ -62,24 +62,20 @@ impl Section {
     }
 
     /// The section with `delta`, as one or more; answers how many rows they have.
-    pub(super) fn merge(&self, delta: &[WeightedRow], into: &mut Vec<Arc<Self>>) -> usize {
+    pub(super) fn merge(&self, delta: DeltaRows<'_>, into: &mut Vec<Arc<Self>>) -> usize {
         let mut chunks = Vec::with_capacity(self.chunks.len() + 1);
         let mut rest = delta;
         for (i, chunk) in self.chunks.iter().enumerate() {
-            let here = match self.chunks.get(i + 1) {
-                Some(next) => rest.partition_point(|row| row.bytes.as_ref() < next.row(0)),
-                None => rest.len(),
-            };
-            let (mine, others) = rest.split_at(here);
+            let (mine, others) = rest.split(self.chunks.get(i + 1).map(|next| next.row(0)));
             rest = others;
-            if mine.is_empty() {
+            if mine.len() == 0 {
                 chunks.push(chunk.clone());
             } else {
                 chunk.merge(mine, &mut chunks);
                 Chunk::join_small(&mut chunks);
             }
         }
-        if !rest.is_empty() {
+        if rest.len() > 0 {
             Chunk::default().merge(rest, &mut chunks);
         }
         // Half full when it is cut, so that the next rows do not cut it again.
@@ -148,6 +144,15 @@ fn times(weight: i64) -> usize {
 }
 
 impl Chunk {
+    fn with_room(rows: usize, bytes: usize) -> Self {
+        Self {
+            data: Vec::with_capacity(bytes + bytes / 8),
+            ends: Vec::with_capacity(rows),
+            weights: Vec::with_capacity(rows),
+            rows: 0,
+        }
+    }
+
     fn len(&self) -> usize {
         self.ends.len()
     }
@@ -196,9 +201,9 @@ impl Chunk {
     }
 
     /// The rows of this chunk with `delta`, as one chunk or more.
-    fn merge(&self, delta: &[WeightedRow], into: &mut Vec<Arc<Self>>) {
-        let mut open = Self::default();
+    fn merge(&self, delta: DeltaRows<'_>, into: &mut Vec<Arc<Self>>) {
         let whole = self.len() + delta.len();
+        let mut open = Self::with_room(whole.min(CHUNK_ROWS), self.data.len());
         // Half full when it is cut, so that the next rows do not cut it again.
         let most = if whole > CHUNK_ROWS { CHUNK_ROWS / 2 } else { CHUNK_ROWS };
         let mut push = |row: &[u8], weight: i64| {
@@ -212,9 +217,9 @@ impl Chunk {
         };
         let (mut i, mut j) = (0, 0);
         while i < self.len() || j < delta.len() {
-            let ahead = match (i < self.len(), delta.get(j)) {
-                (true, Some(new)) => self.row(i).cmp(&new.bytes),
-                (true, None) => std::cmp::Ordering::Less,
+            let ahead = match (i < self.len(), j < delta.len()) {
+                (true, true) => self.row(i).cmp(delta.row(j)),
+                (true, false) => std::cmp::Ordering::Less,
                 (false, _) => std::cmp::Ordering::Greater,
             };
             match ahead {
@@ -223,11 +228,11 @@ impl Chunk {
                     i += 1;
                 }
                 std::cmp::Ordering::Greater => {
-                    push(&delta[j].bytes, delta[j].weight);
+                    push(delta.row(j), delta.weight(j));
                     j += 1;
                 }
                 std::cmp::Ordering::Equal => {
-                    push(self.row(i), self.weights[i] + delta[j].weight);
+                    push(self.row(i), self.weights[i] + delta.weight(j));
                     (i, j) = (i + 1, j + 1);
                 }
             }
