@@ -83,12 +83,9 @@ impl ScalarUDFImpl for Fiscal {
             if dates.is_null(row) || firsts.is_null(row) {
                 return Ok(None);
             }
-            let first = match u32::try_from(firsts.value(row)) {
-                Ok(first @ 1..=12) => first,
-                _ => {
-                    let (name, month) = (self.name(), firsts.value(row));
-                    return exec_err!("{name}: the first month is 1 to 12, not {month}");
-                }
+            let Ok(first @ 1..=12) = u32::try_from(firsts.value(row)) else {
+                let (name, month) = (self.name(), firsts.value(row));
+                return exec_err!("{name}: the first month is 1 to 12, not {month}");
             };
             let date = NaiveDate::from_epoch_days(dates.value(row));
             Ok(date.map(|date| part_of(self.part, date, first)))

@@ -17,7 +17,9 @@ use arrow::array::{
     TimestampMicrosecondArray,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimestampMicrosecondType};
+use arrow::datatypes::{
+    DataType, Date32Type, Field, FieldRef, IntervalUnit, TimestampMicrosecondType,
+};
 use datafusion::common::{Result, exec_err, plan_err};
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
@@ -113,9 +115,12 @@ impl ScalarUDFImpl for Hop {
             datafusion::common::cast::as_interval_mdn_array(args.nth(place)?)
         };
         let (slides, sizes) = (interval(1)?, interval(2)?);
-        let moment = |row: usize| match is_date {
-            true => i64::from(at.as_primitive::<arrow::datatypes::Date32Type>().value(row)) * DAY,
-            false => at.as_primitive::<TimestampMicrosecondType>().value(row),
+        let moment = |row: usize| {
+            if is_date {
+                i64::from(at.as_primitive::<Date32Type>().value(row)) * DAY
+            } else {
+                at.as_primitive::<TimestampMicrosecondType>().value(row)
+            }
         };
         let (mut values, mut lengths, mut valid) = (Vec::new(), Vec::new(), Vec::new());
         for row in 0..args.rows {

@@ -45,10 +45,10 @@ impl Arguments {
     }
 
     fn nth(&self, place: usize) -> Result<&ArrayRef> {
-        match self.arrays.get(place) {
-            Some(array) => Ok(array),
-            None => plan_err!("an argument is missing"),
-        }
+        let Some(array) = self.arrays.get(place) else {
+            return plan_err!("an argument is missing");
+        };
+        Ok(array)
     }
 
     fn dates(&self, place: usize) -> Result<&Date32Array> {

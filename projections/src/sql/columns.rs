@@ -78,12 +78,14 @@ pub(super) fn physical(
 pub(super) struct Columns<'a> {
     input: &'a DFSchema,
     expressions: Vec<Expr>,
+    /// How many of the first columns stand for themselves alone.
+    apart: usize,
 }
 
 impl<'a> Columns<'a> {
     /// No columns yet of `input`.
     pub(super) fn new(input: &'a DFSchema) -> Self {
-        Self { input, expressions: Vec::new() }
+        Self { input, expressions: Vec::new(), apart: 0 }
     }
 
     /// Adds a column, even if an equal one is there.
@@ -95,10 +97,15 @@ impl<'a> Columns<'a> {
     /// The place of a column, added when no equal one is there.
     pub(super) fn place(&mut self, expr: &Expr) -> usize {
         let expr = expr.clone().unalias();
-        match self.expressions.iter().position(|e| *e == expr) {
-            Some(place) => place,
+        match self.expressions[self.apart..].iter().position(|e| *e == expr) {
+            Some(place) => self.apart + place,
             None => self.push(&expr),
         }
+    }
+
+    /// Keeps the columns so far for themselves: no expression is found among them.
+    pub(super) fn set_apart(&mut self) {
+        self.apart = self.expressions.len();
     }
 
     /// The expression as a reference to its column; a constant stays what it is, for some

@@ -245,12 +245,10 @@ fn complete_sort(plan: &mut LogicalPlan) {
     match plan {
         LogicalPlan::Projection(node) => complete_sort(Arc::make_mut(&mut node.input)),
         LogicalPlan::SubqueryAlias(node) => complete_sort(Arc::make_mut(&mut node.input)),
-        LogicalPlan::Sort(sort) => {
-            if !identify(&sort.input, sort.expr.iter().map(|s| &s.expr)) {
-                let columns = sortable(sort.input.schema());
-                let more = rest(&columns, sort.expr.iter().map(|s| &s.expr));
-                sort.expr.extend(more);
-            }
+        LogicalPlan::Sort(sort) if !identify(&sort.input, sort.expr.iter().map(|s| &s.expr)) => {
+            let columns = sortable(sort.input.schema());
+            let more = rest(&columns, sort.expr.iter().map(|s| &s.expr));
+            sort.expr.extend(more);
         }
         _ => {}
     }

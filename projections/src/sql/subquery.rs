@@ -160,7 +160,7 @@ fn leftover<T>(plan: &LogicalPlan) -> Compiled<T> {
                 Expr::Exists(_) => name = ("EXISTS outside WHERE", "EXISTS"),
                 Expr::InSubquery(_) => name = ("IN (SELECT …) outside WHERE", "IN"),
                 Expr::SetComparison(_) => {
-                    name = ("a comparison with ANY or ALL of a subquery", "ANY")
+                    name = ("a comparison with ANY or ALL of a subquery", "ANY");
                 }
                 _ => {}
             }

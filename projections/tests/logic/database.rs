@@ -27,8 +27,9 @@ use chrono::NaiveDate;
 use datafusion::catalog::MemorySchemaProvider;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::MemTable;
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::prelude::SessionContext;
 use projections::events::{Field, FieldType};
+use projections::sql::dialect;
 use projections::{
     EventBatch, EventType, EventTypes, Input, Partition, Tenant, Tick, ViewDefinition, clock,
 };
@@ -305,9 +306,7 @@ fn event_type(name: &str, columns: &str) -> Result<EventType, Failure> {
 }
 
 fn session() -> SessionContext {
-    let mut config = SessionConfig::new().with_target_partitions(1);
-    config.options_mut().sql_parser.map_string_types_to_utf8view = false;
-    let session = SessionContext::new_with_config(config);
+    let session = dialect::session();
     let catalog = session.catalog("datafusion").unwrap();
     catalog.register_schema("events", Arc::new(MemorySchemaProvider::new())).unwrap();
     session

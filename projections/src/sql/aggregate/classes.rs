@@ -43,10 +43,7 @@ pub(super) fn class(
     refuse_arbitrary(function)?;
     let params = &function.params;
     if is_linear(function, result, input) && params.order_by.is_empty() {
-        return Ok(match params.distinct {
-            false => Class::Linear,
-            true => Class::Distinct,
-        });
+        return Ok(if params.distinct { Class::Distinct } else { Class::Linear });
     }
     let pick = match (function.func.name(), params.order_by.is_empty()) {
         ("first_value" | "last_value", false) => !params.distinct,

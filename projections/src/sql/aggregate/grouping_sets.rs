@@ -46,6 +46,8 @@ impl Compiler {
         for group in &all {
             columns.push(group);
         }
+        // A set nulls the columns it leaves out, but not for the functions.
+        columns.set_apart();
         let functions = aggregate
             .aggr_expr
             .iter()

@@ -41,6 +41,9 @@ impl Compiler {
         grouping: &Grouping<'_>,
         functions: &[AggregateFunction],
     ) -> Compiled<Vec<ScalarValue>> {
+        if functions.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut columns = Columns::new(grouping.input_schema);
         let functions: Vec<Expr> =
             functions.iter().enumerate().map(|(i, f)| over_columns(i, f, &mut columns)).collect();
