@@ -5,19 +5,24 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::NaiveDate;
 use datafusion::catalog::MemorySchemaProvider;
 use datafusion::catalog::streaming::StreamingTable;
+use datafusion::common::ScalarValue;
 use datafusion::dataframe::DataFrame;
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder, TaskContext};
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
 use datafusion::optimizer::Optimizer;
 use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::memory::MemoryStream;
@@ -105,6 +110,9 @@ pub(crate) struct Oracle {
     events: Vec<(Arc<EventType>, Arc<Relation>)>,
     answers: RefCell<HashMap<String, Arc<Relation>>>,
     plans: RefCell<HashMap<(String, Option<NaiveDate>), Planned>>,
+    date: Arc<RwLock<Option<NaiveDate>>>,
+    /// Whether `current_date` reads `date` when a plan runs.
+    variable_date: bool,
 }
 
 impl Oracle {
@@ -117,6 +125,17 @@ impl Oracle {
     /// Ready for questions about `views` over events of `types`.
     pub(crate) fn over(types: &EventTypes, views: Vec<ViewDefinition>) -> Self {
         Self::within(dialect::session(), types, views)
+    }
+
+    /// The same over the built-in events, with `current_date` as a function that is asked when a
+    /// plan runs: one plan for all dates, and a second reading of what the date means.
+    pub(crate) fn by_variable_date(views: Vec<ViewDefinition>) -> Self {
+        let oracle = Self::new(views);
+        oracle.session.register_udf(ScalarUDF::from(Date {
+            today: oracle.date.clone(),
+            signature: Signature::exact(Vec::new(), Volatility::Volatile),
+        }));
+        Self { variable_date: true, ..oracle }
     }
 
     /// The same, through as few of DataFusion's rewrites as it can plan with: a second opinion.
@@ -155,6 +174,8 @@ impl Oracle {
             events,
             answers: RefCell::default(),
             plans: RefCell::default(),
+            date: Arc::default(),
+            variable_date: false,
         }
     }
 
@@ -183,6 +204,7 @@ impl Oracle {
                 facts.iter().copied().filter(|f| f.kind.name() == kind.name()).collect();
             rows.set(vec![relation(kind, &of_kind)]);
         }
+        *self.date.write().unwrap_or_else(PoisonError::into_inner) = today;
         let mut outcomes: HashMap<String, Outcome> = HashMap::new();
         for view in &self.views {
             let broken = self.views.iter().map(|v| &v.name).find(|name| {
@@ -218,12 +240,13 @@ impl Oracle {
     async fn planned(&self, view: &ViewDefinition, today: Option<NaiveDate>) -> Result<Planned> {
         // One plan for all dates is enough where none is read.
         let dated = CLOCK.iter().any(|function| view.sql.contains(function));
-        let at = (view.name.clone(), today.filter(|_| dated));
+        let at = (view.name.clone(), today.filter(|_| dated && !self.variable_date));
         if let Some(planned) = self.plans.borrow().get(&at) {
             return Ok(planned.clone());
         }
         let (state, plan) = self.session.sql(&view.sql).await?.into_parts();
-        let pinned = DataFrame::new(state, clock::pin(plan, today)?);
+        let plan = if self.variable_date { plan } else { clock::pin(plan, today)? };
+        let pinned = DataFrame::new(state, plan);
         // Only once it is analyzed do both sides of a UNION have one type.
         let plan = pinned.create_physical_plan().await?;
         let schema = nullable(plan.schema().as_ref());
@@ -245,6 +268,46 @@ fn as_planned(schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch> {
     let typed = |(column, field): (&ArrayRef, &Arc<Field>)| cast(column, field.data_type());
     let columns = batch.columns().iter().zip(schema.fields()).map(typed);
     Ok(RecordBatch::try_new(schema.clone(), columns.collect::<std::result::Result<_, _>>()?)?)
+}
+
+/// `current_date` of the tenant that is asked about.
+#[derive(Debug)]
+struct Date {
+    today: Arc<RwLock<Option<NaiveDate>>>,
+    signature: Signature,
+}
+
+impl PartialEq for Date {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.today, &other.today)
+    }
+}
+
+impl Eq for Date {}
+
+impl Hash for Date {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name().hash(state);
+    }
+}
+
+impl ScalarUDFImpl for Date {
+    fn name(&self) -> &'static str {
+        "current_date"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Date32)
+    }
+
+    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let today = *self.today.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(ColumnarValue::Scalar(ScalarValue::Date32(today.map(clock::epoch_days))))
+    }
 }
 
 fn register(session: &SessionContext, name: &str, schema: SchemaRef) -> Arc<Relation> {

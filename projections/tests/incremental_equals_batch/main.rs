@@ -6,6 +6,7 @@
 //! - [`operators`]: every supported construct of SQL, one small view in `tests/cases` each
 //! - [`refusals`]: what is no view, and what is said of it
 //! - [`own_views`]: views that tenants define in the middle of a history
+//! - [`year`]: the views that read the date, at every midnight of a year in several time zones
 //! - [`meanings`]: what the built-in views say, on histories written by hand in `tests/meanings`
 //!
 //! `PROPTEST_CASES` (256 when not set) scales the number of generated histories.
@@ -18,5 +19,6 @@ mod meanings;
 mod operators;
 mod own_views;
 mod refusals;
+mod year;
 
 use harness::{generated, history, oracle, watched};

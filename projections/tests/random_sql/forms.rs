@@ -78,6 +78,8 @@ pub(crate) const SCALARS: &[Form] = &[
     form("CAST(extract(DOW FROM $0) AS BIGINT)", &[Is(Date)], Is(Int), "extract"),
     form("CAST(extract(MONTH FROM $0) AS BIGINT)", &[Is(Date)], Is(Int), "extract"),
     form("CAST(date_part('hour', $0) AS BIGINT)", &[Is(Instant)], Is(Int), "extract"),
+    form("business_days($0, $1)", &[Is(Date), Is(Date)], Is(Int), "business_days"),
+    form("CAST(fiscal_quarter($0, 4) AS BIGINT)", &[Is(Date)], Is(Int), "fiscal_quarter"),
     form("CAST(length($0) AS BIGINT)", &[Is(Text)], Is(Int), "text function"),
     form("CAST(strpos($0, $1) AS BIGINT)", &[Is(Text), Is(Text)], Is(Int), "text function"),
     form("CAST($0 AS BIGINT)", &[Is(Bool)], Is(Int), "cast"),
@@ -139,16 +141,19 @@ pub(crate) const SCALARS: &[Form] = &[
     ),
 ];
 
+/// The construct of [`RISKS`].
+pub(crate) const RISK: &str = "an error at run time";
+
 /// Forms that some rows have no value for: the view fails for the tenant, and for nobody else.
 pub(crate) const RISKS: &[Form] = &[
-    form("($0 / $1)", &[Is(Int), Is(Int)], Is(Int), "an error at run time"),
-    form("CAST($0 AS BIGINT)", &[Is(Text)], Is(Int), "an error at run time"),
-    form("CAST($0 AS DATE)", &[Is(Text)], Is(Date), "an error at run time"),
+    form("($0 / $1)", &[Is(Int), Is(Int)], Is(Int), RISK),
+    form("CAST($0 AS BIGINT)", &[Is(Text)], Is(Int), RISK),
+    form("CAST($0 AS DATE)", &[Is(Text)], Is(Date), RISK),
     form(
         "CAST($0 * 9000000000000000000000000000 AS DECIMAL(38, 4))",
         &[Is(Decimal)],
         Is(Decimal),
-        "an error at run time",
+        RISK,
     ),
 ];
 
@@ -180,6 +185,10 @@ pub(crate) const AGGREGATES: &[Form] = &[
     form("string_agg($0, ',' ORDER BY $0)", &[Is(Text)], Is(Text), "string_agg"),
     form("string_agg($0, ',' ORDER BY $1 DESC, $0)", &[Is(Text), Any], Is(Text), "string_agg"),
     form("string_agg(CAST($0 AS VARCHAR), ',' ORDER BY $0)", &[Any], Is(Text), "string_agg"),
+    form("first_value($0 ORDER BY $1)", &[Same, Any], Same, "first_value, last_value"),
+    form("last_value($0 IGNORE NULLS ORDER BY $1)", &[Same, Any], Same, "IGNORE NULLS"),
+    form("first_value($0 IGNORE NULLS ORDER BY $1 DESC, $0)", &[Same, Any], Same, "IGNORE NULLS"),
+    form("string_agg($0, ',' ORDER BY $1)", &[Is(Text), Any], Is(Text), "string_agg"),
     form("first_value($0 ORDER BY $1, $0)", &[Same, Any], Same, "first_value, last_value"),
     form("last_value($0 ORDER BY $1, $0)", &[Same, Any], Same, "first_value, last_value"),
     form(
@@ -199,6 +208,10 @@ pub(crate) enum Over {
     Total,
     /// The whole partition.
     Partition,
+    /// The moments before, by an order of instants.
+    Moments,
+    /// The peers around.
+    Groups,
 }
 
 /// Window functions; the window follows at `@`.
@@ -218,6 +231,10 @@ pub(crate) const WINDOWS: &[(Form, Over)] = &[
     (form("count(*) @", &[], Is(Int), "count() OVER"), Over::Peers),
     (form("count($0) @", &[Any], Is(Int), "count() OVER"), Over::Total),
     (form("count(*) @", &[], Is(Int), "count() OVER"), Over::Partition),
+    (form("count(*) @", &[], Is(Int), "count() OVER"), Over::Moments),
+    (form("count(*) @", &[], Is(Int), "count() OVER"), Over::Groups),
+    (form("sum($0) @", &[Is(Decimal)], Is(Decimal), "sum() OVER"), Over::Moments),
+    (form("max($0) @", &[Same], Same, "min() OVER"), Over::Moments),
     (form("min($0) @", &[Same], Same, "min() OVER"), Over::Peers),
     (form("max($0) @", &[Same], Same, "min() OVER"), Over::Total),
     (form("max($0) @", &[Same], Same, "min() OVER"), Over::Partition),

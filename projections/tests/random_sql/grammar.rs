@@ -3,7 +3,9 @@
 use super::dice::Dice;
 use super::forms::{AGGREGATES, FRAMES, Form, Of, Over, RISKS, SCALARS, WINDOWS};
 use super::patterns;
-use super::syntax::{Body, CLOCK, Expr, Grouping, Join, LIST, Query, Relation, Select, Source, Ty};
+use super::syntax::{
+    Body, CLOCK, Expr, First, Grouping, Join, LIST, Query, Relation, Select, Source, Ty,
+};
 
 /// Something to select from.
 #[derive(Clone, Debug)]
@@ -118,11 +120,22 @@ impl<'a> Grammar<'a> {
         }
         if want.is_none() && self.dice.chance(4) {
             let ty = *self.dice.pick(&Ty::ALL);
-            let args = vec![self.expr(&from.columns, ty, 1), self.expr(&from.columns, ty, 0)];
-            items.push(Expr::call("unnest(make_array($0, $1))", "UNNEST", args, ty));
+            if ty == Ty::Instant {
+                let at = vec![self.leaf(&from.columns, ty)];
+                let form = "unnest(hop($0, INTERVAL '1 hour', INTERVAL '2 hours'))";
+                items.push(Expr::call(form, "hop", at, ty));
+            } else {
+                let args = vec![self.expr(&from.columns, ty, 1), self.expr(&from.columns, ty, 0)];
+                items.push(Expr::call("unnest(make_array($0, $1))", "UNNEST", args, ty));
+            }
         }
+        let columns = from.columns.clone();
         let distinct = self.dice.chance(12);
-        self.finish(from, items, filter, distinct, None, None)
+        let mut select = self.finish(from, items, filter, distinct, None, None);
+        if !distinct {
+            select.first = self.first(&columns, true);
+        }
+        select
     }
 
     fn grouped(&mut self, from: From, filter: Option<Expr>, want: Option<&[Ty]>) -> Select {
@@ -146,6 +159,12 @@ impl<'a> Grammar<'a> {
             }
         };
         let mut leaves = grouping.keys().to_vec();
+        let several =
+            matches!(grouping, Grouping::Rollup(_) | Grouping::Cube(_) | Grouping::Sets(..));
+        if several && self.dice.chance(40) {
+            let key = vec![self.dice.pick(grouping.keys()).clone()];
+            leaves.push(Expr::call("CAST(grouping($0) AS BIGINT)", "grouping()", key, Ty::Int));
+        }
         for ty in want.unwrap_or(&[]) {
             leaves.push(self.aggregate(&from.columns, *ty));
         }
@@ -165,7 +184,9 @@ impl<'a> Grammar<'a> {
             }
         };
         let having = self.dice.chance(20).then(|| self.expr(&leaves, Ty::Bool, 1));
-        self.finish(from, items, filter, false, Some(grouping), having)
+        let mut select = self.finish(from, items, filter, false, Some(grouping), having);
+        select.first = self.first(&leaves, false);
+        select
     }
 
     fn windowed(&mut self, from: From, filter: Option<Expr>, want: Option<&[Ty]>) -> Select {
@@ -208,7 +229,24 @@ impl<'a> Grammar<'a> {
     ) -> Select {
         let items = items.into_iter().enumerate().map(|(i, e)| (e, format!("c{i}"))).collect();
         let From { source, joins, .. } = from;
-        Select { distinct, items, from: source, joins, filter, grouping, having }
+        Select { distinct, items, from: source, joins, filter, grouping, having, first: None }
+    }
+
+    /// Now and then the first of the rows, or of each key.
+    fn first(&mut self, of: &[Expr], each: bool) -> Option<First> {
+        if !self.dice.chance(6) {
+            return None;
+        }
+        let ty = self.key_type();
+        let by = self.leaf(of, ty);
+        let by = self.ordering(by, of);
+        if each && self.dice.chance(40) {
+            let ty = self.key_type();
+            let each = self.leaf(of, ty);
+            return Some(First::Of { each: self.ordering(each, of), by });
+        }
+        let descending = self.dice.chance(50);
+        Some(First::Limit { by, descending, count: 1 + self.dice.below(4) })
     }
 
     fn items(&mut self, columns: &[Expr], want: Option<&[Ty]>, depth: usize) -> Vec<Expr> {
@@ -381,7 +419,11 @@ impl<'a> Grammar<'a> {
             }
             66..78 => self.exists(columns),
             78..90 => self.in_query(columns),
-            90..95 => {
+            90..92 => {
+                let (one, other) = (self.expr(columns, Ty::Bool, 1), self.exists(columns));
+                Expr::call("($0 OR $1)", "EXISTS inside OR", vec![one, other], Ty::Bool)
+            }
+            92..96 => {
                 let scalar = self.scalar_subquery(columns, None);
                 let leaf = self.leaf(columns, scalar.ty());
                 let form = *self.dice.pick(&["($0 = $1)", "($0 <= $1)", "($0 > $1)"]);
@@ -457,8 +499,9 @@ impl<'a> Grammar<'a> {
     // Expressions
 
     fn constant(&mut self, ty: Ty) -> Expr {
-        if ty == Ty::Date && self.dice.chance(30) {
-            return Expr::Constant { sql: CLOCK[0], ty };
+        if matches!(ty, Ty::Date | Ty::Instant) && self.dice.chance(30) {
+            let sql = CLOCK[usize::from(ty == Ty::Instant)];
+            return Expr::Constant { sql, ty };
         }
         let sql = if self.dice.chance(8) { ty.null() } else { self.dice.pick(ty.constants()) };
         Expr::Constant { sql, ty }
@@ -571,15 +614,27 @@ impl<'a> Grammar<'a> {
             window += &format!("${}", args.len());
             args.push(key.clone());
         }
-        if over != Over::Partition {
+        if over == Over::Moments {
+            window += &format!(
+                " ORDER BY ${} RANGE BETWEEN INTERVAL '2 hours' PRECEDING AND CURRENT ROW",
+                args.len()
+            );
+            let by = self.leaf(&from.columns, Ty::Instant);
+            args.push(self.ordering(by, &from.columns));
+        } else if over != Over::Partition {
             let by = self.key_type();
             window += &format!(" ORDER BY ${}", args.len());
             let by = self.leaf(&from.columns, by);
             args.push(self.ordering(by, &from.columns));
             window += self.dice.weighted(&[(5, ""), (3, " DESC"), (1, " DESC NULLS LAST")]);
         }
+        if over == Over::Groups {
+            window += " GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW";
+        }
         if over == Over::Total {
-            for column in &from.total {
+            // What an order leaves open is decided by all columns.
+            let open = self.dice.chance(25);
+            for column in from.total.iter().filter(|_| !open) {
                 window += &format!(", ${}", args.len());
                 args.push(column.clone());
             }

@@ -16,6 +16,7 @@ mod patterns;
 mod shrink;
 mod syntax;
 mod tally;
+mod tenants;
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -114,9 +115,6 @@ const KNOWN: &[&str] = &[
     // first_value and last_value panic on some orders by constants, and on empty batches where
     // overflow is checked.
     "first_last.rs",
-    "@today",
-    // Not every two orders of aggregates go together in one physical plan.
-    "Conflicting ordering",
 ];
 
 fn is_known(reason: &str) -> bool {

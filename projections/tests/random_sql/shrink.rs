@@ -1,7 +1,7 @@
 //! Smaller queries, one step at a time: a part dropped, or something simpler in its place. A step
 //! may lead to a query that is none; whoever asks finds out and takes another.
 
-use super::syntax::{Body, Expr, Grouping, Query, Relation, Select, Source};
+use super::syntax::{Body, Expr, First, Grouping, Query, Relation, Select, Source};
 
 /// The queries one step smaller, the boldest steps first.
 pub(crate) fn queries(query: &Query) -> Vec<Query> {
@@ -120,6 +120,13 @@ fn selects(select: &Select) -> Vec<Select> {
     push(&|s| s.filter = None);
     push(&|s| s.having = None);
     push(&|s| s.distinct = false);
+    push(&|s| s.first = None);
+    if let Some(First::Limit { by, descending, count }) = &select.first {
+        for by in exprs(by) {
+            let (descending, count) = (*descending, *count);
+            push(&|s| s.first = Some(First::Limit { by: by.clone(), descending, count }));
+        }
+    }
     for i in 0..select.items.len() {
         if select.items.len() > 1 {
             push(&|s| {
@@ -185,6 +192,14 @@ fn drop_source(select: &mut Select, alias: &str) {
     }
     select.filter = select.filter.as_ref().map(|f| f.without(alias));
     select.having = select.having.as_ref().map(|h| h.without(alias));
+    match &mut select.first {
+        Some(First::Limit { by, .. }) => *by = by.without(alias),
+        Some(First::Of { each, by }) => {
+            *each = each.without(alias);
+            *by = by.without(alias);
+        }
+        None => {}
+    }
     if let Some(
         Grouping::By(keys)
         | Grouping::Rollup(keys)

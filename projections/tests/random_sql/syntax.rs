@@ -208,6 +208,25 @@ pub(crate) struct Select {
     pub(crate) filter: Option<Expr>,
     pub(crate) grouping: Option<Grouping>,
     pub(crate) having: Option<Expr>,
+    pub(crate) first: Option<First>,
+}
+
+/// The rows that come first in an order, which may leave some equal.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum First {
+    /// `ORDER BY … LIMIT …`
+    Limit { by: Expr, descending: bool, count: usize },
+    /// `DISTINCT ON`: the first of each.
+    Of { each: Expr, by: Expr },
+}
+
+impl First {
+    pub(crate) fn exprs(&self) -> Vec<&Expr> {
+        match self {
+            Self::Limit { by, .. } => vec![by],
+            Self::Of { each, by } => vec![each, by],
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -319,6 +338,11 @@ impl Query {
 impl Select {
     fn render(&self, sql: &mut String) {
         sql.push_str(if self.distinct { "SELECT DISTINCT " } else { "SELECT " });
+        if let Some(First::Of { each, .. }) = &self.first {
+            sql.push_str("DISTINCT ON (");
+            each.render(sql);
+            sql.push_str(") ");
+        }
         for (i, (item, name)) in self.items.iter().enumerate() {
             sql.push_str(if i == 0 { "" } else { ", " });
             item.render(sql);
@@ -336,6 +360,18 @@ impl Select {
             grouping.render(sql);
         }
         clause(" HAVING ", self.having.as_ref(), sql);
+        match &self.first {
+            Some(First::Limit { by, descending, count }) => {
+                clause(" ORDER BY ", Some(by), sql);
+                sql.push_str(if *descending { " DESC" } else { "" });
+                let _ = write!(sql, " LIMIT {count}");
+            }
+            Some(First::Of { each, by }) => {
+                clause(" ORDER BY ", Some(each), sql);
+                clause(", ", Some(by), sql);
+            }
+            None => {}
+        }
     }
 
     fn constructs(&self, into: &mut BTreeSet<&'static str>) {
@@ -359,10 +395,18 @@ impl Select {
         if self.having.is_some() {
             into.insert("HAVING");
         }
+        match &self.first {
+            Some(First::Limit { .. }) => into.insert("ORDER BY … LIMIT"),
+            Some(First::Of { .. }) => into.insert("DISTINCT ON"),
+            None => false,
+        };
         let items = self.items.iter().map(|(item, _)| item);
         let joins = self.joins.iter().filter_map(|join| join.on.as_ref());
         let keys = self.grouping.iter().flat_map(Grouping::keys);
-        for expr in items.chain(joins).chain(keys).chain(&self.filter).chain(&self.having) {
+        let first = self.first.iter().flat_map(First::exprs);
+        for expr in
+            items.chain(joins).chain(keys).chain(first).chain(&self.filter).chain(&self.having)
+        {
             expr.constructs(into);
         }
     }
