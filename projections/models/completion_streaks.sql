@@ -104,18 +104,23 @@ runs AS (
         (2 * total / periods + periods - 1) / 2 AS last_period
     FROM lengths
 ),
--- At most one run reaches the current period or the one before it. At a weekend the current weekday
--- is the coming Monday.
+-- At most one run reaches the current period or the one before it: the days on which it does.
+-- At a weekend the current weekday is the coming Monday, so a weekday is current from the day after
+-- the weekday before it.
 current_runs AS (
     SELECT task_id, user_id, periods
     FROM runs
-    WHERE CASE cadence
-            WHEN 'daily' THEN current_date - DATE '0001-01-01'
-            WHEN 'weekdays' THEN
-                (current_date - DATE '0001-01-01') / 7 * 5
-                + least((current_date - DATE '0001-01-01') % 7, 5)
-            WHEN 'weekly' THEN (current_date - DATE '0001-01-01') / 7
-        END BETWEEN first_period AND last_period + 1
+    WHERE current_date - DATE '0001-01-01' BETWEEN
+        CASE cadence
+            WHEN 'daily' THEN first_period
+            WHEN 'weekdays' THEN (first_period - 1) / 5 * 7 + (first_period - 1) % 5 + 1
+            WHEN 'weekly' THEN first_period * 7
+        END
+        AND CASE cadence
+            WHEN 'daily' THEN last_period + 1
+            WHEN 'weekdays' THEN (last_period + 1) / 5 * 7 + (last_period + 1) % 5
+            WHEN 'weekly' THEN (last_period + 1) * 7 + 6
+        END
 ),
 longest_runs AS (
     SELECT task_id, user_id, max(periods) AS periods

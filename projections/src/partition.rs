@@ -150,6 +150,13 @@ impl Partition {
         Readers { published: self.published.clone() }
     }
 
+    /// How many rows have been evaluated again because their tenant's date changed, in each
+    /// operator that reads it: what ticks have cost so far. A tick that changes nothing for a row
+    /// leaves it alone, unless the row shows the date or a number of days from it.
+    pub fn rows_reevaluated(&self) -> u64 {
+        self.circuit.rows_reevaluated()
+    }
+
     /// Applies one input; all views of a tenant change together. One delta for each tenant that
     /// the input touches, ordered by tenant.
     pub fn apply(&mut self, input: Input) -> Vec<TenantDelta> {

@@ -7,7 +7,9 @@
 
 mod aggregate;
 mod arena;
+mod calendar;
 mod evaluate;
+mod flips;
 mod join;
 mod latest;
 mod memory;
@@ -29,13 +31,14 @@ use arrow::datatypes::SchemaRef;
 
 pub(crate) use aggregate::{LinearAggregate, LinearFunction};
 pub(crate) use evaluate::{Expressions, Filter, Project, Union};
+pub(crate) use flips::{Crossing, Flips};
 pub(crate) use join::{Join, JoinKind};
 pub(crate) use latest::{Latest, Pick};
 pub(crate) use recompute::{PlanRunner, Recompute, Slot};
 pub(crate) use rowwise::RowWise;
 pub(crate) use side::JoinSide;
 pub(crate) use single::SingleRow;
-pub(crate) use temporal::{State as TemporalState, Temporal};
+pub(crate) use temporal::Temporal;
 pub(crate) use top::{Numbering, Top, TopRows};
 pub(crate) use window::{Window, WindowValue};
 
@@ -69,6 +72,11 @@ pub(crate) trait Operator: Send {
     /// Whether ticks matter to it.
     fn reads_clock(&self) -> bool {
         false
+    }
+
+    /// How many rows it has evaluated again because a date changed.
+    fn rows_reevaluated(&self) -> u64 {
+        0
     }
 
     /// Told before the first step of which inputs no row ever goes; answers whether that is so of
@@ -299,6 +307,11 @@ impl Circuit {
         }
         let changes = self.pass(arrived, ticks);
         self.collect(&changes)
+    }
+
+    /// How many rows its operators have evaluated again because a date changed.
+    pub(crate) fn rows_reevaluated(&self) -> u64 {
+        self.nodes.iter().flat_map(|node| &node.operator).map(|o| o.rows_reevaluated()).sum()
     }
 
     /// Takes what arrived at the sources through all operators: the change of each node.

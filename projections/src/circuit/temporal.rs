@@ -1,7 +1,10 @@
 //! Projections and filters that read the tenant's date.
 //!
-//! They keep the rows they were given, by tenant. When the date changes they are evaluated again
-//! for that tenant and only the rows whose outcome differs are put out.
+//! They keep the rows they were given, each with the day on which its outcome can change next. When
+//! the date goes on, only the rows whose day has come are evaluated again, and only those whose
+//! outcome differs are put out. All rows of a tenant are evaluated when its date goes back or is
+//! its first, and when something changes that is computed from the date alone: the month, or the
+//! date itself where it is shown.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,32 +13,40 @@ use arrow::array::{ArrayRef, BooleanArray, Date32Array, Int64Array, RecordBatch}
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::physical_expr::PhysicalExpr;
 
+use super::calendar::Calendar;
 use super::evaluate::{Expressions, matching};
+use super::flips::Flips;
+use super::packed::Packer;
 use super::{Operator, Step};
 use crate::change::{RowCodec, batch};
 use crate::clock::{TODAY, epoch_days};
 use crate::{Change, RuntimeError, Tenant};
 
-/// What is evaluated; the last column it reads is the date.
-pub(crate) enum Temporal {
-    /// New columns.
-    Project(Expressions, State),
-    /// A condition.
-    Filter(Arc<dyn PhysicalExpr>, State),
-}
-
-/// The rows of each tenant, and the date they were last evaluated for.
-pub(crate) struct State {
-    codec: RowCodec,
+/// A projection or filter that reads the date.
+pub(crate) struct Temporal {
+    outcome: Outcome,
+    flips: Flips,
+    packer: Packer,
     /// The columns of the input and the date.
-    schema: SchemaRef,
-    tenants: HashMap<Tenant, TenantRows>,
+    dated: SchemaRef,
+    tenants: HashMap<Tenant, Calendar>,
+    evaluated: u64,
 }
 
-#[derive(Default)]
-struct TenantRows {
-    today: Option<i32>,
-    rows: HashMap<Box<[u8]>, i64>,
+/// What is evaluated; the last column it reads is the date.
+enum Outcome {
+    /// New columns, and what tells whether they differ.
+    Project(Expressions, RowCodec),
+    /// A condition.
+    Filter(Arc<dyn PhysicalExpr>),
+}
+
+/// The rows of a tenant to be evaluated again.
+struct Due {
+    tenant: Tenant,
+    slots: Vec<u32>,
+    old: Option<i32>,
+    new: i32,
 }
 
 /// The schema of an input with the tenant's date as its last column.
@@ -45,151 +56,184 @@ pub(crate) fn with_today(input: &Schema) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-impl State {
-    /// No rows of `input`.
-    pub(crate) fn new(input: &Schema) -> Result<Self, RuntimeError> {
-        let (codec, schema) = (RowCodec::new(input)?, with_today(input));
-        Ok(Self { codec, schema, tenants: HashMap::new() })
-    }
-
-    fn today(&self, tenant: Tenant) -> Option<i32> {
-        self.tenants.get(&tenant).and_then(|rows| rows.today)
-    }
-
-    /// The rows with the date of each.
-    fn dated(&self, rows: &RecordBatch, dates: Date32Array) -> Result<RecordBatch, RuntimeError> {
-        let mut columns = rows.columns().to_vec();
-        let length = dates.len();
-        columns.push(Arc::new(dates) as ArrayRef);
-        Ok(batch(self.schema.clone(), columns, length)?)
-    }
-
-    /// All rows kept for a tenant.
-    fn kept(&self, tenant: Tenant) -> Result<Option<Change>, RuntimeError> {
-        let Some(kept) = self.tenants.get(&tenant).filter(|kept| !kept.rows.is_empty()) else {
-            return Ok(None);
-        };
-        let (rows, weights): (Vec<&[u8]>, Vec<i64>) =
-            kept.rows.iter().map(|(row, weight)| (row.as_ref(), *weight)).unzip();
-        Ok(Some(self.codec.decode_change(rows, weights)?))
-    }
-
-    fn keep(&mut self, change: &Change) -> Result<(), RuntimeError> {
-        let rows = self.codec.encode(&change.tenants, change.rows.columns())?;
-        for (i, weight) in change.weights.values().iter().enumerate() {
-            let kept = self.tenants.entry(Tenant(change.tenants.value(i))).or_default();
-            let row = rows.row(i).data();
-            if let Some(sum) = kept.rows.get_mut(row) {
-                *sum += weight;
-                if *sum == 0 {
-                    kept.rows.remove(row);
-                }
-            } else {
-                kept.rows.insert(row.into(), *weight);
-            }
-        }
-        Ok(())
-    }
+/// The rows with the date of each.
+fn dated(
+    schema: &SchemaRef,
+    rows: &RecordBatch,
+    dates: Date32Array,
+) -> Result<RecordBatch, RuntimeError> {
+    let mut columns = rows.columns().to_vec();
+    let length = dates.len();
+    columns.push(Arc::new(dates) as ArrayRef);
+    Ok(batch(schema.clone(), columns, length)?)
 }
 
 impl Temporal {
-    fn state(&self) -> &State {
-        match self {
-            Self::Project(_, state) | Self::Filter(_, state) => state,
-        }
+    /// New columns of rows of `input`; `flips` says when they can change.
+    pub(crate) fn project(
+        expressions: Expressions,
+        flips: Flips,
+        input: &Schema,
+    ) -> Result<Self, RuntimeError> {
+        let codec = RowCodec::new(expressions.schema())?;
+        Self::new(Outcome::Project(expressions, codec), flips, input)
     }
 
-    fn state_mut(&mut self) -> &mut State {
-        match self {
-            Self::Project(_, state) | Self::Filter(_, state) => state,
+    /// A condition on rows of `input`; `flips` says when it can change.
+    pub(crate) fn filter(
+        predicate: Arc<dyn PhysicalExpr>,
+        flips: Flips,
+        input: &Schema,
+    ) -> Result<Self, RuntimeError> {
+        Self::new(Outcome::Filter(predicate), flips, input)
+    }
+
+    fn new(outcome: Outcome, flips: Flips, input: &Schema) -> Result<Self, RuntimeError> {
+        let (packer, dated) = (Packer::new(input)?, with_today(input));
+        Ok(Self { outcome, flips, packer, dated, tenants: HashMap::new(), evaluated: 0 })
+    }
+
+    /// The rows that a tenant's new date makes due.
+    fn due(&self, tenant: Tenant, new: i32) -> Option<Due> {
+        let calendar = self.tenants.get(&tenant)?;
+        let old = calendar.today;
+        let slots = match old {
+            Some(old) if old == new => return None,
+            Some(old) if old < new && self.flips.same_periods(old, new) => calendar.due(new),
+            _ => calendar.all(tenant),
+        };
+        Some(Due { tenant, slots, old, new })
+    }
+
+    /// The rows that are due, with their weights.
+    fn rows(&self, due: &[Due]) -> Result<Change, RuntimeError> {
+        let (mut rows, mut weights) = (Vec::new(), Vec::new());
+        for due in due {
+            let Some(calendar) = self.tenants.get(&due.tenant) else { continue };
+            rows.extend(due.slots.iter().map(|slot| calendar.row(*slot)));
+            weights.extend(due.slots.iter().map(|slot| calendar.weight(*slot)));
         }
+        Ok(self.packer.change(&rows, weights)?)
     }
 
     /// The outcome for rows that come or go, each with its date.
     fn outcome(&self, change: &Change, dates: Date32Array) -> Result<Change, RuntimeError> {
-        let dated = self.state().dated(&change.rows, dates)?;
-        match self {
-            Self::Project(expressions, _) => Ok(change.with_rows(expressions.evaluate(&dated)?)),
-            Self::Filter(predicate, _) => {
+        let dated = dated(&self.dated, &change.rows, dates)?;
+        match &self.outcome {
+            Outcome::Project(expressions, _) => Ok(change.with_rows(expressions.evaluate(&dated)?)),
+            Outcome::Filter(predicate) => {
                 Ok(change.filter(&matching(predicate.as_ref(), &dated)?)?)
             }
         }
     }
 
-    /// What differs for rows that stay while the date goes from `old` to `new`.
+    /// What differs for rows that stay while the dates go from `old` to `new`.
     fn difference(
         &self,
         kept: &Change,
-        old: Option<i32>,
-        new: Option<i32>,
-    ) -> Result<Vec<Change>, RuntimeError> {
-        let dates =
-            |day: Option<i32>| std::iter::repeat_n(day, kept.len()).collect::<Date32Array>();
-        let before = self.state().dated(&kept.rows, dates(old))?;
-        let after = self.state().dated(&kept.rows, dates(new))?;
+        old: Date32Array,
+        new: Date32Array,
+    ) -> Result<[Change; 2], RuntimeError> {
+        let before = dated(&self.dated, &kept.rows, old)?;
+        let after = dated(&self.dated, &kept.rows, new)?;
         let minus = |change: &Change| -> Change {
             let weights: Int64Array = change.weights.values().iter().map(|w| -w).collect();
             Change::new(change.tenants.clone(), change.rows.clone(), weights)
         };
-        match self {
-            Self::Project(expressions, _) => {
+        match &self.outcome {
+            Outcome::Project(expressions, codec) => {
                 let (before, after) =
                     (expressions.evaluate(&before)?, expressions.evaluate(&after)?);
-                let codec = RowCodec::new(expressions.schema())?;
                 let old_rows = codec.encode(&kept.tenants, before.columns())?;
                 let new_rows = codec.encode(&kept.tenants, after.columns())?;
                 let differs: BooleanArray =
                     old_rows.iter().zip(new_rows.iter()).map(|(a, b)| Some(a != b)).collect();
                 let gone = kept.with_rows(before).filter(&differs)?;
-                Ok(vec![minus(&gone), kept.with_rows(after).filter(&differs)?])
+                Ok([minus(&gone), kept.with_rows(after).filter(&differs)?])
             }
-            Self::Filter(predicate, _) => {
+            Outcome::Filter(predicate) => {
                 let (before, after) =
                     (matching(predicate.as_ref(), &before)?, matching(predicate.as_ref(), &after)?);
                 let gone = kept.filter(&arrow::compute::and_not(&before, &after)?)?;
                 let come = kept.filter(&arrow::compute::and_not(&after, &before)?)?;
-                Ok(vec![minus(&gone), come])
+                Ok([minus(&gone), come])
             }
         }
+    }
+
+    /// The day of each row's next flip after its tenant's date.
+    fn next(&self, rows: &RecordBatch, days: &[Option<i32>]) -> Result<Vec<i32>, RuntimeError> {
+        let rows = dated(&self.dated, rows, Date32Array::from(vec![0; days.len()]))?;
+        Ok(self.flips.next(&rows, days))
     }
 }
 
 impl Operator for Temporal {
     fn step(&mut self, step: &Step<'_>) -> Result<Change, RuntimeError> {
         let change = &step.inputs[0];
-        let new: HashMap<Tenant, i32> =
+        let today: HashMap<Tenant, i32> =
             step.ticks.iter().map(|tick| (tick.tenant, epoch_days(tick.today))).collect();
+        let due: Vec<Due> = today.iter().filter_map(|(t, day)| self.due(*t, *day)).collect();
+        let kept = self.rows(&due)?;
         let mut parts = Vec::new();
-        for (tenant, day) in &new {
-            let old = self.state().today(*tenant);
-            if old == Some(*day) {
-                continue;
-            }
-            if let Some(kept) = self.state().kept(*tenant)? {
-                parts.extend(self.difference(&kept, old, Some(*day))?);
-            }
-        }
-        if !change.is_empty() {
-            let date = |tenant: &u32| {
-                let tenant = Tenant(*tenant);
-                new.get(&tenant).copied().or_else(|| self.state().today(tenant))
+        let mut due_next = Vec::new();
+        if !kept.is_empty() {
+            let each = |day: fn(&Due) -> Option<i32>| {
+                due.iter().flat_map(move |d| std::iter::repeat_n(day(d), d.slots.len()))
             };
-            let dates: Date32Array = change.tenants.values().iter().map(date).collect();
-            parts.push(self.outcome(change, dates)?);
+            let new: Vec<Option<i32>> = each(|due| Some(due.new)).collect();
+            let old = each(|due| due.old).collect();
+            parts.extend(self.difference(&kept, old, Date32Array::from(new.clone()))?);
+            due_next = self.next(&kept.rows, &new)?;
         }
-        let schema = match self {
-            Self::Project(expressions, _) => expressions.schema().clone(),
-            Self::Filter(..) => change.rows.schema(),
+        let date = |tenant: &u32| {
+            let tenant = Tenant(*tenant);
+            let known = || self.tenants.get(&tenant).and_then(|calendar| calendar.today);
+            today.get(&tenant).copied().or_else(known)
+        };
+        let dates: Vec<Option<i32>> = change.tenants.values().iter().map(date).collect();
+        let next = self.next(&change.rows, &dates)?;
+        parts.push(self.outcome(change, Date32Array::from(dates))?);
+        let schema = match &self.outcome {
+            Outcome::Project(expressions, _) => expressions.schema().clone(),
+            Outcome::Filter(_) => change.rows.schema(),
         };
         let output = Change::concat(&schema, &parts)?;
-        self.state_mut().keep(change)?;
-        for (tenant, day) in new {
-            self.state_mut().tenants.entry(tenant).or_default().today = Some(day);
+        let packed = self.packer.pack(&change.tenants, change.rows.columns())?;
+
+        // From here on nothing can fail.
+        self.evaluated += kept.len() as u64;
+        let mut due_next = due_next.into_iter();
+        for Due { tenant, slots, .. } in due {
+            let calendar = self.tenants.entry(tenant).or_default();
+            for (slot, next) in slots.into_iter().zip(&mut due_next) {
+                calendar.schedule(slot, next);
+            }
+        }
+        for (tenant, day) in today {
+            self.tenants.entry(tenant).or_default().today = Some(day);
+        }
+        for (i, row) in packed.iter().enumerate() {
+            let tenant = Tenant(change.tenants.value(i));
+            let calendar = self.tenants.entry(tenant).or_default();
+            calendar.keep(row, change.weights.value(i), next[i]);
         }
         Ok(output)
     }
 
     fn reads_clock(&self) -> bool {
         true
+    }
+
+    fn rows_reevaluated(&self) -> u64 {
+        self.evaluated
+    }
+
+    fn bytes(&self, tenant: Tenant) -> usize {
+        self.tenants.get(&tenant).map_or(0, |calendar| calendar.bytes(tenant))
+    }
+
+    fn forget(&mut self, tenant: Tenant) {
+        self.tenants.remove(&tenant);
     }
 }

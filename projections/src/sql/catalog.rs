@@ -13,6 +13,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use futures::executor::block_on;
 
+use super::late::read_late;
 use super::refusal::{Compiled, Refusal};
 use super::{dialect, statement};
 use crate::{EventTypes, clock};
@@ -63,7 +64,7 @@ impl Catalog {
                 self.check(&relation)?;
             }
             let plan = block_on(self.state.statement_to_plan(statement))?;
-            Ok(self.state.optimize(&clock::open(plan)?)?)
+            Ok(read_late(self.state.optimize(&clock::open(plan)?)?)?)
         }));
         planned.unwrap_or_else(|_| {
             Err(Refusal::invalid("the SQL cannot be planned: write it another way"))

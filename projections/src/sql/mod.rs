@@ -10,7 +10,9 @@ mod columns;
 mod constant;
 mod dependencies;
 pub mod dialect;
+mod flips;
 mod join;
+mod late;
 mod limit;
 mod order;
 mod refusal;
@@ -30,7 +32,7 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, Filter, LogicalPlan, Projection, TableScan, Union};
 use datafusion::physical_expr::PhysicalExpr;
 
-use crate::circuit::{self, Circuit, Expressions, NodeId, Temporal, TemporalState};
+use crate::circuit::{self, Circuit, Expressions, NodeId, Temporal};
 use crate::{DefineError, EventTypes, View, ViewDefinition};
 use catalog::Catalog;
 use columns::{nths, physical, reads_clock, with_clock};
@@ -191,14 +193,13 @@ impl Compiler {
         expressions: &[Expr],
         schema: SchemaRef,
     ) -> Compiled<NodeId> {
-        let temporal = expressions.iter().any(reads_clock);
         let compiled = self.physicals(expressions, input_schema)?;
-        let expressions = Expressions::new(compiled, schema.clone());
-        let operator: Box<dyn circuit::Operator> = if temporal {
-            let state = TemporalState::new(self.circuit.schema(input))?;
-            Box::new(Temporal::Project(expressions, state))
+        let compiled = Expressions::new(compiled, schema.clone());
+        let operator: Box<dyn circuit::Operator> = if expressions.iter().any(reads_clock) {
+            let flips = self.flips(expressions, input_schema)?;
+            Box::new(Temporal::project(compiled, flips, self.circuit.schema(input))?)
         } else {
-            Box::new(circuit::Project(expressions))
+            Box::new(circuit::Project(compiled))
         };
         Ok(self.circuit.add(operator, vec![input], schema))
     }
@@ -221,7 +222,8 @@ impl Compiler {
         let compiled = self.physical(predicate, input_schema)?;
         let schema = self.circuit.schema(input).clone();
         let operator: Box<dyn circuit::Operator> = if reads_clock(predicate) {
-            Box::new(Temporal::Filter(compiled, TemporalState::new(&schema)?))
+            let flips = self.flips([predicate], input_schema)?;
+            Box::new(Temporal::filter(compiled, flips, &schema)?)
         } else {
             Box::new(circuit::Filter(compiled))
         };

@@ -104,6 +104,11 @@ impl Watched {
         Ok(())
     }
 
+    /// How many rows ticks have evaluated again so far.
+    pub(crate) fn rows_reevaluated(&self) -> u64 {
+        self.partition.rows_reevaluated()
+    }
+
     /// Compares the tenant's views of these names with DataFusion's answers and with the deltas.
     pub(crate) fn check(
         &self,

@@ -7,6 +7,7 @@
 //! - [`refusals`]: what is no view, and what is said of it
 //! - [`own_views`]: views that tenants define in the middle of a history
 //! - [`year`]: the views that read the date, at every midnight of a year in several time zones
+//! - [`midnights`]: what a midnight costs: it grows with the rows that change
 //! - [`meanings`]: what the built-in views say, on histories written by hand in `tests/meanings`
 //!
 //! `PROPTEST_CASES` (256 when not set) scales the number of generated histories.
@@ -16,6 +17,7 @@ mod builtin_views;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod meanings;
+mod midnights;
 mod operators;
 mod own_views;
 mod refusals;

@@ -57,6 +57,8 @@ macro_rules! cases {
 }
 
 cases! {
+    clock_late,
+    clock_turns,
     aggregate_avg,
     aggregate_count,
     aggregate_distinct,
