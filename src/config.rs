@@ -31,7 +31,7 @@ pub(crate) struct Config {
 }
 
 /// The bounds of every part.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Limits {
     /// Of bodies and events.
     pub(crate) intake: ingest::Limits,
@@ -43,6 +43,21 @@ pub(crate) struct Limits {
     pub(crate) stream: stream::StreamLimits,
     /// Of a tenant's own views.
     pub(crate) views: projections::OwnLimits,
+    /// Of what all views of one tenant hold in memory together.
+    pub(crate) tenant_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            intake: ingest::Limits::default(),
+            types: ingest::TypeLimits::default(),
+            query: query::QueryLimits::default(),
+            stream: stream::StreamLimits::default(),
+            views: projections::OwnLimits::default(),
+            tenant_bytes: 4 << 30,
+        }
+    }
 }
 
 impl Default for Config {

@@ -86,6 +86,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     let log = Log::open(&config.log(), types.registry().clone()).await?;
     let mut partition = Partition::new(&types.registry().shared(), ViewDefinition::builtin())?;
     partition.limit_own_views(config.limits.views.clone());
+    partition.limit_tenants(config.limits.tenant_bytes);
     let (loaded, partition) = own_views::load(store, types.registry().clone(), partition).await?;
     let readers = partition.readers();
     let hub = Hub::new(readers.clone(), config.limits.stream.clone());

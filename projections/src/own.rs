@@ -191,19 +191,29 @@ impl OwnViews {
         outcomes
     }
 
+    /// Lets a tenant's own views go, and what is kept for those being filled.
+    pub(crate) fn forget(&mut self, tenant: Tenant) {
+        self.chains.remove(&tenant);
+        self.taps.remove(&tenant);
+    }
+
     /// The bytes of the state of a tenant's own views, in their order.
     pub(crate) fn state(&self, tenant: Tenant) -> Vec<usize> {
         self.chains.get(&tenant).map_or_else(Vec::new, |chain| chain.state(tenant))
     }
 
-    /// The views of a tenant that must fail for its views to fit into its share again, when
-    /// `bytes` are those that each holds: the largest, and those that read it.
+    /// The views of a tenant that must fail for its own views to fit into their share again, and
+    /// into the `room` that the built-in ones leave, when `bytes` are those that each holds: the
+    /// largest, and those that read it.
     pub(crate) fn over_limit(
         &mut self,
         tenant: Tenant,
         bytes: &[usize],
+        room: Room,
     ) -> Vec<(usize, RuntimeError)> {
-        let limit = self.limits.state_bytes;
+        let limit = self.limits.state_bytes.min(room.left);
+        let error =
+            if limit == self.limits.state_bytes { over(limit) } else { over_all(room.limit) };
         let Some(chain) = self.chains.get_mut(&tenant) else { return Vec::new() };
         let mut failed = Vec::new();
         loop {
@@ -211,8 +221,26 @@ impl OwnViews {
             let total: usize = held.iter().sum();
             let largest = held.iter().enumerate().max_by_key(|(_, bytes)| **bytes);
             let Some((index, _)) = largest.filter(|_| total > limit) else { return failed };
-            failed.extend(chain.fail(index, &over(limit)));
+            failed.extend(chain.fail(index, &error));
         }
+    }
+}
+
+/// What a tenant's views may hold together, and what of that is left for its own.
+#[derive(Clone, Copy)]
+pub(crate) struct Room {
+    pub(crate) limit: usize,
+    pub(crate) left: usize,
+}
+
+/// Why an own view failed when all views of its tenant held too much.
+fn over_all(limit: usize) -> RuntimeError {
+    RuntimeError {
+        message: format!(
+            "all views of the tenant together hold more than {limit} bytes, the most they may \
+             (limits.views.tenant_bytes), and of its own views this one held the most: define it \
+             over fewer rows or columns, or have the limit raised"
+        ),
     }
 }
 

@@ -8,7 +8,7 @@ use chrono::NaiveDate;
 
 use crate::change::runs;
 use crate::circuit::{Circuit, ViewOutput};
-use crate::own::{Feed, Outcome, OwnViews};
+use crate::own::{Feed, Outcome, OwnViews, Room};
 use crate::snapshot::TenantPart;
 use crate::{
     DefineError, EventBatch, EventTypes, RuntimeError, Tenant, TenantSnapshot, Tick, View,
@@ -52,6 +52,8 @@ pub struct ViewChange {
 pub struct Partition {
     circuit: Circuit,
     pub(crate) own: OwnViews,
+    /// The bytes that all views of a tenant may hold together.
+    limit: usize,
     published: Arc<Published>,
 }
 
@@ -129,7 +131,26 @@ impl Partition {
             }
         }
         let published = Arc::new(Published { views, empty, tenants: RwLock::default() });
-        Ok(Self { circuit, own: OwnViews::default(), published })
+        Ok(Self { circuit, own: OwnViews::default(), limit: usize::MAX, published })
+    }
+
+    /// Sets the bytes that all views of a tenant may hold together; without it there is no limit.
+    pub fn limit_tenants(&mut self, bytes: usize) {
+        self.limit = bytes;
+    }
+
+    /// The bytes of the state of a tenant's views, their rows not among them.
+    pub fn state_bytes(&self, tenant: Tenant) -> usize {
+        self.circuit.bytes(tenant) + self.own.state(tenant).iter().sum::<usize>()
+    }
+
+    /// Lets all of a tenant go: its views, its own ones and the fills of such too, and its position.
+    /// What comes next for it is its first.
+    pub fn forget(&mut self, tenant: Tenant) {
+        self.circuit.forget(tenant);
+        self.own.forget(tenant);
+        let mut published = self.published.tenants.write().unwrap_or_else(PoisonError::into_inner);
+        published.remove(&tenant);
     }
 
     /// The number of built-in views: in a snapshot they stand before the tenant's own.
@@ -224,10 +245,44 @@ impl Partition {
         if bytes.is_empty() {
             return;
         }
-        for (index, error) in self.own.over_limit(snapshot.tenant(), &bytes) {
-            if let Some(view) = snapshot.view_mut(own + index) {
-                view.fail(error);
-                changes.retain(|change| !Arc::ptr_eq(&change.view, view.view()));
+        let builtin: usize = snapshot.views().iter().take(own).map(ViewSnapshot::bytes).sum();
+        let room = Room { limit: self.limit, left: self.limit.saturating_sub(builtin) };
+        for (index, error) in self.own.over_limit(snapshot.tenant(), &bytes, room) {
+            fail(snapshot, changes, own + index, error);
+        }
+    }
+
+    /// Gives up built-in views of a tenant, the largest first, while they alone hold more than all
+    /// its views may; and with each the own views that read it.
+    fn bound_builtin(&mut self, snapshot: &mut TenantSnapshot, changes: &mut Vec<ViewChange>) {
+        let (tenant, builtin) = (snapshot.tenant(), self.builtin());
+        loop {
+            self.measure(snapshot);
+            let views = &snapshot.views()[..builtin];
+            let live = views.iter().enumerate().filter(|(_, view)| view.failure().is_none());
+            let total: usize = live.clone().map(|(_, view)| view.bytes()).sum();
+            let largest = live.max_by_key(|(_, view)| view.bytes());
+            let Some((index, view)) = largest.filter(|_| total > self.limit) else { return };
+            let error = over(self.limit, total, view);
+            let mut feed = Feed::empty(tenant);
+            for (index, error) in self.circuit.fail(tenant, index, &error) {
+                feed.add_failure(&self.published.views[index], &error);
+                fail(snapshot, changes, index, error);
+            }
+            for (index, outcome) in self.own.step(feed) {
+                if let Outcome::Failed(error) = outcome {
+                    fail(snapshot, changes, builtin + index, error);
+                }
+            }
+        }
+    }
+
+    /// Notes what the built-in views of a tenant hold.
+    fn measure(&self, snapshot: &mut TenantSnapshot) {
+        let state = self.circuit.bytes_by_view(snapshot.tenant());
+        for (index, state) in state.into_iter().enumerate() {
+            if let Some(view) = snapshot.view_mut(index).filter(|view| view.failure().is_none()) {
+                view.hold(state);
             }
         }
     }
@@ -251,8 +306,39 @@ impl Partition {
             let weights = Int64Array::from(part.weights);
             changes.push(ViewChange { view, rows: part.rows, weights });
         }
-        self.bound_own(&mut snapshot, &mut changes);
+        if snapshot.is_due() {
+            self.measure(&mut snapshot);
+            self.bound_own(&mut snapshot, &mut changes);
+            self.bound_builtin(&mut snapshot, &mut changes);
+        } else {
+            self.bound_own(&mut snapshot, &mut changes);
+        }
         TenantDelta { from, snapshot: Arc::new(snapshot), changes }
+    }
+}
+
+/// Marks a view as failed, and takes its change back.
+fn fail(
+    snapshot: &mut TenantSnapshot,
+    changes: &mut Vec<ViewChange>,
+    index: usize,
+    error: RuntimeError,
+) {
+    if let Some(view) = snapshot.view_mut(index) {
+        view.fail(error);
+        changes.retain(|change| !Arc::ptr_eq(&change.view, view.view()));
+    }
+}
+
+/// Why a built-in view failed when those of its tenant held too much.
+fn over(limit: usize, total: usize, view: &ViewSnapshot) -> RuntimeError {
+    let (name, bytes) = (view.view().name(), view.bytes());
+    RuntimeError {
+        message: format!(
+            "the built-in views of the tenant hold {total} bytes, more than the {limit} that all of \
+             its views may (limits.views.tenant_bytes), and '{name}' held the most, {bytes} bytes: \
+             have the limit raised and the service restarted"
+        ),
     }
 }
 

@@ -31,7 +31,12 @@ pub struct TenantSnapshot {
     today: Option<NaiveDate>,
     views: Vec<ViewSnapshot>,
     unready: Arc<[Unready]>,
+    /// The sequence at which the state of the built-in views was measured last.
+    measured: u64,
 }
+
+/// Changes of a tenant after which the state of its views is measured again.
+const CHANGES_PER_MEASURE: u64 = 64;
 
 /// A view that is defined and cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +55,7 @@ impl TenantSnapshot {
         today: Option<NaiveDate>,
         views: Vec<ViewSnapshot>,
     ) -> Self {
-        Self { tenant, sequence, offset: 0, today, views, unready: Arc::default() }
+        Self { tenant, sequence, offset: 0, today, views, unready: Arc::default(), measured: 0 }
     }
 
     /// Whose snapshot it is.
@@ -107,6 +112,16 @@ impl TenantSnapshot {
         self.sequence += changes;
         self.offset = offset;
         self.today = today.or(self.today);
+    }
+
+    /// Whether so much has changed that the state is to be measured; answers so once. At first
+    /// that is whenever the changes have doubled.
+    pub(crate) fn is_due(&mut self) -> bool {
+        let due = self.sequence - self.measured >= self.measured.min(CHANGES_PER_MEASURE);
+        if due {
+            self.measured = self.sequence;
+        }
+        due
     }
 
     pub(crate) fn view_mut(&mut self, index: usize) -> Option<&mut ViewSnapshot> {
@@ -177,9 +192,11 @@ impl ViewSnapshot {
         self.failure.as_ref()
     }
 
-    /// The bytes that the view holds: its rows, packed, and the state of its operators.
+    /// The bytes that the view holds: its rows, packed, and the state of its operators, which for
+    /// a built-in view is that of up to 64 changes of the tenant ago. What readers have decoded is
+    /// not in it.
     pub fn bytes(&self) -> usize {
-        self.sections.iter().map(|section| section.bytes()).sum::<usize>() + self.state
+        self.sections.iter().map(|section| section.bytes).sum::<usize>() + self.state
     }
 
     /// Notes the bytes of the operators' state.

@@ -152,6 +152,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting!("limits.stream.waiting_reads", Count, limits.stream.waiting_reads, size),
     setting!("limits.views.count", Count, limits.views.views, size),
     setting!("limits.views.state_bytes", Count, limits.views.state_bytes, size),
+    setting!("limits.views.tenant_bytes", Count, limits.tenant_bytes, size),
     setting!("limits.views.buffer_bytes", Count, limits.views.buffer_bytes, size),
     later("database_url", true),
     later("object_store_url", true),

@@ -56,17 +56,6 @@ impl Arena {
         self.garbage += piece.len();
     }
 
-    /// Puts other bytes in the place of a piece, or elsewhere if they are not of its length.
-    pub(crate) fn replace(&mut self, piece: Piece, bytes: &[u8]) -> Piece {
-        if piece.len() == bytes.len() && !bytes.is_empty() {
-            self.pages[piece.page as usize][piece.start as usize..][..bytes.len()]
-                .copy_from_slice(bytes);
-            return piece;
-        }
-        self.remove(piece);
-        self.add(bytes)
-    }
-
     /// Whether more of it is garbage than lives.
     pub(crate) fn is_wasteful(&self) -> bool {
         self.garbage > LITTLE_GARBAGE.max(self.live)

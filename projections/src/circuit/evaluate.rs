@@ -1,10 +1,12 @@
 //! Operators without state: project, filter, union.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::prep_null_mask_filter;
 use arrow::datatypes::SchemaRef;
+use arrow::util::display::array_value_to_string;
 use datafusion::physical_expr::PhysicalExpr;
 
 use super::{Operator, Step};
@@ -31,10 +33,12 @@ impl Expressions {
 
     /// The values of all expressions for all rows.
     pub(crate) fn columns(&self, rows: &RecordBatch) -> Result<Vec<ArrayRef>, RuntimeError> {
-        self.expressions
-            .iter()
-            .map(|e| Ok(e.evaluate(rows)?.into_array(rows.num_rows())?))
-            .collect()
+        let columns = |rows: &RecordBatch| -> Result<Vec<ArrayRef>, RuntimeError> {
+            let value =
+                |e: &Arc<dyn PhysicalExpr>| Ok(e.evaluate(rows)?.into_array(rows.num_rows())?);
+            guarded(|| self.expressions.iter().map(value).collect())
+        };
+        columns(rows).map_err(|error| blame(rows, error, |part| columns(part).map(drop)))
     }
 
     /// The same as a batch.
@@ -48,7 +52,10 @@ pub(crate) fn matching(
     predicate: &dyn PhysicalExpr,
     rows: &RecordBatch,
 ) -> Result<BooleanArray, RuntimeError> {
-    let values = predicate.evaluate(rows)?.into_array(rows.num_rows())?;
+    let values = |rows: &RecordBatch| -> Result<ArrayRef, RuntimeError> {
+        guarded(|| Ok(predicate.evaluate(rows)?.into_array(rows.num_rows())?))
+    };
+    let values = values(rows).map_err(|error| blame(rows, error, |part| values(part).map(drop)))?;
     let values = values
         .as_boolean_opt()
         .ok_or_else(|| RuntimeError { message: format!("{predicate} is no condition") })?;
@@ -58,6 +65,57 @@ pub(crate) fn matching(
 /// The condition with its nulls as false.
 pub(crate) fn truths(values: &BooleanArray) -> BooleanArray {
     if values.null_count() == 0 { values.clone() } else { prep_null_mask_filter(values) }
+}
+
+/// Does what `DataFusion` does, which in some places gives up with a panic: that is an error.
+pub(super) fn guarded<T>(
+    work: impl FnOnce() -> Result<T, RuntimeError>,
+) -> Result<T, RuntimeError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<&str>().copied();
+        let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        let said = said.unwrap_or("no reason given");
+        Err(RuntimeError { message: format!("it could not be computed: {said}") })
+    })
+}
+
+/// Columns of a row that an error shows, and the characters of each.
+const SHOWN_COLUMNS: usize = 4;
+const SHOWN_CHARACTERS: usize = 64;
+
+/// The error of the first row that cannot be evaluated alone, with its first columns: by them it
+/// is found. The error as it is if there is no such row.
+pub(super) fn blame(
+    rows: &RecordBatch,
+    error: RuntimeError,
+    evaluate: impl Fn(&RecordBatch) -> Result<(), RuntimeError>,
+) -> RuntimeError {
+    let (mut start, mut length, mut error) = (0, rows.num_rows(), error);
+    while length > 1 {
+        let half = length / 2;
+        if let Err(of_half) = evaluate(&rows.slice(start, half)) {
+            (length, error) = (half, of_half);
+        } else {
+            (start, length) = (start + half, length - half);
+            match evaluate(&rows.slice(start, length)) {
+                Err(of_half) => error = of_half,
+                // They fail together only.
+                Ok(()) => return error,
+            }
+        }
+    }
+    let shown = rows.schema_ref().fields().iter().zip(rows.columns()).take(SHOWN_COLUMNS);
+    let shown = shown.filter(|_| length == 1).map(|(field, column)| {
+        let value = array_value_to_string(column, start).unwrap_or_default();
+        let value: String = value.chars().take(SHOWN_CHARACTERS).collect();
+        format!("{}={value}", field.name())
+    });
+    let shown: Vec<String> = shown.collect();
+    if !shown.is_empty() {
+        error.message.push_str("; in the row ");
+        error.message.push_str(&shown.join(", "));
+    }
+    error
 }
 
 /// New columns from old ones.

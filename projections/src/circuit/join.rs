@@ -397,5 +397,7 @@ impl Operator for Join {
             self.right.clear(key);
             self.keys.remove(key);
         }
+        self.left.tidy();
+        self.right.tidy();
     }
 }

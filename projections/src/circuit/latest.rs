@@ -60,6 +60,17 @@ impl Latest {
         })
     }
 
+    /// Lets go of what was given up, when that has become much.
+    fn tidy(&mut self) {
+        for pick in &mut self.picks {
+            if let PickedRows::Last(last, arena) = &mut pick.rows
+                && arena.is_wasteful()
+            {
+                arena.compact(last.iter_mut());
+            }
+        }
+    }
+
     /// The touched groups whose picks have other values now.
     fn emit(
         &self,
@@ -85,10 +96,7 @@ impl Latest {
         }
         let old = (!gone.is_empty())
             .then(|| self.kept(slots, &gone, |pick, place| pick.before(outcomes, place), -1));
-        let arrived = match outcomes {
-            [one] => one.arrived(&come),
-            _ => None,
-        };
+        let arrived: Option<Vec<_>> = outcomes.iter().map(|o| o.arrived(&come)).collect();
         let new = match arrived {
             Some(rows) => self.passed(change, &rows),
             None => self.kept(slots, &come, |pick, place| pick.after(outcomes, place), 1),
@@ -123,27 +131,44 @@ impl Latest {
         Ok(groups.with_rows(batch(self.schema.clone(), columns, places.len())?))
     }
 
-    /// Rows of the input that are now the last of their group, as they came.
-    fn passed(&self, change: &Change, rows: &[u32]) -> Result<Change, RuntimeError> {
-        let all =
-            rows.len() == change.len() && rows.iter().enumerate().all(|(i, r)| i as u32 == *r);
-        let indices = UInt32Array::from(rows.to_vec());
-        let column = |c: usize| -> Result<ArrayRef, RuntimeError> {
-            let column = change.rows.column(c);
-            Ok(if all { column.clone() } else { take(column, &indices, None)? })
-        };
-        let mut columns =
-            (0..self.groups).map(|c| column(c).map(Some)).collect::<Result<Vec<_>, _>>()?;
+    /// Groups whose values all came just now, `rows[i]` being the input's rows that pick `i` takes.
+    fn passed(&self, change: &Change, rows: &[Vec<u32>]) -> Result<Change, RuntimeError> {
+        let passed = rows.iter().map(|rows| Passed::new(change, rows)).collect::<Vec<_>>();
+        let mut columns = (0..self.groups)
+            .map(|column| passed[0].column(column).map(Some))
+            .collect::<Result<Vec<_>, _>>()?;
         columns.resize(self.schema.fields().len(), None);
-        for (from, place) in &self.picks[0].pick.values {
-            columns[*place] = Some(column(*from)?);
+        for (picked, passed) in self.picks.iter().zip(&passed) {
+            for (from, place) in &picked.pick.values {
+                columns[*place] = Some(passed.column(*from)?);
+            }
         }
         let columns = columns.into_iter().flatten().collect();
-        let tenants = rows.iter().map(|row| change.tenants.value(*row as usize));
+        let tenants = rows[0].iter().map(|row| change.tenants.value(*row as usize));
         let tenants = UInt32Array::from_iter_values(tenants);
         let rows = batch(self.schema.clone(), columns, tenants.len())?;
         let weights = vec![1; tenants.len()].into();
         Ok(Change::new(tenants, rows, weights))
+    }
+}
+
+/// Some rows of the input; its columns go on as they are when these are all of them.
+struct Passed<'a> {
+    change: &'a Change,
+    indices: UInt32Array,
+    all: bool,
+}
+
+impl<'a> Passed<'a> {
+    fn new(change: &'a Change, rows: &[u32]) -> Self {
+        let in_order = rows.iter().enumerate().all(|(i, row)| i as u32 == *row);
+        let indices = UInt32Array::from(rows.to_vec());
+        Self { change, indices, all: in_order && rows.len() == change.len() }
+    }
+
+    fn column(&self, column: usize) -> Result<ArrayRef, RuntimeError> {
+        let column = self.change.rows.column(column);
+        Ok(if self.all { column.clone() } else { take(column, &self.indices, None)? })
     }
 }
 
@@ -390,13 +415,7 @@ impl Operator for Latest {
             }
         }
         self.touched.clear();
-        for pick in &mut self.picks {
-            if let PickedRows::Last(last, arena) = &mut pick.rows
-                && arena.is_wasteful()
-            {
-                arena.compact(last.iter_mut());
-            }
-        }
+        self.tidy();
         output
     }
 
@@ -420,5 +439,6 @@ impl Operator for Latest {
             }
             self.keys.remove(slot);
         }
+        self.tidy();
     }
 }

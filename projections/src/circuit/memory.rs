@@ -31,7 +31,15 @@ impl Tally {
     /// Fewer bytes of a tenant.
     pub(crate) fn remove(&mut self, tenant: Tenant, bytes: usize) {
         let held = self.of(tenant);
+        debug_assert!(*held >= bytes, "more goes than came");
         *held = held.saturating_sub(bytes);
+    }
+
+    /// No bytes of a tenant any more.
+    pub(crate) fn forget(&mut self, tenant: Tenant) {
+        if let Some(place) = self.places.get(&tenant) {
+            self.bytes[*place].1 = 0;
+        }
     }
 
     /// The bytes of a tenant.

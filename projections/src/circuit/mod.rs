@@ -10,6 +10,7 @@ mod arena;
 mod calendar;
 mod evaluate;
 mod flips;
+mod holding;
 mod join;
 mod latest;
 mod memory;
@@ -24,10 +25,12 @@ mod temporal;
 mod top;
 mod window;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
+use arrow::util::display::array_value_to_string;
 
 pub(crate) use aggregate::{LinearAggregate, LinearFunction};
 pub(crate) use evaluate::{Expressions, Filter, Project, Union};
@@ -98,6 +101,8 @@ struct Node {
     operator: Option<Box<dyn Operator>>,
     inputs: Vec<NodeId>,
     schema: SchemaRef,
+    /// The views that read its output, directly or through other nodes, in ascending order.
+    readers: Vec<usize>,
     /// No rows, made once.
     empty: Change,
     /// Whether no row of its output ever goes.
@@ -190,11 +195,6 @@ impl Circuit {
         node
     }
 
-    /// The bytes of a tenant's state in all operators.
-    pub(crate) fn bytes(&self, tenant: Tenant) -> usize {
-        self.nodes.iter().flat_map(|node| &node.operator).map(|o| o.bytes(tenant)).sum()
-    }
-
     /// The views of another circuit that are read.
     pub(crate) fn views_read(&self) -> impl Iterator<Item = &str> {
         self.views.keys().map(String::as_str)
@@ -218,6 +218,7 @@ impl Circuit {
     /// Makes a node's output a view whose rows the columns `key` identify.
     pub(crate) fn output(&mut self, node: NodeId, key: &[usize]) -> Result<(), RuntimeError> {
         let layout = Layout::new(&self.nodes[node].schema, key)?;
+        self.note_reader(node, self.outputs.len());
         self.outputs.push(Output { node, layout, told: HashSet::new() });
         Ok(())
     }
@@ -237,8 +238,8 @@ impl Circuit {
         // Events only come.
         let append_only = operator.as_mut().is_none_or(|operator| operator.append_only(&flags));
         let empty = Change::empty(schema.clone());
-        let failed = HashMap::new();
-        self.nodes.push(Node { operator, inputs, schema, empty, append_only, failed });
+        let (readers, failed) = (Vec::new(), HashMap::new());
+        self.nodes.push(Node { operator, inputs, schema, readers, empty, append_only, failed });
         self.nodes.len() - 1
     }
 
@@ -286,6 +287,7 @@ impl Circuit {
             tenants.extend(views.iter().flat_map(|(_, c)| runs(&c.tenants)).map(|(t, _)| t));
             self.bear(tenants);
         }
+        let given = events.clone();
         let mut arrived: HashMap<NodeId, Vec<Change>> = HashMap::new();
         for mut batch in events {
             let key = (batch.event_type.owner(), batch.event_type.name().to_owned());
@@ -306,7 +308,13 @@ impl Circuit {
             }
         }
         let changes = self.pass(arrived, ticks);
-        self.collect(&changes)
+        let mut outputs = self.collect(&changes);
+        for (tenant, error) in outputs.iter_mut().flat_map(|output| &mut output.failures) {
+            if let Some(event) = only_event(&given, *tenant) {
+                error.message.push_str(&event);
+            }
+        }
+        outputs
     }
 
     /// How many rows its operators have evaluated again because a date changed.
@@ -366,7 +374,7 @@ impl Circuit {
     }
 
     fn collect(&mut self, changes: &[Option<Change>]) -> Vec<ViewOutput> {
-        let mut outputs = Vec::new();
+        let mut outputs: Vec<ViewOutput> = Vec::new();
         for (view, output) in self.outputs.iter_mut().enumerate() {
             let node = &mut self.nodes[output.node];
             let parts = changes[output.node].as_ref().map_or_else(Vec::new, |change| {
@@ -387,8 +395,23 @@ impl Circuit {
                 outputs.push(ViewOutput { view, parts, failures });
             }
         }
+        for (tenant, error) in outputs.iter().flat_map(|output| &output.failures) {
+            self.release(*tenant, error);
+        }
         outputs
     }
+}
+
+/// The words that name a tenant's event, if `events` holds just one of it.
+fn only_event(events: &[EventBatch], tenant: Tenant) -> Option<String> {
+    let of_tenant = events.iter().flat_map(|batch| {
+        let rows = batch.tenants.values().iter().enumerate();
+        rows.filter(|(_, t)| **t == tenant.0).map(move |(row, _)| (batch, row))
+    });
+    let mut first = of_tenant.take(2);
+    let (Some((batch, row)), None) = (first.next(), first.next()) else { return None };
+    let id = array_value_to_string(batch.rows.column(0), row).ok()?;
+    Some(format!("; with the event {} '{id}'", batch.event_type.name()))
 }
 
 impl Node {
@@ -397,8 +420,10 @@ impl Node {
         let Some(operator) = self.operator.as_mut() else {
             return Change::empty(self.schema.clone());
         };
+        let mut ticks = Cow::Borrowed(ticks);
         if !self.failed.is_empty() {
             let failed = &self.failed;
+            ticks.to_mut().retain(|tick| !failed.contains_key(&tick.tenant));
             for input in &mut inputs {
                 let keep = input
                     .tenants
@@ -411,10 +436,10 @@ impl Node {
                 }
             }
         }
-        if let Ok(change) = operator.step(&Step { inputs: &inputs, ticks }) {
+        if let Ok(change) = operator.step(&Step { inputs: &inputs, ticks: &ticks }) {
             return change;
         }
-        self.run_apart(&inputs, ticks)
+        self.run_apart(&inputs, &ticks)
     }
 
     fn run_apart(&mut self, inputs: &[Change], ticks: &[Tick]) -> Change {

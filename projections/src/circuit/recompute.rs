@@ -16,6 +16,7 @@ use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use futures::executor::block_on;
 
+use super::evaluate::guarded;
 use super::memory::Tally;
 use super::ordered::Ordered;
 use super::packed::{Packer, owner};
@@ -84,6 +85,15 @@ impl PlanRunner {
 
     /// The plan's answer over `rows`.
     pub(crate) fn run(&mut self, rows: RecordBatch) -> Result<RecordBatch, RuntimeError> {
+        let answer = guarded(|| self.answer(rows));
+        if answer.is_err() {
+            // What a run that failed left behind is not looked at.
+            self.ready = None;
+        }
+        answer
+    }
+
+    fn answer(&mut self, rows: RecordBatch) -> Result<RecordBatch, RuntimeError> {
         let physical = match self.ready.take() {
             Some((physical, runs)) if runs < RUNS_PER_PLAN => {
                 self.ready = Some((physical.clone(), runs + 1));
@@ -246,6 +256,6 @@ impl Operator for Recompute {
             self.rows[slot as usize] = Ordered::default();
             self.keys.remove(slot);
         }
-        self.tally.remove(tenant, usize::MAX);
+        self.tally.forget(tenant);
     }
 }

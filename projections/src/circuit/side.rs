@@ -165,8 +165,16 @@ impl JoinSide {
 
     /// Adds to a row's weight; at zero it goes. Answers its slot while it is there.
     pub(crate) fn add(&mut self, key: u32, row: &[u8], weight: i64) -> Option<u32> {
-        if self.append_only && weight > 0 {
-            return Some(self.push(key, row, 0, weight));
+        if self.append_only {
+            if weight > 0 {
+                return Some(self.push(key, row, 0, weight));
+            }
+            // What has just come is taken back.
+            let came = self.of_key(key).iter().rev().find(|slot| self.row(**slot) == row).copied();
+            if let Some(slot) = came.filter(|_| weight < 0) {
+                self.remove(key, slot);
+            }
+            return None;
         }
         let hash = self.hasher.hash_one(row) as u32;
         let Some(slot) = self.find(key, row, hash) else {

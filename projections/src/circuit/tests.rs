@@ -1,4 +1,5 @@
 //! One tenant's bad value is that tenant's alone.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::sync::Arc;
 
@@ -67,6 +68,48 @@ fn a_bad_value_fails_the_views_that_read_it_for_its_tenant_only() {
     assert_eq!(failed.view("plain").unwrap().row_count(), 3);
     assert_eq!(failed.position().sequence, 3);
     assert_eq!(sum(&partition, 2), 31);
+}
+
+#[test]
+fn the_row_and_the_event_that_failed_a_view_are_told() {
+    let mut partition = partition();
+    let many: Vec<(u32, String, String)> =
+        (0..100).map(|i| (1, format!("no {i}"), i.to_string())).collect();
+    let mut many: Vec<(u32, &str, &str)> =
+        many.iter().map(|(tenant, id, reason)| (*tenant, id.as_str(), reason.as_str())).collect();
+    many[63].2 = "what";
+    many.extend([(2, "other", "their secret"), (3, "fine", "3")]);
+    partition.apply(voided(&many));
+    let said = |tenant: u32| {
+        let snapshot = partition.readers().snapshot(Tenant(tenant));
+        snapshot.view("sums").unwrap().failure().map(|error| error.message.clone())
+    };
+    let one = said(1).unwrap();
+    assert!(one.contains("invoice_id=no 63, reason=what"), "{one}");
+    assert!(!one.contains("secret") && !one.contains("with the event"), "{one}");
+    let two = said(2).unwrap();
+    assert!(two.contains("with the event invoicing.invoice_voided '100'"), "{two}");
+    assert_eq!(said(3), None);
+}
+
+#[test]
+fn what_only_failed_views_need_is_let_go() {
+    let mut partition = partition();
+    partition.apply(voided(&[(1, "a", "1"), (2, "a", "1"), (1, "b", "1")]));
+    let held = partition.state_bytes(Tenant(2));
+    assert!(held > 0 && partition.state_bytes(Tenant(1)) > 0);
+    partition.apply(voided(&[(1, "a", "what")]));
+    assert_eq!(partition.state_bytes(Tenant(1)), 0);
+    assert_eq!(partition.state_bytes(Tenant(2)), held);
+    partition.forget(Tenant(1));
+    partition.apply(voided(&[(1, "a", "5")]));
+    assert_eq!(sum(&partition, 1), 5);
+}
+
+#[test]
+fn a_panic_is_an_error() {
+    let given = super::evaluate::guarded::<()>(|| panic!("at row {}", 3));
+    assert_eq!(given.unwrap_err().message, "it could not be computed: at row 3");
 }
 
 #[test]

@@ -249,6 +249,6 @@ impl Operator for Top {
             self.rows[slot as usize] = Rows::new();
             self.keys.remove(slot);
         }
-        self.tally.remove(tenant, usize::MAX);
+        self.tally.forget(tenant);
     }
 }

@@ -345,6 +345,6 @@ impl Operator for Window {
             self.rows[slot as usize] = Vec::new();
             self.keys.remove(slot);
         }
-        self.tally.remove(tenant, usize::MAX);
+        self.tally.forget(tenant);
     }
 }

@@ -17,13 +17,16 @@ pub(super) struct Section {
     chunks: Vec<Arc<Chunk>>,
     /// How many rows it stands for.
     pub(super) rows: usize,
+    /// The bytes of its packed rows.
+    pub(super) bytes: usize,
     decoded: OnceLock<RecordBatch>,
 }
 
 impl Section {
     fn new(chunks: Vec<Arc<Chunk>>) -> Self {
         let rows = chunks.iter().map(|chunk| chunk.rows).sum();
-        Self { chunks, rows, decoded: OnceLock::new() }
+        let bytes = chunks.iter().map(|chunk| chunk.bytes()).sum();
+        Self { chunks, rows, bytes, decoded: OnceLock::new() }
     }
 
     /// The bytes of its first row.
@@ -122,11 +125,6 @@ impl Section {
         let decoded = batch(view.schema().clone(), ordered, self.rows)?;
         Ok(self.decoded.get_or_init(|| decoded).clone())
     }
-
-    /// The bytes of its rows.
-    pub(super) fn bytes(&self) -> usize {
-        self.chunks.iter().map(|chunk| chunk.data.len() + chunk.ends.len() * 12).sum()
-    }
 }
 
 /// A few rows: packed bytes with the number of times each row stands.
@@ -155,6 +153,13 @@ impl Chunk {
 
     fn len(&self) -> usize {
         self.ends.len()
+    }
+
+    /// What it takes, with the room it does not use.
+    fn bytes(&self) -> usize {
+        let each =
+            size_of::<u32>() * self.ends.capacity() + size_of::<i64>() * self.weights.capacity();
+        size_of::<Self>() + self.data.capacity() + each
     }
 
     fn row(&self, i: usize) -> &[u8] {

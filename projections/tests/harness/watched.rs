@@ -109,6 +109,15 @@ impl Watched {
         self.partition.rows_reevaluated()
     }
 
+    /// Makes the partition forget a tenant, as if nothing had been of it.
+    pub(crate) fn forget(&mut self, tenant: Tenant) {
+        self.partition.forget(tenant);
+        self.facts.remove(&tenant);
+        self.today.remove(&tenant);
+        self.sequences.remove(&tenant);
+        self.sums.retain(|(of, _), _| *of != tenant);
+    }
+
     /// Compares the tenant's views of these names with DataFusion's answers and with the deltas.
     pub(crate) fn check(
         &self,
