@@ -171,7 +171,7 @@ impl Partition {
         Readers { published: self.published.clone() }
     }
 
-    /// How many rows have been evaluated again because their tenant's date changed, in each
+    /// How many rows the views of all tenants have evaluated again because a date changed, in each
     /// operator that reads it: what ticks have cost so far. A tick that changes nothing for a row
     /// leaves it alone, unless the row shows the date or a number of days from it.
     pub fn rows_reevaluated(&self) -> u64 {
