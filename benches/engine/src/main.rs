@@ -148,10 +148,8 @@ fn all(plan: Plan, batches: &[usize], names: &[String], repeat: usize) {
 
 fn each(plan: Plan, batch: usize) {
     println!("{plan:?}, batches of {batch}");
-    println!(
-        "| view with what it needs | events timed | events/s wall | events/s CPU | ns CPU/event | deltas | grown MiB |"
-    );
-    println!("|---|--:|--:|--:|--:|--:|--:|");
+    println!("| view with what it needs | events/s wall | events/s CPU | ns CPU/event | deltas |");
+    println!("|---|--:|--:|--:|--:|");
     let (before, inputs) = inputs(plan, batch);
     let measured = |names: &[String]| apply(|| run(&mut partition(names), &before, &inputs));
     let print = |name: &str, run: &Run| {
