@@ -210,7 +210,7 @@ impl Shared {
                 None => ("live", 1.0, view.refused.clone()),
             },
         };
-        let definition = view.definition.clone();
+        let definition = view.stated.clone();
         let is_served = view.is_served();
         OwnView { definition, view: view.view.clone(), state, filled, error, is_served }
     }
@@ -226,7 +226,7 @@ impl Shared {
         let name = definition.name.clone();
         let definitions = self.definitions(tenant);
         let before = definitions.get(&name);
-        if let Some(before) = before.filter(|before| before.definition == definition)
+        if let Some(before) = before.filter(|before| before.stated == definition)
             && !self.has_failed(tenant, before)
         {
             return Ok(false);
@@ -267,7 +267,7 @@ impl Shared {
             vec![self.renewed(tenant, definitions.get(&name), definition, own, reads)];
         reading.replace(&changed[0]);
         for dependant in dependants {
-            let definition = dependant.definition.clone();
+            let definition = dependant.stated.clone();
             let compiled = compile(&self.types.visible(tenant), &reading, definition.clone()).await;
             let (own, reads) = compiled.map_err(|error| OwnViewError::Breaks {
                 reader: definition.name.clone(),
@@ -296,7 +296,7 @@ impl Shared {
             _ => before.former.clone(),
         });
         let (view, state) = (Some(view), State::Filling);
-        Definition { definition, view, reads, group: 0, state, former, refused: None }
+        Definition { stated: definition, view, reads, group: 0, state, former, refused: None }
     }
 
     fn has_failed(&self, tenant: Tenant, view: &Definition) -> bool {
@@ -391,7 +391,7 @@ impl Shared {
 }
 
 fn stored(view: &Definition) -> StoredView {
-    let ViewDefinition { name, sql, key, .. } = &view.definition;
+    let ViewDefinition { name, sql, key, .. } = &view.stated;
     StoredView { name: name.clone(), sql: sql.clone(), key: key.clone() }
 }
 
@@ -411,3 +411,6 @@ fn check_name(name: &str) -> Result<(), OwnViewError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,7 +34,6 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::engine::Engine;
 use self::folder::Folder;
 use self::history::LogHistory;
 use crate::config::Config;
@@ -43,7 +42,7 @@ use crate::http::{self, App, Parts};
 use crate::own_views::{self, OwnViews};
 
 pub(crate) use self::clock::tick_one;
-pub(crate) use self::engine::{EngineEnded, Orders};
+pub(crate) use self::engine::{Engine, EngineEnded, Orders};
 pub(crate) use self::error::ServeError;
 
 /// Inputs between the log and the engine; each is one group of submissions, which is bounded too.

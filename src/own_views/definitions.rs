@@ -9,7 +9,7 @@ use projections::{View, ViewDefinition};
 #[derive(Clone, Debug)]
 pub(super) struct Definition {
     /// Its name, text and key.
-    pub(super) definition: ViewDefinition,
+    pub(super) stated: ViewDefinition,
     /// Its columns; none if it does not compile.
     pub(super) view: Option<Arc<View>>,
     /// The views it reads.
@@ -42,7 +42,7 @@ pub(super) struct Definitions {
 
 impl Definition {
     pub(super) fn name(&self) -> &str {
-        &self.definition.name
+        &self.stated.name
     }
 
     /// Whether a view of this name can be read meanwhile, unless it has failed.

@@ -3,14 +3,14 @@
 use super::*;
 
 fn view(name: &str, reads: &[&str], state: State) -> Definition {
-    let definition = ViewDefinition {
+    let stated = ViewDefinition {
         name: name.to_owned(),
         sql: format!("SELECT … FROM {}", reads.join(", ")),
         key: Vec::new(),
         internal: false,
     };
     let reads = reads.iter().map(|read| (*read).to_owned()).collect();
-    Definition { definition, view: None, reads, group: 0, state, former: None, refused: None }
+    Definition { stated, view: None, reads, group: 0, state, former: None, refused: None }
 }
 
 fn names<'a>(views: impl IntoIterator<Item = &'a Definition>) -> Vec<&'a str> {
@@ -73,7 +73,7 @@ fn what_cannot_be_filled_is_as_it_was_before() {
     let restored = definitions.give_up(1, "division by zero");
     assert_eq!(names(&restored), ["a", "b", "c"]);
     assert_eq!(names(definitions.all()), ["d", "a", "b", "c", "new"]);
-    assert_eq!(definitions.get("a").unwrap().definition.sql, "SELECT … FROM pipeline");
+    assert_eq!(definitions.get("a").unwrap().stated.sql, "SELECT … FROM pipeline");
     let failed = definitions.get("new").unwrap();
     assert_eq!(failed.state, State::Failed("division by zero".to_owned()));
     assert!(!failed.is_served());

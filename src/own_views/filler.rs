@@ -166,8 +166,8 @@ impl Filler<'_> {
             if let Some(missing) = missing {
                 return Err(Stop::Failed(format!("it reads '{missing}', which cannot be read")));
             }
-            let own = OwnView::compile(&types, &readable, &view.definition)
-                .map_err(OwnViewError::from)?;
+            let own =
+                OwnView::compile(&types, &readable, &view.stated).map_err(OwnViewError::from)?;
             readable.push(own.view().clone());
             compiled.push(own);
         }

@@ -65,7 +65,7 @@ fn attach(
             (None, BTreeSet::new(), State::Failed(reason))
         }
     };
-    Definition { definition, view, reads, group: 0, state, former: None, refused: None }
+    Definition { stated: definition, view, reads, group: 0, state, former: None, refused: None }
 }
 
 fn attached(

@@ -73,14 +73,14 @@ pub(crate) struct Received {
 }
 
 /// The engine's thread. It ends when the sender of its inputs is dropped, after the last of them.
-pub(super) struct Engine {
+pub(crate) struct Engine {
     thread: thread::JoinHandle<()>,
     ended: CancellationToken,
 }
 
 impl Engine {
     /// Starts the thread.
-    pub(super) fn start(
+    pub(crate) fn start(
         partition: Partition,
         inputs: mpsc::Receiver<Input>,
         orders: Received,

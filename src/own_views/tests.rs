@@ -1,0 +1,111 @@
+//! What can only be seen while a fill is held up: here by holding the turn in which it would end.
+#![allow(clippy::unwrap_used)]
+
+use projections::{EventTypes, Input, Partition};
+use serde_json::json;
+use stream::{Hub, StreamLimits};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::serve::Engine;
+
+const TENANT: Tenant = Tenant(1);
+const LONG: Duration = Duration::from_mins(1);
+const VOIDED: &str = "SELECT invoice_id, reason FROM events.\"invoicing.invoice_voided\"";
+
+/// Own views of a tenant over a running engine, which ends when the sender is dropped.
+struct Bench {
+    own: OwnViews,
+    readers: Readers,
+    _inputs: mpsc::Sender<Input>,
+    _folder: TempDir,
+}
+
+async fn bench() -> Bench {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("control.db")).await.unwrap();
+    let tenant = json!({"id": "t", "name": "T", "timezone": "UTC", "currency": "EUR"});
+    store.create_tenant(serde_json::from_value(tenant).unwrap()).await.unwrap();
+    let types = EventRegistry::builtin();
+    let log = Log::open(&folder.path().join("log.db"), types.clone()).await.unwrap();
+    let partition = Partition::new(&EventTypes::builtin(), Vec::new()).unwrap();
+    let (loaded, partition) = load(store, types.clone(), partition).await.unwrap();
+    let readers = partition.readers();
+    let hub = Hub::new(readers.clone(), StreamLimits::default());
+    let (orders, received) = Orders::channel();
+    let (sender, inputs) = mpsc::channel(1);
+    Engine::start(partition, inputs, received, hub).unwrap();
+    let limits = OwnLimits::default();
+    let own = OwnViews::start(loaded, log, types, readers.clone(), orders, limits).unwrap();
+    Bench { own, readers, _inputs: sender, _folder: folder }
+}
+
+fn view(name: &str, sql: &str) -> ViewDefinition {
+    ViewDefinition { name: name.to_owned(), sql: sql.to_owned(), key: Vec::new(), internal: false }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_is_filling_until_it_is_put_in_and_who_waits_is_told() {
+    let Bench { own, readers, .. } = &bench().await;
+    let mut turn = own.shared.turn.lock().await;
+    assert!(own.shared.take(&mut turn, TENANT, view("mine", VOIDED)).await.unwrap());
+    let said = own.get(TENANT, "mine").unwrap();
+    assert_eq!((said.state, said.is_served), ("filling", false));
+    assert!(said.filled < 1.0);
+    assert!(!own.wait(TENANT, "mine", Duration::from_millis(20)).await);
+    let snapshot = readers.snapshot(TENANT);
+    assert!(snapshot.view("mine").is_none());
+    assert_eq!(snapshot.unready("mine").unwrap().failure, None);
+    // One on it may be defined meanwhile, and the same again changes nothing.
+    assert!(
+        own.shared.take(&mut turn, TENANT, view("on_it", "SELECT reason FROM mine")).await.unwrap()
+    );
+    assert!(!own.shared.take(&mut turn, TENANT, view("mine", VOIDED)).await.unwrap());
+    let waiting = tokio::spawn({
+        let own = own.clone();
+        async move { own.wait(TENANT, "on_it", LONG).await }
+    });
+    drop(turn);
+    assert!(waiting.await.unwrap());
+    let snapshot = readers.snapshot(TENANT);
+    for name in ["mine", "on_it"] {
+        assert_eq!(own.get(TENANT, name).unwrap().state, "live");
+        assert!(snapshot.view(name).is_some() && snapshot.unready(name).is_none());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_deleted_or_replaced_while_it_is_filled_is_never_put_in() {
+    let Bench { own, readers, .. } = &bench().await;
+    let mut turn = own.shared.turn.lock().await;
+    for name in ["gone", "anew"] {
+        own.shared.take(&mut turn, TENANT, view(name, VOIDED)).await.unwrap();
+    }
+    own.shared.remove(TENANT, "gone".to_owned()).await.unwrap();
+    let other = "SELECT reason FROM events.\"invoicing.invoice_voided\"";
+    own.shared.take(&mut turn, TENANT, view("anew", other)).await.unwrap();
+    own.shared.take(&mut turn, TENANT, view("last", VOIDED)).await.unwrap();
+    drop(turn);
+    assert!(own.wait(TENANT, "last", LONG).await);
+    let snapshot = readers.snapshot(TENANT);
+    assert!(snapshot.view("gone").is_none() && own.get(TENANT, "gone").is_none());
+    assert_eq!(snapshot.view("anew").unwrap().view().sql(), other);
+    let stored: Vec<String> =
+        own.shared.store.own_views().await.unwrap().into_iter().map(|(_, v)| v.name).collect();
+    assert_eq!(stored, ["anew", "last"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replaced_view_is_served_meanwhile_and_nobody_waits_for_its_successor() {
+    let Bench { own, readers, .. } = &bench().await;
+    own.define(TENANT, view("mine", VOIDED)).await.unwrap();
+    assert!(own.wait(TENANT, "mine", LONG).await);
+    let mut turn = own.shared.turn.lock().await;
+    let other = "SELECT reason FROM events.\"invoicing.invoice_voided\"";
+    assert!(!own.shared.take(&mut turn, TENANT, view("mine", other)).await.unwrap());
+    let said = own.get(TENANT, "mine").unwrap();
+    assert_eq!((said.state, said.is_served), ("filling", true));
+    assert!(own.wait(TENANT, "mine", Duration::ZERO).await);
+    assert_eq!(readers.snapshot(TENANT).view("mine").unwrap().view().sql(), VOIDED);
+}
