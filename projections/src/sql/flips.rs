@@ -152,8 +152,10 @@ fn slope(expr: &Expr, schema: &DFSchema) -> Result<Option<i64>> {
                 (Operator::Plus, (one, other)) if is_whole(&one) && one == other => {
                     first.zip(second).and_then(|(first, second)| first.checked_add(second))
                 }
-                (Operator::Plus | Operator::Minus, (of, _)) if is_fixed(right, &of) => first,
-                (Operator::Plus, (_, of)) if is_fixed(left, &of) => second,
+                (Operator::Plus | Operator::Minus, (of, _)) if is_fixed(right, &of, schema)? => {
+                    first
+                }
+                (Operator::Plus, (_, of)) if is_fixed(left, &of, schema)? => second,
                 _ => None,
             })
         }
@@ -174,22 +176,22 @@ fn is_utc(zone: Option<&str>) -> bool {
     matches!(zone, None | Some("UTC" | "+00:00"))
 }
 
-/// Whether an interval is the same length whenever it is added to a value of the type `of`.
-fn is_fixed(interval: &Expr, of: &DataType) -> bool {
-    let parts = match interval {
-        Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(interval)), _) => {
-            (interval.months, interval.nanoseconds)
+/// Whether an interval has the same length on every day that it is added to a value of the type
+/// `of`. A number of days added to a date has been made a duration and then an interval.
+fn is_fixed(interval: &Expr, of: &DataType, schema: &DFSchema) -> Result<bool> {
+    let without_months = match interval {
+        Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(interval)), _) => interval.months == 0,
+        Expr::Literal(ScalarValue::IntervalDayTime(Some(_)), _) => true,
+        Expr::Cast(Cast { expr, .. }) if !reads_clock(expr) => {
+            matches!(expr.get_type(schema)?, DataType::Duration(_))
         }
-        Expr::Literal(ScalarValue::IntervalDayTime(Some(interval)), _) => {
-            (0, i64::from(interval.milliseconds))
-        }
-        _ => return false,
-    };
-    match of {
-        DataType::Date32 => parts == (0, 0),
-        DataType::Timestamp(_, zone) => parts.0 == 0 && is_utc(zone.as_deref()),
         _ => false,
-    }
+    };
+    Ok(match of {
+        DataType::Date32 => without_months,
+        DataType::Timestamp(_, zone) => without_months && is_utc(zone.as_deref()),
+        _ => false,
+    })
 }
 
 /// By how much a cast multiplies the number that a value is.

@@ -4,6 +4,7 @@ SELECT
     current_date - due_date > 30 AS late,
     30 >= due_date - current_date AS soon,
     current_date = due_date AS due,
+    current_date - CAST(amount AS INT) % 40 > due_date AS shifted,
     due_date + 5 <> current_date AS other,
     due_date IS DISTINCT FROM current_date - INTERVAL '2 days' AS apart,
     current_date - 1 BETWEEN issue_date AND due_date AS running,
