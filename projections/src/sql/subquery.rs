@@ -100,6 +100,9 @@ impl Compiler {
                 let predicate = taken.take(node.predicate.clone())?;
                 let input = taken.joined(&node.input)?;
                 let filter = LogicalPlan::Filter(Filter::try_new(predicate, input)?);
+                if has_scalars(&filter) {
+                    return leftover(&filter);
+                }
                 only(filter, node.input.schema().columns())?
             }
             LogicalPlan::Aggregate(node) => {
@@ -119,7 +122,12 @@ impl Compiler {
                     &node.join_type,
                 )?;
                 let join = Join { left, filter, schema: Arc::new(schema), ..node.clone() };
-                only(LogicalPlan::Join(join), node.schema.columns())?
+                let join = LogicalPlan::Join(join);
+                // One among the keys stays: taking it up again would never end.
+                if has_scalars(&join) {
+                    return leftover(&join);
+                }
+                only(join, node.schema.columns())?
             }
             _ => plan.clone(),
         };
