@@ -73,6 +73,18 @@ impl PlanRunner {
         Self { plan, state, slot, ready: None }
     }
 
+    /// The runner with its physical plan made, or why there is none: not every logical plan has
+    /// one.
+    pub(crate) fn planned(mut self) -> Result<Self, RuntimeError> {
+        self.ready = Some((guarded(|| self.physical())?, 0));
+        Ok(self)
+    }
+
+    fn physical(&self) -> Result<Arc<dyn ExecutionPlan>, RuntimeError> {
+        let planner = DefaultPhysicalPlanner::default();
+        Ok(block_on(planner.create_physical_plan(&self.plan, &self.state))?)
+    }
+
     /// The columns the plan reads.
     pub(crate) fn schema(&self) -> &SchemaRef {
         &self.slot.schema
@@ -100,8 +112,7 @@ impl PlanRunner {
                 physical
             }
             _ => {
-                let planner = DefaultPhysicalPlanner::default();
-                let physical = block_on(planner.create_physical_plan(&self.plan, &self.state))?;
+                let physical = self.physical()?;
                 self.ready = Some((physical.clone(), 1));
                 physical
             }

@@ -100,9 +100,7 @@ impl Compiler {
                 let predicate = taken.take(node.predicate.clone())?;
                 let input = taken.joined(&node.input)?;
                 let filter = LogicalPlan::Filter(Filter::try_new(predicate, input)?);
-                if has_scalars(&filter) {
-                    return leftover(&filter);
-                }
+                settled(&filter)?;
                 only(filter, node.input.schema().columns())?
             }
             LogicalPlan::Aggregate(node) => {
@@ -123,19 +121,19 @@ impl Compiler {
                 )?;
                 let join = Join { left, filter, schema: Arc::new(schema), ..node.clone() };
                 let join = LogicalPlan::Join(join);
-                // One among the keys stays: taking it up again would never end.
-                if has_scalars(&join) {
-                    return leftover(&join);
-                }
+                settled(&join)?;
                 only(join, node.schema.columns())?
             }
             _ => plan.clone(),
         };
-        if has_scalars(&rewritten) {
-            return leftover(&rewritten);
-        }
+        settled(&rewritten)?;
         Ok(rewritten)
     }
+}
+
+/// Refuses a node that still holds subqueries: those that refer to its rows.
+fn settled(plan: &LogicalPlan) -> Compiled<()> {
+    if has_scalars(plan) { leftover(plan) } else { Ok(()) }
 }
 
 fn only(plan: LogicalPlan, columns: Vec<Column>) -> Result<LogicalPlan> {

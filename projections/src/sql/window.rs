@@ -102,7 +102,13 @@ impl Compiler {
         let table = Arc::new(StreamingTable::try_new(schema, vec![slot.clone()])?);
         let scan = LogicalPlanBuilder::scan(super::bare("slot"), provider_as_source(table), None)?;
         let plan = build(scan)?.build()?;
-        Ok(PlanRunner::new(plan, self.state().clone(), slot))
+        let runner = PlanRunner::new(plan, self.state().clone(), slot);
+        runner.planned().or_else(|error| {
+            unsupported(
+                format!("functions that DataFusion cannot plan side by side ({error})"),
+                "put each into a query of its own and join these on the group's columns",
+            )
+        })
     }
 }
 

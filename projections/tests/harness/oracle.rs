@@ -140,13 +140,15 @@ impl Oracle {
 
     /// The same, through as few of DataFusion's rewrites as it can plan with: a second opinion.
     pub(crate) fn plain(types: &EventTypes, views: Vec<ViewDefinition>) -> Self {
-        const NEEDED: [&str; 6] = [
+        const NEEDED: [&str; 7] = [
             "decorrelate_predicate_subquery",
             "decorrelate_lateral_join",
             "scalar_subquery_to_join",
             "replace_distinct_aggregate",
             "rewrite_set_comparison",
             "extract_equijoin_predicate",
+            // Some functions exist only as what they are simplified to.
+            "simplify_expressions",
         ];
         let rules = Optimizer::new().rules;
         let kept = rules.into_iter().filter(|rule| NEEDED.contains(&rule.name())).collect();

@@ -79,7 +79,7 @@ impl Tally {
 
 /// Shares in a hundred.
 const MOST_NO_SQL: usize = 10;
-const MOST_REFUSED: usize = 60;
+const MOST_REFUSED: usize = 10;
 const LEAST_ROWS: usize = 60;
 
 impl fmt::Display for Tally {
