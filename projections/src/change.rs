@@ -4,13 +4,14 @@ use arrow::array::{
     Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array,
 };
 use arrow::compute::{
-    concat, concat_batches, filter, filter_record_batch, take, take_record_batch,
+    SortOptions, concat, concat_batches, filter, filter_record_batch, take, take_record_batch,
 };
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
-use arrow::row::{RowConverter, Rows, SortField};
 use std::sync::Arc;
 
+use crate::bytes::ByteRows;
+use crate::sorted::{OWNER, Sorter};
 use crate::{EventBatch, Tenant};
 
 /// Rows that come (+n) and go (−n), each of one tenant.
@@ -151,22 +152,15 @@ pub(crate) fn batch(
 /// It is the one place where keys of state are made: the tenant is always the first part.
 #[derive(Debug)]
 pub(crate) struct RowCodec {
-    converter: RowConverter,
+    sorter: Sorter,
     schema: SchemaRef,
 }
 
 impl RowCodec {
     /// A codec of rows with the columns of `schema`, ascending.
     pub(crate) fn new(schema: &Schema) -> Result<Self, ArrowError> {
-        let fields = schema.fields().iter().map(|f| SortField::new(f.data_type().clone()));
-        Self::with_fields(schema, fields.collect())
-    }
-
-    /// A codec whose columns sort as `fields` say.
-    pub(crate) fn with_fields(schema: &Schema, fields: Vec<SortField>) -> Result<Self, ArrowError> {
-        let mut all = vec![SortField::new(arrow::datatypes::DataType::UInt32)];
-        all.extend(fields);
-        Ok(Self { converter: RowConverter::new(all)?, schema: Arc::new(schema.clone()) })
+        let columns = schema.fields().iter().map(|f| (f.data_type(), SortOptions::default()));
+        Ok(Self { sorter: Sorter::new(columns)?, schema: Arc::new(schema.clone()) })
     }
 
     /// The bytes of each row.
@@ -174,11 +168,8 @@ impl RowCodec {
         &self,
         tenants: &UInt32Array,
         columns: &[ArrayRef],
-    ) -> Result<Rows, ArrowError> {
-        let mut all: Vec<ArrayRef> = Vec::with_capacity(columns.len() + 1);
-        all.push(Arc::new(tenants.clone()));
-        all.extend_from_slice(columns);
-        self.converter.convert_columns(&all)
+    ) -> Result<ByteRows, ArrowError> {
+        self.sorter.encode(Some(tenants), columns, tenants.len())
     }
 
     /// The tenants and columns of encoded rows.
@@ -186,11 +177,12 @@ impl RowCodec {
         &self,
         rows: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<(UInt32Array, Vec<ArrayRef>), ArrowError> {
-        let parser = self.converter.parser();
-        let rows = rows.into_iter().collect::<Vec<_>>();
-        let mut all = self.converter.convert_rows(rows.iter().map(|bytes| parser.parse(bytes)))?;
-        let columns = all.split_off(1);
-        Ok((downcast(&all[0])?, columns))
+        let (mut tenants, mut values) = (Vec::new(), Vec::new());
+        for (tenant, row) in rows.into_iter().filter_map(<[u8]>::split_first_chunk::<OWNER>) {
+            tenants.push(u32::from_be_bytes(*tenant));
+            values.push(row);
+        }
+        Ok((UInt32Array::from(tenants), self.sorter.decode(&values)?))
     }
 
     /// The encoded rows as a change with these weights.
@@ -208,10 +200,10 @@ impl RowCodec {
     }
 
     /// The change with equal rows added up, sorted by tenant and columns, without zeros.
-    pub(crate) fn consolidate(&self, change: &Change) -> Result<(Change, Rows), ArrowError> {
+    pub(crate) fn consolidate(&self, change: &Change) -> Result<Change, ArrowError> {
         let rows = self.encode(&change.tenants, change.rows.columns())?;
         let mut order: Vec<u32> = (0..change.len() as u32).collect();
-        order.sort_unstable_by(|a, b| rows.row(*a as usize).cmp(&rows.row(*b as usize)));
+        order.sort_unstable_by(|a, b| rows.row(*a as usize).cmp(rows.row(*b as usize)));
         let (mut kept, mut weights): (Vec<u32>, Vec<i64>) = (Vec::new(), Vec::new());
         let mut at = 0;
         while at < order.len() {
@@ -228,12 +220,8 @@ impl RowCodec {
             }
             at = next;
         }
-        let mut taken = change.take(&UInt32Array::from(kept.clone()))?;
+        let mut taken = change.take(&UInt32Array::from(kept))?;
         taken.weights = Int64Array::from(weights);
-        let mut packed = self.converter.empty_rows(kept.len(), kept.len() * 32);
-        for row in kept {
-            packed.push(rows.row(row as usize));
-        }
-        Ok((taken, packed))
+        Ok(taken)
     }
 }

@@ -9,11 +9,12 @@ mod section;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, take_record_batch};
-use arrow::datatypes::{DataType, Schema};
-use arrow::row::{RowConverter, Rows, SortField};
+use arrow::compute::{SortOptions, concat_batches, take_record_batch};
+use arrow::datatypes::Schema;
 use chrono::NaiveDate;
 
+use crate::bytes::ByteRows;
+use crate::sorted::{OWNER, Sorter};
 use crate::{Change, Position, RuntimeError, Tenant, View};
 use section::Section;
 
@@ -335,15 +336,10 @@ impl<'a> DeltaRows<'a> {
 /// How a view's rows become bytes: the key's columns first, then the others.
 #[derive(Debug)]
 pub(crate) struct Layout {
-    converter: RowConverter,
-    /// The same with the tenant before the row.
-    owned: RowConverter,
+    sorter: Sorter,
     /// The view's column at each place of the bytes.
     order: Vec<usize>,
 }
-
-/// The bytes of a tenant before a row's: a mark, and the number.
-const OWNER_BYTES: usize = 5;
 
 /// One tenant's part of a view's change: rows that go first, then rows that come.
 #[derive(Debug)]
@@ -359,18 +355,15 @@ impl Layout {
     pub(crate) fn new(schema: &Schema, key: &[usize]) -> Result<Self, RuntimeError> {
         let mut order = key.to_vec();
         order.extend((0..schema.fields().len()).filter(|c| !key.contains(c)));
-        let field = |c: &usize| SortField::new(schema.field(*c).data_type().clone());
-        let fields: Vec<SortField> = order.iter().map(field).collect();
-        let mut owned = vec![SortField::new(DataType::UInt32)];
-        owned.extend(fields.iter().cloned());
-        Ok(Self { converter: RowConverter::new(fields)?, owned: RowConverter::new(owned)?, order })
+        let columns = order.iter().map(|c| (schema.field(*c).data_type(), SortOptions::default()));
+        Ok(Self { sorter: Sorter::new(columns)?, order })
     }
 
     /// The change of each tenant, ordered, with equal rows added up.
     pub(crate) fn part(&self, change: &Change) -> Result<Vec<TenantPart>, RuntimeError> {
-        let mut columns: Vec<ArrayRef> = vec![Arc::new(change.tenants.clone())];
-        columns.extend(self.order.iter().map(|c| change.rows.column(*c).clone()));
-        let rows = self.owned.convert_columns(&columns)?;
+        let columns: Vec<ArrayRef> =
+            self.order.iter().map(|c| change.rows.column(*c).clone()).collect();
+        let rows = self.sorter.encode(Some(&change.tenants), &columns, change.len())?;
         let order = sorted(&rows);
         let mut net: Vec<(u32, i64)> = Vec::with_capacity(order.len());
         for same in order.chunk_by(|a, b| rows.row(*a as usize) == rows.row(*b as usize)) {
@@ -388,7 +381,7 @@ impl Layout {
 
 /// The rows' numbers in the order of their bytes. Most differ within the first bytes, which are
 /// compared as a number.
-fn sorted(rows: &Rows) -> Vec<u32> {
+fn sorted(rows: &ByteRows) -> Vec<u32> {
     const FIRST: usize = size_of::<u128>();
     let first = |row: &[u8]| {
         let mut bytes = [0; FIRST];
@@ -397,9 +390,9 @@ fn sorted(rows: &Rows) -> Vec<u32> {
         u128::from_be_bytes(bytes)
     };
     let mut order: Vec<(u128, u32)> =
-        rows.iter().enumerate().map(|(i, row)| (first(row.data()), i as u32)).collect();
+        rows.iter().enumerate().map(|(i, row)| (first(row), i as u32)).collect();
     let rest = |i: u32| rows.row(i as usize);
-    order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| rest(a.1).cmp(&rest(b.1))));
+    order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| rest(a.1).cmp(rest(b.1))));
     order.into_iter().map(|(_, i)| i).collect()
 }
 
@@ -407,11 +400,11 @@ fn tenant_part(
     tenant: Tenant,
     net: &[(u32, i64)],
     change: &Change,
-    rows: &Rows,
+    rows: &ByteRows,
 ) -> Result<TenantPart, RuntimeError> {
     let mut delta = ViewDelta::default();
     for (row, weight) in net {
-        delta.push(&rows.row(*row as usize).data()[OWNER_BYTES..], *weight);
+        delta.push(&rows.row(*row as usize)[OWNER..], *weight);
     }
     let (gone, come): (Vec<_>, Vec<_>) = net.iter().partition(|(_, weight)| *weight < 0);
     let (indices, weights): (Vec<u32>, Vec<i64>) = gone.into_iter().chain(come).unzip();

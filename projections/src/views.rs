@@ -54,6 +54,8 @@ const BUILTIN: &[(&str, &str)] = models![
     "ar_aging",
     "project_profitability",
     "unapplied_cash",
+    "counted_completions",
+    "completion_runs",
     "completion_streaks",
     "pipeline",
     "cash_position",

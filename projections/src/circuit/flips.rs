@@ -43,7 +43,11 @@ impl Crossing {
     fn next(&self, distance: i128, day: i32) -> i32 {
         let slope = i128::from(self.slope);
         let (rise, run) = (-distance * slope.signum(), slope.abs());
-        let (zero, exact) = (rise.div_euclid(run), rise.rem_euclid(run) == 0);
+        // Division of 128 bits takes several times as long, and is hardly ever needed.
+        let (zero, exact) = match (i64::try_from(rise), i64::try_from(run)) {
+            (Ok(rise), Ok(run)) => (i128::from(rise.div_euclid(run)), rise.rem_euclid(run) == 0),
+            _ => (rise.div_euclid(run), rise.rem_euclid(run) == 0),
+        };
         let Ok(zero) = i32::try_from(zero) else {
             // So far away that the sides may have overflowed: such a row is looked at every day.
             return day.saturating_add(1);

@@ -4,21 +4,25 @@
 //! Δ(L ⋈ R) = L ⋈ ΔR + ΔL ⋈ (R + ΔR). Where it matters whether a left row has a partner (all kinds
 //! but the inner one) the row carries the number of its partners.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, UInt32Array, new_null_array,
+    Array, ArrayRef, BooleanArray, Int64Array, UInt32Array, new_null_array,
 };
-use arrow::compute::{filter, take};
+use arrow::compute::take;
 use arrow::datatypes::{Schema, SchemaRef};
+use arrow::error::ArrowError;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::physical_expr::PhysicalExpr;
-use hashbrown::HashMap;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::utils::collect_columns;
 
 use super::evaluate::matching;
-use super::packed::Packed;
 use super::side::JoinSide;
-use super::table::KeyTable;
+use super::table::{KeyTable, Touched};
 use super::{Operator, Step};
+use crate::bytes::ByteRows;
 use crate::change::batch;
 use crate::{Change, RuntimeError, Tenant};
 
@@ -40,7 +44,7 @@ struct Arrived<'a> {
     change: &'a Change,
     /// The key's slot of each row; none where a part of the key is null.
     keys: Vec<Option<u32>>,
-    rows: Packed,
+    rows: ByteRows,
 }
 
 /// Pairs of a kept row (by slot) and an arriving row (by index).
@@ -48,11 +52,34 @@ struct Arrived<'a> {
 struct Pairs {
     kept: Vec<u32>,
     arrived: Vec<u32>,
-    weights: Vec<i64>,
 }
 
-/// How many partners kept left rows gain, by slot.
-type Gained = HashMap<u32, i64>;
+/// How many partners kept left rows gain.
+#[derive(Default)]
+struct Gained {
+    touched: Touched,
+    gains: Vec<i64>,
+}
+
+impl Gained {
+    fn add(&mut self, slot: u32, gain: i64) {
+        let (place, first) = self.touched.touch(slot);
+        if first {
+            self.gains.push(0);
+        }
+        self.gains[place] += gain;
+    }
+
+    /// The slots of the rows, and what each gains.
+    fn iter(&self) -> impl Iterator<Item = (u32, i64)> {
+        self.touched.slots.iter().copied().zip(self.gains.iter().copied())
+    }
+
+    fn clear(&mut self) {
+        self.touched.clear();
+        self.gains.clear();
+    }
+}
 
 /// Which side the kept rows of pairs are on.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,15 +88,44 @@ enum Kept {
     Right,
 }
 
+/// The further condition of a join, over those columns of both sides that it reads.
+pub(crate) struct Residual {
+    condition: Arc<dyn PhysicalExpr>,
+    /// The columns it reads, those of the left side first.
+    columns: Vec<usize>,
+    schema: SchemaRef,
+}
+
+impl Residual {
+    /// A condition over the columns of both sides, which are those of `schema`.
+    pub(crate) fn new(
+        condition: Arc<dyn PhysicalExpr>,
+        schema: &Schema,
+    ) -> Result<Self, RuntimeError> {
+        let read: BTreeSet<usize> = collect_columns(&condition).iter().map(Column::index).collect();
+        let columns: Vec<usize> = read.into_iter().collect();
+        let place = |index: usize| columns.partition_point(|column| *column < index);
+        let condition = condition.transform(|e| {
+            let column = e.downcast_ref::<Column>();
+            Ok(column.map_or_else(
+                || Transformed::no(e.clone()),
+                |c| Transformed::yes(Arc::new(Column::new(c.name(), place(c.index())))),
+            ))
+        })?;
+        let schema = Arc::new(schema.project(&columns)?);
+        Ok(Self { condition: condition.data, columns, schema })
+    }
+}
+
 /// A join of two inputs, left and right.
 pub(crate) struct Join {
     kind: JoinKind,
     left: JoinSide,
     right: JoinSide,
-    /// The further condition, over the columns of both sides.
-    residual: Option<(Arc<dyn PhysicalExpr>, SchemaRef)>,
+    residual: Option<Residual>,
     nulls_are_equal: bool,
     keys: KeyTable,
+    gained: Gained,
     schema: SchemaRef,
 }
 
@@ -79,12 +135,12 @@ impl Join {
         kind: JoinKind,
         left: JoinSide,
         right: JoinSide,
-        residual: Option<(Arc<dyn PhysicalExpr>, SchemaRef)>,
+        residual: Option<Residual>,
         nulls_are_equal: bool,
         schema: SchemaRef,
     ) -> Result<Self, RuntimeError> {
-        let keys = KeyTable::default();
-        Ok(Self { kind, left, right, residual, nulls_are_equal, keys, schema })
+        let (keys, gained) = (KeyTable::default(), Gained::default());
+        Ok(Self { kind, left, right, residual, nulls_are_equal, keys, gained, schema })
     }
 
     fn arrive<'a>(&mut self, change: &'a Change, kept: Kept) -> Result<Arrived<'a>, RuntimeError> {
@@ -107,58 +163,59 @@ impl Join {
         Ok(Arrived { change, keys, rows })
     }
 
-    /// The rows that meet, and satisfy the condition, with the columns of both when there is need.
-    fn meet(
-        &self,
-        arrived: &Arrived<'_>,
-        kept: Kept,
-        wanted: bool,
-    ) -> Result<(Pairs, Option<RecordBatch>), RuntimeError> {
-        let side = if kept == Kept::Left { &self.left } else { &self.right };
+    /// The rows that meet and satisfy the condition.
+    fn meet(&self, arrived: &Arrived<'_>, kept: Kept) -> Result<Pairs, RuntimeError> {
+        let side = self.side(kept);
         let mut pairs = Pairs::default();
         for (index, key) in arrived.keys.iter().enumerate() {
             let Some(key) = key else { continue };
-            let weight = arrived.change.weights.value(index);
-            for slot in side.of_key(*key) {
-                pairs.kept.push(*slot);
-                pairs.arrived.push(index as u32);
-                pairs.weights.push(side.state(*slot).weight * weight);
-            }
+            let slots = side.of_key(*key);
+            pairs.kept.extend_from_slice(slots);
+            pairs.arrived.resize(pairs.kept.len(), index as u32);
         }
-        if pairs.kept.is_empty() || (self.residual.is_none() && !wanted) {
-            return Ok((pairs, None));
+        let Some(residual) = &self.residual else { return Ok(pairs) };
+        if pairs.kept.is_empty() {
+            return Ok(pairs);
         }
-        let kept_slots: Vec<Option<u32>> = pairs.kept.iter().copied().map(Some).collect();
-        let kept_columns = side.columns(&kept_slots)?;
+        let columns = self.columns(arrived, kept, &pairs, &residual.columns)?;
+        let rows = batch(residual.schema.clone(), columns, pairs.kept.len())?;
+        let keep = matching(residual.condition.as_ref(), &rows)?;
+        let chosen = |of: Vec<u32>| -> Vec<u32> {
+            keep.values().set_indices().map(|place| of[place]).collect()
+        };
+        Ok(Pairs { kept: chosen(pairs.kept), arrived: chosen(pairs.arrived) })
+    }
+
+    /// Columns of pairs, by their places among those of the left side and then the right one.
+    fn columns(
+        &self,
+        arrived: &Arrived<'_>,
+        kept: Kept,
+        pairs: &Pairs,
+        wanted: &[usize],
+    ) -> Result<Vec<ArrayRef>, RuntimeError> {
+        let side = self.side(kept);
+        let rows: Vec<Option<&[u8]>> =
+            pairs.kept.iter().map(|slot| Some(side.row(*slot))).collect();
         let indices = UInt32Array::from(pairs.arrived.clone());
-        let arrived_columns = arrived
-            .change
-            .rows
-            .columns()
-            .iter()
-            .map(|c| take(c, &indices, None))
-            .collect::<Result<Vec<_>, _>>()?;
-        let columns: Vec<ArrayRef> = match kept {
-            Kept::Left => kept_columns.into_iter().chain(arrived_columns).collect(),
-            Kept::Right => arrived_columns.into_iter().chain(kept_columns).collect(),
+        let width = self.left.schema().fields().len();
+        let (of_left, of_right) = wanted.split_at(wanted.partition_point(|c| *c < width));
+        let of_right: Vec<usize> = of_right.iter().map(|c| c - width).collect();
+        let stand = |columns: &[usize]| side.packer().columns(&rows, columns);
+        let arrive = |columns: &[usize]| -> Result<Vec<ArrayRef>, ArrowError> {
+            let column = |c: &usize| take(arrived.change.rows.column(*c), &indices, None);
+            columns.iter().map(column).collect()
         };
-        let Some((condition, schema)) = &self.residual else {
-            let rows =
-                batch(both(self.left.schema(), self.right.schema()), columns, pairs.kept.len())?;
-            return Ok((pairs, Some(rows)));
+        let (mut left, right) = match kept {
+            Kept::Left => (stand(of_left)?, arrive(&of_right)?),
+            Kept::Right => (arrive(of_left)?, stand(&of_right)?),
         };
-        let rows = batch(schema.clone(), columns, pairs.kept.len())?;
-        let keep = matching(condition.as_ref(), &rows)?;
-        let chosen: Vec<usize> = (0..keep.len()).filter(|i| keep.value(*i)).collect();
-        let pairs = Pairs {
-            kept: chosen.iter().map(|i| pairs.kept[*i]).collect(),
-            arrived: chosen.iter().map(|i| pairs.arrived[*i]).collect(),
-            weights: chosen.iter().map(|i| pairs.weights[*i]).collect(),
-        };
-        let columns =
-            rows.columns().iter().map(|c| filter(c, &keep)).collect::<Result<Vec<_>, _>>()?;
-        let rows = batch(schema.clone(), columns, pairs.kept.len())?;
-        Ok((pairs, Some(rows)))
+        left.extend(right);
+        Ok(left)
+    }
+
+    fn side(&self, kept: Kept) -> &JoinSide {
+        if kept == Kept::Left { &self.left } else { &self.right }
     }
 
     fn keeps_pairs(&self) -> bool {
@@ -174,18 +231,25 @@ impl Join {
         }
     }
 
+    /// What pairs put out.
     fn pairs_change(
         &self,
         arrived: &Arrived<'_>,
+        kept: Kept,
         pairs: &Pairs,
-        rows: Option<RecordBatch>,
     ) -> Result<Option<Change>, RuntimeError> {
-        let Some(rows) = rows.filter(|rows| rows.num_rows() > 0 && self.keeps_pairs()) else {
+        if pairs.kept.is_empty() || !self.keeps_pairs() {
             return Ok(None);
-        };
+        }
+        let all: Vec<usize> = (0..self.schema.fields().len()).collect();
+        let columns = self.columns(arrived, kept, pairs, &all)?;
+        let rows = batch(self.schema.clone(), columns, pairs.kept.len())?;
         let tenants = pairs.arrived.iter().map(|i| arrived.change.tenants.value(*i as usize));
-        let rows = batch(self.schema.clone(), rows.columns().to_vec(), pairs.kept.len())?;
-        let weights = Int64Array::from(pairs.weights.clone());
+        let side = self.side(kept);
+        let weights = pairs.kept.iter().zip(&pairs.arrived).map(|(slot, index)| {
+            side.state(*slot).weight * arrived.change.weights.value(*index as usize)
+        });
+        let weights = Int64Array::from_iter_values(weights);
         Ok(Some(Change::new(UInt32Array::from_iter_values(tenants), rows, weights)))
     }
 
@@ -212,30 +276,33 @@ impl Join {
         Ok(Some(Change::new(tenants, rows, Int64Array::from(weights))))
     }
 
-    /// The part of a change of the right side, and how many partners each left row gains.
-    fn right_part(&self, arrived: &Arrived<'_>) -> Result<(Vec<Change>, Gained), RuntimeError> {
-        let (pairs, rows) = self.meet(arrived, Kept::Left, self.keeps_pairs())?;
-        let mut gained = Gained::new();
+    /// The part of a change of the right side; adds up how many partners each left row gains.
+    fn right_part(
+        &self,
+        arrived: &Arrived<'_>,
+        gained: &mut Gained,
+    ) -> Result<Vec<Change>, RuntimeError> {
+        let pairs = self.meet(arrived, Kept::Left)?;
         let mut parts = Vec::new();
         if self.kind != JoinKind::Inner {
             for (slot, index) in pairs.kept.iter().zip(&pairs.arrived) {
-                *gained.entry(*slot).or_default() += arrived.change.weights.value(*index as usize);
+                gained.add(*slot, arrived.change.weights.value(*index as usize));
             }
-            parts.extend(self.turned(&gained)?);
+            parts.extend(self.turned(gained)?);
         }
-        parts.extend(self.pairs_change(arrived, &pairs, rows)?);
-        Ok((parts, gained))
+        parts.extend(self.pairs_change(arrived, Kept::Left, &pairs)?);
+        Ok(parts)
     }
 
     /// Left rows that got their first partner or lost their last one.
     fn turned(&self, gained: &Gained) -> Result<Option<Change>, RuntimeError> {
         let (mut slots, mut weights) = (Vec::new(), Vec::new());
-        for (slot, gain) in gained {
-            let state = *self.left.state(*slot);
+        for (slot, gain) in gained.iter() {
+            let state = *self.left.state(slot);
             let (before, after) =
                 (self.alone(state.partners != 0), self.alone(state.partners + gain != 0));
             if before != after {
-                slots.push(*slot);
+                slots.push(slot);
                 weights.push(if after { state.weight } else { -state.weight });
             }
         }
@@ -253,7 +320,7 @@ impl Join {
         if let Some(part) = self.looked_up(arrived)? {
             return Ok(part);
         }
-        let (pairs, rows) = self.meet(arrived, Kept::Right, self.keeps_pairs())?;
+        let pairs = self.meet(arrived, Kept::Right)?;
         let mut partners = vec![0_i64; arrived.change.len()];
         for (slot, index) in pairs.kept.iter().zip(&pairs.arrived) {
             partners[*index as usize] += self.right.state(*slot).weight;
@@ -266,7 +333,7 @@ impl Join {
                 (change.rows.columns().to_vec(), change.weights.values().to_vec());
             parts.extend(self.alone_change(change.tenants, columns, weights)?);
         }
-        parts.extend(self.pairs_change(arrived, &pairs, rows)?);
+        parts.extend(self.pairs_change(arrived, Kept::Right, &pairs)?);
         Ok((parts, partners))
     }
 
@@ -333,7 +400,20 @@ impl Join {
         left: &Arrived<'_>,
         right: &Arrived<'_>,
     ) -> Result<Vec<Change>, RuntimeError> {
-        let (mut parts, gained) = self.right_part(right)?;
+        let mut gained = std::mem::take(&mut self.gained);
+        let parts = self.meet_counting(left, right, &mut gained);
+        gained.clear();
+        self.gained = gained;
+        parts
+    }
+
+    fn meet_counting(
+        &mut self,
+        left: &Arrived<'_>,
+        right: &Arrived<'_>,
+        gained: &mut Gained,
+    ) -> Result<Vec<Change>, RuntimeError> {
+        let mut parts = self.right_part(right, gained)?;
         self.keep_right(right, 1);
         let (more, partners) = match self.left_part(left) {
             Ok(part) => part,
@@ -343,7 +423,7 @@ impl Join {
             }
         };
         parts.extend(more);
-        for (slot, gain) in gained {
+        for (slot, gain) in gained.iter() {
             self.left.state_mut(slot).partners += gain;
         }
         self.keep_left(left, &partners);
@@ -359,13 +439,6 @@ impl Join {
             }
         }
     }
-}
-
-/// The columns of both sides.
-fn both(left: &Schema, right: &Schema) -> SchemaRef {
-    let fields =
-        left.fields().iter().chain(right.fields()).map(|f| f.as_ref().clone().with_nullable(true));
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 impl Operator for Join {

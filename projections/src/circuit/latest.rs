@@ -7,15 +7,16 @@
 use arrow::array::{ArrayRef, UInt32Array};
 use arrow::compute::{SortOptions, take};
 use arrow::datatypes::{Schema, SchemaRef};
-use arrow::row::{RowConverter, Rows, SortField};
 
 use super::arena::{Arena, Piece};
 use super::memory::Tally;
 use super::ordered::{Ordered, split_sorted, write_sorted};
-use super::packed::{Packed, Packer, owner};
+use super::packed::{Packer, owner};
 use super::table::{KeyTable, Touched, at};
 use super::{Operator, Step};
+use crate::bytes::ByteRows;
 use crate::change::batch;
+use crate::sorted::Sorter;
 use crate::{Change, RuntimeError, Tenant};
 
 /// Values taken from the row that comes last in one order.
@@ -192,7 +193,7 @@ impl<'a> Nth<'a> {
 /// One pick with its rows: the bytes that sort, then the packed values.
 struct Picked {
     pick: Pick,
-    order: RowConverter,
+    order: Sorter,
     values: Packer,
     rows: PickedRows,
     tally: Tally,
@@ -230,14 +231,10 @@ impl Outcome {
 
 impl Picked {
     fn new(pick: Pick, input: &Schema) -> Result<Self, RuntimeError> {
-        let data_type = |c: usize| input.field(c).data_type().clone();
-        let fields = pick
-            .order
-            .iter()
-            .map(|(c, options)| SortField::new_with_options(data_type(*c), *options));
+        let order = pick.order.iter().map(|(c, options)| (input.field(*c).data_type(), *options));
         let values: Vec<usize> = pick.values.iter().map(|(c, _)| *c).collect();
         Ok(Self {
-            order: RowConverter::new(fields.collect())?,
+            order: Sorter::new(order)?,
             values: Packer::new(&input.project(&values)?)?,
             rows: PickedRows::All(Vec::new()),
             pick,
@@ -246,13 +243,13 @@ impl Picked {
     }
 
     /// The bytes of the input's rows: what sorts, and the values.
-    fn encode(&self, change: &Change) -> Result<(Rows, Packed), RuntimeError> {
+    fn encode(&self, change: &Change) -> Result<(ByteRows, ByteRows), RuntimeError> {
         let columns = change.rows.columns();
         let order: Vec<ArrayRef> =
             self.pick.order.iter().map(|(c, _)| columns[*c].clone()).collect();
         let values: Vec<ArrayRef> =
             self.pick.values.iter().map(|(c, _)| columns[*c].clone()).collect();
-        Ok((self.order.convert_columns(&order)?, self.values.pack(&change.tenants, &values)?))
+        Ok((self.order.encode(None, &order, change.len())?, self.values.pack(&change.tenants, &values)?))
     }
 
     fn bytes<'a>(&'a self, row: &'a Row) -> &'a [u8] {
@@ -280,7 +277,7 @@ impl Picked {
     /// Adds the input's rows, `places[i]` being the touched group of row `i`.
     fn apply(
         &mut self,
-        encoded: &(Rows, Packed),
+        encoded: &(ByteRows, ByteRows),
         weights: &[i64],
         places: &[u32],
         slots: &[u32],
@@ -320,7 +317,7 @@ fn last_rows(
     last: &mut Vec<Piece>,
     arena: &mut Arena,
     tally: &mut Tally,
-    (order, values): &(Rows, Packed),
+    (order, values): &(ByteRows, ByteRows),
     places: &[u32],
     slots: &[u32],
 ) -> Outcome {
@@ -329,7 +326,7 @@ fn last_rows(
         let best = &mut won[*place as usize];
         let beats = best.is_none_or(|best| {
             let best = best as usize;
-            (order.row(row).data(), values.row(row)) > (order.row(best).data(), values.row(best))
+            (order.row(row), values.row(row)) > (order.row(best), values.row(best))
         });
         if beats {
             *best = Some(row as u32);
@@ -344,7 +341,7 @@ fn last_rows(
         before.push(held.map(Row::Kept));
         if let Some(row) = *won {
             let row = row as usize;
-            let (order, values) = (order.row(row).data(), values.row(row));
+            let (order, values) = (order.row(row), values.row(row));
             let beaten = held.is_none_or(|held| (order, values) > split_sorted(arena.get(held)));
             if beaten {
                 write_sorted(&mut bytes, order, values);
@@ -365,7 +362,7 @@ fn last_rows(
 fn all_rows(
     rows: &mut Vec<Ordered>,
     tally: &mut Tally,
-    (order, values): &(Rows, Packed),
+    (order, values): &(ByteRows, ByteRows),
     weights: &[i64],
     places: &[u32],
     slots: &[u32],
@@ -376,7 +373,7 @@ fn all_rows(
     let before = last(rows);
     let mut bytes = Vec::new();
     for (i, (place, weight)) in places.iter().zip(weights).enumerate() {
-        write_sorted(&mut bytes, order.row(i).data(), values.row(i));
+        write_sorted(&mut bytes, order.row(i), values.row(i));
         let more = rows[slots[*place as usize] as usize].add(&bytes, *weight);
         if more >= 0 {
             tally.add(owner(values.row(i)), more.unsigned_abs());

@@ -46,6 +46,11 @@ impl Ordered {
                 *self = Self::Many(rows);
                 cost
             }
+            // Most rows come in order.
+            Self::Many(rows) if rows.last().is_some_and(|(last, _)| last.as_ref() < row) => {
+                rows.push((row.into(), weight));
+                cost
+            }
             Self::Many(rows) => match rows.binary_search_by(|(other, _)| other.as_ref().cmp(row)) {
                 Ok(i) => {
                     rows[i].1 += weight;

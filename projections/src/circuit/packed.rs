@@ -1,22 +1,23 @@
 //! Rows as bytes for state: equal rows have equal bytes, and the tenant is the first of them.
 //!
-//! The order of the bytes says nothing; where an order is needed, [`crate::change::RowCodec`] gives
+//! The order of the bytes says nothing; where an order is needed, [`crate::sorted::Sorter`] gives
 //! one. Layout: tenant (4 bytes), a bit for each null, the columns of fixed width, the lengths of
 //! the others (4 bytes each), then their bytes. Nulls are zeros.
 
 use arrow::array::{
     Array, ArrayData, ArrayRef, AsArray, BinaryArray, BooleanArray, BooleanBufferBuilder,
-    GenericByteArray, Int64Array, NullBufferBuilder, UInt32Array, make_array,
+    GenericByteArray, Int64Array, UInt32Array, make_array,
 };
-use arrow::buffer::{MutableBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::buffer::{MutableBuffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::cast;
 use arrow::datatypes::{
-    BinaryType, ByteArrayType, DataType, LargeUtf8Type, Schema, SchemaRef, Utf8Type,
+    ArrowNativeType, BinaryType, ByteArrayType, DataType, LargeUtf8Type, Schema, SchemaRef, Utf8Type,
 };
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::bytes::ByteRows;
 use crate::change::batch;
 use crate::{Change, Tenant};
 
@@ -46,26 +47,6 @@ enum Form {
     Text,
     /// As Arrow's row format has it.
     Other(Mutex<RowConverter>),
-}
-
-/// Packed rows of one batch.
-pub(crate) struct Packed {
-    data: Vec<u8>,
-    /// The end of each row.
-    ends: Vec<usize>,
-}
-
-impl Packed {
-    /// The bytes of a row.
-    pub(crate) fn row(&self, i: usize) -> &[u8] {
-        let start = if i == 0 { 0 } else { self.ends[i - 1] };
-        &self.data[start..self.ends[i]]
-    }
-
-    /// All rows.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        (0..self.ends.len()).map(|i| self.row(i))
-    }
 }
 
 /// The tenant of a packed row.
@@ -109,7 +90,7 @@ impl Packer {
         &self,
         tenants: &UInt32Array,
         columns: &[ArrayRef],
-    ) -> Result<Packed, ArrowError> {
+    ) -> Result<ByteRows, ArrowError> {
         let rows = tenants.len();
         let variable = self
             .columns
@@ -121,17 +102,9 @@ impl Packer {
         for bytes in variable.iter().flatten() {
             bytes.add_lengths(&mut lengths);
         }
-        let mut total = 0;
-        let ends: Vec<usize> = lengths
-            .iter()
-            .map(|length| {
-                total += length;
-                total
-            })
-            .collect();
-        let starts: Vec<usize> =
-            ends.iter().zip(&lengths).map(|(end, length)| end - length).collect();
-        let mut data = vec![0; total];
+        let mut packed = ByteRows::zeros(&lengths);
+        let starts = packed.starts();
+        let data = packed.data_mut();
         for (start, tenant) in starts.iter().zip(tenants.values()) {
             data[*start..start + OWNER].copy_from_slice(&tenant.to_le_bytes());
         }
@@ -148,9 +121,9 @@ impl Packer {
             }
             match (&packing.form, bytes) {
                 (Form::Fixed(width), _) => {
-                    write_fixed(&mut data, &starts, packing.place, *width, column);
+                    write_fixed(data, &starts, packing.place, *width, column);
                 }
-                (_, Some(bytes)) => bytes.write(&mut data, &starts, packing.place, &mut cursors),
+                (_, Some(bytes)) => bytes.write(data, &starts, packing.place, &mut cursors),
                 (_, None) => {
                     let values = column.as_boolean();
                     for (row, start) in starts.iter().enumerate() {
@@ -160,12 +133,23 @@ impl Packer {
                 }
             }
         }
-        Ok(Packed { data, ends })
+        Ok(packed)
     }
 
     /// The columns of packed rows; a row that is none is all null.
     pub(crate) fn unpack(&self, rows: &[Option<&[u8]>]) -> Result<Vec<ArrayRef>, ArrowError> {
-        (0..self.columns.len()).map(|column| self.column(rows, column)).collect()
+        let all: Vec<usize> = (0..self.columns.len()).collect();
+        self.columns(rows, &all)
+    }
+
+    /// Some columns of packed rows, ascending.
+    pub(crate) fn columns(
+        &self,
+        rows: &[Option<&[u8]>],
+        wanted: &[usize],
+    ) -> Result<Vec<ArrayRef>, ArrowError> {
+        let mut cursors = Cursors::default();
+        wanted.iter().map(|column| self.next_column(rows, *column, &mut cursors)).collect()
     }
 
     /// One column of packed rows.
@@ -174,20 +158,23 @@ impl Packer {
         rows: &[Option<&[u8]>],
         column: usize,
     ) -> Result<ArrayRef, ArrowError> {
+        self.next_column(rows, column, &mut Cursors::default())
+    }
+
+    fn next_column(
+        &self,
+        rows: &[Option<&[u8]>],
+        column: usize,
+        cursors: &mut Cursors,
+    ) -> Result<ArrayRef, ArrowError> {
         let packing = &self.columns[column];
         let data_type = self.schema.field(column).data_type();
-        let (byte, bit) = (OWNER + column / 8, 1_u8 << (column % 8));
-        let mut nulls = NullBufferBuilder::new(rows.len());
-        for row in rows {
-            nulls.append(row.is_some_and(|row| row[byte] & bit == 0));
-        }
-        let nulls = nulls.finish();
+        let nulls = nulls(rows, column);
         Ok(match &packing.form {
             Form::Fixed(width) => {
-                let values = fixed_values(rows, packing.place, *width);
                 let data = ArrayData::builder(data_type.clone())
                     .len(rows.len())
-                    .add_buffer(values.into())
+                    .add_buffer(fixed_values(rows, packing.place, *width).into())
                     .nulls(nulls)
                     .build()?;
                 make_array(data)
@@ -200,12 +187,12 @@ impl Packer {
                 Arc::new(BooleanArray::new(values.finish(), nulls))
             }
             Form::Text => {
-                let (offsets, values) = self.variable(rows, column)?;
+                let (offsets, values) = self.variable(rows, column, cursors)?;
                 let text = GenericByteArray::<Utf8Type>::try_new(offsets, values.into(), nulls)?;
                 if *data_type == DataType::Utf8 { Arc::new(text) } else { cast(&text, data_type)? }
             }
             Form::Other(converter) => {
-                let (offsets, values) = self.variable(rows, column)?;
+                let (offsets, values) = self.variable(rows, column, cursors)?;
                 let bytes = GenericByteArray::<BinaryType>::try_new(offsets, values.into(), None)?;
                 other_values(converter, &bytes, rows, data_type)?
             }
@@ -217,19 +204,18 @@ impl Packer {
         &self,
         rows: &[Option<&[u8]>],
         column: usize,
+        cursors: &mut Cursors,
     ) -> Result<(OffsetBuffer<i32>, Vec<u8>), ArrowError> {
+        self.move_to(column, rows, cursors);
         let place = self.columns[column].place;
-        let is_variable = |c: &&Packing| matches!(c.form, Form::Text | Form::Other(_));
-        let before: Vec<usize> =
-            self.columns[..column].iter().filter(is_variable).map(|c| c.place).collect();
         let mut offsets = Vec::with_capacity(rows.len() + 1);
         let mut values = Vec::with_capacity(rows.len() * 12);
         offsets.push(0_i32);
-        for row in rows {
+        for (row, cursor) in rows.iter().zip(&mut cursors.places) {
             if let Some(row) = row {
-                let skipped: usize = before.iter().map(|place| length(row, *place)).sum();
-                let start = self.head + skipped;
-                values.extend_from_slice(&row[start..start + length(row, place)]);
+                let length = length(row, place);
+                values.extend_from_slice(&row[*cursor..*cursor + length]);
+                *cursor += length;
             }
             let end = i32::try_from(values.len()).map_err(|_| {
                 ArrowError::ComputeError(
@@ -238,7 +224,23 @@ impl Packer {
             })?;
             offsets.push(end);
         }
+        cursors.column = column + 1;
         Ok((OffsetBuffer::new(ScalarBuffer::from(offsets)), values))
+    }
+
+    /// Moves the cursors to the values of a column that comes at or after the one they stand at.
+    fn move_to(&self, column: usize, rows: &[Option<&[u8]>], cursors: &mut Cursors) {
+        if cursors.places.is_empty() {
+            cursors.places.resize(rows.len(), self.head);
+        }
+        for packing in &self.columns[cursors.column..column] {
+            if matches!(packing.form, Form::Text | Form::Other(_)) {
+                for (row, cursor) in rows.iter().zip(&mut cursors.places) {
+                    *cursor += row.map_or(0, |row| length(row, packing.place));
+                }
+            }
+        }
+        cursors.column = column;
     }
 
     /// Packed rows as a change with these weights.
@@ -249,6 +251,14 @@ impl Packer {
         let rows = batch(self.schema.clone(), self.unpack(&rows)?, length)?;
         Ok(Change::new(UInt32Array::from(tenants), rows, Int64Array::from(weights)))
     }
+}
+
+/// Where in each row the values of a column of variable length begin: at this column, or the next
+/// one of that kind.
+#[derive(Default)]
+struct Cursors {
+    column: usize,
+    places: Vec<usize>,
 }
 
 /// The values of a column of variable length.
@@ -298,13 +308,21 @@ impl Bytes {
     }
 }
 
-fn value<T: ByteArrayType>(array: &GenericByteArray<T>, row: usize) -> &[u8] {
-    if array.is_null(row) { &[] } else { array.value(row).as_ref() }
+/// The bytes of each row; a null has none.
+fn values<T: ByteArrayType>(array: &GenericByteArray<T>) -> impl Iterator<Item = &[u8]> {
+    let data = array.value_data();
+    let nulls = array.nulls();
+    array.value_offsets().windows(2).enumerate().map(move |(row, ends)| {
+        if nulls.is_some_and(|nulls| nulls.is_null(row)) {
+            return &[][..];
+        }
+        &data[ends[0].as_usize()..ends[1].as_usize()]
+    })
 }
 
 fn add_lengths<T: ByteArrayType>(array: &GenericByteArray<T>, lengths: &mut [usize]) {
-    for (row, length) in lengths.iter_mut().enumerate() {
-        *length += value(array, row).len();
+    for (bytes, length) in values(array).zip(lengths) {
+        *length += bytes.len();
     }
 }
 
@@ -315,8 +333,7 @@ fn write_bytes<T: ByteArrayType>(
     place: usize,
     cursors: &mut [usize],
 ) {
-    for (row, (start, cursor)) in starts.iter().zip(cursors).enumerate() {
-        let bytes = value(array, row);
+    for (bytes, (start, cursor)) in values(array).zip(starts.iter().zip(cursors)) {
         let at = start + place;
         data[at..at + 4].copy_from_slice(&(bytes.len() as u32).to_le_bytes());
         data[*cursor..*cursor + bytes.len()].copy_from_slice(bytes);
@@ -348,15 +365,32 @@ fn write_width<const W: usize>(data: &mut [u8], starts: &[usize], place: usize, 
 }
 
 fn fixed_values(rows: &[Option<&[u8]>], place: usize, width: usize) -> MutableBuffer {
-    let mut values = MutableBuffer::with_capacity(rows.len() * width);
-    let zeros = [0_u8; 32];
-    for row in rows {
-        match row {
-            Some(row) => values.extend_from_slice(&row[place..place + width]),
-            None => values.extend_from_slice(&zeros[..width]),
+    match width {
+        1 => read_width::<1>(rows, place),
+        2 => read_width::<2>(rows, place),
+        4 => read_width::<4>(rows, place),
+        8 => read_width::<8>(rows, place),
+        16 => read_width::<16>(rows, place),
+        _ => read_width::<32>(rows, place),
+    }
+}
+
+fn read_width<const W: usize>(rows: &[Option<&[u8]>], place: usize) -> MutableBuffer {
+    let mut values = MutableBuffer::from_len_zeroed(rows.len() * W);
+    let (places, _) = values.as_slice_mut().as_chunks_mut::<W>();
+    for (row, value) in rows.iter().zip(places) {
+        if let Some(row) = row {
+            value.copy_from_slice(&row[place..place + W]);
         }
     }
     values
+}
+
+/// Which rows have a value in a column; none when all have.
+fn nulls(rows: &[Option<&[u8]>], column: usize) -> Option<NullBuffer> {
+    let (byte, bit) = (OWNER + column / 8, 1_u8 << (column % 8));
+    let valid = |row: &Option<&[u8]>| row.is_some_and(|row| row[byte] & bit == 0);
+    if rows.iter().all(valid) { None } else { Some(rows.iter().map(valid).collect()) }
 }
 
 /// The length of the bytes of a column, which stands at `place`.

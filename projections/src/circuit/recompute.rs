@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{SchemaRef, UInt32Type};
-use arrow::row::Rows;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -22,6 +21,7 @@ use super::ordered::Ordered;
 use super::packed::{Packer, owner};
 use super::table::{KeyTable, Touched, at};
 use super::{Operator, Step};
+use crate::bytes::ByteRows;
 use crate::change::{RowCodec, batch};
 use crate::{Change, RuntimeError, Tenant};
 
@@ -182,9 +182,9 @@ impl Recompute {
         Ok(batch(self.runner.slot.schema.clone(), all, length)?)
     }
 
-    fn add(&mut self, slots: &[u32], rows: &Rows, weights: &[i64], sign: i64) {
+    fn add(&mut self, slots: &[u32], rows: &ByteRows, weights: &[i64], sign: i64) {
         for (i, (slot, weight)) in slots.iter().zip(weights).enumerate() {
-            let more = self.rows[*slot as usize].add(rows.row(i).data(), weight * sign);
+            let more = self.rows[*slot as usize].add(rows.row(i), weight * sign);
             let tenant = owner(self.keys.key(*slot));
             if more >= 0 {
                 self.tally.add(tenant, more.unsigned_abs());
@@ -210,7 +210,7 @@ impl Recompute {
         let columns = self.kept.iter().map(|c| answer.column(*c).clone()).collect();
         let rows = batch(self.schema.clone(), columns, answer.num_rows())?;
         let change = Change::new(owners, rows, Int64Array::from_iter_values(weights));
-        Ok(self.output_codec.consolidate(&change)?.0)
+        Ok(self.output_codec.consolidate(&change)?)
     }
 
     fn release_empty(&mut self) {

@@ -4,13 +4,15 @@ use std::hash::BuildHasher;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
-use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use hashbrown::{DefaultHashBuilder, HashMap};
 
 use super::arena::{Arena, Piece};
 use super::evaluate::Expressions;
+use super::index::SlotIndex;
 use super::memory::Tally;
-use super::packed::{Packed, Packer, owner};
-use super::table::{at, spread};
+use super::packed::{Packer, owner};
+use super::table::at;
+use crate::bytes::ByteRows;
 use crate::{RuntimeError, Tenant};
 
 /// Rows of one key that are looked through one by one to find an equal one.
@@ -31,7 +33,7 @@ pub(crate) struct JoinSide {
     /// For each key the slots of its rows.
     by_key: Vec<Slots>,
     /// For keys with many rows, where rows have been looked for: the slots by the rows' hashes.
-    indices: HashMap<u32, HashTable<u32>>,
+    indices: HashMap<u32, SlotIndex>,
     hasher: DefaultHashBuilder,
     tally: Tally,
 }
@@ -192,22 +194,19 @@ impl JoinSide {
     fn find(&mut self, key: u32, row: &[u8], hash: u32) -> Option<u32> {
         let slots = self.by_key.get(key as usize).map_or(&[][..], Slots::as_slice);
         let (states, arena, pieces) = (&self.states, &self.arena, &self.pieces);
-        let equal = |slot: &u32| {
-            let slot = *slot as usize;
-            states[slot].hash == hash && arena.get(pieces[slot]) == row
-        };
+        let equal = |slot: u32| arena.get(pieces[slot as usize]) == row;
+        let hash_of = |slot: u32| states[slot as usize].hash;
         if slots.len() <= FEW {
-            return slots.iter().copied().find(|slot| equal(slot));
+            return slots.iter().copied().find(|slot| hash_of(*slot) == hash && equal(*slot));
         }
-        let hash_of = |slot: &u32| spread(states[*slot as usize].hash);
         let index = self.indices.entry(key).or_insert_with(|| {
-            let mut index = HashTable::with_capacity(slots.len());
+            let mut index = SlotIndex::default();
             for slot in slots {
-                index.insert_unique(hash_of(slot), *slot, hash_of);
+                index.insert(hash_of(*slot), *slot);
             }
             index
         });
-        index.find(spread(hash), equal).copied()
+        index.find(hash, equal)
     }
 
     fn push(&mut self, key: u32, row: &[u8], hash: u32, weight: i64) -> u32 {
@@ -226,9 +225,7 @@ impl JoinSide {
         };
         slots.push(slot);
         if let Some(index) = self.indices.get_mut(&key) {
-            let states = &self.states;
-            let hash_of = |slot: &u32| spread(states[*slot as usize].hash);
-            index.insert_unique(spread(hash), slot, hash_of);
+            index.insert(hash, slot);
         }
         self.tally.add(owner(row), row.len() + ROW_COST);
         slot
@@ -243,10 +240,8 @@ impl JoinSide {
         }
         if slots.as_slice().len() <= FEW {
             self.indices.remove(&key);
-        } else if let Some(index) = self.indices.get_mut(&key)
-            && let Ok(entry) = index.find_entry(spread(hash), |other| *other == slot)
-        {
-            entry.remove();
+        } else if let Some(index) = self.indices.get_mut(&key) {
+            index.remove(hash, slot);
         }
         let piece = std::mem::take(&mut self.pieces[slot as usize]);
         self.tally.remove(owner(self.arena.get(piece)), piece.len() + ROW_COST);
@@ -262,7 +257,7 @@ impl JoinSide {
     }
 
     /// Packs the rows of a change.
-    pub(crate) fn pack(&self, change: &crate::Change) -> Result<Packed, RuntimeError> {
+    pub(crate) fn pack(&self, change: &crate::Change) -> Result<ByteRows, RuntimeError> {
         Ok(self.packer.pack(&change.tenants, change.rows.columns())?)
     }
 

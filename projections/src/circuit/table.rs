@@ -1,34 +1,35 @@
 //! A table of packed keys: each distinct key has a slot number, and slots are used again.
 
 use std::hash::BuildHasher;
+use std::hint::black_box;
+use std::ops::Range;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::DefaultHashBuilder;
 
 use super::arena::{Arena, Piece};
+use super::index::{ENTRY_COST, SlotIndex};
 use super::memory::Tally;
-use super::packed::{Packed, owner};
+use super::packed::owner;
 use crate::Tenant;
+use crate::bytes::ByteRows;
 
-/// What a key costs beside its bytes: its piece, its hash, and its place in the table.
-const KEY_COST: usize = size_of::<Piece>() + 4 + 8;
+/// What a key costs beside its bytes.
+const KEY_COST: usize = size_of::<Piece>() + ENTRY_COST;
+
+/// How many keys are looked for together: what they wait for in memory, they wait for at once.
+const TOGETHER: usize = 128;
 
 /// Keys as bytes, each with a slot. What belongs to a key stands beside, indexed by its slot.
 #[derive(Default)]
 pub(crate) struct KeyTable {
-    table: HashTable<u32>,
+    index: SlotIndex,
     pieces: Vec<Piece>,
-    hashes: Vec<u32>,
     arena: Arena,
     free: Vec<u32>,
     hasher: DefaultHashBuilder,
     tally: Tally,
     /// What stands beside each key, in bytes.
     beside: usize,
-}
-
-/// A hash of 32 bits, spread over 64: tables take its bits from both ends.
-pub(crate) fn spread(hash: u32) -> u64 {
-    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 impl KeyTable {
@@ -49,55 +50,72 @@ impl KeyTable {
     }
 
     /// The slot of each key of a batch, and whether it was added.
-    pub(crate) fn locate(&mut self, keys: &Packed) -> Vec<(u32, bool)> {
-        let hashes: Vec<u32> = keys.iter().map(|key| self.hash(key)).collect();
-        hashes
-            .into_iter()
-            .enumerate()
-            .map(|(i, hash)| self.find_or_add_hashed(keys.row(i), hash))
-            .collect()
+    pub(crate) fn locate(&mut self, keys: &ByteRows) -> Vec<(u32, bool)> {
+        let mut located = Vec::with_capacity(keys.len());
+        let mut found = Vec::with_capacity(TOGETHER);
+        for first in (0..keys.len()).step_by(TOGETHER) {
+            let block = first..(first + TOGETHER).min(keys.len());
+            self.look_up(keys, block.clone(), &mut found);
+            for (i, Found { hash, slot, piece }) in block.zip(&found) {
+                let key = keys.row(i);
+                let slot = slot.filter(|_| self.arena.get(*piece) == key);
+                located.push(match slot {
+                    Some(slot) => (slot, false),
+                    // It may be another key of that hash, or have come since.
+                    None => self.find_or_add_hashed(key, *hash),
+                });
+            }
+        }
+        located
+    }
+
+    /// What stands at the hashes of some keys. Every pass reads one thing of each key, and none
+    /// waits for that of another.
+    fn look_up(&self, keys: &ByteRows, block: Range<usize>, found: &mut Vec<Found>) {
+        found.clear();
+        found.extend(block.map(|i| Found { hash: self.hash(keys.row(i)), ..Found::default() }));
+        black_box(found.iter().fold(0, |read, key| read ^ self.index.touch(key.hash)));
+        for key in found.iter_mut() {
+            key.slot = self.index.find(key.hash, |_| true);
+        }
+        for key in found.iter_mut() {
+            key.piece = key.slot.map_or_else(Piece::default, |slot| self.pieces[slot as usize]);
+        }
+        let first = |key: &Found| self.arena.get(key.piece).first().copied().unwrap_or(0);
+        black_box(found.iter().fold(0, |read, key| read ^ first(key)));
     }
 
     fn find_or_add_hashed(&mut self, key: &[u8], hash: u32) -> (u32, bool) {
-        if let Some(slot) = self.find_hashed(key, hash) {
+        let equal = |slot: u32| self.arena.get(self.pieces[slot as usize]) == key;
+        if let Some(slot) = self.index.find(hash, equal) {
             return (slot, false);
         }
         let piece = self.arena.add(key);
         let slot = if let Some(slot) = self.free.pop() {
             self.pieces[slot as usize] = piece;
-            self.hashes[slot as usize] = hash;
             slot
         } else {
             self.pieces.push(piece);
-            self.hashes.push(hash);
             (self.pieces.len() - 1) as u32
         };
-        let hashes = &self.hashes;
-        self.table.insert_unique(spread(hash), slot, |slot| spread(hashes[*slot as usize]));
+        self.index.insert(hash, slot);
         self.tally.add(owner(key), key.len() + KEY_COST + self.beside);
         (slot, true)
     }
 
-    fn find_hashed(&self, key: &[u8], hash: u32) -> Option<u32> {
-        let equal = |slot: &u32| {
-            let slot = *slot as usize;
-            self.hashes[slot] == hash && self.arena.get(self.pieces[slot]) == key
-        };
-        self.table.find(spread(hash), equal).copied()
-    }
-
     /// Removes the key of a slot; the slot may then be given to another key.
     pub(crate) fn remove(&mut self, slot: u32) {
-        let hash = spread(self.hashes[slot as usize]);
-        if let Ok(entry) = self.table.find_entry(hash, |other| *other == slot) {
-            entry.remove();
-            let piece = std::mem::take(&mut self.pieces[slot as usize]);
-            self.tally.remove(owner(self.arena.get(piece)), piece.len() + KEY_COST + self.beside);
-            self.arena.remove(piece);
-            self.free.push(slot);
-            if self.arena.is_wasteful() {
-                self.arena.compact(self.pieces.iter_mut());
-            }
+        let piece = std::mem::take(&mut self.pieces[slot as usize]);
+        if piece.len() == 0 {
+            return;
+        }
+        let key = self.arena.get(piece);
+        self.index.remove(self.hash(key), slot);
+        self.tally.remove(owner(key), piece.len() + KEY_COST + self.beside);
+        self.arena.remove(piece);
+        self.free.push(slot);
+        if self.arena.is_wasteful() {
+            self.arena.compact(self.pieces.iter_mut());
         }
     }
 
@@ -108,13 +126,21 @@ impl KeyTable {
 
     /// The slots of a tenant's keys.
     pub(crate) fn of_tenant(&self, tenant: Tenant) -> Vec<u32> {
-        self.table.iter().copied().filter(|slot| owner(self.key(*slot)) == tenant).collect()
+        self.index.slots().filter(|slot| owner(self.key(*slot)) == tenant).collect()
     }
 
     /// The bytes that a tenant's keys take.
     pub(crate) fn bytes(&self, tenant: Tenant) -> usize {
         self.tally.bytes(tenant)
     }
+}
+
+/// What is known of a key that is looked for.
+#[derive(Default)]
+struct Found {
+    hash: u32,
+    slot: Option<u32>,
+    piece: Piece,
 }
 
 /// The value of a slot, made when it is not there.

@@ -6,12 +6,12 @@
 //! its first, and when something changes that is computed from the date alone: the month, or the
 //! date itself where it is shown.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Date32Array, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::physical_expr::PhysicalExpr;
+use hashbrown::HashMap;
 
 use super::calendar::Calendar;
 use super::evaluate::{Expressions, matching};

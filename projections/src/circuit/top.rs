@@ -9,7 +9,6 @@ use std::collections::btree_map::Entry;
 use arrow::array::{ArrayRef, UInt64Array};
 use arrow::compute::SortOptions;
 use arrow::datatypes::{Schema, SchemaRef};
-use arrow::row::SortField;
 use std::sync::Arc;
 
 use super::memory::Tally;
@@ -17,6 +16,7 @@ use super::packed::{Packer, owner};
 use super::table::{KeyTable, Touched, at};
 use super::{Operator, Step};
 use crate::change::{RowCodec, batch};
+use crate::sorted::Sorter;
 use crate::{Change, RuntimeError, Tenant};
 
 /// How rows are numbered.
@@ -59,7 +59,7 @@ type Taken = (Box<[u8]>, u64);
 pub(crate) struct Top {
     what: TopRows,
     partition_packer: Packer,
-    order_codec: RowCodec,
+    order_sorter: Sorter,
     row_codec: RowCodec,
     schema: SchemaRef,
     keys: KeyTable,
@@ -78,14 +78,11 @@ impl Top {
         input: &Schema,
         schema: SchemaRef,
     ) -> Result<Self, RuntimeError> {
-        let columns: Vec<usize> = what.order.iter().map(|(c, _)| *c).collect();
-        let fields = what.order.iter().map(|(c, options)| {
-            SortField::new_with_options(input.field(*c).data_type().clone(), *options)
-        });
+        let order = what.order.iter().map(|(c, options)| (input.field(*c).data_type(), *options));
         let width: Vec<usize> = (0..what.width).collect();
         Ok(Self {
             partition_packer: Packer::new(&input.project(&what.partition)?)?,
-            order_codec: RowCodec::with_fields(&input.project(&columns)?, fields.collect())?,
+            order_sorter: Sorter::new(order)?,
             row_codec: RowCodec::new(&input.project(&width)?)?,
             what,
             schema,
@@ -214,7 +211,7 @@ impl Operator for Top {
         let partitions = chosen(&mut self.what.partition.iter().copied());
         let partitions = self.partition_packer.pack(&change.tenants, &partitions)?;
         let orders = chosen(&mut self.what.order.iter().map(|(c, _)| *c));
-        let orders = self.order_codec.encode(&change.tenants, &orders)?;
+        let orders = self.order_sorter.encode(None, &orders, change.len())?;
         let rows = self.row_codec.encode(&change.tenants, &columns[..self.what.width])?;
         let mut slots = Vec::with_capacity(change.len());
         let mut before = Vec::new();
@@ -228,7 +225,7 @@ impl Operator for Top {
             slots.push(slot);
         }
         for (row, (slot, weight)) in slots.iter().zip(change.weights.values()).enumerate() {
-            self.add(*slot, orders.row(row).data(), rows.row(row).data(), *weight);
+            self.add(*slot, orders.row(row), rows.row(row), *weight);
         }
         let after = self.touched.slots.iter().map(|slot| self.taken(*slot)).collect();
         let difference = self.difference(before, after);

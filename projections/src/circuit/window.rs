@@ -5,12 +5,13 @@
 //! one comes or goes: before it every number and neighbour stays. Behind the last one neighbours
 //! stay too, and row numbers do when as many came as went.
 
+use std::cmp::Ordering;
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, UInt32Array, UInt64Array};
 use arrow::compute::SortOptions;
 use arrow::datatypes::SchemaRef;
-use arrow::row::{RowConverter, SortField};
 
 use super::memory::Tally;
 use super::ordered::{split_sorted, write_sorted};
@@ -18,6 +19,7 @@ use super::packed::{Packer, owner};
 use super::table::{KeyTable, Touched, at};
 use super::{Operator, Step};
 use crate::change::batch;
+use crate::sorted::Sorter;
 use crate::{Change, RuntimeError, Tenant};
 
 /// What is put beside each row.
@@ -46,17 +48,17 @@ pub(crate) struct Window {
     /// How many columns of the input are put out.
     width: usize,
     key_packer: Packer,
-    order_converter: RowConverter,
+    order_sorter: Sorter,
     packer: Packer,
     schema: SchemaRef,
     keys: KeyTable,
-    rows: Vec<Vec<Box<[u8]>>>,
+    rows: Vec<Vec<Arc<[u8]>>>,
     touched: Touched,
     tally: Tally,
 }
 
 /// What a row costs beside its bytes.
-const ROW_COST: usize = size_of::<Box<[u8]>>() + 8;
+const ROW_COST: usize = size_of::<Arc<[u8]>>() + 2 * size_of::<usize>() + 8;
 
 impl Window {
     /// Partitions by the columns `key` of `input`, each in the order of the columns `order`. The
@@ -69,12 +71,10 @@ impl Window {
         input: &SchemaRef,
         schema: SchemaRef,
     ) -> Result<Self, RuntimeError> {
-        let field = |(column, options): &(usize, SortOptions)| {
-            SortField::new_with_options(input.field(*column).data_type().clone(), *options)
-        };
+        let sorted = order.iter().map(|(c, options)| (input.field(*c).data_type(), *options));
         Ok(Self {
             key_packer: Packer::new(&input.project(&key)?)?,
-            order_converter: RowConverter::new(order.iter().map(field).collect())?,
+            order_sorter: Sorter::new(sorted)?,
             packer: Packer::new(input)?,
             key,
             order: order.iter().map(|(column, _)| *column).collect(),
@@ -95,10 +95,7 @@ impl Window {
         };
         let keys = self.key_packer.pack(&change.tenants, &of(&self.key))?;
         let rows = self.packer.pack(&change.tenants, change.rows.columns())?;
-        let order = match self.order.as_slice() {
-            [] => None,
-            columns => Some(self.order_converter.convert_columns(&of(columns))?),
-        };
+        let order = self.order_sorter.encode(None, &of(&self.order), change.len())?;
         let mut arrived: Vec<Vec<Arrived>> = Vec::new();
         let mut bytes = Vec::new();
         for (i, (slot, _)) in self.keys.locate(&keys).into_iter().enumerate() {
@@ -107,8 +104,7 @@ impl Window {
                 at(&mut self.rows, slot);
                 arrived.push(Vec::new());
             }
-            let order = order.as_ref().map(|order| order.row(i));
-            write_sorted(&mut bytes, order.as_ref().map_or(&[], |o| o.data()), rows.row(i));
+            write_sorted(&mut bytes, order.row(i), rows.row(i));
             let weight = change.weights.value(i);
             arrived[place].push(Arrived { bytes: bytes.as_slice().into(), weight });
         }
@@ -150,8 +146,18 @@ impl Window {
             WindowValue::Rank | WindowValue::DenseRank => true,
         };
         let mut rows = std::mem::take(&mut self.rows[slot as usize]);
-        let from = rows.partition_point(|row| *row < first.bytes);
-        let behind = rows.len() - rows.partition_point(|row| *row <= last.bytes);
+        // Most rows come in order: then there is nothing to look for.
+        let end = rows.last();
+        let from = match end {
+            Some(end) if *end >= first.bytes => rows.partition_point(|row| *row < first.bytes),
+            _ => rows.len(),
+        };
+        let behind = match end {
+            Some(end) if *end > last.bytes => {
+                rows.len() - rows.partition_point(|row| *row <= last.bytes)
+            }
+            _ => 0,
+        };
         let net: i64 = arrived.iter().map(|row| row.weight).sum();
         let all_behind = self.values.iter().any(|value| moves(value, net));
         let range = |length: usize| {
@@ -162,12 +168,12 @@ impl Window {
         let tail = rows.split_off(from);
         self.merge(&mut rows, tail, arrived);
         let after = self.shown(&rows, range(rows.len()));
-        out.difference(before, after);
+        out.difference(&before, &after, self.values.len());
         self.rows[slot as usize] = rows;
     }
 
     /// Puts a partition's rows from the first change on and the rows that came together.
-    fn merge(&mut self, rows: &mut Vec<Box<[u8]>>, tail: Vec<Box<[u8]>>, arrived: Vec<Arrived>) {
+    fn merge(&mut self, rows: &mut Vec<Arc<[u8]>>, tail: Vec<Arc<[u8]>>, arrived: Vec<Arrived>) {
         let mut tail = tail.into_iter().peekable();
         for Arrived { bytes, weight } in arrived {
             let tenant = owner(split_sorted(&bytes).1);
@@ -189,25 +195,25 @@ impl Window {
     }
 
     /// What the rows of a range show.
-    fn shown(&self, rows: &[Box<[u8]>], range: Range<usize>) -> Vec<Shown> {
+    fn shown(&self, rows: &[Arc<[u8]>], range: Range<usize>) -> Shown {
+        let mut shown = Shown::default();
+        if range.is_empty() {
+            return shown;
+        }
         let order = |i: usize| split_sorted(&rows[i]).0;
-        let mut rank = rows.partition_point(|row| {
-            range.start < rows.len() && split_sorted(row).0 < order(range.start)
-        });
+        let mut rank = rows.partition_point(|row| split_sorted(row).0 < order(range.start));
         let mut dense = 0_u64;
         if self.values.contains(&WindowValue::DenseRank) {
-            let turns = (1..=rank.min(rows.len().saturating_sub(1)))
-                .filter(|i| order(*i) != order(i - 1))
-                .count();
+            let turns = (1..=rank).filter(|i| order(*i) != order(i - 1)).count();
             dense = turns as u64 + 1;
         }
-        let mut shown = Vec::with_capacity(range.len());
         for i in range.clone() {
             if i > range.start && order(i) != order(i - 1) {
                 rank = i;
                 dense += 1;
             }
-            let values = self.values.iter().map(|value| match value {
+            shown.rows.push(rows[i].clone());
+            shown.values.extend(self.values.iter().map(|value| match value {
                 WindowValue::RowNumber => Value::Number(i as u64 + 1),
                 WindowValue::Rank => Value::Number(rank as u64 + 1),
                 WindowValue::DenseRank => Value::Number(dense),
@@ -215,56 +221,56 @@ impl Window {
                     let place = i.checked_add_signed(*distance);
                     Value::Row(place.and_then(|place| rows.get(place)).cloned())
                 }
-            });
-            shown.push(Shown { row: rows[i].clone(), values: values.collect() });
+            }));
         }
         shown
     }
 
     fn change(&self, out: &Output) -> Result<Change, RuntimeError> {
-        if out.rows.is_empty() {
+        let Output { shown, weights } = out;
+        if weights.is_empty() {
             return Ok(Change::empty(self.schema.clone()));
         }
         let rows: Vec<Option<&[u8]>> =
-            out.rows.iter().map(|shown| Some(split_sorted(&shown.row).1)).collect();
+            shown.rows.iter().map(|row| Some(split_sorted(row).1)).collect();
         let tenants = rows.iter().flatten().map(|row| owner(row).0);
         let tenants = UInt32Array::from_iter_values(tenants);
-        let mut columns = (0..self.width)
-            .map(|column| self.packer.column(&rows, column))
-            .collect::<Result<Vec<_>, _>>()?;
+        let width: Vec<usize> = (0..self.width).collect();
+        let mut columns = self.packer.columns(&rows, &width)?;
         for (i, value) in self.values.iter().enumerate() {
-            let values = out.rows.iter().map(|shown| &shown.values[i]);
+            let values = shown.values.iter().skip(i).step_by(self.values.len());
             columns.push(match value {
                 WindowValue::Neighbour { column, .. } => {
                     let rows: Vec<Option<&[u8]>> = values.map(Value::row).collect();
                     self.packer.column(&rows, *column)?
                 }
-                _ => std::sync::Arc::new(values.map(Value::number).collect::<UInt64Array>()),
+                _ => Arc::new(values.map(Value::number).collect::<UInt64Array>()),
             });
         }
-        let rows = batch(self.schema.clone(), columns, out.rows.len())?;
-        Ok(Change::new(tenants, rows, Int64Array::from(out.weights.clone())))
+        let rows = batch(self.schema.clone(), columns, weights.len())?;
+        Ok(Change::new(tenants, rows, Int64Array::from(weights.clone())))
     }
 }
 
 /// A row that comes or goes.
 struct Arrived {
-    bytes: Box<[u8]>,
+    bytes: Arc<[u8]>,
     weight: i64,
 }
 
-/// A row with what stands beside it.
-#[derive(PartialEq, Eq)]
+/// Rows with what stands beside each of them.
+#[derive(Default)]
 struct Shown {
-    row: Box<[u8]>,
+    rows: Vec<Arc<[u8]>>,
+    /// Those of the first row, then those of the second one.
     values: Vec<Value>,
 }
 
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 enum Value {
     Number(u64),
     /// The neighbour, if there is one.
-    Row(Option<Box<[u8]>>),
+    Row(Option<Arc<[u8]>>),
 }
 
 impl Value {
@@ -286,38 +292,48 @@ impl Value {
 /// Rows to be put out.
 #[derive(Default)]
 struct Output {
-    rows: Vec<Shown>,
+    shown: Shown,
     weights: Vec<i64>,
 }
 
 impl Output {
-    /// The rows of two lists in order that are not in both.
-    fn difference(&mut self, before: Vec<Shown>, after: Vec<Shown>) {
-        let (mut before, mut after) = (before.into_iter().peekable(), after.into_iter().peekable());
+    /// The rows of two lists in order that are not in both, each with `width` values beside it.
+    fn difference(&mut self, before: &Shown, after: &Shown, width: usize) {
+        let (mut i, mut j) = (0, 0);
         loop {
-            let ahead = match (before.peek(), after.peek()) {
-                (Some(old), Some(new)) if old == new => {
-                    before.next();
-                    after.next();
-                    continue;
-                }
-                (Some(old), Some(new)) => old.row.cmp(&new.row),
-                (Some(_), None) => std::cmp::Ordering::Less,
-                (None, Some(_)) => std::cmp::Ordering::Greater,
+            let ahead = match (before.rows.get(i), after.rows.get(j)) {
+                (Some(old), Some(new)) => old.cmp(new),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
                 (None, None) => return,
             };
-            let gone = if ahead.is_le() { before.next() } else { None };
-            let come = if ahead.is_ge() { after.next() } else { None };
-            self.push(gone, -1);
-            self.push(come, 1);
+            let same = ahead.is_eq() && before.values(i, width) == after.values(j, width);
+            if ahead.is_le() {
+                if !same {
+                    self.push(before, i, width, -1);
+                }
+                i += 1;
+            }
+            if ahead.is_ge() {
+                if !same {
+                    self.push(after, j, width, 1);
+                }
+                j += 1;
+            }
         }
     }
 
-    fn push(&mut self, row: Option<Shown>, weight: i64) {
-        if let Some(row) = row {
-            self.rows.push(row);
-            self.weights.push(weight);
-        }
+    fn push(&mut self, from: &Shown, i: usize, width: usize, weight: i64) {
+        self.shown.rows.push(from.rows[i].clone());
+        self.shown.values.extend_from_slice(from.values(i, width));
+        self.weights.push(weight);
+    }
+}
+
+impl Shown {
+    /// What stands beside a row.
+    fn values(&self, i: usize, width: usize) -> &[Value] {
+        &self.values[i * width..(i + 1) * width]
     }
 }
 

@@ -113,10 +113,9 @@ impl Section {
         if let Some(batch) = self.decoded.get() {
             return Ok(batch.clone());
         }
-        let parser = layout.converter.parser();
         let rows = self.chunks.iter().flat_map(|chunk| chunk.iter());
-        let rows = rows.flat_map(|(row, times)| std::iter::repeat_n(parser.parse(row), times));
-        let columns = layout.converter.convert_rows(rows)?;
+        let rows = rows.flat_map(|(row, times)| std::iter::repeat_n(row, times));
+        let columns = layout.sorter.decode(&rows.collect::<Vec<_>>())?;
         let mut ordered = vec![None; columns.len()];
         for (column, place) in columns.into_iter().zip(&layout.order) {
             ordered[*place] = Some(column);

@@ -15,7 +15,7 @@ use super::columns::{nth, nths, physical, reads_clock, refuse_volatile};
 use super::subquery::is_scalar;
 use super::{Compiled, Compiler, arrow_schema, nullable, unsupported};
 use crate::circuit::{
-    self, Expressions, JoinKind, JoinSide, LinearAggregate, NodeId, Operator, SingleRow,
+    self, Expressions, JoinKind, JoinSide, LinearAggregate, NodeId, Operator, Residual, SingleRow,
 };
 
 /// One side of a join: its rows and what they are joined on.
@@ -115,7 +115,8 @@ impl Compiler {
         let residual = match condition {
             Some(condition) => {
                 refuse_volatile(condition)?;
-                Some((physical(self.state(), condition, &both)?, arrow_schema(&both)))
+                let condition = physical(self.state(), condition, &both)?;
+                Some(Residual::new(condition, &arrow_schema(&both))?)
             }
             None => None,
         };

@@ -57,6 +57,8 @@ views! {
     pipeline: 50,
     inventory_levels: 60,
     headcount: 50,
+    counted_completions: 40,
+    completion_runs: 60,
     completion_streaks: 60,
 }
 

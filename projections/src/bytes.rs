@@ -1,0 +1,52 @@
+//! Rows as bytes, one after the other.
+
+/// Some rows as bytes.
+#[derive(Debug, Default)]
+pub(crate) struct ByteRows {
+    data: Vec<u8>,
+    /// The end of each row.
+    ends: Vec<usize>,
+}
+
+impl ByteRows {
+    /// Rows of these lengths that are all zeros.
+    pub(crate) fn zeros(lengths: &[usize]) -> Self {
+        let mut end = 0;
+        let ends: Vec<usize> = lengths
+            .iter()
+            .map(|length| {
+                end += length;
+                end
+            })
+            .collect();
+        Self { data: vec![0; end], ends }
+    }
+
+    /// Where each row begins.
+    pub(crate) fn starts(&self) -> Vec<usize> {
+        let ends = self.ends.iter().take(self.ends.len().saturating_sub(1));
+        let first = (!self.ends.is_empty()).then_some(0);
+        first.into_iter().chain(ends.copied()).collect()
+    }
+
+    /// The bytes of all rows.
+    pub(crate) fn data_mut(&mut self) -> &mut [u8] {
+        &mut self.data
+    }
+
+    /// How many rows there are.
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The bytes of a row.
+    pub(crate) fn row(&self, i: usize) -> &[u8] {
+        let start = if i == 0 { 0 } else { self.ends[i - 1] };
+        &self.data[start..self.ends[i]]
+    }
+
+    /// All rows.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.len()).map(|i| self.row(i))
+    }
+}
