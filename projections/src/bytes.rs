@@ -9,24 +9,17 @@ pub(crate) struct ByteRows {
 }
 
 impl ByteRows {
-    /// Rows of these lengths that are all zeros.
-    pub(crate) fn zeros(lengths: &[usize]) -> Self {
+    /// Rows of these lengths that are all zeros, and where each begins.
+    pub(crate) fn zeros(mut lengths: Vec<usize>) -> (Self, Vec<usize>) {
         let mut end = 0;
-        let ends: Vec<usize> = lengths
-            .iter()
-            .map(|length| {
-                end += length;
-                end
-            })
-            .collect();
-        Self { data: vec![0; end], ends }
-    }
-
-    /// Where each row begins.
-    pub(crate) fn starts(&self) -> Vec<usize> {
-        let ends = self.ends.iter().take(self.ends.len().saturating_sub(1));
-        let first = (!self.ends.is_empty()).then_some(0);
-        first.into_iter().chain(ends.copied()).collect()
+        let starts = lengths.iter_mut().map(|length| {
+            let start = end;
+            end += *length;
+            *length = end;
+            start
+        });
+        let starts = starts.collect();
+        (Self { data: vec![0; end], ends: lengths }, starts)
     }
 
     /// The bytes of all rows.

@@ -122,9 +122,8 @@ impl Sorter {
         for (column, values) in self.columns.iter().zip(&values) {
             column.add_lengths(values, &mut lengths);
         }
-        let mut out = ByteRows::zeros(&lengths);
-        // Where the next byte of each row goes.
-        let mut cursors = out.starts();
+        // The second says where the next byte of each row goes.
+        let (mut out, mut cursors) = ByteRows::zeros(lengths);
         let data = out.data_mut();
         if let Some(tenants) = tenants {
             for (cursor, tenant) in cursors.iter_mut().zip(tenants.values()) {

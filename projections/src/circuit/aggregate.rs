@@ -25,8 +25,19 @@ pub(crate) struct LinearFunction {
     pub(crate) argument: Option<usize>,
     /// The column of the `FILTER (WHERE …)` condition.
     pub(crate) filter: Option<usize>,
-    /// Whether it counts; otherwise it adds up.
-    pub(crate) counts: bool,
+    /// What it makes of the values.
+    pub(crate) measure: Measure,
+}
+
+/// What a linear function tells of its values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Measure {
+    /// Their sum; null where there is none.
+    Sum,
+    /// How many there are.
+    Count,
+    /// Whether there is any.
+    Presence,
 }
 
 /// `GROUP BY` with linear functions. The first columns of the input are the group's.
@@ -101,7 +112,7 @@ impl LinearAggregate {
         let mut out = Emitted::default();
         for (place, slot) in self.touched.slots.iter().enumerate() {
             let (before, after) = (self.rows_before[place], self.rows[*slot as usize]);
-            let differs = |(_, a): &(_, Accumulator)| a.differs(place, *slot);
+            let differs = |(f, a): &(LinearFunction, Accumulator)| a.differs(f, place, *slot);
             if (before == 0) == (after == 0) && !self.functions.iter().any(differs) {
                 continue;
             }
@@ -227,8 +238,12 @@ impl Accumulator {
         }
     }
 
-    fn differs(&self, place: usize, slot: u32) -> bool {
+    /// Whether the function shows another value than before.
+    fn differs(&self, function: &LinearFunction, place: usize, slot: u32) -> bool {
         match self {
+            Self::Narrow(cells) if function.measure == Measure::Presence => {
+                (cells.before[place].1 == 0) != (cells.now[slot as usize].1 == 0)
+            }
             Self::Narrow(cells) => cells.before[place] != cells.now[slot as usize],
             Self::Wide(cells) => cells.before[place] != cells.now[slot as usize],
         }
@@ -281,8 +296,12 @@ impl Accumulator {
     ) -> Result<ArrayRef, RuntimeError> {
         let unkept = || RuntimeError { message: format!("a sum cannot be kept as {data_type}") };
         Ok(match (self, data_type) {
-            (Self::Narrow(cells), _) if function.counts => {
+            (Self::Narrow(cells), _) if function.measure == Measure::Count => {
                 Arc::new(Int64Array::from_iter_values(sources.iter().map(|s| cells.get(*s).1)))
+            }
+            (Self::Narrow(cells), _) if function.measure == Measure::Presence => {
+                let present = sources.iter().map(|s| Some(cells.get(*s).1 != 0));
+                Arc::new(present.collect::<BooleanArray>())
             }
             (Self::Narrow(cells), DataType::Int64) => {
                 let sums = cells.sums(sources).map(|s| s.and_then(|s| i64::try_from(s).ok()));
@@ -361,7 +380,7 @@ impl Values {
             return Ok(Self::All);
         };
         let array = &columns[argument];
-        if function.counts {
+        if function.measure != Measure::Sum {
             return Ok(Self::Present(array.clone()));
         }
         Ok(match array.data_type() {

@@ -33,7 +33,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use arrow::util::display::array_value_to_string;
 
-pub(crate) use aggregate::{LinearAggregate, LinearFunction};
+pub(crate) use aggregate::{LinearAggregate, LinearFunction, Measure};
 pub(crate) use evaluate::{Expressions, Filter, Project, Union};
 pub(crate) use flips::{Crossing, Flips};
 pub(crate) use join::{Join, JoinKind, Residual};

@@ -102,8 +102,7 @@ impl Packer {
         for bytes in variable.iter().flatten() {
             bytes.add_lengths(&mut lengths);
         }
-        let mut packed = ByteRows::zeros(&lengths);
-        let starts = packed.starts();
+        let (mut packed, starts) = ByteRows::zeros(lengths);
         let data = packed.data_mut();
         for (start, tenant) in starts.iter().zip(tenants.values()) {
             data[*start..start + OWNER].copy_from_slice(&tenant.to_le_bytes());

@@ -47,7 +47,6 @@ pub(crate) struct RowState {
     pub(crate) partners: i64,
     /// Its place among the rows of its key.
     place: u32,
-    hash: u32,
 }
 
 /// What a row costs beside its bytes.
@@ -169,7 +168,7 @@ impl JoinSide {
     pub(crate) fn add(&mut self, key: u32, row: &[u8], weight: i64) -> Option<u32> {
         if self.append_only {
             if weight > 0 {
-                return Some(self.push(key, row, 0, weight));
+                return Some(self.push(key, row, weight));
             }
             // What has just come is taken back.
             let came = self.of_key(key).iter().rev().find(|slot| self.row(**slot) == row).copied();
@@ -178,9 +177,8 @@ impl JoinSide {
             }
             return None;
         }
-        let hash = self.hasher.hash_one(row) as u32;
-        let Some(slot) = self.find(key, row, hash) else {
-            return (weight != 0).then(|| self.push(key, row, hash, weight));
+        let Some(slot) = self.find(key, row) else {
+            return (weight != 0).then(|| self.push(key, row, weight));
         };
         let state = &mut self.states[slot as usize];
         state.weight += weight;
@@ -191,29 +189,28 @@ impl JoinSide {
         None
     }
 
-    fn find(&mut self, key: u32, row: &[u8], hash: u32) -> Option<u32> {
+    fn find(&mut self, key: u32, row: &[u8]) -> Option<u32> {
         let slots = self.by_key.get(key as usize).map_or(&[][..], Slots::as_slice);
-        let (states, arena, pieces) = (&self.states, &self.arena, &self.pieces);
+        let (arena, pieces, hasher) = (&self.arena, &self.pieces, &self.hasher);
         let equal = |slot: u32| arena.get(pieces[slot as usize]) == row;
-        let hash_of = |slot: u32| states[slot as usize].hash;
         if slots.len() <= FEW {
-            return slots.iter().copied().find(|slot| hash_of(*slot) == hash && equal(*slot));
+            return slots.iter().copied().find(|slot| equal(*slot));
         }
         let index = self.indices.entry(key).or_insert_with(|| {
             let mut index = SlotIndex::default();
             for slot in slots {
-                index.insert(hash_of(*slot), *slot);
+                index.insert(hash(hasher, arena.get(pieces[*slot as usize])), *slot);
             }
             index
         });
-        index.find(hash, equal)
+        index.find(hash(hasher, row), equal)
     }
 
-    fn push(&mut self, key: u32, row: &[u8], hash: u32, weight: i64) -> u32 {
+    fn push(&mut self, key: u32, row: &[u8], weight: i64) -> u32 {
         let piece = self.arena.add(row);
         let slots = at(&mut self.by_key, key);
         let place = slots.as_slice().len() as u32;
-        let state = RowState { weight, partners: 0, place, hash };
+        let state = RowState { weight, partners: 0, place };
         let slot = if let Some(slot) = self.free.pop() {
             self.pieces[slot as usize] = piece;
             self.states[slot as usize] = state;
@@ -224,27 +221,34 @@ impl JoinSide {
             (self.pieces.len() - 1) as u32
         };
         slots.push(slot);
-        if let Some(index) = self.indices.get_mut(&key) {
-            index.insert(hash, slot);
+        if place as usize >= FEW
+            && let Some(index) = self.indices.get_mut(&key)
+        {
+            index.insert(hash(&self.hasher, row), slot);
         }
         self.tally.add(owner(row), row.len() + ROW_COST);
         slot
     }
 
     fn remove(&mut self, key: u32, slot: u32) {
-        let RowState { place, hash, .. } = self.states[slot as usize];
+        let RowState { place, .. } = self.states[slot as usize];
+        let piece = std::mem::take(&mut self.pieces[slot as usize]);
+        let row = self.arena.get(piece);
         let slots = &mut self.by_key[key as usize];
         slots.swap_remove(place as usize);
         if let Some(moved) = slots.as_slice().get(place as usize) {
             self.states[*moved as usize].place = place;
         }
-        if slots.as_slice().len() <= FEW {
+        // The index of a key goes as soon as its rows are few.
+        let left = slots.as_slice().len();
+        if left == FEW {
             self.indices.remove(&key);
-        } else if let Some(index) = self.indices.get_mut(&key) {
-            index.remove(hash, slot);
+        } else if left > FEW
+            && let Some(index) = self.indices.get_mut(&key)
+        {
+            index.remove(hash(&self.hasher, row), slot);
         }
-        let piece = std::mem::take(&mut self.pieces[slot as usize]);
-        self.tally.remove(owner(self.arena.get(piece)), piece.len() + ROW_COST);
+        self.tally.remove(owner(row), piece.len() + ROW_COST);
         self.arena.remove(piece);
         self.free.push(slot);
     }
@@ -272,4 +276,9 @@ impl JoinSide {
             self.remove(key, slot);
         }
     }
+}
+
+/// The hash under which a row is found among those of its key.
+fn hash(hasher: &DefaultHashBuilder, row: &[u8]) -> u32 {
+    hasher.hash_one(row) as u32
 }

@@ -66,6 +66,8 @@ pub(crate) struct Top {
     rows: Vec<Rows>,
     touched: Touched,
     tally: Tally,
+    /// Whether no row ever goes: then one that is not taken never will be, and need not be kept.
+    append_only: bool,
 }
 
 /// What a row costs beside its bytes.
@@ -90,6 +92,7 @@ impl Top {
             rows: Vec::new(),
             touched: Touched::default(),
             tally: Tally::default(),
+            append_only: false,
         })
     }
 
@@ -169,6 +172,31 @@ impl Top {
         }
     }
 
+    /// Lets the rows of a partition go that are not taken and never will be.
+    fn prune(&mut self, slot: u32) {
+        let (mut before, mut distinct) = (0_u64, 0_u64);
+        let mut previous: Option<&[u8]> = None;
+        let rows = &self.rows[slot as usize];
+        let beyond = rows.iter().find(|((order, _), weight)| {
+            let first = previous.is_none_or(|same| same != order.as_ref());
+            previous = Some(order);
+            distinct += u64::from(first);
+            let beyond = match self.what.numbering {
+                Numbering::RowNumber => before >= self.what.up_to,
+                Numbering::Rank => first && before >= self.what.up_to,
+                Numbering::DenseRank => distinct > self.what.up_to,
+            };
+            before = before.saturating_add(u64::try_from(**weight).unwrap_or(0));
+            beyond
+        });
+        let Some(first) = beyond.map(|(row, _)| row.clone()) else { return };
+        let gone = self.rows[slot as usize].split_off(&first);
+        let tenant = owner(self.keys.key(slot));
+        for (order, row) in gone.keys() {
+            self.tally.remove(tenant, order.len() + row.len() + ROW_COST);
+        }
+    }
+
     /// What differs between the rows taken before and after.
     fn difference(
         &self,
@@ -227,6 +255,11 @@ impl Operator for Top {
         for (row, (slot, weight)) in slots.iter().zip(change.weights.values()).enumerate() {
             self.add(*slot, orders.row(row), rows.row(row), *weight);
         }
+        if self.append_only {
+            for slot in self.touched.slots.clone() {
+                self.prune(slot);
+            }
+        }
         let after = self.touched.slots.iter().map(|slot| self.taken(*slot)).collect();
         let difference = self.difference(before, after);
         for slot in &self.touched.slots {
@@ -237,6 +270,12 @@ impl Operator for Top {
         self.touched.clear();
         difference
     }
+
+    fn append_only(&mut self, inputs: &[bool]) -> bool {
+        self.append_only = inputs[0];
+        false
+    }
+
     fn bytes(&self, tenant: Tenant) -> usize {
         self.keys.bytes(tenant) + self.tally.bytes(tenant)
     }

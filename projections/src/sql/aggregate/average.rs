@@ -45,6 +45,19 @@ pub(super) fn exact_argument(
     }
 }
 
+/// The value that an argument is made of, and the argument over a column of that name which holds
+/// the value. A cast that makes floats of whole numbers stays outside, so that they are still known
+/// as such.
+pub(super) fn whole_number(argument: &Expr, input: &DFSchema, column: &str) -> (Expr, Expr) {
+    let column = Expr::Column(Column::from_name(column));
+    match (exact_argument(argument, &DataType::Float64, input), argument) {
+        (Some((value, _)), Expr::Cast(cast)) => {
+            (value, Expr::Cast(Cast { expr: Box::new(column), ..cast.clone() }))
+        }
+        _ => (argument.clone(), column),
+    }
+}
+
 impl Compiler {
     /// Linear functions of which some are averages: their sums and counts, and the quotients.
     pub(super) fn averages(

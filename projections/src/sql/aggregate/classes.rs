@@ -26,13 +26,6 @@ pub(super) enum Class {
     Other,
 }
 
-impl Class {
-    /// Whether one operator does several functions of the class.
-    pub(super) fn shares(self) -> bool {
-        self != Self::Distinct
-    }
-}
-
 /// The class of a function whose result has the type `result`; an error if its answer would depend
 /// on the order in which rows arrive.
 pub(super) fn class(

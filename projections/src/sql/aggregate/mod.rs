@@ -1,7 +1,7 @@
 //! `GROUP BY`: each function is maintained in the cheapest way it can be.
 //!
 //! Sums, counts and averages are linear, picks (`min`, `max`, `first_value`, `last_value`) keep
-//! their rows in order, distinct values are counted once each, and the rest is recomputed for the
+//! their rows in order, distinct values stand once for all functions of them, and the rest is recomputed for the
 //! groups that are touched. Where a query mixes them, each kind has an operator of its own, and
 //! the figures of a group are joined.
 
@@ -12,7 +12,7 @@ mod totals;
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams, Sort};
 use datafusion::logical_expr::{Aggregate, Cast, Expr, LogicalPlanBuilder};
@@ -20,7 +20,7 @@ use datafusion::logical_expr::{Aggregate, Cast, Expr, LogicalPlanBuilder};
 use super::columns::{Columns, name, nths};
 use super::{Compiled, Compiler, arrow_schema, unsupported};
 use crate::circuit::{
-    JoinKind, Latest, LinearAggregate, LinearFunction, NodeId, Operator, Recompute,
+    JoinKind, Latest, LinearAggregate, LinearFunction, Measure, NodeId, Operator, Recompute,
 };
 use classes::Class;
 
@@ -79,7 +79,11 @@ impl Compiler {
         for (place, function) in functions.iter().enumerate() {
             let result = grouping.schema.field(grouping.groups.len() + place).data_type();
             let class = classes::class(function, result, grouping.input_schema)?;
-            match parts.iter_mut().find(|(other, _)| *other == class && class.shares()) {
+            let shares = |places: &[usize]| {
+                let first = &functions[places[0]];
+                class != Class::Distinct || first.params.args == function.params.args
+            };
+            match parts.iter_mut().find(|(other, places)| *other == class && shares(places)) {
                 Some((_, places)) => places.push(place),
                 None => parts.push((class, vec![place])),
             }
@@ -107,7 +111,7 @@ impl Compiler {
         match class {
             Class::Linear => self.linear(grouping, functions),
             Class::Pick => self.latest(grouping, functions),
-            Class::Distinct => self.distinct_values(grouping, &functions[0]),
+            Class::Distinct => self.distinct_values(grouping, functions),
             Class::Other => self.recomputed(grouping, functions),
         }
     }
@@ -186,33 +190,59 @@ impl Compiler {
         Ok(self.circuit.add(Box::new(operator), vec![before], schema))
     }
 
-    /// A linear function of distinct values: the values of each group first, then the function.
+    /// Linear functions of the distinct values of one expression: first the values of each group,
+    /// each with whether it has a row for which a `FILTER` holds, then the functions.
     fn distinct_values(
         &mut self,
         grouping: &Grouping<'_>,
-        function: &AggregateFunction,
+        functions: &[AggregateFunction],
     ) -> Compiled<NodeId> {
         let width = grouping.groups.len();
-        let value = classes::filtered_value(function);
         let mut columns = grouping.columns();
+        let [argument] = functions[0].params.args.as_slice() else {
+            return unsupported("DISTINCT over several expressions", "put them into one");
+        };
+        let (value, argument) = average::whole_number(argument, grouping.input_schema, &name(width));
         columns.push(&value);
-        let values = self.columns(grouping.input, &columns)?;
-        let schema = self.circuit.schema(values).clone();
-        let distinct = LinearAggregate::new(width + 1, vec![], schema.clone())?;
-        let values = self.circuit.add(Box::new(distinct), vec![values], schema.clone());
-        let columns: Vec<Expr> =
-            (0..=width).map(|i| Expr::Column(Column::from_name(name(i)))).collect();
-        let mut plain = function.clone();
-        plain.params.distinct = false;
-        plain.params.filter = None;
-        plain.params.args = vec![columns[width].clone()];
+        let mut filters: Vec<&Expr> = Vec::new();
+        for filter in functions.iter().filter_map(|f| f.params.filter.as_deref()) {
+            if !filters.contains(&filter) {
+                filters.push(filter);
+            }
+        }
+        let presence = |filter: &&Expr| LinearFunction {
+            argument: None,
+            filter: Some(columns.place(filter)),
+            measure: Measure::Presence,
+        };
+        let presences: Vec<LinearFunction> = filters.iter().map(presence).collect();
+        let rows = self.columns(grouping.input, &columns)?;
+        let mut fields: Vec<Field> =
+            self.circuit.schema(rows).fields()[..=width].iter().map(|f| f.as_ref().clone()).collect();
+        let place = |filter: usize| name(width + 1 + filter);
+        fields.extend((0..filters.len()).map(|i| Field::new(place(i), DataType::Boolean, false)));
+        let schema = Arc::new(Schema::new(fields));
+        let distinct = LinearAggregate::new(width + 1, presences, schema.clone())?;
+        let values = self.circuit.add(Box::new(distinct), vec![rows], schema.clone());
+        let column = |place: usize| Expr::Column(Column::from_name(name(place)));
+        let plain = |function: &AggregateFunction| {
+            let mut plain = function.clone();
+            plain.params.distinct = false;
+            plain.params.args = vec![argument.clone()];
+            plain.params.filter = function.params.filter.as_deref().and_then(|filter| {
+                let place = filters.iter().position(|other| *other == filter)?;
+                Some(Box::new(column(width + 1 + place)))
+            });
+            plain
+        };
+        let groups: Vec<Expr> = (0..width).map(column).collect();
         let of_values = Grouping {
             input: values,
             input_schema: &DFSchema::try_from(schema.as_ref().clone())?,
-            groups: &columns[..width],
+            groups: &groups,
             schema: grouping.schema.clone(),
         };
-        self.linear(&of_values, &[plain])
+        self.linear(&of_values, &functions.iter().map(plain).collect::<Vec<_>>())
     }
 
     /// A projection to the columns an operator reads.
@@ -261,7 +291,7 @@ fn linear(function: &AggregateFunction, columns: &mut Columns<'_>) -> LinearFunc
     LinearFunction {
         argument: params.args.first().filter(|a| !counts_rows(a)).map(|a| columns.place(a)),
         filter: params.filter.as_ref().map(|filter| columns.place(filter)),
-        counts,
+        measure: if counts { Measure::Count } else { Measure::Sum },
     }
 }
 
