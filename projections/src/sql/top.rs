@@ -1,10 +1,15 @@
 //! The first rows of partitions: a number over a window, and a filter on it.
 
+use std::collections::HashMap;
+
 use arrow::compute::SortOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::logical_expr::expr::{Sort, WindowFunction};
 use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::logical_expr::{BinaryExpr, Expr, Filter, LogicalPlan, Operator, Window};
+use datafusion::logical_expr::{
+    BinaryExpr, Expr, Filter, LogicalPlan, Operator, Projection, Window,
+};
 
 use super::columns::Columns;
 use super::{Compiled, Compiler, arrow_schema};
@@ -12,11 +17,29 @@ use crate::circuit::{NodeId, Numbering, Top, TopRows};
 
 impl Compiler {
     /// The rows of a filter over numbered rows, if it takes only the first of each partition.
+    /// Between the filter and the numbers columns may have been left out.
     pub(super) fn top_of_partitions(&mut self, filter: &Filter) -> Compiled<Option<NodeId>> {
-        let LogicalPlan::Window(window) = filter.input.as_ref() else { return Ok(None) };
+        match filter.input.as_ref() {
+            LogicalPlan::Window(window) => self.top_of(window, &filter.predicate),
+            LogicalPlan::Projection(projection) => {
+                let LogicalPlan::Window(window) = projection.input.as_ref() else {
+                    return Ok(None);
+                };
+                let Some(predicate) = before(projection, &filter.predicate)? else {
+                    return Ok(None);
+                };
+                let Some(node) = self.top_of(window, &predicate)? else { return Ok(None) };
+                let schema = arrow_schema(&projection.schema);
+                Ok(Some(self.project(node, &window.schema, &projection.expr, schema)?))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn top_of(&mut self, window: &Window, predicate: &Expr) -> Compiled<Option<NodeId>> {
         let Some((function, numbering)) = numbered(window) else { return Ok(None) };
         let number = Column::from(window.schema.qualified_field(window.schema.fields().len() - 1));
-        let bounds = split_conjunction(&filter.predicate).into_iter();
+        let bounds = split_conjunction(predicate).into_iter();
         let Some(up_to) = bounds.filter_map(|e| bound(e, &number)).min() else { return Ok(None) };
         let input = self.node(&window.input)?;
         let mut columns = all_columns(window.input.schema());
@@ -36,8 +59,26 @@ impl Compiler {
         let schema = arrow_schema(&window.schema);
         let operator = Top::new(what, &rows, schema.clone())?;
         let node = self.circuit.add(Box::new(operator), vec![before], schema);
-        Ok(Some(self.filtered(node, &window.schema, &filter.predicate)?))
+        Ok(Some(self.filtered(node, &window.schema, predicate)?))
     }
+}
+
+/// A condition behind a projection that only leaves columns out, as one before it.
+fn before(projection: &Projection, predicate: &Expr) -> Compiled<Option<Expr>> {
+    let columns: HashMap<Column, &Expr> =
+        projection.schema.columns().into_iter().zip(&projection.expr).collect();
+    let plain = |expr: &&Expr| matches!((*expr).clone().unalias(), Expr::Column(_));
+    if !columns.values().all(plain) {
+        return Ok(None);
+    }
+    let moved = predicate.clone().transform(|e| {
+        let behind = if let Expr::Column(column) = &e { columns.get(column) } else { None };
+        Ok(match behind {
+            Some(expr) => Transformed::yes((*expr).clone().unalias()),
+            None => Transformed::no(e),
+        })
+    })?;
+    Ok(Some(moved.data))
 }
 
 /// All columns of a relation, in their order.
