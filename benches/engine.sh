@@ -10,6 +10,8 @@ cd "$(dirname "$0")"
 events=${1:-1000000}
 repeat=${2:-3}
 binaries=${BENCH_BIN:-${CARGO_TARGET_DIR:-target}/release}
+# As in deploy/.
+export MIMALLOC_PURGE_DELAY=10000
 headline=open_invoices,ar_aging,project_profitability,completion_streaks
 if [ -z "${BENCH_BIN:-}" ]; then
     cargo build --locked --release --bins >&2

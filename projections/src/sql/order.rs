@@ -3,7 +3,8 @@
 //! Where `ORDER BY` leaves rows equal, SQL lets any of them come first, so that the answer would
 //! depend on the order in which events arrived. Here the rest of what is read decides, the same in
 //! views and in ad hoc queries: the value taken, for `first_value`, `last_value`, `array_agg` and
-//! the like; all columns, for `row_number`, `lag`, frames of `ROWS` and `LIMIT`.
+//! the like; for `row_number`, `lag`, frames of `ROWS` and `LIMIT` the columns that are known to
+//! identify a row, or all of them.
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
-use super::unique::identify;
+use super::unique::{completing, identify};
 
 /// Completes every order that decides which rows or values an answer has.
 #[derive(Debug)]
@@ -197,8 +198,7 @@ fn complete_window(window: Window) -> Result<Transformed<LogicalPlan>> {
     }
     let (longer, same): (Vec<Expr>, Vec<Expr>) =
         window.window_expr.iter().cloned().partition(needs);
-    let columns = sortable(window.input.schema());
-    let longer = longer.into_iter().map(|expr| longer_order(expr, &columns)).collect();
+    let longer = longer.into_iter().map(|expr| longer_order(expr, &window.input)).collect();
     if same.is_empty() {
         let window = Window { window_expr: longer, ..window };
         return Ok(Transformed::yes(LogicalPlan::Window(window)));
@@ -216,10 +216,10 @@ fn fixed(function: &WindowFunction) -> impl Iterator<Item = &Expr> {
     function.params.partition_by.iter().chain(order)
 }
 
-fn longer_order(expr: Expr, columns: &[Expr]) -> Expr {
+fn longer_order(expr: Expr, input: &LogicalPlan) -> Expr {
     renamed(expr, |plain| match plain {
         Expr::WindowFunction(mut function) => {
-            let more = rest(columns, fixed(&function));
+            let more = rest(input, &fixed(&function).collect::<Vec<_>>());
             function.params.order_by.extend(more);
             Expr::WindowFunction(function)
         }
@@ -227,11 +227,12 @@ fn longer_order(expr: Expr, columns: &[Expr]) -> Expr {
     })
 }
 
-/// The columns that are not among `fixed`, as an order.
-fn rest<'a>(columns: &[Expr], fixed: impl Iterator<Item = &'a Expr>) -> Vec<Sort> {
-    let fixed: Vec<&Expr> = fixed.collect();
-    let missing = columns.iter().filter(|column| !fixed.contains(column));
-    missing.map(|column| Sort::new(column.clone(), true, false)).collect()
+/// What decides between rows that agree in all of `fixed`, as an order.
+fn rest(input: &LogicalPlan, fixed: &[&Expr]) -> Vec<Sort> {
+    let columns = completing(input, fixed.iter().copied());
+    let columns = columns.unwrap_or_else(|| sortable(input.schema()));
+    let missing = columns.into_iter().filter(|column| !fixed.contains(&column));
+    missing.map(|column| Sort::new(column, true, false)).collect()
 }
 
 /// The columns of a relation that have an order.
@@ -246,8 +247,7 @@ fn complete_sort(plan: &mut LogicalPlan) {
         LogicalPlan::Projection(node) => complete_sort(Arc::make_mut(&mut node.input)),
         LogicalPlan::SubqueryAlias(node) => complete_sort(Arc::make_mut(&mut node.input)),
         LogicalPlan::Sort(sort) if !identify(&sort.input, sort.expr.iter().map(|s| &s.expr)) => {
-            let columns = sortable(sort.input.schema());
-            let more = rest(&columns, sort.expr.iter().map(|s| &s.expr));
+            let more = rest(&sort.input, &sort.expr.iter().map(|s| &s.expr).collect::<Vec<_>>());
             sort.expr.extend(more);
         }
         _ => {}

@@ -1,6 +1,6 @@
 //! Which columns identify a row of a plan, as far as its shape says so.
 
-use datafusion::common::{DFSchema, JoinType};
+use datafusion::common::{Column, DFSchema, JoinType};
 use datafusion::logical_expr::{Distinct, Expr, Join, LogicalPlan, Projection};
 
 use super::catalog::EVENTS;
@@ -19,6 +19,21 @@ pub(super) fn identify<'a>(
     let schema = plan.schema();
     let places: Vec<usize> = expressions.into_iter().filter_map(|e| place(e, schema)).collect();
     keys(plan).iter().any(|key| key.iter().all(|column| places.contains(column)))
+}
+
+/// The fewest columns known that identify a row of `plan` together with `expressions`; none if
+/// nothing is known but all columns, or if one of them has no order.
+pub(super) fn completing<'a>(
+    plan: &LogicalPlan,
+    expressions: impl IntoIterator<Item = &'a Expr>,
+) -> Option<Vec<Expr>> {
+    let schema = plan.schema();
+    let places: Vec<usize> = expressions.into_iter().filter_map(|e| place(e, schema)).collect();
+    let sortable = |key: &Key| key.iter().all(|c| !schema.field(*c).data_type().is_nested());
+    let missing = |key: Key| -> Key { key.into_iter().filter(|c| !places.contains(c)).collect() };
+    let fewest = keys(plan).into_iter().filter(sortable).map(missing).min_by_key(Vec::len)?;
+    let column = |place: usize| Expr::Column(Column::from(schema.qualified_field(place)));
+    Some(fewest.into_iter().map(column).collect())
 }
 
 /// The place of the column that an expression is.
