@@ -16,11 +16,11 @@
 //! - All views of a tenant change together; a reader holds one snapshot and sees one position.
 //! - No I/O, no wall clock, no randomness, no panic on data.
 
+mod bytes;
 pub mod change;
 pub mod circuit;
 pub mod clock;
 pub mod encode;
-mod bytes;
 mod error;
 pub mod events;
 pub mod functions;

@@ -326,7 +326,8 @@ impl SortColumn {
         let mut values = MutableBuffer::with_capacity(rows.len() * W);
         for_each(rows, cursors, nulls, |value| {
             let value = value.and_then(|value| value.first_chunk::<W>());
-            values.extend_from_slice(&value.map_or([0; W], |value| native(*value, sign, self.turn)));
+            values
+                .extend_from_slice(&value.map_or([0; W], |value| native(*value, sign, self.turn)));
             W
         });
         values

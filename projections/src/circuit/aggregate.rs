@@ -13,7 +13,8 @@ use arrow::datatypes::{
 
 use super::evaluate::truths;
 use super::packed::Packer;
-use super::table::{KeyTable, Touched, at};
+use super::slots::Slots;
+use super::table::{KeyTable, Touched};
 use super::{Operator, Step};
 use crate::change::batch;
 use crate::{Change, RuntimeError, Tenant};
@@ -48,7 +49,7 @@ pub(crate) struct LinearAggregate {
     schema: SchemaRef,
     keys: KeyTable,
     /// How many rows each group has.
-    rows: Vec<i64>,
+    rows: Slots<i64>,
     /// How many rows each touched group had before the step.
     rows_before: Vec<i64>,
     touched: Touched,
@@ -78,7 +79,7 @@ impl LinearAggregate {
             packer: Packer::new(&group_schema)?,
             schema,
             keys: KeyTable::new(beside),
-            rows: Vec::new(),
+            rows: Slots::default(),
             rows_before: Vec::new(),
             touched: Touched::default(),
         })
@@ -91,7 +92,7 @@ impl LinearAggregate {
         for ((slot, added), weight) in
             self.keys.locate(&keys).into_iter().zip(change.weights.values())
         {
-            let rows = at(&mut self.rows, slot);
+            let rows = self.rows.at(slot);
             if added {
                 *rows = 0;
             }
@@ -111,7 +112,7 @@ impl LinearAggregate {
     fn emit(&self) -> Result<Change, RuntimeError> {
         let mut out = Emitted::default();
         for (place, slot) in self.touched.slots.iter().enumerate() {
-            let (before, after) = (self.rows_before[place], self.rows[*slot as usize]);
+            let (before, after) = (self.rows_before[place], self.rows[*slot]);
             let differs = |(f, a): &(LinearFunction, Accumulator)| a.differs(f, place, *slot);
             if (before == 0) == (after == 0) && !self.functions.iter().any(differs) {
                 continue;
@@ -139,7 +140,7 @@ impl LinearAggregate {
 
     fn settle(&mut self) {
         for slot in &self.touched.slots {
-            if self.rows[*slot as usize] == 0 {
+            if self.rows[*slot] == 0 {
                 self.keys.remove(*slot);
             }
         }
@@ -177,15 +178,21 @@ impl Emitted {
 }
 
 /// A sum and how many values are in it, for each group.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Cells<N> {
-    now: Vec<(N, i64)>,
+    now: Slots<(N, i64)>,
     before: Vec<(N, i64)>,
+}
+
+impl<N> Default for Cells<N> {
+    fn default() -> Self {
+        Self { now: Slots::default(), before: Vec::new() }
+    }
 }
 
 impl<N: Copy + Default + PartialEq> Cells<N> {
     fn remember(&mut self, slot: u32, fresh: bool) {
-        let cell = at(&mut self.now, slot);
+        let cell = self.now.at(slot);
         if fresh {
             *cell = (N::default(), 0);
         }
@@ -196,7 +203,7 @@ impl<N: Copy + Default + PartialEq> Cells<N> {
     fn get(&self, source: Source) -> (N, i64) {
         match source {
             Source::Before(place) => self.before[place],
-            Source::Now(slot) => self.now[slot as usize],
+            Source::Now(slot) => self.now[slot],
         }
     }
 
@@ -242,10 +249,10 @@ impl Accumulator {
     fn differs(&self, function: &LinearFunction, place: usize, slot: u32) -> bool {
         match self {
             Self::Narrow(cells) if function.measure == Measure::Presence => {
-                (cells.before[place].1 == 0) != (cells.now[slot as usize].1 == 0)
+                (cells.before[place].1 == 0) != (cells.now[slot].1 == 0)
             }
-            Self::Narrow(cells) => cells.before[place] != cells.now[slot as usize],
-            Self::Wide(cells) => cells.before[place] != cells.now[slot as usize],
+            Self::Narrow(cells) => cells.before[place] != cells.now[slot],
+            Self::Wide(cells) => cells.before[place] != cells.now[slot],
         }
     }
 
@@ -347,7 +354,7 @@ impl Rows<'_> {
                 continue;
             }
             if let Some(value) = value(row) {
-                let (sum, values) = &mut cells.now[*slot as usize];
+                let (sum, values) = &mut cells.now[*slot];
                 *sum = add(*sum, value, *weight);
                 *values += weight;
             }
@@ -448,7 +455,7 @@ impl Operator for LinearAggregate {
 
     fn forget(&mut self, tenant: Tenant) {
         for slot in self.keys.of_tenant(tenant) {
-            self.rows[slot as usize] = 0;
+            self.rows[slot] = 0;
             self.keys.remove(slot);
         }
     }

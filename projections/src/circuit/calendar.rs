@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::flips::NEVER;
-use super::table::{KeyTable, at};
+use super::slots::Slots;
+use super::table::KeyTable;
 use crate::Tenant;
 
 /// Packed rows with their weights, by the day of their next flip.
@@ -11,7 +12,7 @@ pub(crate) struct Calendar {
     /// The tenant's date, once it has one.
     pub(crate) today: Option<i32>,
     rows: KeyTable,
-    entries: Vec<Entry>,
+    entries: Slots<Entry>,
     /// The slots of the rows of each day; a row stands at one day at most.
     days: BTreeMap<i32, Vec<u32>>,
 }
@@ -35,7 +36,7 @@ impl Default for Entry {
 impl Default for Calendar {
     fn default() -> Self {
         let rows = KeyTable::new(size_of::<Entry>() + size_of::<u32>());
-        Self { today: None, rows, entries: Vec::new(), days: BTreeMap::new() }
+        Self { today: None, rows, entries: Slots::default(), days: BTreeMap::new() }
     }
 }
 
@@ -57,13 +58,13 @@ impl Calendar {
 
     /// How many times a row stands.
     pub(crate) fn weight(&self, slot: u32) -> i64 {
-        self.entries[slot as usize].weight
+        self.entries[slot].weight
     }
 
     /// A row comes or goes; it flips next on the day `next`.
     pub(crate) fn keep(&mut self, row: &[u8], weight: i64, next: i32) {
         let (slot, added) = self.rows.find_or_add(row);
-        let entry = at(&mut self.entries, slot);
+        let entry = self.entries.at(slot);
         entry.weight += weight;
         if entry.weight == 0 {
             self.schedule(slot, NEVER);
@@ -75,19 +76,19 @@ impl Calendar {
 
     /// Moves a row to another day.
     pub(crate) fn schedule(&mut self, slot: u32, next: i32) {
-        let Entry { next: old, place, .. } = self.entries[slot as usize];
+        let Entry { next: old, place, .. } = self.entries[slot];
         if old == next {
             return;
         }
         if let Some(slots) = self.days.get_mut(&old) {
             slots.swap_remove(place as usize);
             if let Some(moved) = slots.get(place as usize) {
-                self.entries[*moved as usize].place = place;
+                self.entries[*moved].place = place;
             } else if slots.is_empty() {
                 self.days.remove(&old);
             }
         }
-        let entry = &mut self.entries[slot as usize];
+        let entry = &mut self.entries[slot];
         entry.next = next;
         if next != NEVER {
             let slots = self.days.entry(next).or_default();

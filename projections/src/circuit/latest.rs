@@ -12,7 +12,8 @@ use super::arena::{Arena, Piece};
 use super::memory::Tally;
 use super::ordered::{Ordered, split_sorted, write_sorted};
 use super::packed::{Packer, owner};
-use super::table::{KeyTable, Touched, at};
+use super::slots::Slots;
+use super::table::{KeyTable, Touched};
 use super::{Operator, Step};
 use crate::bytes::ByteRows;
 use crate::change::batch;
@@ -201,9 +202,9 @@ struct Picked {
 
 enum PickedRows {
     /// The last row of each group.
-    Last(Vec<Piece>, Arena),
+    Last(Slots<Piece>, Arena),
     /// All rows of each group.
-    All(Vec<Ordered>),
+    All(Slots<Ordered>),
 }
 
 /// What a step did to one pick, by the place of the touched group.
@@ -236,7 +237,7 @@ impl Picked {
         Ok(Self {
             order: Sorter::new(order)?,
             values: Packer::new(&input.project(&values)?)?,
-            rows: PickedRows::All(Vec::new()),
+            rows: PickedRows::All(Slots::default()),
             pick,
             tally: Tally::default(),
         })
@@ -249,7 +250,10 @@ impl Picked {
             self.pick.order.iter().map(|(c, _)| columns[*c].clone()).collect();
         let values: Vec<ArrayRef> =
             self.pick.values.iter().map(|(c, _)| columns[*c].clone()).collect();
-        Ok((self.order.encode(None, &order, change.len())?, self.values.pack(&change.tenants, &values)?))
+        Ok((
+            self.order.encode(None, &order, change.len())?,
+            self.values.pack(&change.tenants, &values)?,
+        ))
     }
 
     fn bytes<'a>(&'a self, row: &'a Row) -> &'a [u8] {
@@ -296,13 +300,13 @@ impl Picked {
     fn clear(&mut self, slot: u32, tenant: Tenant) {
         match &mut self.rows {
             PickedRows::Last(last, arena) => {
-                if let Some(piece) = last.get_mut(slot as usize) {
+                if let Some(piece) = last.get_mut(slot) {
                     self.tally.remove(tenant, piece.len() + size_of::<Piece>());
                     arena.remove(std::mem::take(piece));
                 }
             }
             PickedRows::All(rows) => {
-                if let Some(rows) = rows.get_mut(slot as usize) {
+                if let Some(rows) = rows.get_mut(slot) {
                     for (row, weight) in std::mem::take(rows).iter() {
                         let freed = Ordered::One(row.into(), weight).add(row, -weight);
                         self.tally.remove(tenant, freed.unsigned_abs());
@@ -314,7 +318,7 @@ impl Picked {
 }
 
 fn last_rows(
-    last: &mut Vec<Piece>,
+    last: &mut Slots<Piece>,
     arena: &mut Arena,
     tally: &mut Tally,
     (order, values): &(ByteRows, ByteRows),
@@ -336,7 +340,7 @@ fn last_rows(
     let (mut before, mut after) =
         (Vec::with_capacity(slots.len()), Vec::with_capacity(slots.len()));
     for (won, slot) in won.iter_mut().zip(slots) {
-        let kept = at(last, *slot);
+        let kept = last.at(*slot);
         let held = (kept.len() > 0).then_some(*kept);
         before.push(held.map(Row::Kept));
         if let Some(row) = *won {
@@ -360,21 +364,21 @@ fn last_rows(
 }
 
 fn all_rows(
-    rows: &mut Vec<Ordered>,
+    rows: &mut Slots<Ordered>,
     tally: &mut Tally,
     (order, values): &(ByteRows, ByteRows),
     weights: &[i64],
     places: &[u32],
     slots: &[u32],
 ) -> Outcome {
-    let last = |rows: &mut Vec<Ordered>| -> Vec<Option<Row>> {
-        slots.iter().map(|slot| at(rows, *slot).last().map(|row| Row::Copied(row.into()))).collect()
+    let last = |rows: &mut Slots<Ordered>| -> Vec<Option<Row>> {
+        slots.iter().map(|slot| rows.at(*slot).last().map(|row| Row::Copied(row.into()))).collect()
     };
     let before = last(rows);
     let mut bytes = Vec::new();
     for (i, (place, weight)) in places.iter().zip(weights).enumerate() {
         write_sorted(&mut bytes, order.row(i), values.row(i));
-        let more = rows[slots[*place as usize] as usize].add(&bytes, *weight);
+        let more = rows[slots[*place as usize]].add(&bytes, *weight);
         if more >= 0 {
             tally.add(owner(values.row(i)), more.unsigned_abs());
         } else {
@@ -419,7 +423,7 @@ impl Operator for Latest {
     fn append_only(&mut self, inputs: &[bool]) -> bool {
         if inputs[0] {
             for pick in &mut self.picks {
-                pick.rows = PickedRows::Last(Vec::new(), Arena::default());
+                pick.rows = PickedRows::Last(Slots::default(), Arena::default());
             }
         }
         false

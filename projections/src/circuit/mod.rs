@@ -21,6 +21,7 @@ mod recompute;
 mod rowwise;
 mod side;
 mod single;
+mod slots;
 mod table;
 mod temporal;
 mod top;

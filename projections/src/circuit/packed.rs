@@ -11,7 +11,8 @@ use arrow::array::{
 use arrow::buffer::{MutableBuffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::cast;
 use arrow::datatypes::{
-    ArrowNativeType, BinaryType, ByteArrayType, DataType, LargeUtf8Type, Schema, SchemaRef, Utf8Type,
+    ArrowNativeType, BinaryType, ByteArrayType, DataType, LargeUtf8Type, Schema, SchemaRef,
+    Utf8Type,
 };
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};

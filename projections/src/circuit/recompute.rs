@@ -19,7 +19,8 @@ use super::evaluate::guarded;
 use super::memory::Tally;
 use super::ordered::Ordered;
 use super::packed::{Packer, owner};
-use super::table::{KeyTable, Touched, at};
+use super::slots::Slots;
+use super::table::{KeyTable, Touched};
 use super::{Operator, Step};
 use crate::bytes::ByteRows;
 use crate::change::{RowCodec, batch};
@@ -138,7 +139,7 @@ pub(crate) struct Recompute {
     kept: Vec<usize>,
     schema: SchemaRef,
     keys: KeyTable,
-    rows: Vec<Ordered>,
+    rows: Slots<Ordered>,
     touched: Touched,
     tally: Tally,
 }
@@ -161,7 +162,7 @@ impl Recompute {
             kept,
             schema,
             keys: KeyTable::default(),
-            rows: Vec::new(),
+            rows: Slots::default(),
             touched: Touched::default(),
             tally: Tally::default(),
         })
@@ -172,7 +173,7 @@ impl Recompute {
         let (mut rows, mut numbers) = (Vec::new(), Vec::new());
         for (place, slot) in self.touched.slots.iter().enumerate() {
             let before = rows.len();
-            rows.extend(self.rows[*slot as usize].repeated());
+            rows.extend(self.rows[*slot].repeated());
             numbers.extend(std::iter::repeat_n(place as u32 * 2 + version, rows.len() - before));
         }
         let length = numbers.len();
@@ -184,7 +185,7 @@ impl Recompute {
 
     fn add(&mut self, slots: &[u32], rows: &ByteRows, weights: &[i64], sign: i64) {
         for (i, (slot, weight)) in slots.iter().zip(weights).enumerate() {
-            let more = self.rows[*slot as usize].add(rows.row(i), weight * sign);
+            let more = self.rows[*slot].add(rows.row(i), weight * sign);
             let tenant = owner(self.keys.key(*slot));
             if more >= 0 {
                 self.tally.add(tenant, more.unsigned_abs());
@@ -215,7 +216,7 @@ impl Recompute {
 
     fn release_empty(&mut self) {
         for slot in &self.touched.slots {
-            if self.rows[*slot as usize].is_empty() {
+            if self.rows[*slot].is_empty() {
                 self.keys.remove(*slot);
             }
         }
@@ -234,7 +235,7 @@ impl Operator for Recompute {
             self.keys.locate(&keys).into_iter().zip(change.tenants.values())
         {
             if added {
-                *at(&mut self.rows, slot) = Ordered::default();
+                *self.rows.at(slot) = Ordered::default();
             }
             if self.touched.touch(slot).1 {
                 tenants.push(Tenant(*tenant));
@@ -264,7 +265,7 @@ impl Operator for Recompute {
 
     fn forget(&mut self, tenant: Tenant) {
         for slot in self.keys.of_tenant(tenant) {
-            self.rows[slot as usize] = Ordered::default();
+            self.rows[slot] = Ordered::default();
             self.keys.remove(slot);
         }
         self.tally.forget(tenant);

@@ -11,7 +11,7 @@ use super::evaluate::Expressions;
 use super::index::SlotIndex;
 use super::memory::Tally;
 use super::packed::{Packer, owner};
-use super::table::at;
+use super::slots::Slots;
 use crate::bytes::ByteRows;
 use crate::{RuntimeError, Tenant};
 
@@ -27,11 +27,11 @@ pub(crate) struct JoinSide {
     /// Whether no row ever goes, so that none is ever looked for.
     append_only: bool,
     arena: Arena,
-    pieces: Vec<Piece>,
-    states: Vec<RowState>,
+    pieces: Slots<Piece>,
+    states: Slots<RowState>,
     free: Vec<u32>,
     /// For each key the slots of its rows.
-    by_key: Vec<Slots>,
+    by_key: Slots<Rows>,
     /// For keys with many rows, where rows have been looked for: the slots by the rows' hashes.
     indices: HashMap<u32, SlotIndex>,
     hasher: DefaultHashBuilder,
@@ -47,21 +47,23 @@ pub(crate) struct RowState {
     pub(crate) partners: i64,
     /// Its place among the rows of its key.
     place: u32,
+    /// Told apart by before its bytes are, if its side ever looks for rows.
+    hash: u32,
 }
 
 /// What a row costs beside its bytes.
-const ROW_COST: usize = size_of::<Piece>() + size_of::<RowState>() + size_of::<Slots>();
+const ROW_COST: usize = size_of::<Piece>() + size_of::<RowState>() + size_of::<Rows>();
 
-/// Slots of rows; most keys have one.
+/// Rows of rows; most keys have one.
 #[derive(Debug, Default)]
-enum Slots {
+enum Rows {
     #[default]
     None,
     One([u32; 1]),
     Many(Vec<u32>),
 }
 
-impl Slots {
+impl Rows {
     fn as_slice(&self) -> &[u32] {
         match self {
             Self::None => &[],
@@ -103,10 +105,10 @@ impl JoinSide {
             schema,
             append_only: false,
             arena: Arena::default(),
-            pieces: Vec::new(),
-            states: Vec::new(),
+            pieces: Slots::default(),
+            states: Slots::default(),
             free: Vec::new(),
-            by_key: Vec::new(),
+            by_key: Slots::default(),
             indices: HashMap::new(),
             hasher: DefaultHashBuilder::default(),
             tally: Tally::default(),
@@ -140,22 +142,22 @@ impl JoinSide {
 
     /// The slots of a key's rows.
     pub(crate) fn of_key(&self, key: u32) -> &[u32] {
-        self.by_key.get(key as usize).map_or(&[], Slots::as_slice)
+        self.by_key.get(key).map_or(&[], Rows::as_slice)
     }
 
     /// What is known of the row at a slot.
     pub(crate) fn state(&self, slot: u32) -> &RowState {
-        &self.states[slot as usize]
+        &self.states[slot]
     }
 
     /// The same, to change the number of partners.
     pub(crate) fn state_mut(&mut self, slot: u32) -> &mut RowState {
-        &mut self.states[slot as usize]
+        &mut self.states[slot]
     }
 
     /// The bytes of the row at a slot.
     pub(crate) fn row(&self, slot: u32) -> &[u8] {
-        self.arena.get(self.pieces[slot as usize])
+        self.arena.get(self.pieces[slot])
     }
 
     /// The columns of the rows at these slots; none is all null.
@@ -168,7 +170,7 @@ impl JoinSide {
     pub(crate) fn add(&mut self, key: u32, row: &[u8], weight: i64) -> Option<u32> {
         if self.append_only {
             if weight > 0 {
-                return Some(self.push(key, row, weight));
+                return Some(self.push(key, row, 0, weight));
             }
             // What has just come is taken back.
             let came = self.of_key(key).iter().rev().find(|slot| self.row(**slot) == row).copied();
@@ -177,10 +179,11 @@ impl JoinSide {
             }
             return None;
         }
-        let Some(slot) = self.find(key, row) else {
-            return (weight != 0).then(|| self.push(key, row, weight));
+        let hash = self.hasher.hash_one(row) as u32;
+        let Some(slot) = self.find(key, row, hash) else {
+            return (weight != 0).then(|| self.push(key, row, hash, weight));
         };
-        let state = &mut self.states[slot as usize];
+        let state = &mut self.states[slot];
         state.weight += weight;
         if state.weight != 0 {
             return Some(slot);
@@ -189,55 +192,59 @@ impl JoinSide {
         None
     }
 
-    fn find(&mut self, key: u32, row: &[u8]) -> Option<u32> {
-        let slots = self.by_key.get(key as usize).map_or(&[][..], Slots::as_slice);
-        let (arena, pieces, hasher) = (&self.arena, &self.pieces, &self.hasher);
-        let equal = |slot: u32| arena.get(pieces[slot as usize]) == row;
-        if slots.len() <= FEW {
-            return slots.iter().copied().find(|slot| equal(*slot));
+    fn find(&mut self, key: u32, row: &[u8], hash: u32) -> Option<u32> {
+        let slots = self.by_key.get(key).map_or(&[][..], Rows::as_slice);
+        let (arena, pieces, states) = (&self.arena, &self.pieces, &self.states);
+        let equal = |slot: u32| arena.get(pieces[slot]) == row;
+        match slots {
+            // Its bytes are as near as its hash.
+            [one] => return equal(*one).then_some(*one),
+            few if few.len() <= FEW => {
+                return few.iter().copied().find(|slot| states[*slot].hash == hash && equal(*slot));
+            }
+            _ => {}
         }
         let index = self.indices.entry(key).or_insert_with(|| {
             let mut index = SlotIndex::default();
             for slot in slots {
-                index.insert(hash(hasher, arena.get(pieces[*slot as usize])), *slot);
+                index.insert(states[*slot].hash, *slot);
             }
             index
         });
-        index.find(hash(hasher, row), equal)
+        index.find(hash, equal)
     }
 
-    fn push(&mut self, key: u32, row: &[u8], weight: i64) -> u32 {
+    fn push(&mut self, key: u32, row: &[u8], hash: u32, weight: i64) -> u32 {
         let piece = self.arena.add(row);
-        let slots = at(&mut self.by_key, key);
+        let slots = self.by_key.at(key);
         let place = slots.as_slice().len() as u32;
-        let state = RowState { weight, partners: 0, place };
+        let state = RowState { weight, partners: 0, place, hash };
         let slot = if let Some(slot) = self.free.pop() {
-            self.pieces[slot as usize] = piece;
-            self.states[slot as usize] = state;
+            self.pieces[slot] = piece;
+            self.states[slot] = state;
             slot
         } else {
-            self.pieces.push(piece);
             self.states.push(state);
-            (self.pieces.len() - 1) as u32
+            self.pieces.push(piece)
         };
         slots.push(slot);
         if place as usize >= FEW
             && let Some(index) = self.indices.get_mut(&key)
         {
-            index.insert(hash(&self.hasher, row), slot);
+            index.insert(hash, slot);
         }
         self.tally.add(owner(row), row.len() + ROW_COST);
         slot
     }
 
     fn remove(&mut self, key: u32, slot: u32) {
-        let RowState { place, .. } = self.states[slot as usize];
-        let piece = std::mem::take(&mut self.pieces[slot as usize]);
+        let RowState { place, hash, .. } = self.states[slot];
+        let piece = std::mem::take(&mut self.pieces[slot]);
         let row = self.arena.get(piece);
-        let slots = &mut self.by_key[key as usize];
+        let slots = &mut self.by_key[key];
         slots.swap_remove(place as usize);
         if let Some(moved) = slots.as_slice().get(place as usize) {
-            self.states[*moved as usize].place = place;
+            self.states[*moved].place = place;
         }
         // The index of a key goes as soon as its rows are few.
         let left = slots.as_slice().len();
@@ -246,14 +253,14 @@ impl JoinSide {
         } else if left > FEW
             && let Some(index) = self.indices.get_mut(&key)
         {
-            index.remove(hash(&self.hasher, row), slot);
+            index.remove(hash, slot);
         }
         self.tally.remove(owner(row), piece.len() + ROW_COST);
         self.arena.remove(piece);
         self.free.push(slot);
     }
 
-    /// Lets go of what was given up, when that has become much. Slots stay good.
+    /// Lets go of what was given up, when that has become much. Rows stay good.
     pub(crate) fn tidy(&mut self) {
         if self.arena.is_wasteful() {
             self.arena.compact(self.pieces.iter_mut());
@@ -276,9 +283,4 @@ impl JoinSide {
             self.remove(key, slot);
         }
     }
-}
-
-/// The hash under which a row is found among those of its key.
-fn hash(hasher: &DefaultHashBuilder, row: &[u8]) -> u32 {
-    hasher.hash_one(row) as u32
 }

@@ -10,6 +10,7 @@ use super::arena::{Arena, Piece};
 use super::index::{ENTRY_COST, SlotIndex};
 use super::memory::Tally;
 use super::packed::owner;
+use super::slots::Slots;
 use crate::Tenant;
 use crate::bytes::ByteRows;
 
@@ -23,7 +24,7 @@ const TOGETHER: usize = 128;
 #[derive(Default)]
 pub(crate) struct KeyTable {
     index: SlotIndex,
-    pieces: Vec<Piece>,
+    pieces: Slots<Piece>,
     arena: Arena,
     free: Vec<u32>,
     hasher: DefaultHashBuilder,
@@ -79,24 +80,23 @@ impl KeyTable {
             key.slot = self.index.find(key.hash, |_| true);
         }
         for key in found.iter_mut() {
-            key.piece = key.slot.map_or_else(Piece::default, |slot| self.pieces[slot as usize]);
+            key.piece = key.slot.map_or_else(Piece::default, |slot| self.pieces[slot]);
         }
         let first = |key: &Found| self.arena.get(key.piece).first().copied().unwrap_or(0);
         black_box(found.iter().fold(0, |read, key| read ^ first(key)));
     }
 
     fn find_or_add_hashed(&mut self, key: &[u8], hash: u32) -> (u32, bool) {
-        let equal = |slot: u32| self.arena.get(self.pieces[slot as usize]) == key;
+        let equal = |slot: u32| self.arena.get(self.pieces[slot]) == key;
         if let Some(slot) = self.index.find(hash, equal) {
             return (slot, false);
         }
         let piece = self.arena.add(key);
         let slot = if let Some(slot) = self.free.pop() {
-            self.pieces[slot as usize] = piece;
+            self.pieces[slot] = piece;
             slot
         } else {
-            self.pieces.push(piece);
-            (self.pieces.len() - 1) as u32
+            self.pieces.push(piece)
         };
         self.index.insert(hash, slot);
         self.tally.add(owner(key), key.len() + KEY_COST + self.beside);
@@ -105,7 +105,7 @@ impl KeyTable {
 
     /// Removes the key of a slot; the slot may then be given to another key.
     pub(crate) fn remove(&mut self, slot: u32) {
-        let piece = std::mem::take(&mut self.pieces[slot as usize]);
+        let piece = std::mem::take(&mut self.pieces[slot]);
         if piece.len() == 0 {
             return;
         }
@@ -121,7 +121,7 @@ impl KeyTable {
 
     /// The key of a slot in use.
     pub(crate) fn key(&self, slot: u32) -> &[u8] {
-        self.arena.get(self.pieces[slot as usize])
+        self.arena.get(self.pieces[slot])
     }
 
     /// The slots of a tenant's keys.
@@ -143,20 +143,11 @@ struct Found {
     piece: Piece,
 }
 
-/// The value of a slot, made when it is not there.
-pub(crate) fn at<T: Default>(values: &mut Vec<T>, slot: u32) -> &mut T {
-    let slot = slot as usize;
-    if values.len() <= slot {
-        values.resize_with(slot + 1, T::default);
-    }
-    &mut values[slot]
-}
-
 /// The slots touched in one step, each once, in the order of the first touch.
 #[derive(Default)]
 pub(crate) struct Touched {
     /// For each slot one more than its place in `slots`; 0: not touched.
-    place: Vec<u32>,
+    place: Slots<u32>,
     /// The slots.
     pub(crate) slots: Vec<u32>,
 }
@@ -164,7 +155,7 @@ pub(crate) struct Touched {
 impl Touched {
     /// The place of the slot among the touched ones, and whether this is its first touch.
     pub(crate) fn touch(&mut self, slot: u32) -> (usize, bool) {
-        let place = at(&mut self.place, slot);
+        let place = self.place.at(slot);
         let first = *place == 0;
         if first {
             self.slots.push(slot);
@@ -176,7 +167,7 @@ impl Touched {
     /// Forgets all.
     pub(crate) fn clear(&mut self) {
         for slot in self.slots.drain(..) {
-            self.place[slot as usize] = 0;
+            self.place[slot] = 0;
         }
     }
 }

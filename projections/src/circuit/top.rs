@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 use super::memory::Tally;
 use super::packed::{Packer, owner};
-use super::table::{KeyTable, Touched, at};
+use super::slots::Slots;
+use super::table::{KeyTable, Touched};
 use super::{Operator, Step};
 use crate::change::{RowCodec, batch};
 use crate::sorted::Sorter;
@@ -63,7 +64,7 @@ pub(crate) struct Top {
     row_codec: RowCodec,
     schema: SchemaRef,
     keys: KeyTable,
-    rows: Vec<Rows>,
+    rows: Slots<Rows>,
     touched: Touched,
     tally: Tally,
     /// Whether no row ever goes: then one that is not taken never will be, and need not be kept.
@@ -89,7 +90,7 @@ impl Top {
             what,
             schema,
             keys: KeyTable::default(),
-            rows: Vec::new(),
+            rows: Slots::default(),
             touched: Touched::default(),
             tally: Tally::default(),
             append_only: false,
@@ -101,7 +102,7 @@ impl Top {
         let mut taken = BTreeMap::new();
         let (mut before, mut distinct) = (0_u64, 0_u64);
         let mut previous: Option<(&[u8], u64)> = None;
-        for ((order, row), weight) in &self.rows[slot as usize] {
+        for ((order, row), weight) in &self.rows[slot] {
             let number = match previous {
                 Some((same, number)) if same == order.as_ref() => number,
                 _ => {
@@ -157,7 +158,7 @@ impl Top {
         }
         let tenant = owner(self.keys.key(slot));
         let cost = order.len() + row.len() + ROW_COST;
-        match self.rows[slot as usize].entry((order.into(), row.into())) {
+        match self.rows[slot].entry((order.into(), row.into())) {
             Entry::Vacant(place) => {
                 place.insert(weight);
                 self.tally.add(tenant, cost);
@@ -176,7 +177,7 @@ impl Top {
     fn prune(&mut self, slot: u32) {
         let (mut before, mut distinct) = (0_u64, 0_u64);
         let mut previous: Option<&[u8]> = None;
-        let rows = &self.rows[slot as usize];
+        let rows = &self.rows[slot];
         let beyond = rows.iter().find(|((order, _), weight)| {
             let first = previous.is_none_or(|same| same != order.as_ref());
             previous = Some(order);
@@ -190,7 +191,7 @@ impl Top {
             beyond
         });
         let Some(first) = beyond.map(|(row, _)| row.clone()) else { return };
-        let gone = self.rows[slot as usize].split_off(&first);
+        let gone = self.rows[slot].split_off(&first);
         let tenant = owner(self.keys.key(slot));
         for (order, row) in gone.keys() {
             self.tally.remove(tenant, order.len() + row.len() + ROW_COST);
@@ -245,7 +246,7 @@ impl Operator for Top {
         let mut before = Vec::new();
         for (slot, added) in self.keys.locate(&partitions) {
             if added {
-                *at(&mut self.rows, slot) = Rows::new();
+                *self.rows.at(slot) = Rows::new();
             }
             if self.touched.touch(slot).1 {
                 before.push(self.taken(slot));
@@ -263,7 +264,7 @@ impl Operator for Top {
         let after = self.touched.slots.iter().map(|slot| self.taken(*slot)).collect();
         let difference = self.difference(before, after);
         for slot in &self.touched.slots {
-            if self.rows[*slot as usize].is_empty() {
+            if self.rows[*slot].is_empty() {
                 self.keys.remove(*slot);
             }
         }
@@ -282,7 +283,7 @@ impl Operator for Top {
 
     fn forget(&mut self, tenant: Tenant) {
         for slot in self.keys.of_tenant(tenant) {
-            self.rows[slot as usize] = Rows::new();
+            self.rows[slot] = Rows::new();
             self.keys.remove(slot);
         }
         self.tally.forget(tenant);

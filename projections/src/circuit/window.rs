@@ -16,7 +16,8 @@ use arrow::datatypes::SchemaRef;
 use super::memory::Tally;
 use super::ordered::{split_sorted, write_sorted};
 use super::packed::{Packer, owner};
-use super::table::{KeyTable, Touched, at};
+use super::slots::Slots;
+use super::table::{KeyTable, Touched};
 use super::{Operator, Step};
 use crate::change::batch;
 use crate::sorted::Sorter;
@@ -52,7 +53,7 @@ pub(crate) struct Window {
     packer: Packer,
     schema: SchemaRef,
     keys: KeyTable,
-    rows: Vec<Vec<Arc<[u8]>>>,
+    rows: Slots<Vec<Arc<[u8]>>>,
     touched: Touched,
     tally: Tally,
 }
@@ -82,7 +83,7 @@ impl Window {
             width,
             schema,
             keys: KeyTable::default(),
-            rows: Vec::new(),
+            rows: Slots::default(),
             touched: Touched::default(),
             tally: Tally::default(),
         })
@@ -101,7 +102,7 @@ impl Window {
         for (i, (slot, _)) in self.keys.locate(&keys).into_iter().enumerate() {
             let (place, first) = self.touched.touch(slot);
             if first {
-                at(&mut self.rows, slot);
+                self.rows.at(slot);
                 arrived.push(Vec::new());
             }
             write_sorted(&mut bytes, order.row(i), rows.row(i));
@@ -145,7 +146,7 @@ impl Window {
             WindowValue::RowNumber => net != 0,
             WindowValue::Rank | WindowValue::DenseRank => true,
         };
-        let mut rows = std::mem::take(&mut self.rows[slot as usize]);
+        let mut rows = std::mem::take(&mut self.rows[slot]);
         // Most rows come in order: then there is nothing to look for.
         let end = rows.last();
         let from = match end {
@@ -169,7 +170,7 @@ impl Window {
         self.merge(&mut rows, tail, arrived);
         let after = self.shown(&rows, range(rows.len()));
         out.difference(&before, &after, self.values.len());
-        self.rows[slot as usize] = rows;
+        self.rows[slot] = rows;
     }
 
     /// Puts a partition's rows from the first change on and the rows that came together.
@@ -344,7 +345,7 @@ impl Operator for Window {
         let mut out = Output::default();
         for (slot, arrived) in slots.iter().zip(arrived) {
             self.update(*slot, arrived, &mut out);
-            if self.rows[*slot as usize].is_empty() {
+            if self.rows[*slot].is_empty() {
                 self.keys.remove(*slot);
             }
         }
@@ -358,7 +359,7 @@ impl Operator for Window {
 
     fn forget(&mut self, tenant: Tenant) {
         for slot in self.keys.of_tenant(tenant) {
-            self.rows[slot as usize] = Vec::new();
+            self.rows[slot] = Vec::new();
             self.keys.remove(slot);
         }
         self.tally.forget(tenant);

@@ -202,7 +202,8 @@ impl Compiler {
         let [argument] = functions[0].params.args.as_slice() else {
             return unsupported("DISTINCT over several expressions", "put them into one");
         };
-        let (value, argument) = average::whole_number(argument, grouping.input_schema, &name(width));
+        let (value, argument) =
+            average::whole_number(argument, grouping.input_schema, &name(width));
         columns.push(&value);
         let mut filters: Vec<&Expr> = Vec::new();
         for filter in functions.iter().filter_map(|f| f.params.filter.as_deref()) {
@@ -217,8 +218,10 @@ impl Compiler {
         };
         let presences: Vec<LinearFunction> = filters.iter().map(presence).collect();
         let rows = self.columns(grouping.input, &columns)?;
-        let mut fields: Vec<Field> =
-            self.circuit.schema(rows).fields()[..=width].iter().map(|f| f.as_ref().clone()).collect();
+        let mut fields: Vec<Field> = self.circuit.schema(rows).fields()[..=width]
+            .iter()
+            .map(|f| f.as_ref().clone())
+            .collect();
         let place = |filter: usize| name(width + 1 + filter);
         fields.extend((0..filters.len()).map(|i| Field::new(place(i), DataType::Boolean, false)));
         let schema = Arc::new(Schema::new(fields));
