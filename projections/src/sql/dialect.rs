@@ -13,6 +13,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::dependencies::{ForgetDependencies, ForgetRelations};
 use super::order::CompleteOrder;
+use super::push_down::KeepAboveTotals;
 use crate::{exact_sum, functions};
 
 /// Sets the options of the dialect.
@@ -46,7 +47,10 @@ pub fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
         if CONCLUDE.contains(&rule.name()) {
             rules.push(Arc::new(ForgetDependencies));
         }
-        rules.push(rule);
+        rules.push(match rule.name() {
+            KeepAboveTotals::OF => Arc::new(KeepAboveTotals(rule)),
+            _ => rule,
+        });
     }
     rules
 }

@@ -15,6 +15,7 @@ mod join;
 mod late;
 mod limit;
 mod order;
+mod push_down;
 mod refusal;
 mod statement;
 mod subquery;
