@@ -44,7 +44,7 @@ fn late(node: &LogicalPlan) -> Result<Option<LogicalPlan>> {
             Some(early) if early.fits(node.group_expr.iter().chain(&node.aggr_expr)) => {
                 let late = Aggregate::try_new_with_schema(
                     early.projection.input.clone(),
-                    early.inline(&node.group_expr)?,
+                    early.inline_keys(&node.group_expr)?,
                     early.inline(&node.aggr_expr)?,
                     node.schema.clone(),
                 )?;
@@ -113,6 +113,20 @@ impl<'a> Early<'a> {
             Ok(inlined.data)
         };
         expressions.into_iter().map(inlined).collect()
+    }
+
+    /// The same for keys, under their names: two may become equal, and are still two.
+    fn inline_keys(&self, keys: &[Expr]) -> Result<Vec<Expr>> {
+        let inlined = |key: Expr| {
+            if let Expr::GroupingSet(_) = key {
+                return Ok(Transformed::no(key));
+            }
+            let (relation, name) = key.qualified_name();
+            let inlined = self.inline([&key])?.swap_remove(0);
+            let inlined = inlined.unalias().alias_qualified(relation, name);
+            Ok(Transformed::new(inlined, true, TreeNodeRecursion::Jump))
+        };
+        keys.iter().map(|key| Ok(key.clone().transform_down(inlined)?.data)).collect()
     }
 
     /// The projection over another input.
