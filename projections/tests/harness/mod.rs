@@ -5,4 +5,5 @@
 pub(crate) mod generated;
 pub(crate) mod history;
 pub(crate) mod oracle;
+mod unordered;
 pub(crate) mod watched;

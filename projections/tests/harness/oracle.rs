@@ -24,6 +24,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::optimizer::Optimizer;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::memory::MemoryStream;
 use datafusion::physical_plan::streaming::PartitionStream;
@@ -35,6 +36,7 @@ use projections::{EventType, ViewDefinition, clock};
 use tokio::runtime::Runtime;
 
 use super::history::{Fact, relation};
+use super::unordered::ForgetOrder;
 
 /// All rows of a view.
 pub(crate) struct Answer {
@@ -138,7 +140,8 @@ impl Oracle {
         Self { variable_date: true, ..oracle }
     }
 
-    /// The same, through as few of DataFusion's rewrites as it can plan with: a second opinion.
+    /// The same, through as few of DataFusion's rewrites as it can plan with, and without the order
+    /// it claims of what grouping sets answer: a second opinion.
     pub(crate) fn plain(types: &EventTypes, views: Vec<ViewDefinition>) -> Self {
         const NEEDED: [&str; 7] = [
             "decorrelate_predicate_subquery",
@@ -152,8 +155,11 @@ impl Oracle {
         ];
         let rules = Optimizer::new().rules;
         let kept = rules.into_iter().filter(|rule| NEEDED.contains(&rule.name())).collect();
+        let mut physical = PhysicalOptimizer::new().rules;
+        physical.insert(0, Arc::new(ForgetOrder));
         let state = SessionStateBuilder::new_from_existing(dialect::session().state())
             .with_optimizer_rules(kept)
+            .with_physical_optimizer_rules(physical)
             .build();
         Self::within(SessionContext::new_with_state(state), types, views)
     }
