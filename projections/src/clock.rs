@@ -5,7 +5,7 @@ use chrono::NaiveDate;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::{Cast, Expr, LogicalPlan, lit};
+use datafusion::logical_expr::{Cast, Expr, LogicalPlan, LogicalPlanBuilder, lit};
 use std::sync::Arc;
 
 use crate::Tenant;
@@ -91,7 +91,11 @@ fn replace(plan: LogicalPlan, with: &dyn Fn(ClockFunction) -> Result<Expr>) -> R
             })?;
             Ok(if changed.transformed { changed.update_data(|e| name.restore(e)) } else { changed })
         })?
-        .map_data(LogicalPlan::recompute_schema)
+        .map_data(|node| match node {
+            // DataFusion leaves this schema what it was: an instant of another unit, never null.
+            LogicalPlan::Values(values) => LogicalPlanBuilder::values(values.values)?.build(),
+            other => other.recompute_schema(),
+        })
     })?;
     Ok(rewritten.data)
 }

@@ -30,9 +30,10 @@ impl PhysicalOptimizerRule for ForgetOrder {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         plan.transform_up(|node| {
             let aggregate = node.downcast_ref::<AggregateExec>();
-            Ok(match aggregate.is_some_and(|a| a.group_expr().has_grouping_set()) {
-                true => Transformed::yes(Arc::new(Unordered::new(node))),
-                false => Transformed::no(node),
+            Ok(if aggregate.is_some_and(|a| a.group_expr().has_grouping_set()) {
+                Transformed::yes(Arc::new(Unordered::new(node)))
+            } else {
+                Transformed::no(node)
             })
         })
         .data()

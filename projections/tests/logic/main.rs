@@ -33,7 +33,7 @@ fn holds(how: How) {
     for file in files().iter().filter(|f| f.to_string_lossy().contains(&only)) {
         let mut runner = Runner::new(|| async move { Ok(Database::new(how)) });
         if let Err(failure) = runtime.block_on(runner.run_file_async(file)) {
-            failures += &format!("{}\n\n", failure.display(false));
+            failures.extend([failure.display(false).to_string(), "\n\n".to_owned()]);
         }
     }
     assert!(failures.is_empty(), "{how:?}:\n{failures}");
