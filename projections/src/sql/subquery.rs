@@ -46,7 +46,12 @@ impl Taken<'_> {
             Expr::ScalarSubquery(subquery) if subquery.outer_ref_columns.is_empty() => {
                 let alias = format!("{SCALAR}{}", self.number);
                 *self.number += 1;
-                let relation = SubqueryAlias::try_new(subquery.subquery, alias)?;
+                // Under a name of its own its column is never confused with one that has none.
+                let value =
+                    Expr::Column(Column::from(subquery.subquery.schema().qualified_field(0)));
+                let named = Projection::try_new(vec![value.alias(&alias)], subquery.subquery)?;
+                let relation =
+                    SubqueryAlias::try_new(Arc::new(LogicalPlan::Projection(named)), alias)?;
                 let column = Column::from(relation.schema.qualified_field(0));
                 self.subqueries.push(LogicalPlan::SubqueryAlias(relation));
                 Ok(Transformed::yes(Expr::Column(column)))
