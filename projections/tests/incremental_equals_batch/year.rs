@@ -75,7 +75,7 @@ fn event(
                 Value::Instant((now - back).timestamp_micros())
             }
             FieldType::Int => Value::Int(n as i64),
-            FieldType::Bool => Value::Bool(n % 2 == 0),
+            FieldType::Bool => Value::Bool(n.is_multiple_of(2)),
         }
     };
     let values = kind.fields().iter().map(|f| value(&f.name, f.kind, f.optional)).collect();

@@ -85,7 +85,7 @@ fn types(dice: &mut Dice) -> Vec<Arc<EventType>> {
             // Something to join and to group by is always there.
             let mut fields =
                 vec![Field { name: "k".into(), kind: FieldType::Text, optional: dice.chance(50) }];
-            for at in 0..1 + dice.below(5) {
+            for at in 0..=dice.below(5) {
                 let kind = *dice.pick(&KINDS);
                 fields.push(Field { name: format!("f{at}"), kind, optional: dice.chance(50) });
             }
@@ -370,17 +370,13 @@ impl ValueTree for Shrinking {
 
 impl Shrinking {
     fn next(&mut self) -> bool {
-        match self.candidates.next() {
-            Some(case) => {
-                self.current = case;
-                self.tried += 1;
-                true
-            }
-            None => {
-                self.current = self.failing.clone();
-                false
-            }
-        }
+        let Some(case) = self.candidates.next() else {
+            self.current = self.failing.clone();
+            return false;
+        };
+        self.current = case;
+        self.tried += 1;
+        true
     }
 }
 

@@ -132,7 +132,7 @@ impl<'a> Grammar<'a> {
         }
         let columns = from.columns.clone();
         let distinct = self.dice.chance(12);
-        let mut select = self.finish(from, items, filter, distinct, None, None);
+        let mut select = finish(from, items, filter, distinct, None, None);
         if !distinct {
             select.first = self.first(&columns, true);
         }
@@ -173,19 +173,18 @@ impl<'a> Grammar<'a> {
             let ty = *self.dice.pick(&Ty::ALL);
             leaves.push(self.aggregate(&from.columns, ty));
         }
-        let items = match want {
-            Some(types) => types.iter().map(|ty| self.leaf(&leaves, *ty)).collect(),
-            None => {
-                let mut items = leaves.clone();
-                if self.dice.chance(25) {
-                    let ty = *self.dice.pick(&Ty::ALL);
-                    items.push(self.expr(&leaves, ty, 1));
-                }
-                items
+        let items = if let Some(types) = want {
+            types.iter().map(|ty| self.leaf(&leaves, *ty)).collect()
+        } else {
+            let mut items = leaves.clone();
+            if self.dice.chance(25) {
+                let ty = *self.dice.pick(&Ty::ALL);
+                items.push(self.expr(&leaves, ty, 1));
             }
+            items
         };
         let having = self.dice.chance(20).then(|| self.expr(&leaves, Ty::Bool, 1));
-        let mut select = self.finish(from, items, filter, false, Some(grouping), having);
+        let mut select = finish(from, items, filter, false, Some(grouping), having);
         select.first = self.first(&leaves, false);
         select
     }
@@ -216,21 +215,7 @@ impl<'a> Grammar<'a> {
             }
             items
         };
-        self.finish(from, items, filter, false, None, None)
-    }
-
-    fn finish(
-        &mut self,
-        from: From,
-        items: Vec<Expr>,
-        filter: Option<Expr>,
-        distinct: bool,
-        grouping: Option<Grouping>,
-        having: Option<Expr>,
-    ) -> Select {
-        let items = items.into_iter().enumerate().map(|(i, e)| (e, format!("c{i}"))).collect();
-        let From { source, joins, .. } = from;
-        Select { distinct, items, from: source, joins, filter, grouping, having, first: None }
+        finish(from, items, filter, false, None, None)
     }
 
     /// Now and then the first of the rows, or of each key.
@@ -274,4 +259,18 @@ impl<'a> Grammar<'a> {
             (1, Ty::Instant),
         ])
     }
+}
+
+/// The `SELECT` whose columns are `c0`, `c1`, …
+fn finish(
+    from: From,
+    items: Vec<Expr>,
+    filter: Option<Expr>,
+    distinct: bool,
+    grouping: Option<Grouping>,
+    having: Option<Expr>,
+) -> Select {
+    let items = items.into_iter().enumerate().map(|(i, e)| (e, format!("c{i}"))).collect();
+    let From { source, joins, .. } = from;
+    Select { distinct, items, from: source, joins, filter, grouping, having, first: None }
 }

@@ -133,7 +133,7 @@ impl Expr {
                 fill(form, sql, |sql, at| match operand {
                     Some(operand) if at == 0 => operand.render(sql),
                     _ => query.render(sql),
-                })
+                });
             }
         }
     }
@@ -148,11 +148,15 @@ impl Expr {
             }
             Self::Call { construct, args, .. } => {
                 into.insert(construct);
-                args.iter().for_each(|a| a.constructs(into));
+                for arg in args {
+                    arg.constructs(into);
+                }
             }
             Self::Subquery { construct, operand, query, .. } => {
                 into.insert(construct);
-                operand.iter().for_each(|o| o.constructs(into));
+                if let Some(operand) = operand {
+                    operand.constructs(into);
+                }
                 query.constructs(into);
             }
         }

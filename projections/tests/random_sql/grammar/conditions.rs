@@ -2,7 +2,7 @@
 
 use super::super::syntax::{Expr, Grouping, Query, Select, Ty};
 use super::sources::text;
-use super::{From, Grammar};
+use super::{From, Grammar, finish};
 
 impl Grammar<'_> {
     pub(super) fn condition(&mut self, columns: &[Expr]) -> Expr {
@@ -43,7 +43,7 @@ impl Grammar<'_> {
             filter = filter.into_iter().chain([more]).reduce(and);
         }
         let from = From { source, joins: Vec::new(), columns: columns.clone(), total };
-        (self.finish(from, Vec::new(), filter, false, None, None), columns)
+        (finish(from, Vec::new(), filter, false, None, None), columns)
     }
 
     fn exists(&mut self, outer: &[Expr]) -> Expr {

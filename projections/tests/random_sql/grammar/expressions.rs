@@ -92,9 +92,10 @@ impl Grammar<'_> {
     pub(super) fn ordering(&mut self, by: Expr, columns: &[Expr]) -> Expr {
         let constant = matches!(by, Expr::Constant { .. });
         let of_type: Vec<&Expr> = columns.iter().filter(|c| c.ty() == by.ty()).collect();
-        match constant && !of_type.is_empty() {
-            true => (*self.dice.pick(&of_type)).clone(),
-            false => no_place(by),
+        if constant && !of_type.is_empty() {
+            (*self.dice.pick(&of_type)).clone()
+        } else {
+            no_place(by)
         }
     }
 
@@ -115,24 +116,26 @@ impl Grammar<'_> {
             WINDOWS.iter().filter(|(f, _)| f.sql == form.sql).map(|(_, over)| *over).collect();
         let over = *self.dice.pick(&over);
         let mut args = self.arguments(&form, &from.columns, ty, 0);
+        // The expression becomes the next argument; its place is what the window says.
+        let mut place = |expr: Expr| {
+            args.push(expr);
+            format!("${}", args.len() - 1)
+        };
         let mut window = String::from("OVER (");
         for (i, key) in partition.iter().enumerate() {
             window += if i == 0 { "PARTITION BY " } else { ", " };
-            window += &format!("${}", args.len());
-            args.push(key.clone());
+            window += &place(key.clone());
         }
         if over == Over::Moments {
-            window += &format!(
-                " ORDER BY ${} RANGE BETWEEN INTERVAL '2 hours' PRECEDING AND CURRENT ROW",
-                args.len()
-            );
             let by = self.leaf(&from.columns, Ty::Instant);
-            args.push(self.ordering(by, &from.columns));
+            window += " ORDER BY ";
+            window += &place(self.ordering(by, &from.columns));
+            window += " RANGE BETWEEN INTERVAL '2 hours' PRECEDING AND CURRENT ROW";
         } else if over != Over::Partition {
             let by = self.key_type();
-            window += &format!(" ORDER BY ${}", args.len());
             let by = self.leaf(&from.columns, by);
-            args.push(self.ordering(by, &from.columns));
+            window += " ORDER BY ";
+            window += &place(self.ordering(by, &from.columns));
             window += self.dice.weighted(&[(5, ""), (3, " DESC"), (1, " DESC NULLS LAST")]);
         }
         if over == Over::Groups {
@@ -142,8 +145,8 @@ impl Grammar<'_> {
             // What an order leaves open is decided by all columns.
             let open = self.dice.chance(25);
             for column in from.total.iter().filter(|_| !open) {
-                window += &format!(", ${}", args.len());
-                args.push(column.clone());
+                window += ", ";
+                window += &place(column.clone());
             }
             if form.takes.len() == 1 {
                 window += *self.dice.pick(FRAMES);

@@ -3,7 +3,7 @@
 use super::super::patterns;
 use super::super::syntax::{Body, Expr, Grouping, Join, Query, Relation, Source, Ty};
 use super::conditions::and;
-use super::{From, Grammar, Named};
+use super::{From, Grammar, Named, finish};
 
 impl Grammar<'_> {
     pub(super) fn from(&mut self, depth: usize) -> From {
@@ -100,7 +100,7 @@ impl Grammar<'_> {
         let inner = From { source, joins: Vec::new(), columns: columns.clone(), total: columns };
         let ty = *self.dice.pick(&Ty::ALL);
         let items = vec![self.aggregate(&inner.columns, ty)];
-        let select = self.finish(inner, items, None, false, Some(Grouping::All), None);
+        let select = finish(inner, items, None, false, Some(Grouping::All), None);
         let query = Query::select(select);
         let alias = format!("s{}", self.next_alias());
         from.columns.extend(self::columns(&alias, &query.columns()));
@@ -142,9 +142,10 @@ impl Grammar<'_> {
 
 pub(super) fn text(named: &Named, alias: String) -> (Source, Vec<Expr>, Vec<Expr>) {
     let columns = columns(&alias, &named.columns);
-    let total = match named.events {
-        true => columns.iter().filter(|c| is_event_id(c)).cloned().collect(),
-        false => columns.clone(),
+    let total = if named.events {
+        columns.iter().filter(|c| is_event_id(c)).cloned().collect()
+    } else {
+        columns.clone()
     };
     let relation = Relation::Text { sql: named.sql.clone(), construct: named.construct };
     (Source { relation, alias }, columns, total)
