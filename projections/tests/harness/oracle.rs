@@ -140,8 +140,8 @@ impl Oracle {
         Self { variable_date: true, ..oracle }
     }
 
-    /// The same, through as few of DataFusion's rewrites as it can plan with, and without the order
-    /// it claims of what grouping sets answer: a second opinion.
+    /// The same, through as few of DataFusion's rewrites as it can plan with, and without what it
+    /// claims of columns in which nulls are put: a second opinion.
     pub(crate) fn plain(types: &EventTypes, views: Vec<ViewDefinition>) -> Self {
         const NEEDED: [&str; 7] = [
             "decorrelate_predicate_subquery",

@@ -1,12 +1,14 @@
-//! Plans that claim no order of what grouping sets answer.
+//! Plans that claim nothing of columns in which nulls are put.
 //!
-//! DataFusion 55 takes the answer of several grouping sets to be in the order of their input, and
-//! a key that is constant to stay so, though each set nulls the keys it leaves out. An aggregate
-//! above then puts a group out when the next one begins, and again when more of its rows come.
+//! DataFusion 55 takes what grouping sets answer to be in the order of their input, though each set
+//! nulls the keys it leaves out, and a constant of the other side of an outer join to be constant
+//! after it. An aggregate above then puts a group out when the next one begins, and again when more
+//! of its rows come; and an order by such a column is none.
 
 use std::fmt;
 use std::sync::Arc;
 
+use datafusion::common::JoinType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::error::Result;
@@ -14,13 +16,28 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec};
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
 };
 
-/// Puts an [`Unordered`] over every aggregate by grouping sets; to be the first rule.
+/// Puts an [`Unordered`] over everything that puts nulls in; to be the first rule.
 #[derive(Debug)]
 pub(crate) struct ForgetOrder;
+
+/// Whether a node nulls columns of its input: grouping sets and outer joins do.
+fn puts_nulls_in(node: &dyn ExecutionPlan) -> bool {
+    let outer = |kind: &JoinType| matches!(kind, JoinType::Left | JoinType::Right | JoinType::Full);
+    if let Some(aggregate) = node.downcast_ref::<AggregateExec>() {
+        aggregate.group_expr().has_grouping_set()
+    } else if let Some(join) = node.downcast_ref::<HashJoinExec>() {
+        outer(join.join_type())
+    } else if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() {
+        outer(join.join_type())
+    } else {
+        false
+    }
+}
 
 impl PhysicalOptimizerRule for ForgetOrder {
     fn optimize(
@@ -29,8 +46,7 @@ impl PhysicalOptimizerRule for ForgetOrder {
         _: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         plan.transform_up(|node| {
-            let aggregate = node.downcast_ref::<AggregateExec>();
-            Ok(if aggregate.is_some_and(|a| a.group_expr().has_grouping_set()) {
+            Ok(if puts_nulls_in(node.as_ref()) {
                 Transformed::yes(Arc::new(Unordered::new(node)))
             } else {
                 Transformed::no(node)
