@@ -115,6 +115,9 @@ impl Residual {
     }
 }
 
+/// The part of a change of the left side, and how many partners each of its rows has.
+type LeftPart = (Vec<Change>, Vec<i64>);
+
 /// A join of two inputs, left and right.
 pub(crate) struct Join {
     kind: JoinKind,
@@ -136,9 +139,9 @@ impl Join {
         residual: Option<Residual>,
         nulls_are_equal: bool,
         schema: SchemaRef,
-    ) -> Result<Self, RuntimeError> {
+    ) -> Self {
         let (keys, gained) = (KeyTable::default(), Gained::default());
-        Ok(Self { kind, left, right, residual, nulls_are_equal, keys, gained, schema })
+        Self { kind, left, right, residual, nulls_are_equal, keys, gained, schema }
     }
 
     fn arrive<'a>(&mut self, change: &'a Change, kept: Kept) -> Result<Arrived<'a>, RuntimeError> {
@@ -314,7 +317,7 @@ impl Join {
     }
 
     /// The part of a change of the left side, and how many partners each of its rows has.
-    fn left_part(&self, arrived: &Arrived<'_>) -> Result<(Vec<Change>, Vec<i64>), RuntimeError> {
+    fn left_part(&self, arrived: &Arrived<'_>) -> Result<LeftPart, RuntimeError> {
         if let Some(part) = self.looked_up(arrived)? {
             return Ok(part);
         }
@@ -337,10 +340,7 @@ impl Join {
 
     /// The part of a change of the left side when no row of it has more than one partner, and
     /// none is refused by a further condition: then its columns go on as they are.
-    fn looked_up(
-        &self,
-        arrived: &Arrived<'_>,
-    ) -> Result<Option<(Vec<Change>, Vec<i64>)>, RuntimeError> {
+    fn looked_up(&self, arrived: &Arrived<'_>) -> Result<Option<LeftPart>, RuntimeError> {
         if self.residual.is_some() || !self.keeps_pairs() {
             return Ok(None);
         }

@@ -87,9 +87,10 @@ impl Ordered {
 
     /// All rows in order, with the number of times each stands.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], i64)> {
-        let (one, many): (Option<(&[u8], i64)>, &[(Box<[u8]>, i64)]) = match self {
-            Self::None => (None, &[]),
-            Self::One(row, weight) => (Some((row.as_ref(), *weight)), &[]),
+        let none: &[(Box<[u8]>, i64)] = &[];
+        let (one, many) = match self {
+            Self::None => (None, none),
+            Self::One(row, weight) => (Some((row.as_ref(), *weight)), none),
             Self::Many(rows) => (None, rows.as_slice()),
         };
         one.into_iter().chain(many.iter().map(|(row, weight)| (row.as_ref(), *weight)))

@@ -67,13 +67,14 @@ impl Packer {
             let form = match field.data_type() {
                 DataType::Boolean => Form::Bool,
                 DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Form::Text,
-                fixed => match fixed.primitive_width() {
-                    Some(width) => Form::Fixed(width),
-                    None => {
-                        let sort = SortField::new(fixed.clone());
+                other => {
+                    if let Some(width) = other.primitive_width() {
+                        Form::Fixed(width)
+                    } else {
+                        let sort = SortField::new(other.clone());
                         Form::Other(Mutex::new(RowConverter::new(vec![sort])?))
                     }
-                },
+                }
             };
             let width = match form {
                 Form::Fixed(width) => width,
@@ -389,8 +390,11 @@ fn read_width<const W: usize>(rows: &[Option<&[u8]>], place: usize) -> MutableBu
 /// Which rows have a value in a column; none when all have.
 fn nulls(rows: &[Option<&[u8]>], column: usize) -> Option<NullBuffer> {
     let (byte, bit) = (OWNER + column / 8, 1_u8 << (column % 8));
-    let valid = |row: &Option<&[u8]>| row.is_some_and(|row| row[byte] & bit == 0);
-    if rows.iter().all(valid) { None } else { Some(rows.iter().map(valid).collect()) }
+    let valid = |row: Option<&[u8]>| row.is_some_and(|row| row[byte] & bit == 0);
+    if rows.iter().copied().all(valid) {
+        return None;
+    }
+    Some(rows.iter().copied().map(valid).collect())
 }
 
 /// The length of the bytes of a column, which stands at `place`.

@@ -126,7 +126,7 @@ impl Compiler {
         };
         let sides = (self.side(left)?, self.side(right)?);
         let operator =
-            circuit::Join::new(kind, sides.0, sides.1, residual, *nulls_are_equal, schema.clone())?;
+            circuit::Join::new(kind, sides.0, sides.1, residual, *nulls_are_equal, schema.clone());
         Ok(self.circuit.add(Box::new(operator), vec![left.node, right.node], schema))
     }
 
@@ -163,7 +163,7 @@ impl Compiler {
             }
         };
         let sides = (side(&left_schema, left.1)?, side(&right_schema, right.1)?);
-        let operator = circuit::Join::new(kind, sides.0, sides.1, None, true, schema.clone())?;
+        let operator = circuit::Join::new(kind, sides.0, sides.1, None, true, schema.clone());
         Ok(self.circuit.add(Box::new(operator), vec![left.0, right.0], schema))
     }
 

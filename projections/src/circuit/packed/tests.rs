@@ -5,10 +5,11 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// A tenant, and a value for columns of several types.
+type Row = (u32, Option<String>, Option<i128>, Option<bool>, Option<f64>);
+
 /// Columns of many types over the same rows.
-fn columns(
-    rows: &[(u32, Option<String>, Option<i128>, Option<bool>, Option<f64>)],
-) -> Vec<ArrayRef> {
+fn columns(rows: &[Row]) -> Vec<ArrayRef> {
     let texts = || rows.iter().map(|r| r.1.as_deref());
     let lists = rows.iter().map(|r| r.2.map(|n| vec![Some(n as i32), None]));
     vec![
@@ -64,8 +65,8 @@ proptest! {
         let some: Vec<Option<&[u8]>> =
             bytes.iter().zip(&absent).map(|(row, gone)| row.filter(|_| !gone)).collect();
         for (there, here) in columns.iter().zip(packer.unpack(&some).unwrap()) {
-            for i in 0..rows.len() {
-                if absent[i] {
+            for (i, absent) in absent.iter().enumerate().take(rows.len()) {
+                if *absent {
                     prop_assert!(here.is_null(i));
                 } else {
                     prop_assert!(there.slice(i, 1) == here.slice(i, 1), "{:?} {:?}", there.slice(i, 1), here.slice(i, 1));
