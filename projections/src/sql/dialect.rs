@@ -12,6 +12,7 @@ use datafusion::optimizer::{Analyzer, AnalyzerRule, Optimizer, OptimizerRule};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::dependencies::{ForgetDependencies, ForgetRelations};
+use super::group_keys::KeepKeys;
 use super::order::CompleteOrder;
 use super::push_down::KeepAboveTotals;
 use crate::{exact_sum, functions};
@@ -49,6 +50,7 @@ pub fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
         }
         rules.push(match rule.name() {
             KeepAboveTotals::OF => Arc::new(KeepAboveTotals(rule)),
+            KeepKeys::OF => Arc::new(KeepKeys(rule)),
             _ => rule,
         });
     }

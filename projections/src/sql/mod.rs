@@ -11,6 +11,7 @@ mod constant;
 mod dependencies;
 pub mod dialect;
 mod flips;
+mod group_keys;
 mod join;
 mod late;
 mod limit;
