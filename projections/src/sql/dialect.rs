@@ -12,6 +12,7 @@ use datafusion::optimizer::{Analyzer, AnalyzerRule, Optimizer, OptimizerRule};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::dependencies::{ForgetDependencies, ForgetRelations};
+use super::distinct_from_null::DistinctFromNull;
 use super::group_keys::KeepKeys;
 use super::order::CompleteOrder;
 use super::push_down::KeepAboveTotals;
@@ -34,6 +35,7 @@ pub fn relation_planners() -> Vec<Arc<dyn RelationPlanner>> {
 /// DataFusion's analyzer rules and those of the dialect.
 pub fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     let mut rules = Analyzer::new().rules;
+    rules.push(Arc::new(DistinctFromNull));
     rules.push(Arc::new(CompleteOrder));
     rules
 }

@@ -10,6 +10,7 @@ mod columns;
 mod constant;
 mod dependencies;
 pub mod dialect;
+mod distinct_from_null;
 mod flips;
 mod group_keys;
 mod join;
