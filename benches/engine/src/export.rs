@@ -8,8 +8,9 @@ use std::fs::{File, create_dir_all};
 use std::io::{BufWriter, Result, Write};
 use std::path::Path;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Date32Type, Schema, TimestampMicrosecondType};
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Schema, TimeUnit};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use projections::{Input, Partition, Tenant};
 
@@ -87,17 +88,13 @@ fn write(file: &mut impl Write, rows: &RecordBatch, head: impl Fn(usize) -> Stri
     Ok(())
 }
 
-/// Instants and dates as the numbers they are.
+/// Instants, in microseconds, and dates as numbers.
 fn numbers(column: &ArrayRef) -> ArrayRef {
+    let micros = DataType::Timestamp(TimeUnit::Microsecond, None);
+    let cast = |column: &ArrayRef, to: &DataType| cast(column, to).expect("numbers within range");
     match column.data_type() {
-        DataType::Timestamp(..) => std::sync::Arc::new(
-            column
-                .as_primitive::<TimestampMicrosecondType>()
-                .reinterpret_cast::<arrow::datatypes::Int64Type>(),
-        ),
-        DataType::Date32 => std::sync::Arc::new(
-            column.as_primitive::<Date32Type>().reinterpret_cast::<arrow::datatypes::Int32Type>(),
-        ),
+        DataType::Timestamp(..) => cast(&cast(column, &micros), &DataType::Int64),
+        DataType::Date32 => cast(column, &DataType::Int32),
         _ => column.clone(),
     }
 }
