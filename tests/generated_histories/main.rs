@@ -17,6 +17,9 @@ mod oracle;
 #[allow(dead_code)]
 #[path = "../real_data/process.rs"]
 mod process;
+#[allow(dead_code)]
+#[path = "../../projections/tests/harness/unordered.rs"]
+mod unordered;
 
 use std::cell::{Cell, RefCell};
 use std::collections::btree_map::Entry;
