@@ -34,13 +34,15 @@ mod sum;
 pub mod views;
 
 pub use change::Change;
+pub use circuit::StateLoader;
+pub use circuit::state::StatePart;
 pub use clock::Tick;
 pub use error::{DefineError, RuntimeError};
 pub use events::{EventBatch, EventRegistry, EventType, EventTypes};
 pub use own::{Fill, FillError, OwnLimits, OwnView, Reads};
-pub use partition::{Input, Partition, Readers, TenantDelta, ViewChange};
+pub use partition::{CutSnapshots, Input, Partition, Readers, TenantDelta, ViewChange};
 pub use position::{Position, PositionError};
-pub use snapshot::{TenantSnapshot, Unready, ViewSnapshot};
+pub use snapshot::{SavedChunk, SavedViews, TenantSnapshot, Unready, ViewSaver, ViewSnapshot};
 pub use sum::exact_sum;
 pub use views::{View, ViewDefinition};
 

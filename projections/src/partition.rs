@@ -1,5 +1,7 @@
 //! A partition: the circuit of its tenants, and their snapshots.
 
+mod saving;
+
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -8,6 +10,9 @@ use chrono::NaiveDate;
 
 use crate::change::runs;
 use crate::circuit::{Circuit, ViewOutput};
+pub use saving::CutSnapshots;
+use saving::Saving;
+
 use crate::own::{Feed, Outcome, OwnViews, Room};
 use crate::snapshot::TenantPart;
 use crate::{
@@ -16,7 +21,7 @@ use crate::{
 };
 
 /// What is applied in one step: events, and tenants whose date changes after them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Input {
     /// The events, deduplicated; the order does not matter.
     pub events: Vec<EventBatch>,
@@ -55,6 +60,7 @@ pub struct Partition {
     /// The bytes that all views of a tenant may hold together.
     limit: usize,
     published: Arc<Published>,
+    saving: Saving,
 }
 
 /// The ones who read: snapshots that never wait for the writer's work.
@@ -131,7 +137,8 @@ impl Partition {
             }
         }
         let published = Arc::new(Published { views, empty, tenants: RwLock::default() });
-        Ok(Self { circuit, own: OwnViews::default(), limit: usize::MAX, published })
+        let (own, saving) = Default::default();
+        Ok(Self { circuit, own, limit: usize::MAX, published, saving })
     }
 
     /// Sets the bytes that all views of a tenant may hold together; without it there is no limit.
@@ -149,6 +156,7 @@ impl Partition {
     pub fn forget(&mut self, tenant: Tenant) {
         self.circuit.forget(tenant);
         self.own.forget(tenant);
+        self.saving.touch(tenant);
         let mut published = self.published.tenants.write().unwrap_or_else(PoisonError::into_inner);
         published.remove(&tenant);
     }
@@ -210,6 +218,7 @@ impl Partition {
             .collect();
         let mut published = self.published.tenants.write().unwrap_or_else(PoisonError::into_inner);
         for delta in &deltas {
+            self.saving.touch(delta.snapshot.tenant());
             published.insert(delta.snapshot.tenant(), delta.snapshot.clone());
         }
         deltas

@@ -4,6 +4,7 @@
 //! copies only the chunks it touches, so that a snapshot costs the writer little and a reader
 //! nothing; a section is decoded to Arrow when it is first read, and once.
 
+mod saving;
 mod section;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use chrono::NaiveDate;
 use crate::bytes::ByteRows;
 use crate::sorted::{OWNER, Sorter};
 use crate::{Change, Position, RuntimeError, Tenant, View};
+pub use saving::{SavedChunk, SavedMarks, SavedViews, ViewSaver};
 use section::Section;
 
 /// The number of rows at which a chunk is full: what a change of one row copies.
@@ -107,6 +109,12 @@ impl TenantSnapshot {
     pub(crate) fn set_views_from(&mut self, index: usize, views: Vec<ViewSnapshot>) {
         self.views.truncate(index);
         self.views.extend(views);
+    }
+
+    /// Says how far the tenant had come when all this was seen before.
+    pub(crate) fn resume(&mut self, marks: SavedMarks) {
+        (self.sequence, self.offset) = (marks.sequence, marks.offset);
+        self.today = marks.today.or(self.today);
     }
 
     pub(crate) fn advance(&mut self, changes: u64, offset: u64, today: Option<NaiveDate>) {

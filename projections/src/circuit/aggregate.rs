@@ -12,8 +12,10 @@ use arrow::datatypes::{
 };
 
 use super::evaluate::truths;
+use super::journal::Journal;
 use super::packed::Packer;
 use super::slots::Slots;
+use super::state::{Capture, Reader, put_bytes, put_i64, store};
 use super::table::{KeyTable, Touched};
 use super::{Operator, Step};
 use crate::change::batch;
@@ -53,6 +55,7 @@ pub(crate) struct LinearAggregate {
     /// How many rows each touched group had before the step.
     rows_before: Vec<i64>,
     touched: Touched,
+    journal: Journal,
 }
 
 impl LinearAggregate {
@@ -82,6 +85,7 @@ impl LinearAggregate {
             rows: Slots::default(),
             rows_before: Vec::new(),
             touched: Touched::default(),
+            journal: Journal::default(),
         })
     }
 
@@ -92,11 +96,20 @@ impl LinearAggregate {
         for ((slot, added), weight) in
             self.keys.locate(&keys).into_iter().zip(change.weights.values())
         {
+            let first = self.touched.touch(slot).1;
+            if first {
+                let (keys, rows, functions) = (&self.keys, &self.rows, &self.functions);
+                self.journal.before(slot, |out| {
+                    if !added {
+                        write_group(keys, rows, functions, slot, out);
+                    }
+                });
+            }
             let rows = self.rows.at(slot);
             if added {
                 *rows = 0;
             }
-            if self.touched.touch(slot).1 {
+            if first {
                 self.rows_before.push(*rows);
                 for (_, accumulator) in &mut self.functions {
                     accumulator.remember(slot, added);
@@ -150,6 +163,25 @@ impl LinearAggregate {
             accumulator.forget();
         }
     }
+}
+
+/// What a checkpoint keeps of a group: its rows, what its functions have, and its key.
+fn write_group(
+    keys: &KeyTable,
+    rows: &Slots<i64>,
+    functions: &[(LinearFunction, Accumulator)],
+    slot: u32,
+    out: &mut Vec<u8>,
+) {
+    let key = keys.key_or_none(slot);
+    if key.is_empty() {
+        return;
+    }
+    put_i64(out, rows[slot]);
+    for (_, accumulator) in functions {
+        accumulator.write(slot, out);
+    }
+    put_bytes(out, key);
 }
 
 /// Rows to be put out.
@@ -243,6 +275,36 @@ impl Accumulator {
             Self::Narrow(cells) => cells.before.clear(),
             Self::Wide(cells) => cells.before.clear(),
         }
+    }
+
+    /// Writes a group's cell.
+    fn write(&self, slot: u32, out: &mut Vec<u8>) {
+        let values = match self {
+            Self::Narrow(cells) => {
+                let (sum, values) = cells.now[slot];
+                out.extend_from_slice(&sum.to_le_bytes());
+                values
+            }
+            Self::Wide(cells) => {
+                let (sum, values) = cells.now[slot];
+                out.extend_from_slice(&sum.to_le_bytes());
+                values
+            }
+        };
+        put_i64(out, values);
+    }
+
+    /// Reads a group's cell back.
+    fn read(&mut self, slot: u32, entry: &mut Reader<'_>) -> Result<(), RuntimeError> {
+        match self {
+            Self::Narrow(cells) => {
+                *cells.now.at(slot) = (i128::from_le_bytes(entry.fixed()?), entry.i64()?);
+            }
+            Self::Wide(cells) => {
+                *cells.now.at(slot) = (i256::from_le_bytes(entry.fixed()?), entry.i64()?);
+            }
+        }
+        Ok(())
     }
 
     /// Whether the function shows another value than before.
@@ -455,8 +517,43 @@ impl Operator for LinearAggregate {
 
     fn forget(&mut self, tenant: Tenant) {
         for slot in self.keys.of_tenant(tenant) {
+            let (keys, rows, functions) = (&self.keys, &self.rows, &self.functions);
+            self.journal.before(slot, |out| write_group(keys, rows, functions, slot, out));
             self.rows[slot] = 0;
             self.keys.remove(slot);
         }
+    }
+
+    fn cut(&mut self, whole: bool) {
+        self.journal.cut(whole, self.keys.slots());
+    }
+
+    fn capture(&mut self, capture: &mut Capture) -> bool {
+        let (keys, rows, functions) = (&self.keys, &self.rows, &self.functions);
+        let done = self.journal.take(&mut capture.room, |slot, out| {
+            write_group(keys, rows, functions, slot, out);
+        });
+        capture.parts.extend(self.journal.carry_off(store(capture.node, 0), 0));
+        done
+    }
+
+    fn restore(&mut self, _store: u32, slot: u64, entry: &[u8]) -> Result<(), RuntimeError> {
+        let slot = slot as u32;
+        let mut entry = Reader(entry);
+        if entry.0.is_empty() {
+            self.keys.restore(slot, &[]);
+            return Ok(());
+        }
+        *self.rows.at(slot) = entry.i64()?;
+        for (_, accumulator) in &mut self.functions {
+            accumulator.read(slot, &mut entry)?;
+        }
+        self.keys.restore(slot, entry.bytes()?);
+        Ok(())
+    }
+
+    fn restored(&mut self) {
+        self.journal.keep();
+        self.keys.restored();
     }
 }

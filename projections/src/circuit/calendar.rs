@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::flips::NEVER;
+use super::journal::Journal;
 use super::slots::Slots;
+use super::state::{Reader, StatePart, put_i64};
 use super::table::KeyTable;
-use crate::Tenant;
+use crate::{RuntimeError, Tenant};
 
 /// Packed rows with their weights, by the day of their next flip.
 pub(crate) struct Calendar {
@@ -15,6 +17,18 @@ pub(crate) struct Calendar {
     entries: Slots<Entry>,
     /// The slots of the rows of each day; a row stands at one day at most.
     days: BTreeMap<i32, Vec<u32>>,
+    journal: Journal,
+}
+
+/// What a checkpoint keeps of a row.
+fn write_row(rows: &KeyTable, entries: &Slots<Entry>, slot: u32, out: &mut Vec<u8>) {
+    let row = rows.key_or_none(slot);
+    if !row.is_empty() {
+        let Entry { weight, next, .. } = entries[slot];
+        put_i64(out, weight);
+        put_i64(out, i64::from(next));
+        out.extend_from_slice(row);
+    }
 }
 
 /// What is known of a row.
@@ -33,14 +47,28 @@ impl Default for Entry {
     }
 }
 
-impl Default for Calendar {
-    fn default() -> Self {
-        let rows = KeyTable::new(size_of::<Entry>() + size_of::<u32>());
-        Self { today: None, rows, entries: Slots::default(), days: BTreeMap::new() }
-    }
+/// A table of rows without any.
+fn no_rows() -> KeyTable {
+    KeyTable::new(size_of::<Entry>() + size_of::<u32>())
 }
 
 impl Calendar {
+    /// A calendar without rows; `is_journaled` when cuts have been made already.
+    pub(crate) fn new(is_journaled: bool) -> Self {
+        let (entries, days) = Default::default();
+        let journal = if is_journaled { Journal::kept() } else { Journal::default() };
+        Self { today: None, rows: no_rows(), entries, days, journal }
+    }
+
+    /// Lets all rows and the date go.
+    pub(crate) fn clear(&mut self, tenant: Tenant) {
+        for slot in self.all(tenant) {
+            self.note(slot);
+        }
+        (self.today, self.rows) = (None, no_rows());
+        (self.entries, self.days) = Default::default();
+    }
+
     /// The slots of the rows that can flip up to and with a day.
     pub(crate) fn due(&self, day: i32) -> Vec<u32> {
         self.days.range(..=day).flat_map(|(_, slots)| slots).copied().collect()
@@ -64,6 +92,12 @@ impl Calendar {
     /// A row comes or goes; it flips next on the day `next`.
     pub(crate) fn keep(&mut self, row: &[u8], weight: i64, next: i32) {
         let (slot, added) = self.rows.find_or_add(row);
+        if added {
+            // Nothing stood there.
+            self.journal.before(slot, |_| {});
+        } else {
+            self.note(slot);
+        }
         let entry = self.entries.at(slot);
         entry.weight += weight;
         if entry.weight == 0 {
@@ -80,6 +114,7 @@ impl Calendar {
         if old == next {
             return;
         }
+        self.note(slot);
         if let Some(slots) = self.days.get_mut(&old) {
             slots.swap_remove(place as usize);
             if let Some(moved) = slots.get(place as usize) {
@@ -95,6 +130,52 @@ impl Calendar {
             entry.place = slots.len() as u32;
             slots.push(slot);
         }
+    }
+
+    /// To be called before what is known of a row changes.
+    fn note(&mut self, slot: u32) {
+        let (rows, entries) = (&self.rows, &self.entries);
+        self.journal.before(slot, |out| write_row(rows, entries, slot, out));
+    }
+
+    /// Begins a cut: see [`Operator::cut`](super::Operator::cut).
+    pub(crate) fn cut(&mut self, whole: bool) {
+        self.journal.cut(whole, self.rows.slots());
+    }
+
+    /// Takes rows of the cut as long as there is `room`; answers whether none is left.
+    pub(crate) fn take(&mut self, room: &mut usize) -> bool {
+        let (rows, entries) = (&self.rows, &self.entries);
+        self.journal.take(room, |slot, out| write_row(rows, entries, slot, out))
+    }
+
+    /// What was taken of the cut and not carried off yet.
+    pub(crate) fn carry_off(&mut self, store: u32, tenant: Tenant) -> Option<StatePart> {
+        self.journal.carry_off(store, tenant.0)
+    }
+
+    /// Puts a row back.
+    pub(crate) fn restore(&mut self, slot: u32, entry: &[u8]) -> Result<(), RuntimeError> {
+        let mut entry = Reader(entry);
+        if !self.rows.key_or_none(slot).is_empty() {
+            self.schedule(slot, NEVER);
+        }
+        if entry.0.is_empty() {
+            self.entries.at(slot).weight = 0;
+            self.rows.restore(slot, &[]);
+            return Ok(());
+        }
+        let (weight, next) = (entry.i64()?, entry.i64()?);
+        *self.entries.at(slot) = Entry { weight, ..Entry::default() };
+        self.rows.restore(slot, entry.0);
+        self.schedule(slot, next as i32);
+        Ok(())
+    }
+
+    /// Says that all rows are restored.
+    pub(crate) fn restored(&mut self) {
+        self.journal.keep();
+        self.rows.restored();
     }
 
     /// The bytes of the rows and what stands beside them.

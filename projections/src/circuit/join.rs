@@ -17,7 +17,9 @@ use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::utils::collect_columns;
 
 use super::evaluate::matching;
+use super::journal::Journal;
 use super::side::JoinSide;
+use super::state::{Capture, store};
 use super::table::{KeyTable, Touched};
 use super::{Operator, Step};
 use crate::bytes::ByteRows;
@@ -128,7 +130,14 @@ pub(crate) struct Join {
     keys: KeyTable,
     gained: Gained,
     schema: SchemaRef,
+    /// Of the keys; the sides have their own.
+    journal: Journal,
 }
+
+/// The stores of a join.
+const KEYS: u32 = 0;
+const LEFT: u32 = 1;
+const RIGHT: u32 = 2;
 
 impl Join {
     /// A join whose output is `schema`.
@@ -140,8 +149,8 @@ impl Join {
         nulls_are_equal: bool,
         schema: SchemaRef,
     ) -> Self {
-        let (keys, gained) = (KeyTable::default(), Gained::default());
-        Self { kind, left, right, residual, nulls_are_equal, keys, gained, schema }
+        let (keys, gained, journal) = Default::default();
+        Self { kind, left, right, residual, nulls_are_equal, keys, gained, schema, journal }
     }
 
     fn arrive<'a>(&mut self, change: &'a Change, kept: Kept) -> Result<Arrived<'a>, RuntimeError> {
@@ -151,17 +160,29 @@ impl Join {
         let rows = side.pack(change)?;
         let nulls: Vec<&ArrayRef> =
             columns.iter().filter(|c| !self.nulls_are_equal && c.null_count() > 0).collect();
-        let keys = if nulls.is_empty() {
-            self.keys.locate(&packed).into_iter().map(|(slot, _)| Some(slot)).collect()
+        let located: Vec<Option<(u32, bool)>> = if nulls.is_empty() {
+            self.keys.locate(&packed).into_iter().map(Some).collect()
         } else {
             (0..change.len())
                 .map(|row| {
                     let null = nulls.iter().any(|column| column.is_null(row));
-                    (!null).then(|| self.keys.find_or_add(packed.row(row)).0)
+                    (!null).then(|| self.keys.find_or_add(packed.row(row)))
                 })
                 .collect()
         };
+        for (slot, _) in located.iter().flatten().filter(|(_, added)| *added) {
+            // Nothing stood there.
+            self.journal.before(*slot, |_| {});
+        }
+        let keys = located.into_iter().map(|key| key.map(|(slot, _)| slot)).collect();
         Ok(Arrived { change, keys, rows })
+    }
+
+    /// Gives a key's slot back.
+    fn remove_key(&mut self, key: u32) {
+        let keys = &self.keys;
+        self.journal.before(key, |out| out.extend_from_slice(keys.key_or_none(key)));
+        self.keys.remove(key);
     }
 
     /// The rows that meet and satisfy the condition.
@@ -433,7 +454,7 @@ impl Join {
         for key in arrived.keys.iter().flatten() {
             let unused = self.left.of_key(*key).is_empty() && self.right.of_key(*key).is_empty();
             if unused {
-                self.keys.remove(*key);
+                self.remove_key(*key);
             }
         }
     }
@@ -466,9 +487,45 @@ impl Operator for Join {
         for key in self.keys.of_tenant(tenant) {
             self.left.clear(key);
             self.right.clear(key);
-            self.keys.remove(key);
+            self.remove_key(key);
         }
         self.left.tidy();
         self.right.tidy();
+    }
+
+    fn cut(&mut self, whole: bool) {
+        self.journal.cut(whole, self.keys.slots());
+        self.left.cut(whole);
+        self.right.cut(whole);
+    }
+
+    fn capture(&mut self, capture: &mut Capture) -> bool {
+        let (keys, room) = (&self.keys, &mut capture.room);
+        let done =
+            self.journal.take(room, |slot, out| out.extend_from_slice(keys.key_or_none(slot)))
+                && self.left.take(room)
+                && self.right.take(room);
+        let of = |part| store(capture.node, part);
+        capture.parts.extend(self.journal.carry_off(of(KEYS), 0));
+        capture.parts.extend(self.left.carry_off(of(LEFT)));
+        capture.parts.extend(self.right.carry_off(of(RIGHT)));
+        done
+    }
+
+    fn restore(&mut self, store: u32, slot: u64, entry: &[u8]) -> Result<(), RuntimeError> {
+        let slot = slot as u32;
+        match store {
+            KEYS => self.keys.restore(slot, entry),
+            LEFT => self.left.restore(slot, entry)?,
+            _ => self.right.restore(slot, entry)?,
+        }
+        Ok(())
+    }
+
+    fn restored(&mut self) {
+        self.journal.keep();
+        self.keys.restored();
+        self.left.restored();
+        self.right.restored();
     }
 }

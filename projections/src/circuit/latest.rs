@@ -9,10 +9,12 @@ use arrow::compute::{SortOptions, take};
 use arrow::datatypes::{Schema, SchemaRef};
 
 use super::arena::{Arena, Piece};
+use super::journal::Journal;
 use super::memory::Tally;
 use super::ordered::{Ordered, split_sorted, write_sorted};
 use super::packed::{Packer, owner};
 use super::slots::Slots;
+use super::state::{Capture, Reader, put_bytes, store};
 use super::table::{KeyTable, Touched};
 use super::{Operator, Step};
 use crate::bytes::ByteRows;
@@ -37,6 +39,16 @@ pub(crate) struct Latest {
     schema: SchemaRef,
     keys: KeyTable,
     touched: Touched,
+    journal: Journal,
+}
+
+/// What a checkpoint keeps of a group: its key and its rows in each pick.
+fn write_group(keys: &KeyTable, picks: &[Picked], slot: u32, out: &mut Vec<u8>) {
+    let key = keys.key_or_none(slot);
+    if !key.is_empty() {
+        put_bytes(out, key);
+        picks.iter().for_each(|pick| pick.write(slot, out));
+    }
 }
 
 impl Latest {
@@ -59,6 +71,7 @@ impl Latest {
             schema,
             keys: KeyTable::default(),
             touched: Touched::default(),
+            journal: Journal::default(),
         })
     }
 
@@ -296,11 +309,44 @@ impl Picked {
         }
     }
 
+    /// Writes a group's rows.
+    fn write(&self, slot: u32, out: &mut Vec<u8>) {
+        match &self.rows {
+            PickedRows::Last(last, arena) => {
+                let row = last.get(slot).map_or(&[][..], |piece| arena.get(*piece));
+                put_bytes(out, row);
+            }
+            PickedRows::All(rows) => rows.get(slot).unwrap_or(&Ordered::None).write(out),
+        }
+    }
+
+    /// Reads a group's rows back; it has none.
+    fn read(
+        &mut self,
+        slot: u32,
+        tenant: Tenant,
+        entry: &mut Reader<'_>,
+    ) -> Result<(), RuntimeError> {
+        match &mut self.rows {
+            PickedRows::Last(last, arena) => {
+                let piece = arena.add(entry.bytes()?);
+                *last.at(slot) = piece;
+                self.tally.add(tenant, piece.len() + size_of::<Piece>());
+            }
+            PickedRows::All(all) => {
+                let (rows, cost) = Ordered::read(entry)?;
+                *all.at(slot) = rows;
+                self.tally.add(tenant, cost);
+            }
+        }
+        Ok(())
+    }
+
     /// Gives up what a group kept.
     fn clear(&mut self, slot: u32, tenant: Tenant) {
         match &mut self.rows {
             PickedRows::Last(last, arena) => {
-                if let Some(piece) = last.get_mut(slot) {
+                if let Some(piece) = last.get_mut(slot).filter(|piece| piece.len() > 0) {
                     self.tally.remove(tenant, piece.len() + size_of::<Piece>());
                     arena.remove(std::mem::take(piece));
                 }
@@ -395,12 +441,19 @@ impl Operator for Latest {
         let keys = self.packer.pack(&change.tenants, &change.rows.columns()[..self.groups])?;
         let encoded =
             self.picks.iter().map(|pick| pick.encode(change)).collect::<Result<Vec<_>, _>>()?;
-        let places: Vec<u32> = self
-            .keys
-            .locate(&keys)
-            .into_iter()
-            .map(|(slot, _)| self.touched.touch(slot).0 as u32)
-            .collect();
+        let mut places = Vec::with_capacity(change.len());
+        for (slot, added) in self.keys.locate(&keys) {
+            let (place, first) = self.touched.touch(slot);
+            places.push(place as u32);
+            if first {
+                let (keys, picks) = (&self.keys, &self.picks);
+                self.journal.before(slot, |out| {
+                    if !added {
+                        write_group(keys, picks, slot, out);
+                    }
+                });
+            }
+        }
         let slots = self.touched.slots.clone();
         let weights = change.weights.values();
         let outcomes: Vec<Outcome> = self
@@ -435,11 +488,52 @@ impl Operator for Latest {
 
     fn forget(&mut self, tenant: Tenant) {
         for slot in self.keys.of_tenant(tenant) {
+            let (keys, picks) = (&self.keys, &self.picks);
+            self.journal.before(slot, |out| write_group(keys, picks, slot, out));
             for pick in &mut self.picks {
                 pick.clear(slot, tenant);
             }
             self.keys.remove(slot);
         }
+        self.tidy();
+    }
+
+    fn cut(&mut self, whole: bool) {
+        self.journal.cut(whole, self.keys.slots());
+    }
+
+    fn capture(&mut self, capture: &mut Capture) -> bool {
+        let (keys, picks) = (&self.keys, &self.picks);
+        let done = self.journal.take(&mut capture.room, |slot, out| {
+            write_group(keys, picks, slot, out);
+        });
+        capture.parts.extend(self.journal.carry_off(store(capture.node, 0), 0));
+        done
+    }
+
+    fn restore(&mut self, _store: u32, slot: u64, entry: &[u8]) -> Result<(), RuntimeError> {
+        let slot = slot as u32;
+        let mut entry = Reader(entry);
+        let old = self.keys.key_or_none(slot);
+        if !old.is_empty() {
+            let tenant = owner(old);
+            self.picks.iter_mut().for_each(|pick| pick.clear(slot, tenant));
+        }
+        if entry.0.is_empty() {
+            self.keys.restore(slot, &[]);
+            return Ok(());
+        }
+        let key = entry.bytes()?;
+        for pick in &mut self.picks {
+            pick.read(slot, owner(key), &mut entry)?;
+        }
+        self.keys.restore(slot, key);
+        Ok(())
+    }
+
+    fn restored(&mut self) {
+        self.journal.keep();
+        self.keys.restored();
         self.tidy();
     }
 }

@@ -13,15 +13,18 @@ mod flips;
 mod holding;
 mod index;
 mod join;
+mod journal;
 mod latest;
 mod memory;
 mod ordered;
 mod packed;
 mod recompute;
 mod rowwise;
+mod saving;
 mod side;
 mod single;
 mod slots;
+pub(crate) mod state;
 mod table;
 mod temporal;
 mod top;
@@ -41,8 +44,11 @@ pub(crate) use join::{Join, JoinKind, Residual};
 pub(crate) use latest::{Latest, Pick};
 pub(crate) use recompute::{PlanRunner, Recompute, Slot};
 pub(crate) use rowwise::RowWise;
+use saving::Plans;
+pub use saving::StateLoader;
 pub(crate) use side::JoinSide;
 pub(crate) use single::SingleRow;
+use state::Capture;
 pub(crate) use temporal::Temporal;
 pub(crate) use top::{Numbering, Top, TopRows};
 pub(crate) use window::{Window, WindowValue};
@@ -97,6 +103,23 @@ pub(crate) trait Operator: Send {
 
     /// Lets a tenant's state go.
     fn forget(&mut self, _tenant: Tenant) {}
+
+    /// Makes a cut: the state as it stands now is what [`Operator::capture`] gives from here on, all
+    /// of it or, if not `whole`, what changed since the last cut.
+    fn cut(&mut self, _whole: bool) {}
+
+    /// Gives entries of the cut as long as there is room; answers whether there is nothing more.
+    fn capture(&mut self, _capture: &mut Capture) -> bool {
+        true
+    }
+
+    /// Puts back what was given, before the first step. [`Operator::restored`] follows.
+    fn restore(&mut self, _store: u32, _slot: u64, _entry: &[u8]) -> Result<(), RuntimeError> {
+        Err(state::damaged())
+    }
+
+    /// Told when all entries are back.
+    fn restored(&mut self) {}
 }
 
 struct Node {
@@ -142,6 +165,8 @@ pub struct Circuit {
     births: Option<NodeId>,
     /// The tenants that have had theirs.
     born: HashSet<Tenant>,
+    /// What the views were compiled from.
+    plans: Plans,
 }
 
 /// The tenant that only learns what the views of a tenant without events hold.

@@ -3,6 +3,9 @@
 //! A row is two parts: the bytes that sort, then its packed values. How long the first part is
 //! stands behind both, so that rows compare by order, then by values.
 
+use super::state::{Reader, put_bytes, put_i64};
+use crate::RuntimeError;
+
 /// Rows as bytes, in their order, each with the number of times it stands.
 #[derive(Debug, Clone, Default)]
 pub(crate) enum Ordered {
@@ -94,6 +97,47 @@ impl Ordered {
             Self::Many(rows) => (None, rows.as_slice()),
         };
         one.into_iter().chain(many.iter().map(|(row, weight)| (row.as_ref(), *weight)))
+    }
+
+    /// Writes all rows.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        let count = match self {
+            Self::None => 0,
+            Self::One(..) => 1,
+            Self::Many(rows) => rows.len(),
+        };
+        out.extend_from_slice(&(count as u32).to_le_bytes());
+        for (row, weight) in self.iter() {
+            put_i64(out, weight);
+            put_bytes(out, row);
+        }
+    }
+
+    /// Reads what [`Ordered::write`] wrote; answers how many bytes are kept, too.
+    pub(crate) fn read(entry: &mut Reader<'_>) -> Result<(Self, usize), RuntimeError> {
+        let count = entry.u32()?;
+        let mut rows = Vec::new();
+        let mut cost = 0;
+        for _ in 0..count {
+            let weight = entry.i64()?;
+            let row = entry.bytes()?;
+            cost += row.len() + ROW_COST;
+            rows.push((row.into(), weight));
+        }
+        let one = rows.len() == 1;
+        Ok(match rows.pop() {
+            None => (Self::None, 0),
+            Some((row, weight)) if one => (Self::One(row, weight), cost),
+            Some(last) => {
+                rows.push(last);
+                (Self::Many(rows), cost)
+            }
+        })
+    }
+
+    /// The bytes that are kept.
+    pub(crate) fn cost(&self) -> usize {
+        self.iter().map(|(row, _)| row.len() + ROW_COST).sum()
     }
 
     /// All rows, each as many times as it stands.

@@ -16,10 +16,12 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use futures::executor::block_on;
 
 use super::evaluate::guarded;
+use super::journal::Journal;
 use super::memory::Tally;
 use super::ordered::Ordered;
 use super::packed::{Packer, owner};
 use super::slots::Slots;
+use super::state::{Capture, Reader, put_bytes, store};
 use super::table::{KeyTable, Touched};
 use super::{Operator, Step};
 use crate::bytes::ByteRows;
@@ -142,6 +144,16 @@ pub(crate) struct Recompute {
     rows: Slots<Ordered>,
     touched: Touched,
     tally: Tally,
+    journal: Journal,
+}
+
+/// What a checkpoint keeps of a group: its key and its rows.
+fn write_group(keys: &KeyTable, rows: &Slots<Ordered>, slot: u32, out: &mut Vec<u8>) {
+    let key = keys.key_or_none(slot);
+    if !key.is_empty() {
+        put_bytes(out, key);
+        rows[slot].write(out);
+    }
 }
 
 impl Recompute {
@@ -165,6 +177,7 @@ impl Recompute {
             rows: Slots::default(),
             touched: Touched::default(),
             tally: Tally::default(),
+            journal: Journal::default(),
         })
     }
 
@@ -238,6 +251,12 @@ impl Operator for Recompute {
                 *self.rows.at(slot) = Ordered::default();
             }
             if self.touched.touch(slot).1 {
+                let (keys, rows) = (&self.keys, &self.rows);
+                self.journal.before(slot, |out| {
+                    if !added {
+                        write_group(keys, rows, slot, out);
+                    }
+                });
                 tenants.push(Tenant(*tenant));
             }
             slots.push(slot);
@@ -265,9 +284,49 @@ impl Operator for Recompute {
 
     fn forget(&mut self, tenant: Tenant) {
         for slot in self.keys.of_tenant(tenant) {
+            let (keys, rows) = (&self.keys, &self.rows);
+            self.journal.before(slot, |out| write_group(keys, rows, slot, out));
             self.rows[slot] = Ordered::default();
             self.keys.remove(slot);
         }
         self.tally.forget(tenant);
+    }
+
+    fn cut(&mut self, whole: bool) {
+        self.journal.cut(whole, self.keys.slots());
+    }
+
+    fn capture(&mut self, capture: &mut Capture) -> bool {
+        let (keys, rows) = (&self.keys, &self.rows);
+        let done = self.journal.take(&mut capture.room, |slot, out| {
+            write_group(keys, rows, slot, out);
+        });
+        capture.parts.extend(self.journal.carry_off(store(capture.node, 0), 0));
+        done
+    }
+
+    fn restore(&mut self, _store: u32, slot: u64, entry: &[u8]) -> Result<(), RuntimeError> {
+        let slot = slot as u32;
+        let mut entry = Reader(entry);
+        let old = self.rows.at(slot).cost();
+        if old > 0 {
+            self.tally.remove(owner(self.keys.key(slot)), old);
+        }
+        if entry.0.is_empty() {
+            self.rows[slot] = Ordered::default();
+            self.keys.restore(slot, &[]);
+            return Ok(());
+        }
+        let key = entry.bytes()?;
+        let (rows, cost) = Ordered::read(&mut entry)?;
+        self.rows[slot] = rows;
+        self.tally.add(owner(key), cost);
+        self.keys.restore(slot, key);
+        Ok(())
+    }
+
+    fn restored(&mut self) {
+        self.journal.keep();
+        self.keys.restored();
     }
 }

@@ -9,9 +9,11 @@ use hashbrown::{DefaultHashBuilder, HashMap};
 use super::arena::{Arena, Piece};
 use super::evaluate::Expressions;
 use super::index::SlotIndex;
+use super::journal::Journal;
 use super::memory::Tally;
 use super::packed::{Packer, owner};
 use super::slots::Slots;
+use super::state::{Reader, StatePart, put_i64};
 use crate::bytes::ByteRows;
 use crate::{RuntimeError, Tenant};
 
@@ -36,6 +38,7 @@ pub(crate) struct JoinSide {
     indices: HashMap<u32, SlotIndex>,
     hasher: DefaultHashBuilder,
     tally: Tally,
+    journal: Journal,
 }
 
 /// What is known of a kept row.
@@ -45,10 +48,30 @@ pub(crate) struct RowState {
     pub(crate) weight: i64,
     /// The weights of its partners added up; kept for left rows only.
     pub(crate) partners: i64,
+    /// The slot of its key.
+    key: u32,
     /// Its place among the rows of its key.
     place: u32,
     /// Told apart by before its bytes are, if its side ever looks for rows.
     hash: u32,
+}
+
+/// What a checkpoint keeps of a row.
+fn write_row(
+    arena: &Arena,
+    pieces: &Slots<Piece>,
+    states: &Slots<RowState>,
+    slot: u32,
+    out: &mut Vec<u8>,
+) {
+    let row = pieces.get(slot).map_or(&[][..], |piece| arena.get(*piece));
+    if !row.is_empty() {
+        let RowState { weight, partners, key, .. } = states[slot];
+        put_i64(out, weight);
+        put_i64(out, partners);
+        out.extend_from_slice(&key.to_le_bytes());
+        out.extend_from_slice(row);
+    }
 }
 
 /// What a row costs beside its bytes.
@@ -112,6 +135,7 @@ impl JoinSide {
             indices: HashMap::new(),
             hasher: DefaultHashBuilder::default(),
             tally: Tally::default(),
+            journal: Journal::default(),
         })
     }
 
@@ -152,7 +176,14 @@ impl JoinSide {
 
     /// The same, to change the number of partners.
     pub(crate) fn state_mut(&mut self, slot: u32) -> &mut RowState {
+        self.note(slot);
         &mut self.states[slot]
+    }
+
+    /// To be called before what is known of a row changes.
+    fn note(&mut self, slot: u32) {
+        let (arena, pieces, states) = (&self.arena, &self.pieces, &self.states);
+        self.journal.before(slot, |out| write_row(arena, pieces, states, slot, out));
     }
 
     /// The bytes of the row at a slot.
@@ -183,6 +214,7 @@ impl JoinSide {
         let Some(slot) = self.find(key, row, hash) else {
             return (weight != 0).then(|| self.push(key, row, hash, weight));
         };
+        self.note(slot);
         let state = &mut self.states[slot];
         state.weight += weight;
         if state.weight != 0 {
@@ -215,29 +247,34 @@ impl JoinSide {
     }
 
     fn push(&mut self, key: u32, row: &[u8], hash: u32, weight: i64) -> u32 {
-        let piece = self.arena.add(row);
-        let slots = self.by_key.at(key);
-        let place = slots.as_slice().len() as u32;
-        let state = RowState { weight, partners: 0, place, hash };
-        let slot = if let Some(slot) = self.free.pop() {
-            self.pieces[slot] = piece;
-            self.states[slot] = state;
-            slot
-        } else {
-            self.states.push(state);
-            self.pieces.push(piece)
-        };
-        slots.push(slot);
-        if place as usize >= FEW
-            && let Some(index) = self.indices.get_mut(&key)
-        {
-            index.insert(hash, slot);
-        }
-        self.tally.add(owner(row), row.len() + ROW_COST);
+        let slot = self.free.pop().unwrap_or(self.pieces.len() as u32);
+        self.note(slot);
+        self.put(slot, row, RowState { weight, partners: 0, key, place: 0, hash });
         slot
     }
 
+    /// Puts a row at a slot that is free.
+    fn put(&mut self, slot: u32, row: &[u8], state: RowState) {
+        let slots = self.by_key.at(state.key);
+        let place = slots.as_slice().len() as u32;
+        slots.push(slot);
+        if place as usize >= FEW
+            && let Some(index) = self.indices.get_mut(&state.key)
+        {
+            index.insert(state.hash, slot);
+        }
+        *self.pieces.at(slot) = self.arena.add(row);
+        *self.states.at(slot) = RowState { place, ..state };
+        self.tally.add(owner(row), row.len() + ROW_COST);
+    }
+
     fn remove(&mut self, key: u32, slot: u32) {
+        self.note(slot);
+        self.take_out(key, slot);
+        self.free.push(slot);
+    }
+
+    fn take_out(&mut self, key: u32, slot: u32) {
         let RowState { place, hash, .. } = self.states[slot];
         let piece = std::mem::take(&mut self.pieces[slot]);
         let row = self.arena.get(piece);
@@ -257,7 +294,55 @@ impl JoinSide {
         }
         self.tally.remove(owner(row), piece.len() + ROW_COST);
         self.arena.remove(piece);
-        self.free.push(slot);
+    }
+
+    /// Begins a cut: see [`Operator::cut`](super::Operator::cut).
+    pub(crate) fn cut(&mut self, whole: bool) {
+        self.journal.cut(whole, self.pieces.len());
+    }
+
+    /// Takes rows of the cut as long as there is `room`; answers whether none is left.
+    pub(crate) fn take(&mut self, room: &mut usize) -> bool {
+        let (arena, pieces, states) = (&self.arena, &self.pieces, &self.states);
+        self.journal.take(room, |slot, out| write_row(arena, pieces, states, slot, out))
+    }
+
+    /// What was taken of the cut and not carried off yet.
+    pub(crate) fn carry_off(&mut self, store: u32) -> Option<StatePart> {
+        self.journal.carry_off(store, 0)
+    }
+
+    /// Puts a row back.
+    pub(crate) fn restore(&mut self, slot: u32, entry: &[u8]) -> Result<(), RuntimeError> {
+        let mut entry = Reader(entry);
+        let there = self.pieces.get(slot).is_some_and(|piece| piece.len() > 0);
+        if entry.0.is_empty() {
+            if there {
+                self.take_out(self.states[slot].key, slot);
+            }
+            return Ok(());
+        }
+        let (weight, partners, key) = (entry.i64()?, entry.i64()?, entry.u32()?);
+        let row = entry.0;
+        if there && self.states[slot].key == key && self.row(slot) == row {
+            let state = &mut self.states[slot];
+            (state.weight, state.partners) = (weight, partners);
+            return Ok(());
+        }
+        if there {
+            self.take_out(self.states[slot].key, slot);
+        }
+        let hash = if self.append_only { 0 } else { self.hasher.hash_one(row) as u32 };
+        self.put(slot, row, RowState { weight, partners, key, place: 0, hash });
+        Ok(())
+    }
+
+    /// Says that all rows are restored.
+    pub(crate) fn restored(&mut self) {
+        self.journal.keep();
+        let slots = 0..self.pieces.len() as u32;
+        self.free = slots.filter(|slot| self.pieces[*slot].len() == 0).collect();
+        self.tidy();
     }
 
     /// Lets go of what was given up, when that has become much. Rows stay good.

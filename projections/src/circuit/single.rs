@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use super::journal::Journal;
+use super::state::{Capture, Reader, put_i64, store};
 use super::{Operator, Step};
 use crate::{Change, RuntimeError, Tenant};
 
@@ -9,6 +11,14 @@ use crate::{Change, RuntimeError, Tenant};
 #[derive(Default)]
 pub(crate) struct SingleRow {
     rows: HashMap<Tenant, i64>,
+    journal: Journal,
+}
+
+/// What a checkpoint keeps of a tenant, its number being the slot.
+fn write_rows(rows: &HashMap<Tenant, i64>, slot: u32, out: &mut Vec<u8>) {
+    if let Some(rows) = rows.get(&Tenant(slot)) {
+        put_i64(out, *rows);
+    }
 }
 
 impl Operator for SingleRow {
@@ -25,6 +35,7 @@ impl Operator for SingleRow {
             return Err(RuntimeError { message });
         }
         for (tenant, rows) in now {
+            self.journal.before(tenant.0, |out| write_rows(&self.rows, tenant.0, out));
             if rows == 0 {
                 self.rows.remove(&tenant);
             } else {
@@ -43,6 +54,33 @@ impl Operator for SingleRow {
     }
 
     fn forget(&mut self, tenant: Tenant) {
+        self.journal.before(tenant.0, |out| write_rows(&self.rows, tenant.0, out));
         self.rows.remove(&tenant);
+    }
+
+    fn cut(&mut self, whole: bool) {
+        let last = self.rows.keys().map(|tenant| tenant.0 as usize + 1).max();
+        self.journal.cut(whole, last.unwrap_or(0));
+    }
+
+    fn capture(&mut self, capture: &mut Capture) -> bool {
+        let rows = &self.rows;
+        let done = self.journal.take(&mut capture.room, |slot, out| write_rows(rows, slot, out));
+        capture.parts.extend(self.journal.carry_off(store(capture.node, 0), 0));
+        done
+    }
+
+    fn restore(&mut self, _store: u32, slot: u64, entry: &[u8]) -> Result<(), RuntimeError> {
+        let tenant = Tenant(slot as u32);
+        if entry.is_empty() {
+            self.rows.remove(&tenant);
+        } else {
+            self.rows.insert(tenant, Reader(entry).i64()?);
+        }
+        Ok(())
+    }
+
+    fn restored(&mut self) {
+        self.journal.keep();
     }
 }

@@ -105,18 +105,56 @@ impl KeyTable {
 
     /// Removes the key of a slot; the slot may then be given to another key.
     pub(crate) fn remove(&mut self, slot: u32) {
+        if self.take_out(slot) {
+            self.free.push(slot);
+        }
+    }
+
+    /// Takes the key of a slot out; answers whether there was one.
+    fn take_out(&mut self, slot: u32) -> bool {
         let piece = std::mem::take(&mut self.pieces[slot]);
         if piece.len() == 0 {
-            return;
+            return false;
         }
         let key = self.arena.get(piece);
         self.index.remove(self.hash(key), slot);
         self.tally.remove(owner(key), piece.len() + KEY_COST + self.beside);
         self.arena.remove(piece);
-        self.free.push(slot);
         if self.arena.is_wasteful() {
             self.arena.compact(self.pieces.iter_mut());
         }
+        true
+    }
+
+    /// One more than the last slot.
+    pub(crate) fn slots(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// Puts a key at a slot, as a checkpoint has it, in place of what is there; no bytes: nothing.
+    /// [`KeyTable::restored`] has to follow before the table is used.
+    pub(crate) fn restore(&mut self, slot: u32, key: &[u8]) {
+        self.pieces.at(slot);
+        if self.key(slot) == key {
+            return;
+        }
+        self.take_out(slot);
+        if !key.is_empty() {
+            self.pieces[slot] = self.arena.add(key);
+            self.index.insert(self.hash(key), slot);
+            self.tally.add(owner(key), key.len() + KEY_COST + self.beside);
+        }
+    }
+
+    /// Says that all keys are restored: slots without one are free.
+    pub(crate) fn restored(&mut self) {
+        let slots = 0..self.pieces.len() as u32;
+        self.free = slots.filter(|slot| self.pieces[*slot].len() == 0).collect();
+    }
+
+    /// The key of a slot; no bytes where the slot is free or not there.
+    pub(crate) fn key_or_none(&self, slot: u32) -> &[u8] {
+        self.pieces.get(slot).map_or(&[], |piece| self.arena.get(*piece))
     }
 
     /// The key of a slot in use.

@@ -16,7 +16,9 @@ use hashbrown::HashMap;
 use super::calendar::Calendar;
 use super::evaluate::{Expressions, matching};
 use super::flips::Flips;
+use super::journal::Journal;
 use super::packed::Packer;
+use super::state::{Capture, Reader, put_i64, store};
 use super::{Operator, Step};
 use crate::change::{RowCodec, batch};
 use crate::clock::{TODAY, epoch_days};
@@ -31,6 +33,19 @@ pub(crate) struct Temporal {
     dated: SchemaRef,
     tenants: HashMap<Tenant, Calendar>,
     evaluated: u64,
+    /// Of the dates, by tenant; the calendars have their own of their rows.
+    journal: Journal,
+}
+
+/// The stores: the dates by tenant, and the rows by tenant and slot.
+const DATES: u32 = 0;
+const ROWS: u32 = 1;
+
+/// What a checkpoint keeps of a tenant's date.
+fn write_date(tenants: &HashMap<Tenant, Calendar>, slot: u32, out: &mut Vec<u8>) {
+    if let Some(today) = tenants.get(&Tenant(slot)).and_then(|calendar| calendar.today) {
+        put_i64(out, i64::from(today));
+    }
 }
 
 /// What is evaluated; the last column it reads is the date.
@@ -90,7 +105,8 @@ impl Temporal {
 
     fn new(outcome: Outcome, flips: Flips, input: &Schema) -> Result<Self, RuntimeError> {
         let (packer, dated) = (Packer::new(input)?, with_today(input));
-        Ok(Self { outcome, flips, packer, dated, tenants: HashMap::new(), evaluated: 0 })
+        let (tenants, journal) = Default::default();
+        Ok(Self { outcome, flips, packer, dated, tenants, evaluated: 0, journal })
     }
 
     /// The rows that a tenant's new date makes due.
@@ -161,6 +177,18 @@ impl Temporal {
         }
     }
 
+    /// To be called before a tenant's date changes.
+    fn note_date(&mut self, tenant: Tenant) {
+        let tenants = &self.tenants;
+        self.journal.before(tenant.0, |out| write_date(tenants, tenant.0, out));
+    }
+
+    /// The tenant's calendar, which may be a new one.
+    fn calendar(&mut self, tenant: Tenant) -> &mut Calendar {
+        let is_journaled = self.journal.is_kept();
+        self.tenants.entry(tenant).or_insert_with(|| Calendar::new(is_journaled))
+    }
+
     /// The day of each row's next flip after its tenant's date.
     fn next(&self, rows: &RecordBatch, days: &[Option<i32>]) -> Result<Vec<i32>, RuntimeError> {
         let rows = dated(&self.dated, rows, Date32Array::from(vec![0; days.len()]))?;
@@ -205,17 +233,18 @@ impl Operator for Temporal {
         self.evaluated += kept.len() as u64;
         let mut due_next = due_next.into_iter();
         for Due { tenant, slots, .. } in due {
-            let calendar = self.tenants.entry(tenant).or_default();
+            let calendar = self.calendar(tenant);
             for (slot, next) in slots.into_iter().zip(&mut due_next) {
                 calendar.schedule(slot, next);
             }
         }
         for (tenant, day) in today {
-            self.tenants.entry(tenant).or_default().today = Some(day);
+            self.note_date(tenant);
+            self.calendar(tenant).today = Some(day);
         }
         for (i, row) in packed.iter().enumerate() {
             let tenant = Tenant(change.tenants.value(i));
-            let calendar = self.tenants.entry(tenant).or_default();
+            let calendar = self.calendar(tenant);
             calendar.keep(row, change.weights.value(i), next[i]);
         }
         Ok(output)
@@ -234,6 +263,42 @@ impl Operator for Temporal {
     }
 
     fn forget(&mut self, tenant: Tenant) {
-        self.tenants.remove(&tenant);
+        self.note_date(tenant);
+        if let Some(calendar) = self.tenants.get_mut(&tenant) {
+            calendar.clear(tenant);
+        }
+    }
+
+    fn cut(&mut self, whole: bool) {
+        let last = self.tenants.keys().map(|tenant| tenant.0 as usize + 1).max();
+        self.journal.cut(whole, last.unwrap_or(0));
+        self.tenants.values_mut().for_each(|calendar| calendar.cut(whole));
+    }
+
+    fn capture(&mut self, capture: &mut Capture) -> bool {
+        let tenants = &self.tenants;
+        let mut done =
+            self.journal.take(&mut capture.room, |slot, out| write_date(tenants, slot, out));
+        capture.parts.extend(self.journal.carry_off(store(capture.node, DATES), 0));
+        let rows = store(capture.node, ROWS);
+        for (tenant, calendar) in &mut self.tenants {
+            done &= calendar.take(&mut capture.room);
+            capture.parts.extend(calendar.carry_off(rows, *tenant));
+        }
+        done
+    }
+
+    fn restore(&mut self, store: u32, slot: u64, entry: &[u8]) -> Result<(), RuntimeError> {
+        if store == ROWS {
+            return self.calendar(Tenant((slot >> 32) as u32)).restore(slot as u32, entry);
+        }
+        let today = (!entry.is_empty()).then(|| Reader(entry).i64()).transpose()?;
+        self.calendar(Tenant(slot as u32)).today = today.map(|day| day as i32);
+        Ok(())
+    }
+
+    fn restored(&mut self) {
+        self.journal.keep();
+        self.tenants.values_mut().for_each(Calendar::restored);
     }
 }

@@ -11,9 +11,11 @@ use arrow::compute::SortOptions;
 use arrow::datatypes::{Schema, SchemaRef};
 use std::sync::Arc;
 
+use super::journal::Journal;
 use super::memory::Tally;
 use super::packed::{Packer, owner};
 use super::slots::Slots;
+use super::state::{Capture, Reader, put_bytes, put_i64, store};
 use super::table::{KeyTable, Touched};
 use super::{Operator, Step};
 use crate::change::{RowCodec, batch};
@@ -69,6 +71,21 @@ pub(crate) struct Top {
     tally: Tally,
     /// Whether no row ever goes: then one that is not taken never will be, and need not be kept.
     append_only: bool,
+    journal: Journal,
+}
+
+/// What a checkpoint keeps of a partition: its key and its rows.
+fn write_rows(keys: &KeyTable, rows: &Slots<Rows>, slot: u32, out: &mut Vec<u8>) {
+    let key = keys.key_or_none(slot);
+    if key.is_empty() {
+        return;
+    }
+    put_bytes(out, key);
+    for ((order, row), weight) in &rows[slot] {
+        put_i64(out, *weight);
+        put_bytes(out, order);
+        put_bytes(out, row);
+    }
 }
 
 /// What a row costs beside its bytes.
@@ -94,6 +111,7 @@ impl Top {
             touched: Touched::default(),
             tally: Tally::default(),
             append_only: false,
+            journal: Journal::default(),
         })
     }
 
@@ -249,6 +267,12 @@ impl Operator for Top {
                 *self.rows.at(slot) = Rows::new();
             }
             if self.touched.touch(slot).1 {
+                let (keys, rows) = (&self.keys, &self.rows);
+                self.journal.before(slot, |out| {
+                    if !added {
+                        write_rows(keys, rows, slot, out);
+                    }
+                });
                 before.push(self.taken(slot));
             }
             slots.push(slot);
@@ -283,9 +307,50 @@ impl Operator for Top {
 
     fn forget(&mut self, tenant: Tenant) {
         for slot in self.keys.of_tenant(tenant) {
+            let (keys, rows) = (&self.keys, &self.rows);
+            self.journal.before(slot, |out| write_rows(keys, rows, slot, out));
             self.rows[slot] = Rows::new();
             self.keys.remove(slot);
         }
         self.tally.forget(tenant);
+    }
+
+    fn cut(&mut self, whole: bool) {
+        self.journal.cut(whole, self.keys.slots());
+    }
+
+    fn capture(&mut self, capture: &mut Capture) -> bool {
+        let (keys, rows) = (&self.keys, &self.rows);
+        let done = self.journal.take(&mut capture.room, |slot, out| {
+            write_rows(keys, rows, slot, out);
+        });
+        capture.parts.extend(self.journal.carry_off(store(capture.node, 0), 0));
+        done
+    }
+
+    fn restore(&mut self, _store: u32, slot: u64, entry: &[u8]) -> Result<(), RuntimeError> {
+        let slot = slot as u32;
+        let mut entry = Reader(entry);
+        for (order, row) in std::mem::take(self.rows.at(slot)).into_keys() {
+            let cost = order.len() + row.len() + ROW_COST;
+            self.tally.remove(owner(self.keys.key(slot)), cost);
+        }
+        if entry.0.is_empty() {
+            self.keys.restore(slot, &[]);
+            return Ok(());
+        }
+        let key = entry.bytes()?;
+        while !entry.0.is_empty() {
+            let (weight, order, row) = (entry.i64()?, entry.bytes()?, entry.bytes()?);
+            self.tally.add(owner(key), order.len() + row.len() + ROW_COST);
+            self.rows[slot].insert((order.into(), row.into()), weight);
+        }
+        self.keys.restore(slot, key);
+        Ok(())
+    }
+
+    fn restored(&mut self) {
+        self.journal.keep();
+        self.keys.restored();
     }
 }

@@ -13,10 +13,12 @@ use arrow::array::{ArrayRef, Int64Array, UInt32Array, UInt64Array};
 use arrow::compute::SortOptions;
 use arrow::datatypes::SchemaRef;
 
+use super::journal::Journal;
 use super::memory::Tally;
 use super::ordered::{split_sorted, write_sorted};
 use super::packed::{Packer, owner};
 use super::slots::Slots;
+use super::state::{Capture, Reader, put_bytes, store};
 use super::table::{KeyTable, Touched};
 use super::{Operator, Step};
 use crate::change::batch;
@@ -56,6 +58,16 @@ pub(crate) struct Window {
     rows: Slots<Vec<Arc<[u8]>>>,
     touched: Touched,
     tally: Tally,
+    journal: Journal,
+}
+
+/// What a checkpoint keeps of a partition: its key and its rows in order.
+fn write_rows(keys: &KeyTable, rows: &Slots<Vec<Arc<[u8]>>>, slot: u32, out: &mut Vec<u8>) {
+    let key = keys.key_or_none(slot);
+    if !key.is_empty() {
+        put_bytes(out, key);
+        rows[slot].iter().for_each(|row| put_bytes(out, row));
+    }
 }
 
 /// What a row costs beside its bytes.
@@ -86,6 +98,7 @@ impl Window {
             rows: Slots::default(),
             touched: Touched::default(),
             tally: Tally::default(),
+            journal: Journal::default(),
         })
     }
 
@@ -99,10 +112,16 @@ impl Window {
         let order = self.order_sorter.encode(None, &of(&self.order), change.len())?;
         let mut arrived: Vec<Vec<Arrived>> = Vec::new();
         let mut bytes = Vec::new();
-        for (i, (slot, _)) in self.keys.locate(&keys).into_iter().enumerate() {
+        for (i, (slot, added)) in self.keys.locate(&keys).into_iter().enumerate() {
             let (place, first) = self.touched.touch(slot);
             if first {
                 self.rows.at(slot);
+                let (keys, rows) = (&self.keys, &self.rows);
+                self.journal.before(slot, |out| {
+                    if !added {
+                        write_rows(keys, rows, slot, out);
+                    }
+                });
                 arrived.push(Vec::new());
             }
             write_sorted(&mut bytes, order.row(i), rows.row(i));
@@ -359,9 +378,49 @@ impl Operator for Window {
 
     fn forget(&mut self, tenant: Tenant) {
         for slot in self.keys.of_tenant(tenant) {
+            let (keys, rows) = (&self.keys, &self.rows);
+            self.journal.before(slot, |out| write_rows(keys, rows, slot, out));
             self.rows[slot] = Vec::new();
             self.keys.remove(slot);
         }
         self.tally.forget(tenant);
+    }
+
+    fn cut(&mut self, whole: bool) {
+        self.journal.cut(whole, self.keys.slots());
+    }
+
+    fn capture(&mut self, capture: &mut Capture) -> bool {
+        let (keys, rows) = (&self.keys, &self.rows);
+        let done = self.journal.take(&mut capture.room, |slot, out| {
+            write_rows(keys, rows, slot, out);
+        });
+        capture.parts.extend(self.journal.carry_off(store(capture.node, 0), 0));
+        done
+    }
+
+    fn restore(&mut self, _store: u32, slot: u64, entry: &[u8]) -> Result<(), RuntimeError> {
+        let slot = slot as u32;
+        let mut entry = Reader(entry);
+        for row in std::mem::take(self.rows.at(slot)) {
+            self.tally.remove(owner(split_sorted(&row).1), row.len() + ROW_COST);
+        }
+        if entry.0.is_empty() {
+            self.keys.restore(slot, &[]);
+            return Ok(());
+        }
+        let key = entry.bytes()?;
+        while !entry.0.is_empty() {
+            let row = entry.bytes()?;
+            self.tally.add(owner(key), row.len() + ROW_COST);
+            self.rows[slot].push(row.into());
+        }
+        self.keys.restore(slot, key);
+        Ok(())
+    }
+
+    fn restored(&mut self) {
+        self.journal.keep();
+        self.keys.restored();
     }
 }

@@ -1,11 +1,13 @@
 //! Rows in order: sections, which readers decode, made of chunks, which changes copy.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::RecordBatch;
 
 use super::{CHUNK_ROWS, DeltaRows, Layout, SECTION_CHUNKS};
 use crate::change::batch;
+use crate::circuit::state::{Reader, damaged, put_bytes};
 use crate::{RuntimeError, View};
 
 /// The bytes at which a chunk is full, whatever its rows.
@@ -14,7 +16,7 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// Some rows of a view, in order.
 #[derive(Debug, Default)]
 pub(super) struct Section {
-    chunks: Vec<Arc<Chunk>>,
+    pub(super) chunks: Vec<Arc<Chunk>>,
     /// How many rows it stands for.
     pub(super) rows: usize,
     /// The bytes of its packed rows.
@@ -23,7 +25,7 @@ pub(super) struct Section {
 }
 
 impl Section {
-    fn new(chunks: Vec<Arc<Chunk>>) -> Self {
+    pub(super) fn new(chunks: Vec<Arc<Chunk>>) -> Self {
         let rows = chunks.iter().map(|chunk| chunk.rows).sum();
         let bytes = chunks.iter().map(|chunk| chunk.bytes()).sum();
         Self { chunks, rows, bytes, decoded: OnceLock::new() }
@@ -128,12 +130,14 @@ impl Section {
 
 /// A few rows: packed bytes with the number of times each row stands.
 #[derive(Debug, Default)]
-struct Chunk {
+pub(super) struct Chunk {
     data: Vec<u8>,
     ends: Vec<u32>,
     weights: Vec<i64>,
     /// How many rows it stands for.
     rows: usize,
+    /// Its number in checkpoints; 0 as long as it is in none.
+    number: AtomicU64,
 }
 
 fn times(weight: i64) -> usize {
@@ -147,7 +151,46 @@ impl Chunk {
             ends: Vec::with_capacity(rows),
             weights: Vec::with_capacity(rows),
             rows: 0,
+            number: AtomicU64::new(0),
         }
+    }
+
+    /// Its number in checkpoints; 0 if it is in none.
+    pub(super) fn number(&self) -> u64 {
+        self.number.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_number(&self, number: u64) {
+        self.number.store(number, Ordering::Relaxed);
+    }
+
+    /// What a checkpoint keeps of it.
+    pub(super) fn write(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.data.len() + 12 * self.len() + 8);
+        put_bytes(&mut out, &self.data);
+        for (end, weight) in self.ends.iter().zip(&self.weights) {
+            out.extend_from_slice(&end.to_le_bytes());
+            out.extend_from_slice(&weight.to_le_bytes());
+        }
+        out
+    }
+
+    /// Reads what [`Chunk::write`] wrote.
+    pub(super) fn read(saved: &mut Reader<'_>) -> Result<Self, RuntimeError> {
+        let data = saved.bytes()?;
+        let rows = saved.0.len() / (size_of::<u32>() + size_of::<i64>());
+        let mut chunk = Self::with_room(rows, 0);
+        chunk.data = data.to_vec();
+        while !saved.0.is_empty() {
+            chunk.ends.push(saved.u32()?);
+            chunk.weights.push(saved.i64()?);
+        }
+        let fits = chunk.ends.is_sorted() && chunk.ends.last().copied() == Some(data.len() as u32);
+        if !fits {
+            return Err(damaged());
+        }
+        chunk.rows = chunk.weights.iter().map(|weight| times(*weight)).sum();
+        Ok(chunk)
     }
 
     fn len(&self) -> usize {

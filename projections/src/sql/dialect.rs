@@ -16,6 +16,7 @@ use super::distinct_from_null::DistinctFromNull;
 use super::group_keys::KeepKeys;
 use super::order::CompleteOrder;
 use super::push_down::KeepAboveTotals;
+use super::subquery_names::SubqueryNames;
 use crate::{exact_sum, functions};
 
 /// Sets the options of the dialect.
@@ -37,6 +38,7 @@ pub fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     let mut rules = Analyzer::new().rules;
     rules.push(Arc::new(DistinctFromNull));
     rules.push(Arc::new(CompleteOrder));
+    rules.push(Arc::new(SubqueryNames));
     rules
 }
 

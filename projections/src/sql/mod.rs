@@ -21,6 +21,7 @@ mod push_down;
 mod refusal;
 mod statement;
 mod subquery;
+mod subquery_names;
 mod top;
 mod unique;
 mod unnest;
@@ -94,6 +95,7 @@ impl Compiler {
 
     fn compile(&mut self, definition: &ViewDefinition) -> Compiled<View> {
         let plan = self.catalog.plan(&definition.sql)?;
+        self.circuit.note_plan(&definition.name, &plan.display_indent_schema().to_string());
         let node = self.node(&plan)?;
         let schema = self.circuit.schema(node).clone();
         let key = key_columns(definition, &schema)?;

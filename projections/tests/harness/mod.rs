@@ -2,6 +2,7 @@
 //! answer from scratch, and a partition under observation.
 #![allow(dead_code)] // Each target uses a part of it.
 
+pub(crate) mod checkpointed;
 pub(crate) mod generated;
 pub(crate) mod history;
 pub(crate) mod oracle;

@@ -4,12 +4,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::NaiveDate;
 use projections::events::EventTypes;
-use projections::{
-    DefineError, Input, Partition, Tenant, TenantDelta, Tick, ViewDefinition, ViewSnapshot,
-};
+use projections::{DefineError, Input, Tenant, TenantDelta, Tick, ViewDefinition, ViewSnapshot};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
+use super::checkpointed::Checkpointed;
 use super::generated::{History, histories, kinds_of};
 use super::history::{Fact, Step, event_batches};
 use super::oracle::{Answer, Oracle, rows};
@@ -19,7 +18,7 @@ pub(crate) const NOBODY: Tenant = Tenant(1_000_000);
 
 /// A partition with all it was given, and the sum of all it gave out.
 pub(crate) struct Watched {
-    partition: Partition,
+    checkpointed: Checkpointed,
     facts: HashMap<Tenant, Vec<Fact>>,
     today: HashMap<Tenant, NaiveDate>,
     sequences: HashMap<Tenant, u64>,
@@ -38,8 +37,17 @@ impl Watched {
         types: &EventTypes,
         views: Vec<ViewDefinition>,
     ) -> Result<Self, DefineError> {
+        Self::restored(types, views, 0)
+    }
+
+    /// The same; so many times the partition is put together again from its checkpoints.
+    pub(crate) fn restored(
+        types: &EventTypes,
+        views: Vec<ViewDefinition>,
+        restores: usize,
+    ) -> Result<Self, DefineError> {
         Ok(Self {
-            partition: Partition::new(types, views)?,
+            checkpointed: Checkpointed::new(types, views, restores)?,
             facts: HashMap::new(),
             today: HashMap::new(),
             sequences: HashMap::new(),
@@ -71,7 +79,7 @@ impl Watched {
         }
         self.offset += 1;
         let input = Input { events: event_batches(&facts), ticks, offset: self.offset };
-        let deltas = self.partition.apply(input);
+        let deltas = self.checkpointed.apply(input);
         let told: BTreeSet<Tenant> = deltas.iter().map(|d| d.snapshot.tenant()).collect();
         prop_assert_eq!(told.len(), deltas.len(), "one delta for a tenant");
         prop_assert_eq!(&told, &touched, "a delta for every touched tenant and no other");
@@ -106,12 +114,12 @@ impl Watched {
 
     /// How many rows ticks have evaluated again so far.
     pub(crate) fn rows_reevaluated(&self) -> u64 {
-        self.partition.rows_reevaluated()
+        self.checkpointed.partition.rows_reevaluated()
     }
 
     /// Makes the partition forget a tenant, as if nothing had been of it.
     pub(crate) fn forget(&mut self, tenant: Tenant) {
-        self.partition.forget(tenant);
+        self.checkpointed.forget(tenant);
         self.facts.remove(&tenant);
         self.today.remove(&tenant);
         self.sequences.remove(&tenant);
@@ -137,7 +145,7 @@ impl Watched {
         expected: &Answer,
     ) -> Result<(), TestCaseError> {
         let place = || format!("{name} of tenant {} on {:?}", tenant.0, self.today(tenant));
-        let snapshot = self.partition.readers().snapshot(tenant);
+        let snapshot = self.checkpointed.partition.readers().snapshot(tenant);
         let Some(view) = snapshot.view(name) else {
             prop_assert!(false, "{} is missing", place());
             return Ok(());
@@ -185,7 +193,7 @@ impl Watched {
     }
 
     pub(crate) fn snapshot_view(&self, tenant: Tenant, name: &str) -> ViewSnapshot {
-        self.partition.readers().snapshot(tenant).view(name).unwrap().clone()
+        self.checkpointed.partition.readers().snapshot(tenant).view(name).unwrap().clone()
     }
 }
 
@@ -250,7 +258,10 @@ pub(crate) fn holds_over(
     let config =
         Config { cases, failure_persistence: None, max_shrink_iters: 4_096, ..Config::default() };
     let outcome = TestRunner::new(config).run(&histories, |history| {
-        let mut watched = Watched::new(views.to_vec());
+        // Every second history goes through checkpoints.
+        let restores = history.batches().len() % 2 * 2;
+        let mut watched =
+            Watched::restored(&EventTypes::builtin(), views.to_vec(), restores).unwrap();
         watched.check(oracle, NOBODY, names)?;
         let mut seen = BTreeSet::new();
         for batch in history.batches() {

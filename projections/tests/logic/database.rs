@@ -30,9 +30,9 @@ use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 use projections::events::{Field, FieldType};
 use projections::sql::dialect;
-use projections::{
-    EventBatch, EventType, EventTypes, Input, Partition, Tenant, Tick, ViewDefinition, clock,
-};
+use projections::{EventBatch, EventType, EventTypes, Input, Tenant, Tick, ViewDefinition, clock};
+
+use crate::checkpointed::Checkpointed;
 use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType};
 
 /// How the steps of a file reach the views.
@@ -46,6 +46,8 @@ pub(crate) enum How {
     Backwards,
     /// Each statement in a batch with the same of other tenants.
     AmongOthers,
+    /// Event by event, while checkpoints are made and the views put together again from them.
+    Restored,
     /// Not at all: `DataFusion` answers from scratch.
     AskedOfDataFusion,
 }
@@ -72,7 +74,7 @@ pub(crate) struct Database {
     /// All steps so far, and how many of them the partition has taken.
     steps: Vec<Step>,
     applied: usize,
-    partition: Partition,
+    checkpointed: Checkpointed,
     tenant: u32,
     events: usize,
 }
@@ -82,7 +84,7 @@ impl Database {
         let types = EventTypes::builtin();
         Self {
             how,
-            partition: Partition::new(&types, Vec::new()).unwrap(),
+            checkpointed: Checkpointed::new(&types, Vec::new(), 0).unwrap(),
             types,
             views: Vec::new(),
             steps: Vec::new(),
@@ -96,13 +98,13 @@ impl Database {
         if let Some(rest) = sql.strip_prefix("CREATE TABLE events.\"") {
             let (name, columns) = rest.split_once('"').unwrap();
             self.types = self.types.clone().with(event_type(name, columns)?);
-            self.partition = Partition::new(&self.types, self.views.clone()).map_err(failure)?;
+            self.checkpointed = self.fresh(self.views.clone())?;
             self.applied = 0;
         } else if let Some(rest) = sql.strip_prefix("CREATE VIEW ") {
             let (name, query) = rest.split_once(" AS").unwrap();
             let mut views = self.views.clone();
             views.push(ViewDefinition::parse(name.trim(), query.trim()));
-            self.partition = Partition::new(&self.types, views.clone()).map_err(failure)?;
+            self.checkpointed = self.fresh(views.clone())?;
             (self.views, self.applied) = (views, 0);
         } else if let Some(rest) = sql.strip_prefix("SET today = ") {
             let today: NaiveDate = rest.trim_matches('\'').parse().map_err(failure)?;
@@ -114,7 +116,7 @@ impl Database {
             let step = self.insert(rest).await?;
             self.steps.push(step);
         }
-        if matches!(self.how, How::StepByStep | How::AmongOthers) {
+        if matches!(self.how, How::StepByStep | How::AmongOthers | How::Restored) {
             self.apply();
         }
         Ok(())
@@ -159,8 +161,13 @@ impl Database {
         Ok(Step::Events { tenant: self.tenant, kind, rows })
     }
 
-    /// Gives the partition the steps it has not had. (A checkpoint and its restoring belong
-    /// between two of these inputs, as one more way to run every file.)
+    /// A partition without events.
+    fn fresh(&self, views: Vec<ViewDefinition>) -> Result<Checkpointed, Failure> {
+        let restores = if self.how == How::Restored { 3 } else { 0 };
+        Checkpointed::new(&self.types, views, restores).map_err(failure)
+    }
+
+    /// Gives the partition the steps it has not had.
     fn apply(&mut self) {
         let steps = self.steps[self.applied..].to_vec();
         self.applied = self.steps.len();
@@ -168,13 +175,14 @@ impl Database {
             How::StepByStep => steps.into_iter().map(|step| vec![step]).collect(),
             How::InOneBatch => vec![steps],
             How::Backwards => backwards(steps),
+            How::Restored => steps.into_iter().flat_map(|step| backwards(vec![step])).collect(),
             How::AmongOthers => {
                 steps.iter().map(|step| [0, 100, 200].map(|by| moved(step, by)).to_vec()).collect()
             }
             How::AskedOfDataFusion => Vec::new(),
         };
         for steps in inputs {
-            self.partition.apply(input(&steps));
+            self.checkpointed.apply(input(&steps));
         }
     }
 
@@ -200,7 +208,7 @@ impl Database {
 
     /// What the tenant's snapshot holds.
     fn held(&self) -> Answers {
-        let snapshot = self.partition.readers().snapshot(Tenant(self.tenant));
+        let snapshot = self.checkpointed.partition.readers().snapshot(Tenant(self.tenant));
         let held = |view: &ViewDefinition| {
             let held = snapshot.view(&view.name).unwrap();
             let rows = match held.failure() {

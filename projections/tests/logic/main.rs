@@ -7,6 +7,8 @@
 //! what the engine says.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../harness/checkpointed.rs"]
+mod checkpointed;
 mod database;
 
 use std::path::{Path, PathBuf};
@@ -57,6 +59,11 @@ fn backwards() {
 #[test]
 fn among_other_tenants() {
     holds(How::AmongOthers);
+}
+
+#[test]
+fn restored_from_checkpoints() {
+    holds(How::Restored);
 }
 
 #[test]
