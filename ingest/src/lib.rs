@@ -24,7 +24,7 @@ mod stored;
 
 pub use decode::{BodyError, Decoded, DecodedBatch, Rejected, Sender, decode};
 pub use format::Format;
-pub use intake::{Intake, IntakeError, Receipt};
+pub use intake::{IdNotes, Intake, IntakeError, Known, Receipt};
 pub use limits::Limits;
 pub use log::{Log, LogError};
 pub use schema::{Growth, SchemaError, TypeLimits, avro, check_name, compare, fields};

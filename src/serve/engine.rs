@@ -1,5 +1,8 @@
 //! The engine's thread: owns the partition, applies what the log has recorded, publishes the
-//! deltas, and carries out orders that change which views there are.
+//! deltas, and carries out orders that change which views there are. Between two inputs it gives
+//! its state to the writer of checkpoints, bit by bit.
+
+mod capture;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +15,7 @@ use stream::Hub;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::capture::{Begun, Cuts, Requests};
 use super::ServeError;
 
 /// How many rows one application takes together at most, as long as they are waiting.
@@ -84,6 +88,7 @@ impl Engine {
         partition: Partition,
         inputs: mpsc::Receiver<Input>,
         orders: Received,
+        cuts: Requests,
         hub: Hub,
     ) -> Result<Self, ServeError> {
         let ended = CancellationToken::new();
@@ -93,7 +98,7 @@ impl Engine {
             .name("engine".to_owned())
             .spawn(move || {
                 let _end = end;
-                block_on(run(partition, inputs, orders, &hub));
+                block_on(run(partition, inputs, orders, cuts, &hub));
             })
             .map_err(ServeError::Thread)?;
         Ok(Self { thread, ended })
@@ -114,8 +119,10 @@ async fn run(
     mut partition: Partition,
     mut inputs: mpsc::Receiver<Input>,
     mut received: Received,
+    mut cuts: Requests,
     hub: &Hub,
 ) {
+    let mut applied = 0;
     loop {
         let first = tokio::select! {
             biased;
@@ -124,16 +131,22 @@ async fn run(
                 continue;
             }
             input = inputs.recv() => input,
+            turn = cuts.turn() => {
+                cuts.act(turn, &mut partition, applied);
+                continue;
+            }
         };
         let Some(first) = first else { return };
         received.is_busy.store(true, Ordering::Relaxed);
         let (input, rows) = coalesce(first, &mut inputs);
+        applied = input.offset;
         let begun = Instant::now();
         let deltas = partition.apply(input);
         hub.publish(&deltas);
         metrics::histogram!("tidemark_apply_seconds").record(begun.elapsed());
         metrics::counter!("tidemark_applied_rows_total").increment(rows as u64);
         metrics::gauge!("tidemark_engine_waiting_inputs").set(inputs.len() as f64);
+        cuts.take_some(&mut partition);
         received.is_busy.store(!inputs.is_empty(), Ordering::Relaxed);
     }
 }
@@ -192,7 +205,7 @@ mod tests {
         sender.try_send(tick(1, 1)).unwrap();
         sender.try_send(tick(2, 2)).unwrap();
         let (_orders, received) = Orders::channel();
-        let engine = Engine::start(partition, inputs, received, hub).unwrap();
+        let engine = Engine::start(partition, inputs, received, Cuts::channel().1, hub).unwrap();
         drop(sender);
         engine.ended().await;
         engine.join().unwrap();
@@ -205,7 +218,7 @@ mod tests {
         let hub = Hub::new(partition.readers(), StreamLimits::default());
         let (sender, inputs) = mpsc::channel(4);
         let (orders, received) = Orders::channel();
-        let engine = Engine::start(partition, inputs, received, hub).unwrap();
+        let engine = Engine::start(partition, inputs, received, Cuts::channel().1, hub).unwrap();
         let name = orders.run(Tenant(1), |_| thread::current().name().map(str::to_owned)).await;
         assert_eq!(name.unwrap().as_deref(), Some("engine"));
         drop(sender);

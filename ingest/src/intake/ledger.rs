@@ -8,6 +8,7 @@ use arrow::array::{Array, BooleanArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
 use chrono::NaiveDate;
 use projections::Tenant;
+use super::known::Known;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 /// How far a tenant has come.
@@ -21,13 +22,16 @@ pub(super) struct Marks {
     pub(super) newest: Option<i64>,
 }
 
+/// Hashes of ids.
+pub(super) type Seen = HashSet<u128, BuildHasherDefault<LowBits>>;
+
 /// The ids and marks of everything recorded or being recorded.
 ///
 /// An id is kept as 128 bits of SipHash under a key of the log's own: two ids of a log with 10¹⁰
 /// events fall together with a probability of 10⁻¹⁹, and a sender cannot aim at it.
 pub(super) struct Ledger {
     hasher: SipHasher13,
-    seen: HashSet<u128, BuildHasherDefault<LowBits>>,
+    seen: Seen,
     pub(super) marks: HashMap<Tenant, Marks>,
 }
 
@@ -42,12 +46,9 @@ pub(super) struct Admitted {
 }
 
 impl Ledger {
-    pub(super) fn new(key: &[u8; 16]) -> Self {
-        Self {
-            hasher: SipHasher13::new_with_key(key),
-            seen: HashSet::default(),
-            marks: HashMap::new(),
-        }
+    pub(super) fn new(key: &[u8; 16], known: Known) -> Self {
+        let Known { seen, marks } = known;
+        Self { hasher: SipHasher13::new_with_key(key), seen, marks }
     }
 
     /// Enters the ids of a batch of stored rows; notes the new ones in `entered`.
@@ -94,15 +95,19 @@ impl Ledger {
 
     /// The hash of what stands before the id; the length keeps type and id apart.
     pub(super) fn prefix(&self, tenant: Tenant, event_type: &str) -> SipHasher13 {
-        let mut hasher = self.hasher;
-        hasher.write(&tenant.0.to_le_bytes());
-        hasher.write(&(event_type.len() as u32).to_le_bytes());
-        hasher.write(event_type.as_bytes());
-        hasher
+        prefix(&self.hasher, tenant, event_type)
     }
 }
 
-fn hash(prefix: &SipHasher13, id: &str) -> u128 {
+pub(super) fn prefix(hasher: &SipHasher13, tenant: Tenant, event_type: &str) -> SipHasher13 {
+    let mut hasher = *hasher;
+    hasher.write(&tenant.0.to_le_bytes());
+    hasher.write(&(event_type.len() as u32).to_le_bytes());
+    hasher.write(event_type.as_bytes());
+    hasher
+}
+
+pub(super) fn hash(prefix: &SipHasher13, id: &str) -> u128 {
     let mut hasher = *prefix;
     hasher.write(id.as_bytes());
     hasher.finish128().as_u128()

@@ -1,6 +1,7 @@
 //! The one writer: submissions in, receipts out once their events are on disk.
 
 mod group;
+mod known;
 mod ledger;
 mod writer;
 
@@ -16,6 +17,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use futures::TryStreamExt;
 use projections::{Input, Position, Tenant, Tick};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+
+pub use self::known::{IdNotes, Known};
 
 use self::group::{Submission, Work, input};
 use self::ledger::{Ledger, Marks};
@@ -68,14 +71,20 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// Replays `log` through `forward`, each row as an [`Input`] with its offset, and then starts
-    /// the writer, which sends every later input the same way. Returns when all is replayed.
+    /// Replays the rows of `log` after the offset `after` through `forward`, each as an [`Input`]
+    /// with its offset, and then starts the writer, which sends every later input the same way.
+    /// `known` is what the rows up to there had. Returns when all is replayed.
     ///
     /// # Errors
     /// The log cannot be read, a row is damaged, or the receiver of `forward` has gone.
-    pub async fn start(log: Log, forward: mpsc::Sender<Input>) -> Result<Self, LogError> {
-        let mut ledger = Ledger::new(log.id_key());
-        let mut rows = std::pin::pin!(log.replay());
+    pub async fn start(
+        log: Log,
+        known: Known,
+        after: u64,
+        forward: mpsc::Sender<Input>,
+    ) -> Result<Self, LogError> {
+        let mut ledger = Ledger::new(log.id_key(), known);
+        let mut rows = std::pin::pin!(log.replay_after(after));
         while let Some((offset, frame)) = rows.try_next().await? {
             let restored = blocking(move || {
                 restore(&mut ledger, &frame);

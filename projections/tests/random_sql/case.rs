@@ -213,7 +213,9 @@ pub(crate) fn maintained(
 ) -> Result<(Watched, Vec<(String, String)>), TestCaseError> {
     let mut refused = Vec::new();
     loop {
-        let (view, construct) = match Watched::over(types, definitions.clone()) {
+        // Every second case goes through checkpoints.
+        let restores = definitions.len() % 2;
+        let (view, construct) = match Watched::restored(types, definitions.clone(), restores) {
             Ok(watched) => return Ok((watched, refused)),
             Err(DefineError::Unsupported { view, construct, .. }) => (view, construct),
             Err(DefineError::Invalid { view, message }) => {

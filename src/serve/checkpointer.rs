@@ -1,0 +1,233 @@
+//! The writer of checkpoints: has the engine make cuts, and takes them to the object store.
+//!
+//! A checkpoint that fails costs nothing but itself: what it held comes again with the next, which is
+//! then a whole one. Only a new owner of the partition ends the service.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ingest::checkpoint::{
+    Checkpoint, CheckpointError, CheckpointWriter, Checkpoints, Committed, Cut, Extent, Source,
+    TenantViews,
+};
+use ingest::history::{Accepted, HistoryError, HistoryFile};
+use ingest::{IdNotes, Log};
+use projections::{CutSnapshots, Partition, StatePart, Tenant, ViewSaver};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::engine::{Begun, Cuts, EngineEnded};
+
+/// Why a checkpoint was not made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CheckpointFailure {
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    #[error(transparent)]
+    Ended(#[from] EngineEnded),
+    #[error("the list of history files cannot be written: {0}")]
+    Listing(#[from] serde_json::Error),
+}
+
+/// Writes the checkpoints of one partition.
+pub(crate) struct Checkpointer {
+    pub(super) checkpoints: Checkpoints,
+    pub(super) cuts: Cuts,
+    pub(super) accepted: Accepted,
+    pub(super) log: Log,
+    pub(super) circuit: [u8; 16],
+    pub(super) saver: ViewSaver,
+    /// The chunks of each tenant's views in the newest checkpoint.
+    pub(super) catalogue: BTreeMap<Tenant, TenantViews>,
+    /// The offset of the newest checkpoint.
+    pub(super) offset: u64,
+    /// Whether the last one failed.
+    pub(super) has_failed: bool,
+}
+
+impl Checkpointer {
+    /// Makes checkpoints until `closing`; ends by itself only when another process owns the
+    /// partition, or when the engine has ended.
+    pub(crate) async fn run(
+        mut self,
+        every: Duration,
+        closing: CancellationToken,
+    ) -> Result<(), CheckpointFailure> {
+        let mut turns = interval(every);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        turns.tick().await;
+        loop {
+            tokio::select! {
+                () = closing.cancelled() => return Ok(()),
+                _ = turns.tick() => {}
+            }
+            match self.checkpoint().await {
+                Ok(()) => self.tidy().await,
+                Err(CheckpointFailure::Ended(_)) => return Ok(()),
+                Err(CheckpointFailure::Checkpoint(error @ CheckpointError::Fenced { .. })) => {
+                    return Err(error.into());
+                }
+                Err(error) => {
+                    metrics::counter!("tidemark_checkpoints_failed_total").increment(1);
+                    tracing::error!(%error, "a checkpoint was not made; the next one holds it too");
+                    self.has_failed = true;
+                }
+            }
+        }
+    }
+
+    /// Makes a checkpoint if anything has come since the last.
+    pub(crate) async fn checkpoint(&mut self) -> Result<(), CheckpointFailure> {
+        if let Some(committed) = self.checkpoints.resolve().await? {
+            tracing::info!(number = committed.checkpoint.number, "a checkpoint had been committed");
+        }
+        let started = std::time::Instant::now();
+        let extent = if self.has_failed { Extent::Whole } else { self.checkpoints.extent() };
+        let mut begun = self.cuts.begin(extent == Extent::Whole).await?;
+        if begun.snapshots.tenants.is_empty() && extent == Extent::Changes {
+            // Nothing has changed; the portions are taken to their end all the same.
+            while begun.portions.recv().await.is_some_and(|portion| !portion.is_last) {}
+            return Ok(());
+        }
+        // Until it is committed, what the engine gave is nowhere else.
+        self.has_failed = true;
+        if extent == Extent::Whole {
+            self.saver.forget();
+            self.catalogue.clear();
+        }
+        let mut writer = self.checkpoints.begin(extent)?;
+        state(&mut begun, &mut writer).await?;
+        self.views(&begun.snapshots, &mut writer).await?;
+        let (committed, files) = self.commit(writer, begun.offset).await?;
+        self.accepted.publish(files, begun.offset);
+        (self.offset, self.has_failed) = (begun.offset, false);
+        metrics::histogram!("tidemark_checkpoint_seconds").record(started.elapsed());
+        metrics::counter!("tidemark_checkpoint_bytes_total").increment(committed.written);
+        metrics::counter!("tidemark_checkpoints_total").increment(1);
+        let number = committed.checkpoint.number;
+        tracing::debug!(number, bytes = committed.written, "checkpoint");
+        self.trim(&committed).await;
+        Ok(())
+    }
+
+    /// Writes what changed of the tenants' views.
+    async fn views(
+        &mut self,
+        cut: &CutSnapshots,
+        writer: &mut CheckpointWriter,
+    ) -> Result<(), CheckpointError> {
+        let mut records = StatePart { store: Partition::VIEWS, ..StatePart::default() };
+        for (tenant, snapshot) in &cut.tenants {
+            if let Some(snapshot) = snapshot {
+                let saved = self.saver.save(snapshot, cut.views);
+                for chunk in &saved.new {
+                    writer.chunk(chunk.id, &chunk.bytes()).await?;
+                }
+                records.bytes.extend_from_slice(&saved.record);
+                let views = TenantViews { tenant: tenant.0, views: saved.chunks };
+                self.catalogue.insert(*tenant, views);
+            } else {
+                self.catalogue.remove(tenant);
+            }
+            records.slots.push(u64::from(tenant.0));
+            records.ends.push(records.bytes.len() as u64);
+        }
+        if records.slots.is_empty() { Ok(()) } else { writer.state(part(records)).await }
+    }
+
+    /// Writes the events since the last checkpoint as history, and commits.
+    async fn commit(
+        &self,
+        mut writer: CheckpointWriter,
+        offset: u64,
+    ) -> Result<(Committed, Vec<std::sync::Arc<HistoryFile>>), CheckpointFailure> {
+        let mut notes = IdNotes::new(self.log.id_key());
+        let new = self.accepted.write(offset, &mut notes).await?;
+        if writer.extent() == Extent::Whole {
+            self.earlier(&mut notes).await?;
+        }
+        for ids in notes.ids.chunks(1 << 16) {
+            writer.ids(ids).await?;
+        }
+        let newest = |(tenant, at): (&Tenant, &i64)| (tenant.0, at.to_le_bytes().to_vec().into());
+        let newest: BTreeMap<u32, Bytes> = notes.newest.iter().map(newest).collect();
+        writer.marks(&newest).await?;
+        let mut files = self.accepted.files();
+        files.extend(new);
+        let history =
+            files.iter().map(|file| serde_json::to_value(&**file)).collect::<Result<_, _>>()?;
+        let cut = Cut {
+            circuit: self.circuit,
+            source: Source::Log { offset },
+            step: offset,
+            catalogue: self.catalogue.values().cloned().collect(),
+            history,
+            sections: BTreeMap::new(),
+        };
+        Ok((writer.commit(cut).await?, files))
+    }
+
+    /// The ids of the history that earlier checkpoints had.
+    async fn earlier(&self, notes: &mut IdNotes) -> Result<(), CheckpointFailure> {
+        for file in self.accepted.files() {
+            self.accepted.store().note(&file, notes).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets the log's rows go that no kept checkpoint needs.
+    async fn trim(&self, committed: &Committed) {
+        let oldest = committed.kept.iter().map(|kept| offset(kept)).min().unwrap_or(0);
+        if let Err(error) = self.accepted.trim(oldest).await {
+            tracing::warn!(%error, "the log was not trimmed; the next checkpoint tries again");
+        }
+    }
+
+    /// Merges files and removes those that nobody needs, between two checkpoints.
+    async fn tidy(&self) {
+        loop {
+            match self.checkpoints.merge().await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "files of checkpoints were not merged");
+                    break;
+                }
+            }
+        }
+        if let Err(error) = self.checkpoints.sweep().await {
+            tracing::warn!(%error, "files of checkpoints that nobody needs were not removed");
+        }
+    }
+}
+
+/// Writes the state as the engine gives it.
+async fn state(begun: &mut Begun, writer: &mut CheckpointWriter) -> Result<(), CheckpointFailure> {
+    loop {
+        let portion = begun.portions.recv().await.ok_or(EngineEnded)?;
+        for given in portion.parts {
+            writer.state(part(given)).await?;
+        }
+        if portion.is_last {
+            return Ok(());
+        }
+    }
+}
+
+/// A part as files hold it.
+fn part(part: StatePart) -> ingest::checkpoint::StatePart {
+    let StatePart { store, slots, ends, bytes } = part;
+    let ends = ends.into_iter().map(|end| end as u32).collect();
+    ingest::checkpoint::StatePart { store, slots, ends, bytes: bytes.into() }
+}
+
+/// The log's offset of a checkpoint.
+pub(super) fn offset(checkpoint: &Checkpoint) -> u64 {
+    match &checkpoint.source {
+        Source::Log { offset } => *offset,
+        Source::Kafka { .. } => checkpoint.step,
+    }
+}

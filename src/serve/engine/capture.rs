@@ -1,0 +1,134 @@
+//! Cuts of the engine's state, taken bit by bit between two inputs.
+
+use std::time::{Duration, Instant};
+
+use projections::{CutSnapshots, Partition, StatePart};
+use tokio::sync::{mpsc, oneshot};
+
+use super::EngineEnded;
+
+/// Requests for a cut that wait; there is one writer of checkpoints.
+const REQUESTS: usize = 1;
+/// Portions between the engine and the writer.
+const PORTIONS: usize = 16;
+/// Bytes of a portion, about.
+const PORTION: usize = 1 << 18;
+/// How long the engine takes portions between two inputs.
+const AT_ONCE: Duration = Duration::from_millis(5);
+
+/// The way by which the writer of checkpoints has the engine make a cut.
+#[derive(Clone)]
+pub(crate) struct Cuts {
+    queue: mpsc::Sender<Request>,
+}
+
+/// The engine's end of [`Cuts`].
+pub(crate) struct Requests {
+    queue: mpsc::Receiver<Request>,
+    under_way: Option<mpsc::Sender<Portion>>,
+}
+
+struct Request {
+    whole: bool,
+    reply: oneshot::Sender<Begun>,
+}
+
+/// A cut that has been made.
+pub(crate) struct Begun {
+    /// The views as they stood.
+    pub(crate) snapshots: CutSnapshots,
+    /// The offset of the last input that is in it.
+    pub(crate) offset: u64,
+    /// The state, bit by bit.
+    pub(crate) portions: mpsc::Receiver<Portion>,
+}
+
+/// Some of the state of a cut.
+pub(crate) struct Portion {
+    pub(crate) parts: Vec<StatePart>,
+    /// Whether there is no more.
+    pub(crate) is_last: bool,
+}
+
+impl Cuts {
+    /// The way to an engine that is started with what comes second.
+    pub(crate) fn channel() -> (Self, Requests) {
+        let (queue, requests) = mpsc::channel(REQUESTS);
+        (Self { queue }, Requests { queue: requests, under_way: None })
+    }
+
+    /// Has the engine make a cut before its next input. The one before must have been taken to its
+    /// end, or this one be `whole`.
+    pub(crate) async fn begin(&self, whole: bool) -> Result<Begun, EngineEnded> {
+        let (reply, begun) = oneshot::channel();
+        self.queue.send(Request { whole, reply }).await.map_err(|_| EngineEnded)?;
+        begun.await.map_err(|_| EngineEnded)
+    }
+}
+
+impl Requests {
+    /// Waits until a cut is asked for, or until there is room for a portion of the one under way,
+    /// and does it.
+    pub(super) async fn turn(&mut self) -> Turn {
+        match &self.under_way {
+            // A writer that has gone away does not want the rest.
+            Some(portions) => match portions.clone().reserve_owned().await {
+                Ok(room) => Turn::Take(room),
+                Err(_) => Turn::GivenUp,
+            },
+            None => match self.queue.recv().await {
+                Some(request) => Turn::Cut(request),
+                None => std::future::pending().await,
+            },
+        }
+    }
+
+    /// Does what a turn says.
+    pub(super) fn act(&mut self, turn: Turn, partition: &mut Partition, offset: u64) {
+        match turn {
+            Turn::Cut(Request { whole, reply }) => {
+                let begun = Instant::now();
+                let (portions, receiver) = mpsc::channel(PORTIONS);
+                let snapshots = partition.cut(whole);
+                metrics::histogram!("tidemark_checkpoint_pause_seconds").record(begun.elapsed());
+                let begun = Begun { snapshots, offset, portions: receiver };
+                if reply.send(begun).is_ok() {
+                    self.under_way = Some(portions);
+                }
+            }
+            Turn::Take(room) => self.take(room, partition),
+            Turn::GivenUp => self.under_way = None,
+        }
+    }
+
+    /// Takes portions for a few milliseconds, as long as there is room for them.
+    pub(super) fn take_some(&mut self, partition: &mut Partition) {
+        let begun = Instant::now();
+        while let Some(portions) = &self.under_way
+            && begun.elapsed() < AT_ONCE
+        {
+            match portions.clone().try_reserve_owned() {
+                Ok(room) => self.take(room, partition),
+                Err(_) => break,
+            }
+        }
+        if self.under_way.is_some() {
+            metrics::histogram!("tidemark_checkpoint_pause_seconds").record(begun.elapsed());
+        }
+    }
+
+    fn take(&mut self, room: mpsc::OwnedPermit<Portion>, partition: &mut Partition) {
+        let (parts, is_last) = partition.capture(PORTION);
+        room.send(Portion { parts, is_last });
+        if is_last {
+            self.under_way = None;
+        }
+    }
+}
+
+/// What there is to do for checkpoints.
+pub(super) enum Turn {
+    Cut(Request),
+    Take(mpsc::OwnedPermit<Portion>),
+    GivenUp,
+}

@@ -1,0 +1,173 @@
+//! A partition put together again from its newest whole checkpoint.
+//!
+//! State that other views wrote (after an upgrade) does not fit; then the views are computed anew
+//! from the history that the checkpoint lists, and only the positions are taken from it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use futures::TryStreamExt;
+use ingest::checkpoint::{CheckpointError, Restored};
+use ingest::history::{Accepted, HistoryError};
+use ingest::{IdNotes, Known};
+use projections::{
+    DefineError, EventBatch, EventRegistry, EventTypes, Input, Partition, RuntimeError, SavedChunk,
+    SavedMarks, StateLoader, Tenant, Tick, ViewDefinition,
+};
+
+/// Threads that load state.
+const THREADS: usize = 4;
+
+/// What a checkpoint gave back.
+pub(super) struct Loaded {
+    pub(super) partition: Partition,
+    /// How far each tenant had come.
+    pub(super) marks: BTreeMap<Tenant, SavedMarks>,
+    /// What the intake must know of what came before.
+    pub(super) known: Known,
+    /// A number higher than those of all chunks.
+    pub(super) next_chunk: u64,
+    /// Whether the state was of these views; if not, the views are empty.
+    pub(super) fits: bool,
+}
+
+/// Loads a checkpoint. Blocks.
+pub(super) fn load(restored: &Restored, types: &EventTypes) -> Result<Loaded, CheckpointError> {
+    let mut partition = Partition::new(types, ViewDefinition::builtin()).map_err(|e| unfit(&e))?;
+    let fits = restored.checkpoint().circuit == partition.fingerprint();
+    let known = std::thread::scope(|scope| {
+        let known = scope.spawn(|| known(restored));
+        if fits {
+            load_state(restored, &mut partition)?;
+        }
+        known.join().map_err(|_| unfit(&"a thread that read the ids ended"))?
+    })?;
+    let records = records(restored)?;
+    let mut marks = BTreeMap::new();
+    let chunks = if fits { load_chunks(restored)? } else { HashMap::new() };
+    for (tenant, record) in &records {
+        marks.insert(*tenant, SavedMarks::read(record).map_err(|e| unfit(&e))?);
+        if fits {
+            partition.restore_views(*tenant, record, &chunks).map_err(|e| unfit(&e))?;
+        }
+    }
+    let mut known = known;
+    for (tenant, marks) in &marks {
+        known.resume(*tenant, marks.sequence, marks.today);
+    }
+    Ok(Loaded { partition, marks, known, next_chunk: restored.next_chunk(), fits })
+}
+
+/// State that cannot be put back is damage: the checkpoint before is worth a try.
+fn unfit(error: &impl ToString) -> CheckpointError {
+    CheckpointError::Damaged { path: "state".to_owned(), what: error.to_string() }
+}
+
+fn load_state(restored: &Restored, partition: &mut Partition) -> Result<(), CheckpointError> {
+    let rest = {
+        let loaders: Vec<Mutex<StateLoader<'_>>> =
+            partition.loaders().into_iter().map(Mutex::new).collect();
+        let rest = restored.load_stores(THREADS, |store, parts| {
+            if store == Partition::VIEWS {
+                return Ok(Vec::new());
+            }
+            let owner = loaders.iter().find(|loader| lock(loader).owns(store));
+            let mut rest = Vec::new();
+            for part in parts {
+                let part = part?;
+                let Some(owner) = owner else {
+                    rest.push(part);
+                    continue;
+                };
+                let mut loader = lock(owner);
+                for (slot, entry) in part.entries() {
+                    loader.load(store, slot, entry).map_err(|e: RuntimeError| unfit(&e))?;
+                }
+            }
+            Ok::<_, CheckpointError>(rest)
+        })?;
+        for loader in loaders {
+            loader.into_inner().unwrap_or_else(PoisonError::into_inner).finish();
+        }
+        rest
+    };
+    for (store, parts) in rest {
+        for part in parts {
+            for (slot, entry) in part.entries() {
+                partition.restore_entry(store, slot, entry).map_err(|e| unfit(&e))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn lock<'l, 'p>(loader: &'l Mutex<StateLoader<'p>>) -> std::sync::MutexGuard<'l, StateLoader<'p>> {
+    loader.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The records of the tenants' views.
+fn records(restored: &Restored) -> Result<BTreeMap<Tenant, Vec<u8>>, CheckpointError> {
+    let mut records = BTreeMap::new();
+    for blocks in restored.stores().iter().filter(|blocks| blocks.store == Partition::VIEWS) {
+        for block in &blocks.blocks {
+            for (tenant, record) in restored.state_part(*block)?.entries() {
+                let tenant = Tenant(tenant as u32);
+                if record.is_empty() {
+                    records.remove(&tenant);
+                } else {
+                    records.insert(tenant, record.to_vec());
+                }
+            }
+        }
+    }
+    Ok(records)
+}
+
+fn load_chunks(restored: &Restored) -> Result<HashMap<u64, SavedChunk>, CheckpointError> {
+    let mut chunks = HashMap::new();
+    for block in restored.chunk_blocks() {
+        for (id, bytes) in restored.chunks(block)? {
+            chunks.insert(id, SavedChunk::read(id, &bytes).map_err(|e| unfit(&e))?);
+        }
+    }
+    Ok(chunks)
+}
+
+fn known(restored: &Restored) -> Result<Known, CheckpointError> {
+    let (blocks, count) = restored.id_blocks();
+    let mut known = Known::with_capacity(count);
+    for block in blocks {
+        known.add(&restored.ids(block)?);
+    }
+    for (tenant, newest) in restored.marks()? {
+        if let Ok(newest) = <[u8; 8]>::try_from(newest.as_ref()) {
+            known.newest(Tenant(tenant), i64::from_le_bytes(newest));
+        }
+    }
+    Ok(known)
+}
+
+/// Computes the views of all tenants anew from history up to and with `offset`.
+pub(super) async fn rebuild(
+    loaded: &mut Loaded,
+    accepted: &Accepted,
+    types: &EventRegistry,
+    offset: u64,
+) -> Result<(), HistoryError> {
+    for (tenant, marks) in &loaded.marks {
+        for event_type in types.visible(*tenant).iter() {
+            let rows = accepted.scan(*tenant, event_type, offset, None);
+            let mut rows = std::pin::pin!(rows);
+            while let Some(rows) = rows.try_next().await? {
+                let tenants = vec![tenant.0; rows.num_rows()].into();
+                let events = vec![EventBatch { event_type: event_type.clone(), tenants, rows }];
+                loaded.partition.apply(Input { events, ticks: Vec::new(), offset });
+            }
+        }
+        let ticks = marks.today.map(|today| Tick { tenant: *tenant, today });
+        let ticks = ticks.into_iter().collect();
+        loaded.partition.apply(Input { events: Vec::new(), ticks, offset });
+        loaded.partition.resume(*tenant, *marks);
+    }
+    Ok(())
+}
