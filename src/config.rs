@@ -26,6 +26,8 @@ pub(crate) struct Config {
     pub(crate) data: PathBuf,
     /// The key of the tokens; the service does not start without.
     pub(crate) jwt_secret: Option<Secret>,
+    /// The time between two checkpoints, in milliseconds.
+    pub(crate) checkpoint_ms: u64,
     /// The bounds.
     pub(crate) limits: Limits,
 }
@@ -66,6 +68,7 @@ impl Default for Config {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
             data: PathBuf::from("data"),
             jwt_secret: None,
+            checkpoint_ms: 10_000,
             limits: Limits::default(),
         }
     }

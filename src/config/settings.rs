@@ -121,6 +121,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         },
         secret: true,
     },
+    setting!("checkpoint_ms", Count, checkpoint_ms),
     setting!("limits.intake.max_body", Count, limits.intake.max_body, size),
     setting!("limits.intake.max_event", Count, limits.intake.max_event, size),
     setting!("limits.intake.max_text", Count, limits.intake.max_text, size),
