@@ -1,5 +1,6 @@
 //! The control store: tenants, and what they have registered and defined, in an SQLite file.
 
+mod checkpoints;
 mod event_types;
 mod own_views;
 
@@ -14,6 +15,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
+pub use self::checkpoints::{CommitOutcome, StoredCheckpoint};
 pub use self::own_views::StoredView;
 use crate::change::timezone;
 use crate::{MODULES, NewTenant, StoreError, TenantChange, TenantId, TenantRecord};
