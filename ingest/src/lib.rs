@@ -14,6 +14,7 @@
 //! - Replay gives the same inputs with the same offsets: dates are recorded, never recomputed.
 //! - Queue, groups, bodies, events, texts and lists of rejections are bounded.
 
+pub mod checkpoint;
 mod decode;
 mod format;
 mod intake;
