@@ -24,6 +24,8 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     /// The folder of everything that is kept: control store and log.
     pub(crate) data: PathBuf,
+    /// Where checkpoints and history are kept; a folder in the data folder if nobody says.
+    pub(crate) objects: Option<ingest::objects::Address>,
     /// The key of the tokens; the service does not start without.
     pub(crate) jwt_secret: Option<Secret>,
     /// The time between two checkpoints, in milliseconds.
@@ -67,6 +69,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
             data: PathBuf::from("data"),
+            objects: None,
             jwt_secret: None,
             checkpoint_ms: 10_000,
             limits: Limits::default(),
@@ -78,6 +81,12 @@ impl Config {
     /// The file of the control store.
     pub(crate) fn control_store(&self) -> PathBuf {
         self.data.join("control.db")
+    }
+
+    /// Where checkpoints and history are kept.
+    pub(crate) fn objects(&self) -> ingest::objects::Address {
+        let here = || ingest::objects::Address::Folder(self.data.join("objects"));
+        self.objects.clone().unwrap_or_else(here)
     }
 
     /// The file of the event log.

@@ -24,7 +24,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use ingest::Log;
+use ingest::history::Accepted;
 use projections::{EventRegistry, OwnLimits, Readers, Tenant, Unready, View, ViewDefinition};
 use tenancy::{Store, StoredView};
 use tokio::sync::{Mutex, watch};
@@ -45,7 +45,7 @@ pub(crate) struct OwnViews {
 
 struct Shared {
     store: Store,
-    log: Log,
+    accepted: Accepted,
     types: EventRegistry,
     readers: Readers,
     orders: Orders,
@@ -81,7 +81,7 @@ impl OwnViews {
     /// was started with. Must be called within a tokio runtime.
     pub(crate) fn start(
         loaded: Loaded,
-        log: Log,
+        accepted: Accepted,
         types: EventRegistry,
         readers: Readers,
         orders: Orders,
@@ -89,7 +89,7 @@ impl OwnViews {
     ) -> Result<Self, OwnViewError> {
         let shared = Shared {
             store: loaded.store,
-            log,
+            accepted,
             types,
             readers,
             orders,

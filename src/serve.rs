@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
+use ingest::history::{Accepted, HistoryStore, Recent};
 use ingest::{Intake, Log};
 use projections::{Input, Partition, Position, Tenant, ViewDefinition};
 use query::Queries;
@@ -35,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::folder::Folder;
-use self::history::LogHistory;
+use self::history::EventHistory;
 use crate::config::Config;
 use crate::event_types::TypeDirectory;
 use crate::http::{self, App, Parts};
@@ -47,6 +48,9 @@ pub(crate) use self::error::ServeError;
 
 /// Inputs between the log and the engine; each is one group of submissions, which is bounded too.
 const INPUTS: usize = 16;
+/// The one partition of the embedded log, which has had one owner.
+const PARTITION: u32 = 0;
+const FIRST_EPOCH: u64 = 0;
 /// For calls in progress to be answered at shutdown.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
 /// For the queue of the intake to be written, and for the engine to apply it.
@@ -89,13 +93,16 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     let (loaded, partition) = own_views::load(store, types.registry().clone(), partition).await?;
     let readers = partition.readers();
     let hub = Hub::new(readers.clone(), config.limits.stream.clone());
-    let history = Arc::new(LogHistory(log.clone()));
+    let objects = config.objects().open(std::env::vars())?;
+    let store = HistoryStore::new(objects, PARTITION, FIRST_EPOCH);
+    let accepted = Accepted::new(store, Recent::Log(log.clone()), Vec::new(), 0);
+    let history = Arc::new(EventHistory(accepted.clone()));
     let queries = Queries::new(types.registry().clone(), history, config.limits.query.clone())?;
     let verifier = Verifier::hs256(vec![secret]);
     let (orders, received) = Orders::channel();
     let own_views = OwnViews::start(
         loaded,
-        log.clone(),
+        accepted,
         types.registry().clone(),
         readers.clone(),
         orders,

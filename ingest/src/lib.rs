@@ -3,7 +3,7 @@
 //! **In:** bodies of CloudEvents JSON ([`decode`]) and changes of a tenant's date
 //! ([`Intake::tick`]). **Out:** for every group of submissions one row of the [`Log`] and one
 //! [`projections::Input`], in the same order, and a [`Receipt`] for each submitter once its events
-//! are on disk. [`Log::scan`] reads a tenant's history back.
+//! are on disk. [`history`] keeps what was accepted, and reads a tenant's events back.
 //!
 //! Invariants:
 //! - What a receipt counts as accepted is durable, and is forwarded exactly once: by the writer,
@@ -17,9 +17,11 @@
 pub mod checkpoint;
 mod decode;
 mod format;
+pub mod history;
 mod intake;
 mod limits;
 mod log;
+pub mod objects;
 mod schema;
 mod stored;
 

@@ -11,7 +11,7 @@ use arrow::error::ArrowError;
 use projections::EventType;
 
 /// How many columns stand behind those of the relation.
-const BEHIND: usize = 2;
+pub(crate) const BEHIND: usize = 2;
 
 /// The columns that an event is kept with: its relation, then `source` and `extra`.
 pub(crate) fn stored_schema(event_type: &EventType) -> SchemaRef {

@@ -18,7 +18,7 @@ use projections::{EventType, Tenant};
 
 /// Where accepted events are read from.
 pub trait History: Send + Sync {
-    /// The events of `tenant` and `event_type` that the log holds up to and with the row
+    /// The events of `tenant` and `event_type` that were accepted up to and with the offset
     /// `up_to`, each once, in any order. `columns` are indices into
     /// [`EventType::relation`], in the order in which they are wanted; none means all of them,
     /// and the list is never empty. The batches have exactly those columns. The stream is read on
@@ -33,7 +33,7 @@ pub trait History: Send + Sync {
     ) -> SendableRecordBatchStream;
 }
 
-/// One event type of one tenant up to one place in the log: `events."<type>"`.
+/// One event type of one tenant up to one offset: `events."<type>"`.
 #[derive(Clone)]
 pub(crate) struct EventRelation {
     pub(crate) history: Arc<dyn History>,

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use chrono::NaiveDate;
+use ingest::objects::{Address, ObjectsError};
 use tenancy::Secret;
 
 use super::Config;
@@ -26,6 +27,8 @@ pub(super) enum Set {
     Address(fn(&mut Config, SocketAddr)),
     /// A folder.
     Folder(fn(&mut Config, PathBuf)),
+    /// The address of an object store.
+    Objects(fn(&mut Config, Address)),
     /// A key of 32 bytes or more.
     Key(fn(&mut Config, Secret)),
     /// A whole number, at least 1.
@@ -52,6 +55,9 @@ impl Setting {
                 return Err(String::from("the name of a folder is expected"));
             }
             Set::Folder(set) => set(config, PathBuf::from(value)),
+            Set::Objects(set) => {
+                set(config, value.parse().map_err(|error: ObjectsError| error.to_string())?);
+            }
             Set::Key(set) => set(config, Secret::new(value).map_err(|error| error.to_string())?),
             Set::Count(set) => set(config, count(value)?),
             Set::Date(set) => set(
@@ -113,6 +119,12 @@ pub(super) static SETTINGS: &[Setting] = &[
         secret: false,
     },
     Setting {
+        key: "object_store_url",
+        set: Set::Objects(|config, value| config.objects = Some(value)),
+        show: |config| config.objects().to_string(),
+        secret: false,
+    },
+    Setting {
         key: "jwt_secret",
         set: Set::Key(|config, value| config.jwt_secret = Some(value)),
         show: |config| match config.jwt_secret {
@@ -156,7 +168,6 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting!("limits.views.tenant_bytes", Count, limits.tenant_bytes, size),
     setting!("limits.views.buffer_bytes", Count, limits.views.buffer_bytes, size),
     later("database_url", true),
-    later("object_store_url", true),
     later("oidc.issuer", false),
     later("oidc.audience", false),
     later("kafka.brokers", false),

@@ -125,7 +125,6 @@ fn keys_of_parts_to_come_are_refused() {
         "database_url",
         "kafka.brokers",
         "oidc.issuer",
-        "object_store_url",
         "smtp_url",
         "schema_registry_url",
     ] {
@@ -134,6 +133,17 @@ fn keys_of_parts_to_come_are_refused() {
     }
     let found = problems("", &[("TIDEMARK_KAFKA_BROKERS", "b:9092")]);
     assert!(found[0].contains("TIDEMARK_KAFKA_BROKERS"), "{found:?}");
+}
+
+#[test]
+fn an_object_store_is_a_folder_or_a_bucket() {
+    let shown = |file: &str| from(file, &[]).unwrap().config.objects().to_string();
+    assert_eq!(shown("data = \"/d\""), "file:///d/objects");
+    assert_eq!(shown("object_store_url = \"s3://b/x\""), "s3://b/x");
+    for wrong in ["gs://b", "s3://key:hidden@b/x", "objects"] {
+        let found = problems(&format!("object_store_url = \"{wrong}\""), &[]);
+        assert!(found[0].contains("s3://bucket/folder") && !found[0].contains("hidden"), "{found:?}");
+    }
 }
 
 #[test]

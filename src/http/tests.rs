@@ -11,6 +11,7 @@ use axum::{Router, middleware};
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use ingest::Log;
+use ingest::history::{Accepted, HistoryStore, Recent};
 use projections::{EventTypes, Partition};
 use query::Queries;
 use stream::Hub;
@@ -45,6 +46,9 @@ async fn app(folder: &TempDir) -> Arc<App> {
     let types = TypeDirectory::new(store.clone(), Vec::new(), limits.types.clone()).unwrap();
     let registry = types.registry().clone();
     let log = Log::open(&folder.path().join("log.db"), registry.clone()).await.unwrap();
+    let objects = ingest::objects::folder(&folder.path().join("objects")).unwrap();
+    let files = HistoryStore::new(objects, 0, 0);
+    let accepted = Accepted::new(files, Recent::Log(log), Vec::new(), 0);
     let partition = Partition::new(&EventTypes::builtin(), Vec::new()).unwrap();
     let (loaded, partition) = own_views::load(store, registry.clone(), partition).await.unwrap();
     let readers = partition.readers();
@@ -54,7 +58,7 @@ async fn app(folder: &TempDir) -> Arc<App> {
     let verifier = Verifier::hs256(vec![Secret::random().unwrap()]);
     let (orders, _) = Orders::channel();
     let own_views =
-        OwnViews::start(loaded, log, registry, readers.clone(), orders, limits.views.clone())
+        OwnViews::start(loaded, accepted, registry, readers.clone(), orders, limits.views.clone())
             .unwrap();
     Arc::new(App::new(Parts {
         directory,

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use arrow::array::UInt32Array;
 use futures::TryStreamExt;
+use ingest::history::HistoryError;
 use projections::{EventBatch, Fill, FillError, OwnView, Tenant, View};
 use tokio::runtime::Handle;
 
@@ -109,32 +110,29 @@ impl Filler<'_> {
             let visible = self.shared.types.visible(tenant);
             names.filter_map(|name| visible.get(name).cloned()).collect()
         };
+        let failed = |error: HistoryError| Stop::Failed(error.to_string());
+        let mut readings = Vec::with_capacity(types.len());
         let mut whole = 0;
-        for event_type in &types {
-            let parts = self.shared.log.parts(tenant, event_type, fill.offset());
-            whole += self.runtime.block_on(parts).map_err(|e| Stop::Failed(e.to_string()))?;
+        for event_type in types {
+            let reading = self.shared.accepted.read(tenant, &event_type, fill.offset(), None);
+            let share = self.runtime.block_on(reading.whole()).map_err(failed)?;
+            whole += share;
+            readings.push((event_type, reading, share));
         }
         self.job.begin(whole);
         self.pause(|| fill.start())?;
         let mut before = 0;
-        for event_type in types {
-            let mut history =
-                std::pin::pin!(self.shared.log.history(tenant, &event_type, fill.offset()));
-            let mut read = 0;
-            while let Some((parts, batches)) = self
-                .runtime
-                .block_on(history.try_next())
-                .map_err(|e| Stop::Failed(e.to_string()))?
+        for (event_type, reading, share) in readings {
+            let mut batches = std::pin::pin!(reading.batches());
+            while let Some((read, rows)) =
+                self.runtime.block_on(batches.try_next()).map_err(failed)?
             {
-                for rows in batches {
-                    let tenants = UInt32Array::from(vec![tenant.0; rows.num_rows()]);
-                    let event_type = event_type.clone();
-                    self.pause(|| fill.feed(EventBatch { event_type, tenants, rows }))?;
-                }
-                read = parts;
+                let tenants = UInt32Array::from(vec![tenant.0; rows.num_rows()]);
+                let event_type = event_type.clone();
+                self.pause(|| fill.feed(EventBatch { event_type, tenants, rows }))?;
                 self.job.advance(before + read);
             }
-            before += read;
+            before += share;
         }
         for _ in 0..ROUNDS {
             if self.pause(|| fill.catch_up())? <= LEFT_ROWS {

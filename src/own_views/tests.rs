@@ -1,6 +1,8 @@
 //! What can only be seen while a fill is held up: here by holding the turn in which it would end.
 #![allow(clippy::unwrap_used)]
 
+use ingest::Log;
+use ingest::history::{HistoryStore, Recent};
 use projections::{EventTypes, Input, Partition};
 use serde_json::json;
 use stream::{Hub, StreamLimits};
@@ -29,6 +31,9 @@ async fn bench() -> Bench {
     store.create_tenant(serde_json::from_value(tenant).unwrap()).await.unwrap();
     let types = EventRegistry::builtin();
     let log = Log::open(&folder.path().join("log.db"), types.clone()).await.unwrap();
+    let objects = ingest::objects::folder(&folder.path().join("objects")).unwrap();
+    let files = HistoryStore::new(objects, 0, 0);
+    let accepted = Accepted::new(files, Recent::Log(log), Vec::new(), 0);
     let partition = Partition::new(&EventTypes::builtin(), Vec::new()).unwrap();
     let (loaded, partition) = load(store, types.clone(), partition).await.unwrap();
     let readers = partition.readers();
@@ -37,7 +42,7 @@ async fn bench() -> Bench {
     let (sender, inputs) = mpsc::channel(1);
     Engine::start(partition, inputs, received, hub).unwrap();
     let limits = OwnLimits::default();
-    let own = OwnViews::start(loaded, log, types, readers.clone(), orders, limits).unwrap();
+    let own = OwnViews::start(loaded, accepted, types, readers.clone(), orders, limits).unwrap();
     Bench { own, readers, _inputs: sender, _folder: folder }
 }
 

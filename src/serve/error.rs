@@ -42,6 +42,9 @@ pub(crate) enum ServeError {
     /// A registered event type cannot be read.
     #[error("the control store: {0}")]
     EventType(#[from] crate::event_types::DamagedType),
+    /// The object store cannot be opened.
+    #[error(transparent)]
+    Objects(#[from] ingest::objects::ObjectsError),
     /// The log cannot be used or replayed.
     #[error("the log: {0}")]
     Log(#[from] ingest::LogError),

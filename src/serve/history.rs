@@ -1,4 +1,4 @@
-//! The log as the history that queries read.
+//! All accepted events as the history that queries read.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
-use ingest::Log;
+use ingest::history::Accepted;
 use projections::{EventType, Tenant};
 use query::History;
 
-/// [`History`] over the log.
-pub(super) struct LogHistory(pub(super) Log);
+/// [`History`] over the history files and what came since.
+pub(super) struct EventHistory(pub(super) Accepted);
 
-impl History for LogHistory {
+impl History for EventHistory {
     fn scan(
         &self,
         tenant: Tenant,

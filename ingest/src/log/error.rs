@@ -45,6 +45,29 @@ pub enum LogError {
         /// What SQLite says.
         source: Arc<sqlx::Error>,
     },
+    /// Rows could not be let go of; they are still there.
+    #[error(
+        "the log {} cannot be trimmed: {source}; it grows until there is room on the disk to write to it", path.display()
+    )]
+    Trim {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        source: Arc<sqlx::Error>,
+    },
+    /// Rows are asked for that have been let go of.
+    #[error(
+        "the log {} begins behind offset {trimmed}, and what follows offset {after} is asked for: \
+         restore the checkpoint and the history that belong to it", path.display()
+    )]
+    Trimmed {
+        /// The file.
+        path: PathBuf,
+        /// The last offset that was let go of.
+        trimmed: u64,
+        /// The offset behind which rows are asked for.
+        after: u64,
+    },
     /// A row is not as it was written.
     #[error(
         "the log {} is damaged at offset {offset}: {what}; restore the file from a backup", path.display()
@@ -76,6 +99,10 @@ impl LogError {
 
     pub(super) fn write(path: &Path, source: sqlx::Error) -> Self {
         Self::Write { path: path.to_owned(), source: Arc::new(source) }
+    }
+
+    pub(super) fn trim(path: &Path, source: sqlx::Error) -> Self {
+        Self::Trim { path: path.to_owned(), source: Arc::new(source) }
     }
 
     pub(super) fn corrupt(path: &Path, offset: u64, what: &(impl ToString + ?Sized)) -> Self {

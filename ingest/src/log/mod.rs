@@ -2,7 +2,8 @@
 //!
 //! `log` holds the rows (see [`frame`]), numbered without a gap from 1: the number is the offset.
 //! `part` tells which rows hold something of a tenant and type, so that a history scan reads no
-//! others. `meta` holds the key of the id hashes, drawn once for each file.
+//! others. `meta` holds the key of the id hashes, drawn once for each file, and up to which offset
+//! rows have been let go of ([`trim`](Log::trim)).
 
 mod error;
 mod frame;
@@ -10,9 +11,13 @@ mod read;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod trim;
+#[cfg(test)]
+mod trim_tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use projections::EventRegistry;
 use sqlx::sqlite::{
@@ -25,8 +30,10 @@ pub use error::LogError;
 pub(crate) use frame::{Frame, Segment, key};
 pub(crate) use read::blocking;
 
-/// The layout of the file that this code reads and writes.
+/// The layout of a new file.
 const VERSION: i64 = 1;
+/// The same once rows have been let go of.
+const TRIMMED_VERSION: i64 = 2;
 
 /// Larger than SQLite's default, since most of the file is long blobs.
 const PAGE_BYTES: u32 = 8192;
@@ -58,6 +65,8 @@ struct Inner {
     path: PathBuf,
     types: EventRegistry,
     id_key: [u8; 16],
+    /// The last offset whose row may have gone.
+    trimmed: AtomicU64,
     readers: SqlitePool,
     writer: Mutex<Writer>,
 }
@@ -80,16 +89,26 @@ impl Log {
         let mut writer = options(path).connect().await.map_err(failed)?;
         prepare(&mut writer, path).await?;
         let row = sqlx::query(
-            "SELECT (SELECT value FROM meta WHERE name = 'id_key'), (SELECT coalesce(max(id), 0) FROM log)",
+            "SELECT (SELECT value FROM meta WHERE name = 'id_key'),
+                    (SELECT value FROM meta WHERE name = 'trimmed'),
+                    (SELECT coalesce(max(id), 0) FROM log)",
         )
         .fetch_one(&mut writer)
         .await
         .map_err(failed)?;
+        let damaged = |what| LogError::corrupt(path, 0, what);
         let id_key: Vec<u8> = row.try_get(0).map_err(failed)?;
-        let id_key = id_key
-            .try_into()
-            .map_err(|_| LogError::corrupt(path, 0, "the key of the id hashes is damaged"))?;
-        let last: i64 = row.try_get(1).map_err(failed)?;
+        let id_key =
+            id_key.try_into().map_err(|_| damaged("the key of the id hashes is damaged"))?;
+        let trimmed: Option<Vec<u8>> = row.try_get(1).map_err(failed)?;
+        let trimmed = match trimmed.map(<[u8; 8]>::try_from) {
+            Some(Ok(bytes)) => u64::from_le_bytes(bytes),
+            Some(Err(_)) => return Err(damaged("how far it was trimmed is damaged")),
+            None => 0,
+        };
+        let last: i64 = row.try_get(2).map_err(failed)?;
+        // Every row may have gone; offsets go on all the same.
+        let last = (last as u64).max(trimmed);
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .connect_with(options(path).read_only(true))
@@ -100,8 +119,9 @@ impl Log {
                 path: path.to_owned(),
                 types: types.into(),
                 id_key,
+                trimmed: AtomicU64::new(trimmed),
                 readers,
-                writer: Mutex::new(Writer { connection: Some(writer), last: last as u64 }),
+                writer: Mutex::new(Writer { connection: Some(writer), last }),
             }),
         })
     }
@@ -116,10 +136,7 @@ impl Log {
     pub(crate) async fn append(&self, payload: Vec<u8>, parts: String) -> Result<u64, LogError> {
         let mut writer = self.inner.writer.lock().await;
         let offset = writer.last + 1;
-        let mut connection = match writer.connection.take() {
-            Some(connection) => connection,
-            None => self.reconnect(writer.last).await?,
-        };
+        let mut connection = self.connection(&mut writer).await?;
         match insert(&mut connection, offset, payload, parts).await {
             Ok(()) => {
                 writer.last = offset;
@@ -132,6 +149,14 @@ impl Log {
                 }
                 Err(LogError::write(&self.inner.path, source))
             }
+        }
+    }
+
+    /// The writer's connection, or a new one after a failure.
+    async fn connection(&self, writer: &mut Writer) -> Result<SqliteConnection, LogError> {
+        match writer.connection.take() {
+            Some(connection) => Ok(connection),
+            None => self.reconnect(writer.last).await,
         }
     }
 
@@ -188,13 +213,13 @@ async fn prepare(connection: &mut SqliteConnection, path: &Path) -> Result<(), L
         .await
         .map_err(failed)?;
     match found {
-        VERSION => Ok(()),
+        VERSION | TRIMMED_VERSION => Ok(()),
         0 => {
             let mut transaction = connection.begin().await.map_err(failed)?;
             sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await.map_err(failed)?;
             transaction.commit().await.map_err(failed)
         }
-        found => Err(LogError::Version { path: path.to_owned(), found, known: VERSION }),
+        found => Err(LogError::Version { path: path.to_owned(), found, known: TRIMMED_VERSION }),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use sqlx::Sqlite;
@@ -21,6 +22,15 @@ const RUNS_AHEAD: usize = 2;
 pub(super) type RawRow = (i64, Vec<u8>);
 
 impl Inner {
+    /// Rows behind `after` are asked for: whether they are all there.
+    pub(super) fn check_untrimmed(&self, after: u64) -> Result<(), LogError> {
+        let trimmed = self.trimmed.load(Ordering::Acquire);
+        if after < trimmed {
+            return Err(LogError::Trimmed { path: self.path.clone(), trimmed, after });
+        }
+        Ok(())
+    }
+
     /// The first rows that the query finds, by offset; `?` is bound to `RUN_ROWS` last.
     pub(super) async fn run(
         &self,
@@ -60,11 +70,32 @@ impl Log {
     pub(crate) fn replay(
         &self,
     ) -> impl Stream<Item = Result<(u64, Frame), LogError>> + Send + 'static + use<> {
+        self.replay_after(0)
+    }
+
+    /// The same from the row that follows `offset`.
+    pub(crate) fn replay_after(
+        &self,
+        offset: u64,
+    ) -> impl Stream<Item = Result<(u64, Frame), LogError>> + Send + 'static + use<> {
+        self.rows(offset, u64::MAX)
+    }
+
+    /// The rows beyond the offset `after`, up to and with `up_to`, in order. It is an error, and
+    /// not the end, if one of them has been let go of.
+    pub(crate) fn rows(
+        &self,
+        after: u64,
+        up_to: u64,
+    ) -> impl Stream<Item = Result<(u64, Frame), LogError>> + Send + 'static + use<> {
+        let up_to = i64::try_from(up_to).unwrap_or(i64::MAX);
         let inner = Arc::clone(&self.inner);
-        let runs = stream::try_unfold((inner, 0_u64), |(inner, after)| async move {
-            let query =
-                sqlx::query_as("SELECT id, payload FROM log WHERE id > ? ORDER BY id LIMIT ?");
-            let run = inner.run(query.bind(after as i64)).await?;
+        let runs = stream::try_unfold((inner, after), move |(inner, after)| async move {
+            let query = sqlx::query_as(
+                "SELECT id, payload FROM log WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
+            );
+            let run = inner.run(query.bind(after as i64).bind(up_to)).await?;
+            inner.check_untrimmed(after)?;
             let Some((last, _)) = run.last() else {
                 return Ok::<_, LogError>(None);
             };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::error::ArrowError;
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::{Stream, stream};
 use projections::{EventType, Tenant};
 
 use super::frame::{Frame, key};
@@ -28,75 +28,49 @@ struct Scan {
 }
 
 impl Log {
-    /// The tenant's events of that type up to and with the offset `up_to`, in the order of the
-    /// log, with those columns of [`EventType::relation`] (all if none are named).
+    /// The tenant's events of that type beyond the offset `after`, up to and with `up_to`, in the
+    /// order of the log, with those columns of [`EventType::relation`]: in parts, each with the
+    /// number of rows of the log that have been read by then, out of [`Log::parts`]. It is an
+    /// error if rows among them have been let go of.
     ///
-    /// Holds a few megabytes and no connection between two batches, however long its reader takes.
-    pub fn scan(
+    /// Holds a few megabytes and no connection between two parts, however long its reader takes.
+    pub(crate) fn history(
         &self,
         tenant: Tenant,
         event_type: &Arc<EventType>,
+        after: u64,
         up_to: u64,
-        columns: Option<Vec<usize>>,
-    ) -> impl Stream<Item = Result<RecordBatch, LogError>> + Send + 'static + use<> {
-        stream::try_unfold(self.begin(tenant, event_type, up_to, columns), |mut scan| async move {
-            let batches = scan.next().await?;
-            Ok::<_, LogError>(batches.map(|batches| (stream::iter(batches).map(Ok), scan)))
-        })
-        .try_flatten()
-    }
-
-    /// The same with all columns, each part with the number of rows of the log that have been read
-    /// by then, out of [`Log::parts`].
-    pub fn history(
-        &self,
-        tenant: Tenant,
-        event_type: &Arc<EventType>,
-        up_to: u64,
+        columns: Vec<usize>,
     ) -> impl Stream<Item = Result<(u64, Vec<RecordBatch>), LogError>> + Send + 'static + use<>
     {
-        stream::try_unfold(self.begin(tenant, event_type, up_to, None), |mut scan| async move {
+        let (inner, event_type) = (Arc::clone(&self.inner), Arc::clone(event_type));
+        let scan = Scan { inner, tenant, event_type, columns, after, up_to, read: 0 };
+        stream::try_unfold(scan, |mut scan| async move {
             let batches = scan.next().await?;
             Ok::<_, LogError>(batches.map(|batches| ((scan.read, batches), scan)))
         })
     }
 
-    /// How many rows of the log up to `up_to` hold events of the tenant and type.
-    pub async fn parts(
+    /// How many rows of the log beyond `after` and up to `up_to` hold events of the tenant and
+    /// type.
+    pub(crate) async fn parts(
         &self,
         tenant: Tenant,
         event_type: &EventType,
+        after: u64,
         up_to: u64,
     ) -> Result<u64, LogError> {
         let parts: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM part WHERE tenant = ? AND event_type = ? AND log <= ?",
+            "SELECT count(*) FROM part WHERE tenant = ? AND event_type = ? AND log > ? AND log <= ?",
         )
         .bind(i64::from(tenant.0))
         .bind(key(event_type).into_owned())
+        .bind(i64::try_from(after).unwrap_or(i64::MAX))
         .bind(i64::try_from(up_to).unwrap_or(i64::MAX))
         .fetch_one(&self.inner.readers)
         .await
         .map_err(|error| LogError::read(&self.inner.path, error))?;
         Ok(parts as u64)
-    }
-
-    fn begin(
-        &self,
-        tenant: Tenant,
-        event_type: &Arc<EventType>,
-        up_to: u64,
-        columns: Option<Vec<usize>>,
-    ) -> Scan {
-        let width = event_type.relation().fields().len();
-        Scan {
-            inner: Arc::clone(&self.inner),
-            tenant,
-            event_type: Arc::clone(event_type),
-            columns: columns.unwrap_or_else(|| (0..width).collect()),
-            after: 0,
-            up_to,
-            read: 0,
-        }
     }
 }
 
@@ -113,6 +87,7 @@ impl Scan {
         .bind(self.after as i64)
         .bind(i64::try_from(self.up_to).unwrap_or(i64::MAX));
         let run = self.inner.run(query).await?;
+        self.inner.check_untrimmed(self.after)?;
         let Some((last, _)) = run.last() else {
             return Ok(None);
         };

@@ -1,0 +1,8 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod damage;
+mod leftovers;
+mod model;
+mod sizes;
+mod support;
+mod tenants;
