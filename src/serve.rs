@@ -10,11 +10,14 @@
 //! - When the engine's thread or the intake's writer ends by itself, the process ends with an
 //!   error: it never goes on answering from state that no longer follows the log.
 
+mod checkpointer;
 mod clock;
+mod commits;
 mod engine;
 mod error;
 mod folder;
 mod history;
+mod restore;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -22,9 +25,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use ingest::history::{Accepted, HistoryStore, Recent};
-use ingest::{Intake, Log};
-use projections::{Input, Partition, Position, Tenant, ViewDefinition};
+use ingest::{Intake, Known, Log};
+use projections::{Input, Position, Tenant};
 use query::Queries;
 use stream::Hub;
 use tenancy::{Directory, Store, Verifier};
@@ -43,14 +45,13 @@ use crate::http::{self, App, Parts};
 use crate::own_views::{self, OwnViews};
 
 pub(crate) use self::clock::tick_one;
-pub(crate) use self::engine::{Engine, EngineEnded, Orders};
+use self::checkpointer::Checkpointer;
+
+pub(crate) use self::engine::{Cuts, Engine, EngineEnded, Orders};
 pub(crate) use self::error::ServeError;
 
 /// Inputs between the log and the engine; each is one group of submissions, which is bounded too.
 const INPUTS: usize = 16;
-/// The one partition of the embedded log, which has had one owner.
-const PARTITION: u32 = 0;
-const FIRST_EPOCH: u64 = 0;
 /// For calls in progress to be answered at shutdown.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
 /// For the queue of the intake to be written, and for the engine to apply it.
@@ -87,15 +88,15 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     let registered = store.event_types().await?;
     let types = TypeDirectory::new(store.clone(), registered, config.limits.types.clone())?;
     let log = Log::open(&config.log(), types.registry().clone()).await?;
-    let mut partition = Partition::new(&types.registry().shared(), ViewDefinition::builtin())?;
+    let objects = config.objects().open(std::env::vars())?;
+    let (cuts, requests) = Cuts::channel();
+    let opened = restore::open(objects, store.clone(), &log, types.registry(), cuts).await?;
+    let restore::Opened { mut partition, known, offset, accepted, checkpointer } = opened;
     partition.limit_own_views(config.limits.views.clone());
     partition.limit_tenants(config.limits.tenant_bytes);
-    let (loaded, partition) = own_views::load(store, types.registry().clone(), partition).await?;
+    let (loaded, partition) = own_views::load(store, accepted.clone(), types.registry().clone(), partition).await?;
     let readers = partition.readers();
     let hub = Hub::new(readers.clone(), config.limits.stream.clone());
-    let objects = config.objects().open(std::env::vars())?;
-    let store = HistoryStore::new(objects, PARTITION, FIRST_EPOCH);
-    let accepted = Accepted::new(store, Recent::Log(log.clone()), Vec::new(), 0);
     let history = Arc::new(EventHistory(accepted.clone()));
     let queries = Queries::new(types.registry().clone(), history, config.limits.query.clone())?;
     let verifier = Verifier::hs256(vec![secret]);
@@ -120,7 +121,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     }));
 
     let (forward, inputs) = mpsc::channel(INPUTS);
-    let engine = Engine::start(partition, inputs, received, hub)?;
+    let engine = Engine::start(partition, offset, inputs, received, requests, hub)?;
     let closing = CancellationToken::new();
     let connections = TaskTracker::new();
     let accepting = tokio::spawn(http::accept(
@@ -129,7 +130,9 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         closing.clone(),
         connections.clone(),
     ));
-    let minder = tokio::spawn(mind(Arc::clone(&app), log.clone(), forward, closing.clone()));
+    let every = Duration::from_millis(config.checkpoint_ms);
+    let begin = Begin { log: log.clone(), known, offset, forward, checkpointer, every };
+    let minder = tokio::spawn(mind(Arc::clone(&app), begin, closing.clone()));
     tracing::info!(%address, data = %config.data.display(), "listening");
     Ok(Running {
         address,
@@ -144,16 +147,28 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     })
 }
 
-/// Replays the log, records the dates of today, waits until all of it is in the views, opens the
-/// interface, and keeps the dates.
+/// What the service goes on from.
+struct Begin {
+    log: Log,
+    known: Known,
+    /// The rows of the log up to here are in the views.
+    offset: u64,
+    forward: mpsc::Sender<Input>,
+    checkpointer: Checkpointer,
+    /// The time between two checkpoints.
+    every: Duration,
+}
+
+/// Replays what of the log no checkpoint has, records the dates of today, waits until all of it is
+/// in the views, opens the interface, keeps the dates, and has checkpoints made.
 async fn mind(
     app: Arc<App>,
-    log: Log,
-    forward: mpsc::Sender<Input>,
+    begin: Begin,
     closing: CancellationToken,
 ) -> Result<(), ServeError> {
     let begun = std::time::Instant::now();
-    let intake = Intake::start(log, forward).await?;
+    let Begin { log, known, offset, forward, checkpointer, every } = begin;
+    let intake = Intake::resume(log, known, offset, forward).await?;
     clock::tick_all(&app.directory, &intake, Utc::now()).await?;
     for tenant in app.directory.all() {
         let number = Tenant(tenant.number);
@@ -165,6 +180,7 @@ async fn mind(
     tokio::select! {
         () = clock::keep(&app.directory, &intake, &closing) => Ok(()),
         () = http::upkeep(&app) => Ok(()),
+        made = checkpointer.run(every, closing.clone()) => Ok(made?),
         () = intake.ended() => Err(ServeError::Ended("the writer of the log")),
     }
 }

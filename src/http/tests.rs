@@ -50,7 +50,7 @@ async fn app(folder: &TempDir) -> Arc<App> {
     let files = HistoryStore::new(objects, 0, 0);
     let accepted = Accepted::new(files, Recent::Log(log), Vec::new(), 0);
     let partition = Partition::new(&EventTypes::builtin(), Vec::new()).unwrap();
-    let (loaded, partition) = own_views::load(store, registry.clone(), partition).await.unwrap();
+    let (loaded, partition) = own_views::load(store, accepted.clone(), registry.clone(), partition).await.unwrap();
     let readers = partition.readers();
     let hub = Hub::new(readers.clone(), limits.stream.clone());
     let queries =

@@ -1,14 +1,19 @@
-//! Own views at the start: those in the store are put into the partition before the log is replayed,
-//! and so are filled by it like all others.
+//! Own views at the start: those in the store are put into the partition before the log is replayed.
+//! What the partition has from a checkpoint they are given from history; the rest they get from the
+//! log like all others.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use arrow::array::UInt32Array;
+use futures::TryStreamExt;
+use ingest::history::Accepted;
 use projections::{
-    EventRegistry, EventTypes, OwnView, Partition, RuntimeError, Tenant, Unready, View,
-    ViewDefinition,
+    EventBatch, EventRegistry, EventTypes, Fill, OwnView, Partition, RuntimeError, Tenant, Unready,
+    View, ViewDefinition,
 };
 use tenancy::{Store, StoredView};
+use tokio::runtime::Handle;
 
 use super::compile::on_large_stack;
 use super::definitions::{Definition, Definitions, State};
@@ -20,10 +25,11 @@ pub(crate) struct Loaded {
     pub(super) tenants: HashMap<Tenant, Definitions>,
 }
 
-/// Puts all stored views into `partition`, which has been given nothing yet. One that does not
-/// compile is a failed view, not a failed start.
+/// Puts all stored views into `partition`, which runs not yet. One that does not compile is a failed
+/// view, not a failed start.
 pub(crate) async fn load(
     store: Store,
+    accepted: Accepted,
     types: EventRegistry,
     mut partition: Partition,
 ) -> Result<(Loaded, Partition), OwnViewError> {
@@ -34,11 +40,14 @@ pub(crate) async fn load(
             None => by_tenant.push((Tenant(tenant), vec![view])),
         }
     }
+    let runtime = Handle::current();
     let attached = move || {
+        let history = History { accepted: &accepted, runtime: &runtime };
         let mut tenants = HashMap::with_capacity(by_tenant.len());
         for (tenant, stored) in by_tenant {
             let types = types.visible(tenant);
-            let views = stored.into_iter().map(|view| attach(&mut partition, &types, tenant, view));
+            let put = |view| attach(&mut partition, &history, &types, tenant, view);
+            let views = stored.into_iter().map(put);
             let mut definitions = Definitions::default();
             definitions.put(0, views.collect());
             announce(&mut partition, tenant, &definitions);
@@ -50,15 +59,41 @@ pub(crate) async fn load(
     Ok((Loaded { store, tenants }, partition))
 }
 
+/// The events that a restored partition has had.
+struct History<'a> {
+    accepted: &'a Accepted,
+    runtime: &'a Handle,
+}
+
+impl History<'_> {
+    /// Feeds a tenant's events up to where its other views have come.
+    fn feed(&self, types: &EventTypes, tenant: Tenant, fill: &mut Fill) -> Result<(), String> {
+        let names: Vec<String> = fill.event_types().map(str::to_owned).collect();
+        for event_type in names.iter().filter_map(|name| types.get(name)) {
+            let rows = self.accepted.scan(tenant, event_type, fill.offset(), None);
+            let mut rows = std::pin::pin!(rows);
+            while let Some(rows) =
+                self.runtime.block_on(rows.try_next()).map_err(|error| error.to_string())?
+            {
+                let tenants = UInt32Array::from(vec![tenant.0; rows.num_rows()]);
+                let event_type = event_type.clone();
+                fill.feed(EventBatch { event_type, tenants, rows }).map_err(|e| e.to_string())?;
+            }
+        }
+        Ok(())
+    }
+}
+
 fn attach(
     partition: &mut Partition,
+    history: &History<'_>,
     types: &EventTypes,
     tenant: Tenant,
     stored: StoredView,
 ) -> Definition {
     let StoredView { name, sql, key } = stored;
     let definition = ViewDefinition { name, sql, key, internal: false };
-    let (view, reads, state) = match attached(partition, types, tenant, &definition) {
+    let (view, reads, state) = match attached(partition, history, types, tenant, &definition) {
         Ok((view, reads)) => (Some(view), reads, State::Live),
         Err(reason) => {
             tracing::warn!(tenant = tenant.0, view = definition.name, reason, "a view has failed");
@@ -70,6 +105,7 @@ fn attach(
 
 fn attached(
     partition: &mut Partition,
+    history: &History<'_>,
     types: &EventTypes,
     tenant: Tenant,
     definition: &ViewDefinition,
@@ -84,6 +120,7 @@ fn attached(
     let (view, reads) = (own.view().clone(), own.reads().views.clone());
     let mut fill = partition.begin(tenant, vec![own]).map_err(|error| error.to_string())?;
     fill.start().map_err(|error| error.to_string())?;
+    history.feed(types, tenant, &mut fill)?;
     partition.attach(fill).map_err(|error| error.to_string())?;
     Ok((view, reads))
 }

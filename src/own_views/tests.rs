@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::serve::Engine;
+use crate::serve::{Cuts, Engine};
 
 const TENANT: Tenant = Tenant(1);
 const LONG: Duration = Duration::from_mins(1);
@@ -35,12 +35,12 @@ async fn bench() -> Bench {
     let files = HistoryStore::new(objects, 0, 0);
     let accepted = Accepted::new(files, Recent::Log(log), Vec::new(), 0);
     let partition = Partition::new(&EventTypes::builtin(), Vec::new()).unwrap();
-    let (loaded, partition) = load(store, types.clone(), partition).await.unwrap();
+    let (loaded, partition) = load(store, accepted.clone(), types.clone(), partition).await.unwrap();
     let readers = partition.readers();
     let hub = Hub::new(readers.clone(), StreamLimits::default());
     let (orders, received) = Orders::channel();
     let (sender, inputs) = mpsc::channel(1);
-    Engine::start(partition, inputs, received, hub).unwrap();
+    Engine::start(partition, 0, inputs, received, Cuts::channel().1, hub).unwrap();
     let limits = OwnLimits::default();
     let own = OwnViews::start(loaded, accepted, types, readers.clone(), orders, limits).unwrap();
     Bench { own, readers, _inputs: sender, _folder: folder }

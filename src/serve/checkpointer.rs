@@ -4,7 +4,8 @@
 //! then a whole one. Only a new owner of the partition ends the service.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ingest::checkpoint::{
@@ -42,9 +43,7 @@ pub(crate) struct Checkpointer {
     pub(super) saver: ViewSaver,
     /// The chunks of each tenant's views in the newest checkpoint.
     pub(super) catalogue: BTreeMap<Tenant, TenantViews>,
-    /// The offset of the newest checkpoint.
-    pub(super) offset: u64,
-    /// Whether the last one failed.
+    /// Whether what the last one held must come again.
     pub(super) has_failed: bool,
 }
 
@@ -84,7 +83,7 @@ impl Checkpointer {
         if let Some(committed) = self.checkpoints.resolve().await? {
             tracing::info!(number = committed.checkpoint.number, "a checkpoint had been committed");
         }
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         let extent = if self.has_failed { Extent::Whole } else { self.checkpoints.extent() };
         let mut begun = self.cuts.begin(extent == Extent::Whole).await?;
         if begun.snapshots.tenants.is_empty() && extent == Extent::Changes {
@@ -103,7 +102,7 @@ impl Checkpointer {
         self.views(&begun.snapshots, &mut writer).await?;
         let (committed, files) = self.commit(writer, begun.offset).await?;
         self.accepted.publish(files, begun.offset);
-        (self.offset, self.has_failed) = (begun.offset, false);
+        self.has_failed = false;
         metrics::histogram!("tidemark_checkpoint_seconds").record(started.elapsed());
         metrics::counter!("tidemark_checkpoint_bytes_total").increment(committed.written);
         metrics::counter!("tidemark_checkpoints_total").increment(1);
@@ -143,7 +142,7 @@ impl Checkpointer {
         &self,
         mut writer: CheckpointWriter,
         offset: u64,
-    ) -> Result<(Committed, Vec<std::sync::Arc<HistoryFile>>), CheckpointFailure> {
+    ) -> Result<(Committed, Vec<Arc<HistoryFile>>), CheckpointFailure> {
         let mut notes = IdNotes::new(self.log.id_key());
         let new = self.accepted.write(offset, &mut notes).await?;
         if writer.extent() == Extent::Whole {

@@ -83,9 +83,10 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Starts the thread.
+    /// Starts the thread; the inputs up to the offset `applied` are in the partition already.
     pub(crate) fn start(
         partition: Partition,
+        applied: u64,
         inputs: mpsc::Receiver<Input>,
         orders: Received,
         cuts: Requests,
@@ -98,7 +99,7 @@ impl Engine {
             .name("engine".to_owned())
             .spawn(move || {
                 let _end = end;
-                block_on(run(partition, inputs, orders, cuts, &hub));
+                block_on(run(partition, applied, inputs, orders, cuts, &hub));
             })
             .map_err(ServeError::Thread)?;
         Ok(Self { thread, ended })
@@ -117,12 +118,12 @@ impl Engine {
 
 async fn run(
     mut partition: Partition,
+    mut applied: u64,
     mut inputs: mpsc::Receiver<Input>,
     mut received: Received,
     mut cuts: Requests,
     hub: &Hub,
 ) {
-    let mut applied = 0;
     loop {
         let first = tokio::select! {
             biased;
@@ -205,7 +206,7 @@ mod tests {
         sender.try_send(tick(1, 1)).unwrap();
         sender.try_send(tick(2, 2)).unwrap();
         let (_orders, received) = Orders::channel();
-        let engine = Engine::start(partition, inputs, received, Cuts::channel().1, hub).unwrap();
+        let engine = Engine::start(partition, 0, inputs, received, Cuts::channel().1, hub).unwrap();
         drop(sender);
         engine.ended().await;
         engine.join().unwrap();
@@ -218,7 +219,7 @@ mod tests {
         let hub = Hub::new(partition.readers(), StreamLimits::default());
         let (sender, inputs) = mpsc::channel(4);
         let (orders, received) = Orders::channel();
-        let engine = Engine::start(partition, inputs, received, Cuts::channel().1, hub).unwrap();
+        let engine = Engine::start(partition, 0, inputs, received, Cuts::channel().1, hub).unwrap();
         let name = orders.run(Tenant(1), |_| thread::current().name().map(str::to_owned)).await;
         assert_eq!(name.unwrap().as_deref(), Some("engine"));
         drop(sender);

@@ -45,6 +45,15 @@ pub(crate) enum ServeError {
     /// The object store cannot be opened.
     #[error(transparent)]
     Objects(#[from] ingest::objects::ObjectsError),
+    /// The checkpoints cannot be used, or the partition belongs to another process.
+    #[error("the checkpoints: {0}")]
+    Checkpoint(#[from] ingest::checkpoint::CheckpointError),
+    /// A checkpoint could not be made, and none can be.
+    #[error("the checkpoints: {0}")]
+    Checkpointer(#[from] super::checkpointer::CheckpointFailure),
+    /// The history cannot be read.
+    #[error("the history: {0}")]
+    History(#[from] ingest::history::HistoryError),
     /// The log cannot be used or replayed.
     #[error("the log: {0}")]
     Log(#[from] ingest::LogError),

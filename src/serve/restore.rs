@@ -4,38 +4,128 @@
 //! from the history that the checkpoint lists, and only the positions are taken from it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::TryStreamExt;
-use ingest::checkpoint::{CheckpointError, Restored};
-use ingest::history::{Accepted, HistoryError};
-use ingest::{IdNotes, Known};
+use ingest::checkpoint::{Checkpoint, CheckpointError, Checkpoints, Options, Restored};
+use ingest::history::{Accepted, HistoryError, HistoryFile, HistoryStore, Recent};
+use ingest::{Known, Log};
+use object_store::ObjectStore;
 use projections::{
-    DefineError, EventBatch, EventRegistry, EventTypes, Input, Partition, RuntimeError, SavedChunk,
-    SavedMarks, StateLoader, Tenant, Tick, ViewDefinition,
+    EventBatch, EventRegistry, EventTypes, Input, Partition, RuntimeError, SavedChunk, SavedMarks,
+    StateLoader, Tenant, Tick, ViewDefinition, ViewSaver,
 };
+use tenancy::Store;
+
+use super::ServeError;
+use super::checkpointer::{Checkpointer, offset};
+use super::commits::StoreCommits;
+use super::engine::Cuts;
 
 /// Threads that load state.
 const THREADS: usize = 4;
+/// The one partition of the embedded log.
+const PARTITION: u32 = 0;
 
-/// What a checkpoint gave back.
-pub(super) struct Loaded {
+/// A partition as it goes on from its newest checkpoint, or from nothing.
+pub(super) struct Opened {
     pub(super) partition: Partition,
-    /// How far each tenant had come.
-    pub(super) marks: BTreeMap<Tenant, SavedMarks>,
     /// What the intake must know of what came before.
     pub(super) known: Known,
+    /// The offset up to which the log's rows are in the partition.
+    pub(super) offset: u64,
+    /// All accepted events.
+    pub(super) accepted: Accepted,
+    /// Who writes the next checkpoint.
+    pub(super) checkpointer: Checkpointer,
+}
+
+/// Takes the partition over and puts it together.
+pub(super) async fn open(
+    objects: Arc<dyn ObjectStore>,
+    store: Store,
+    log: &Log,
+    types: &EventRegistry,
+    cuts: Cuts,
+) -> Result<Opened, ServeError> {
+    let owner = std::process::id().to_string();
+    let commits = Arc::new(StoreCommits(store));
+    let checkpoints =
+        Checkpoints::open(objects.clone(), commits, PARTITION, &owner, Options::default()).await?;
+    let shared = types.shared();
+    let restored = match checkpoints.restore(move |restored| load(restored, &shared)).await {
+        // The log still has everything.
+        Err(error @ CheckpointError::NothingWhole { .. }) if log.trimmed() == 0 => {
+            tracing::warn!(%error, "the views are computed from the log");
+            None
+        }
+        restored => restored?,
+    };
+    let (mut catalogue, mut files, mut from) = (BTreeMap::new(), Vec::new(), 0);
+    if let Some((checkpoint, _)) = &restored {
+        from = offset(checkpoint);
+        files = history(checkpoint)?;
+        let tenants = checkpoint.catalogue.iter();
+        catalogue = tenants.map(|views| (Tenant(views.tenant), views.clone())).collect();
+        log.expect(from).await?;
+    }
+    let history = HistoryStore::new(objects, PARTITION, checkpoints.epoch());
+    let files = history.adopt(files);
+    let accepted = Accepted::new(history, Recent::Log(log.clone()), files, from);
+    let mut loaded = match restored {
+        Some((_, loaded)) => loaded,
+        None => Loaded::nothing(&types.shared())?,
+    };
+    let has_failed = !loaded.fits;
+    if !loaded.fits {
+        tracing::info!("the views are others than those of the checkpoint: computed from history");
+        rebuild(&mut loaded, &accepted, types, from).await?;
+    }
+    let checkpointer = Checkpointer {
+        checkpoints,
+        cuts,
+        accepted: accepted.clone(),
+        log: log.clone(),
+        circuit: loaded.partition.fingerprint(),
+        saver: ViewSaver::new(loaded.next_chunk),
+        catalogue,
+        has_failed,
+    };
+    let Loaded { partition, known, .. } = loaded;
+    Ok(Opened { partition, known, offset: from, accepted, checkpointer })
+}
+
+/// The files of history that a checkpoint lists.
+fn history(checkpoint: &Checkpoint) -> Result<Vec<HistoryFile>, CheckpointError> {
+    let listed = checkpoint.history.iter().cloned();
+    listed.map(serde_json::from_value).collect::<Result<_, _>>().map_err(|error| unfit(&error))
+}
+
+/// What a checkpoint gave back.
+struct Loaded {
+    partition: Partition,
+    /// How far each tenant had come.
+    marks: BTreeMap<Tenant, SavedMarks>,
+    known: Known,
     /// A number higher than those of all chunks.
-    pub(super) next_chunk: u64,
+    next_chunk: u64,
     /// Whether the state was of these views; if not, the views are empty.
-    pub(super) fits: bool,
+    fits: bool,
+}
+
+impl Loaded {
+    fn nothing(types: &EventTypes) -> Result<Self, ServeError> {
+        let partition = Partition::new(types, ViewDefinition::builtin())?;
+        let (marks, known) = (BTreeMap::new(), Known::default());
+        Ok(Self { partition, marks, known, next_chunk: 0, fits: true })
+    }
 }
 
 /// Loads a checkpoint. Blocks.
-pub(super) fn load(restored: &Restored, types: &EventTypes) -> Result<Loaded, CheckpointError> {
+fn load(restored: &Restored, types: &EventTypes) -> Result<Loaded, CheckpointError> {
     let mut partition = Partition::new(types, ViewDefinition::builtin()).map_err(|e| unfit(&e))?;
     let fits = restored.checkpoint().circuit == partition.fingerprint();
-    let known = std::thread::scope(|scope| {
+    let mut known = std::thread::scope(|scope| {
         let known = scope.spawn(|| known(restored));
         if fits {
             load_state(restored, &mut partition)?;
@@ -51,7 +141,6 @@ pub(super) fn load(restored: &Restored, types: &EventTypes) -> Result<Loaded, Ch
             partition.restore_views(*tenant, record, &chunks).map_err(|e| unfit(&e))?;
         }
     }
-    let mut known = known;
     for (tenant, marks) in &marks {
         known.resume(*tenant, marks.sequence, marks.today);
     }
@@ -101,7 +190,7 @@ fn load_state(restored: &Restored, partition: &mut Partition) -> Result<(), Chec
     Ok(())
 }
 
-fn lock<'l, 'p>(loader: &'l Mutex<StateLoader<'p>>) -> std::sync::MutexGuard<'l, StateLoader<'p>> {
+fn lock<'l, 'p>(loader: &'l Mutex<StateLoader<'p>>) -> MutexGuard<'l, StateLoader<'p>> {
     loader.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -148,7 +237,7 @@ fn known(restored: &Restored) -> Result<Known, CheckpointError> {
 }
 
 /// Computes the views of all tenants anew from history up to and with `offset`.
-pub(super) async fn rebuild(
+async fn rebuild(
     loaded: &mut Loaded,
     accepted: &Accepted,
     types: &EventRegistry,

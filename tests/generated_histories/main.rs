@@ -1,5 +1,6 @@
 //! Generated histories through the whole process: sent over HTTP in any order, in bodies of any
-//! size, with repeats, the date changing in between. Every built-in view must then read as
+//! size, with repeats, the date changing in between, while checkpoints are made all the time and the
+//! process is killed and started again between two of them. Every built-in view must then read as
 //! DataFusion's answer to its SQL over all events, and as `POST /v1/query` answers that SQL over
 //! the recorded history.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -38,6 +39,9 @@ use generated::{History, histories, kinds_of};
 use history::{Fact, Step};
 use oracle::Oracle;
 use process::{Process, token};
+
+/// After so many histories the process is killed before it is asked.
+const KILLED: usize = 3;
 
 /// The date of a tenant before its first change.
 const FIRST_DAY: &str = "2025-03-01";
@@ -189,7 +193,7 @@ async fn play(
 fn every_view_reads_as_datafusion_answers() {
     let runtime = Runtime::new().unwrap();
     let folder = TempDir::new().unwrap();
-    let process = runtime.block_on(Process::start(folder.path()));
+    let process = RefCell::new(Some(runtime.block_on(Process::start(folder.path()))));
     let views = ViewDefinition::builtin();
     let oracle = Oracle::new(views.clone());
     let config = Config {
@@ -203,11 +207,16 @@ fn every_view_reads_as_datafusion_answers() {
     let outcome = TestRunner::new(config).run(&strategy, |history| {
         cases.set(cases.get() + 1);
         let name = format!("case{}", cases.get());
-        let firms = runtime.block_on(play(&process, &history, &name))?;
+        let mut process = process.borrow_mut();
+        let firms = runtime.block_on(play(process.as_ref().unwrap(), &history, &name))?;
+        if cases.get() % KILLED == 0 {
+            let killed = process.take().unwrap();
+            *process = Some(runtime.block_on(killed.kill_and_restart(folder.path())));
+        }
         for firm in &firms {
             let facts: Vec<&Fact> = firm.sent.iter().collect();
             let expected = oracle.answers(&facts, Some(firm.today));
-            runtime.block_on(firm.check(&process, &views, &expected))?;
+            runtime.block_on(firm.check(process.as_ref().unwrap(), &views, &expected))?;
         }
         kept.borrow_mut().extend(firms);
         Ok(())
@@ -217,7 +226,12 @@ fn every_view_reads_as_datafusion_answers() {
     }
 
     // Killed and started again, the process says the same.
-    process.kill();
+    process.into_inner().unwrap().kill();
+    let manifests = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.unwrap().path().extension().is_some_and(|kind| kind == "manifest")
+    };
+    let checkpoints = std::fs::read_dir(folder.path().join("objects/checkpoints/0")).unwrap();
+    assert!(checkpoints.map(manifests).any(|found| found), "checkpoints were made");
     let process = runtime.block_on(Process::start(folder.path()));
     for firm in kept.into_inner() {
         let facts: Vec<&Fact> = firm.sent.iter().collect();

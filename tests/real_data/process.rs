@@ -31,6 +31,8 @@ impl Process {
             .args(["serve", "--listen", listen, "--data"])
             .arg(folder)
             .env("TIDEMARK_JWT_SECRET", SECRET)
+            // So that a kill meets checkpoints in every stage.
+            .env("TIDEMARK_CHECKPOINT_MS", "50")
             .env("RUST_LOG", "info")
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

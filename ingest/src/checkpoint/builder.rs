@@ -34,14 +34,14 @@ enum Order {
 
 #[derive(Debug, Default)]
 struct Filling {
-    slots: Vec<u32>,
+    slots: Vec<u64>,
     ends: Vec<u32>,
     bytes: Vec<u8>,
 }
 
 impl Filling {
     fn size(&self) -> usize {
-        8 * self.slots.len() + self.bytes.len()
+        12 * self.slots.len() + self.bytes.len()
     }
 
     fn add(&mut self, part: &StatePart) {
@@ -131,7 +131,7 @@ impl StateBuilder {
     }
 
     /// The last slot of the block in turn.
-    fn last(&self, store: u32) -> Option<u32> {
+    fn last(&self, store: u32) -> Option<u64> {
         self.stores.get(&(store, Order::InTurn))?.slots.last().copied()
     }
 
@@ -148,7 +148,7 @@ pub(super) async fn push(part: StatePart, files: &mut Files) -> Result<(), Check
         let mut to = part.ends.partition_point(|end| *end as usize <= limit).max(from + 1);
         to = to.min(from + LARGEST / 8);
         let block = if to - from == part.slots.len() { part.clone() } else { part.slice(from, to) };
-        let range = (u64::from(part.slots[from]), u64::from(part.slots[to - 1]));
+        let range = (part.slots[from], part.slots[to - 1]);
         let about = (part.store, to - from, range.0, range.1);
         files.push(Kind::State, about, state_block(block), &[]).await?;
         from = to;

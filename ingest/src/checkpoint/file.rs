@@ -7,7 +7,7 @@
 //!           kind u8, store u32, entries u32, first u64, last u64, offset u64, length u32, crc32 u32
 //!         count of chunks u32, then of each, over all blocks of chunks: id u64, length u32
 //! ```
-//! All numbers are little-endian. A block of state is its slots (u32 each), its ends (u32 each) and
+//! All numbers are little-endian. A block of state is its slots (u64 each), its ends (u32 each) and
 //! the bytes of the entries; one of chunks the bytes of the chunks; one of ids 16 bytes each. The
 //! manifest has the footer's length and checksum, and the footer the checksum of each block: so a
 //! block is checked when it is read, and all of them together are the whole file.
@@ -138,7 +138,7 @@ impl Footer {
 
 /// The table and the bytes of a block of state.
 pub(super) fn state_block(part: StatePart) -> [Bytes; 2] {
-    let mut table = Vec::with_capacity(8 * part.slots.len());
+    let mut table = Vec::with_capacity(12 * part.slots.len());
     table.extend(part.slots.iter().flat_map(|slot| slot.to_le_bytes()));
     table.extend(part.ends.iter().flat_map(|end| end.to_le_bytes()));
     [table.into(), part.bytes]
@@ -146,19 +146,18 @@ pub(super) fn state_block(part: StatePart) -> [Bytes; 2] {
 
 /// Reads a block of state; its bytes are shared, not copied. What is wrong if it is none.
 pub(super) fn read_state(block: &Block, bytes: &Bytes) -> Result<StatePart, String> {
-    let table = 4 * block.entries as usize;
-    if bytes.len() < 2 * table {
+    let slots = 8 * block.entries as usize;
+    let table = slots + 4 * block.entries as usize;
+    if bytes.len() < table {
         return Err(format!("the block at {} is shorter than its table", block.offset));
     }
-    let numbers = |bytes: &[u8]| -> Vec<u32> {
-        let (numbers, _) = bytes.as_chunks::<4>();
-        numbers.iter().map(|number| u32::from_le_bytes(*number)).collect()
-    };
+    let ((slot_bytes, _), (end_bytes, _)) =
+        (bytes[..slots].as_chunks::<8>(), bytes[slots..table].as_chunks::<4>());
     let part = StatePart {
         store: block.store,
-        slots: numbers(&bytes[..table]),
-        ends: numbers(&bytes[table..2 * table]),
-        bytes: bytes.slice(2 * table..),
+        slots: slot_bytes.iter().map(|slot| u64::from_le_bytes(*slot)).collect(),
+        ends: end_bytes.iter().map(|end| u32::from_le_bytes(*end)).collect(),
+        bytes: bytes.slice(table..),
     };
     match part.check() {
         Ok(()) => Ok(part),

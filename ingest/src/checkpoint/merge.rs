@@ -211,14 +211,14 @@ struct StateMerge {
 /// An entry of an open block. The greatest is the one with the lowest slot, and of those the one
 /// written last.
 struct Cursor {
-    slot: Reverse<u32>,
+    slot: Reverse<u64>,
     rank: usize,
     part: StatePart,
     at: usize,
 }
 
 impl Cursor {
-    fn key(&self) -> (Reverse<u32>, usize) {
+    fn key(&self) -> (Reverse<u64>, usize) {
         (self.slot, self.rank)
     }
 }
@@ -276,7 +276,7 @@ impl StateMerge {
         mut waiting: Waiting,
     ) -> Result<(StatePart, Waiting), CheckpointError> {
         let (mut slots, mut ends, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
-        while 8 * slots.len() + bytes.len() < self.block_bytes {
+        while 12 * slots.len() + bytes.len() < self.block_bytes {
             self.open_next(&mut waiting)?;
             let Some(mut cursor) = self.open.pop() else { break };
             let slot = cursor.slot.0;
@@ -302,7 +302,7 @@ impl StateMerge {
     /// Opens the blocks that begin at or before the lowest open slot.
     fn open_next(&mut self, waiting: &mut Waiting) -> Result<(), CheckpointError> {
         while let Some((rank, block, at)) = waiting.last() {
-            let reached = |cursor: &Cursor| block.first <= u64::from(cursor.slot.0);
+            let reached = |cursor: &Cursor| block.first <= cursor.slot.0;
             if !self.open.peek().is_none_or(reached) {
                 break;
             }

@@ -12,7 +12,7 @@ pub struct StatePart {
     /// The store, as the engine numbers them; `u32::MAX` is not the engine's to use.
     pub store: u32,
     /// The slots, ascending.
-    pub slots: Vec<u32>,
+    pub slots: Vec<u64>,
     /// For each slot, where its bytes end in `bytes`; they begin where those before end.
     pub ends: Vec<u32>,
     /// The bytes of all entries, one after another.
@@ -21,7 +21,7 @@ pub struct StatePart {
 
 impl StatePart {
     /// The entries: slot and bytes; none where it is gone.
-    pub fn entries(&self) -> impl Iterator<Item = (u32, &[u8])> {
+    pub fn entries(&self) -> impl Iterator<Item = (u64, &[u8])> {
         (0..self.slots.len()).map(|at| (self.slots[at], &self.bytes[self.span(at)]))
     }
 
@@ -73,6 +73,6 @@ impl StatePart {
 
     /// The size as a block.
     pub(super) fn size(&self) -> usize {
-        8 * self.slots.len() + self.bytes.len()
+        12 * self.slots.len() + self.bytes.len()
     }
 }

@@ -157,9 +157,10 @@ impl Restored {
         for (at, _) in blocks(&self.state).filter(|(_, block)| block.store == MARKS) {
             let part = self.state_part(at)?;
             for (place, tenant) in part.slots.iter().enumerate() {
+                let tenant = *tenant as u32;
                 match part.span(place) {
-                    span if span.is_empty() => marks.remove(tenant),
-                    span => marks.insert(*tenant, part.bytes.slice(span)),
+                    span if span.is_empty() => marks.remove(&tenant),
+                    span => marks.insert(tenant, part.bytes.slice(span)),
                 };
             }
         }

@@ -112,7 +112,7 @@ impl CheckpointWriter {
             bytes.extend_from_slice(mark);
             ends.push(bytes.len() as u32);
         }
-        let slots = marks.keys().copied().collect();
+        let slots = marks.keys().map(|tenant| u64::from(*tenant)).collect();
         let part = StatePart { store: MARKS, slots, ends, bytes: bytes.into() };
         self.state.add(part, &mut self.files).await
     }

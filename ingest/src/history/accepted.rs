@@ -12,7 +12,7 @@ use super::scan::{WHOLE, Wanted};
 use super::store::HistoryStore;
 use super::tail::{Tail, rows_of};
 use super::{HistoryError, HistoryFile};
-use crate::{Log, LogError};
+use crate::{IdNotes, Log, LogError};
 
 /// Where the events since the last cut are.
 #[derive(Clone)]
@@ -77,12 +77,17 @@ impl Accepted {
 
     /// Writes what came since the last cut, up to and with `up_to`, as files for the next
     /// manifest. Everything up to there must have been accepted. They count once
-    /// [`publish`](Self::publish) is told that their manifest is committed.
+    /// [`publish`](Self::publish) is told that their manifest is committed. Their ids go into
+    /// `notes`.
     ///
     /// # Errors
     /// What is recent cannot be read, or a file not written.
-    pub async fn write(&self, up_to: u64) -> Result<Vec<Arc<HistoryFile>>, HistoryError> {
-        self.write_bounded(up_to, HELD_BYTES).await
+    pub async fn write(
+        &self,
+        up_to: u64,
+        notes: &mut IdNotes,
+    ) -> Result<Vec<Arc<HistoryFile>>, HistoryError> {
+        self.write_bounded(up_to, HELD_BYTES, notes).await
     }
 
     /// The same with at most so many bytes of rows in memory.
@@ -90,6 +95,7 @@ impl Accepted {
         &self,
         up_to: u64,
         held_bytes: usize,
+        notes: &mut IdNotes,
     ) -> Result<Vec<Arc<HistoryFile>>, HistoryError> {
         let cut = self.cut();
         let mut writer = CutWriter::new(&self.inner.store, held_bytes);
@@ -98,6 +104,7 @@ impl Accepted {
                 let mut rows = std::pin::pin!(log.rows(cut.offset, up_to));
                 while let Some((offset, frame)) = rows.try_next().await? {
                     for segment in frame.segments {
+                        notes.note(segment.event_type.name(), &segment.tenants, &segment.rows);
                         writer.push(offset, segment).await?;
                     }
                 }
@@ -106,6 +113,7 @@ impl Accepted {
                 let mut after = cut.offset;
                 while let Some((offset, segments)) = tail.next(after, up_to) {
                     for segment in segments.iter() {
+                        notes.note(segment.event_type.name(), &segment.tenants, &segment.rows);
                         writer.push(offset, segment.clone()).await?;
                     }
                     after = offset;

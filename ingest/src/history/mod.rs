@@ -20,6 +20,7 @@ mod cut;
 mod erase;
 mod error;
 mod file;
+mod ids;
 mod merge;
 mod scan;
 mod store;

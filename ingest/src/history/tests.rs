@@ -6,3 +6,7 @@ mod model;
 mod sizes;
 mod support;
 mod tenants;
+
+fn notes() -> crate::IdNotes {
+    crate::IdNotes::new(&[7; 16])
+}

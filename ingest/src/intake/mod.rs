@@ -77,7 +77,7 @@ impl Intake {
     ///
     /// # Errors
     /// The log cannot be read, a row is damaged, or the receiver of `forward` has gone.
-    pub async fn start(
+    pub async fn resume(
         log: Log,
         known: Known,
         after: u64,
@@ -111,6 +111,11 @@ impl Intake {
         tokio::spawn(writer.run());
         let under_way = Arc::new(Semaphore::new(UNDER_WAY_KIB));
         Ok(Self { queue, under_way, on_disk, alive: watched })
+    }
+
+    /// The same for a log from its first row on.
+    pub async fn start(log: Log, forward: mpsc::Sender<Input>) -> Result<Self, LogError> {
+        Self::resume(log, Known::default(), 0, forward).await
     }
 
     /// Records the events that are new; returns when they are on disk. Waits while the queue is full.

@@ -126,8 +126,22 @@ impl Log {
         })
     }
 
+    /// Makes sure that the log has come as far as `offset`: it may not be older than what was
+    /// computed from it.
+    ///
+    /// # Errors
+    /// [`LogError::Corrupt`] if it has not.
+    pub async fn expect(&self, offset: u64) -> Result<(), LogError> {
+        let last = self.inner.writer.lock().await.last;
+        if last >= offset {
+            return Ok(());
+        }
+        let what = format!("it ends at {last}, and a checkpoint has more; restore both from one backup");
+        Err(LogError::corrupt(&self.inner.path, offset, &what))
+    }
+
     /// The key of the hashes of event ids.
-    pub(crate) fn id_key(&self) -> &[u8; 16] {
+    pub fn id_key(&self) -> &[u8; 16] {
         &self.inner.id_key
     }
 

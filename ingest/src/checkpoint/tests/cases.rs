@@ -51,8 +51,8 @@ async fn large_parts_and_entries_come_back_as_they_were() {
         .await
         .unwrap();
     let mut random = Random(1);
-    let entry = |slot: u32, length: usize| vec![slot as u8 ^ 0x5a; length];
-    let mut entries: BTreeMap<u32, Vec<u8>> =
+    let entry = |slot: u64, length: usize| vec![slot as u8 ^ 0x5a; length];
+    let mut entries: BTreeMap<u64, Vec<u8>> =
         (0..40_000).map(|slot| (slot, entry(slot, random.below(300) as usize + 1))).collect();
     entries.insert(17, entry(17, 5 << 20));
     entries.insert(40_001, Vec::new());
@@ -321,10 +321,10 @@ async fn merging_keeps_the_files_few_and_the_bytes_little() {
 async fn what_is_gone_is_not_in_a_merged_base() {
     let (objects, register) = (Arc::new(InMemory::new()), Arc::default());
     let checkpoints = open(&objects, &register).await;
-    let entries = |slots: std::ops::Range<u32>, each: &[u8]| StatePart {
+    let entries = |slots: std::ops::Range<u64>, each: &[u8]| StatePart {
         store: 1,
         slots: slots.clone().collect(),
-        ends: slots.map(|slot| (slot + 1) * each.len() as u32).collect(),
+        ends: slots.map(|slot| (slot as u32 + 1) * each.len() as u32).collect(),
         bytes: Bytes::from(each.repeat(200)),
     };
     for (step, each) in [(1, b"value".as_slice()), (2, b"")] {
@@ -352,7 +352,7 @@ async fn what_is_gone_is_not_in_a_merged_base() {
 async fn what_does_not_fit_together_is_refused() {
     let (objects, register) = (Arc::new(InMemory::new()), Arc::default());
     let checkpoints = open(&objects, &register).await;
-    let part = |slots: &[u32], ends: &[u32]| StatePart {
+    let part = |slots: &[u64], ends: &[u32]| StatePart {
         store: 1,
         slots: slots.to_vec(),
         ends: ends.to_vec(),

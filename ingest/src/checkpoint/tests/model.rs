@@ -34,7 +34,7 @@ type Chunk = (u64, Vec<u8>);
 /// What a cut holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Held {
-    pub(crate) state: BTreeMap<(u32, u32), Vec<u8>>,
+    pub(crate) state: BTreeMap<(u32, u64), Vec<u8>>,
     pub(crate) views: BTreeMap<u32, BTreeMap<String, Vec<Chunk>>>,
     pub(crate) ids: BTreeSet<u128>,
     pub(crate) marks: BTreeMap<u32, Vec<u8>>,
@@ -44,7 +44,7 @@ pub(crate) struct Held {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Model {
     pub(crate) held: Held,
-    state: BTreeSet<(u32, u32)>,
+    state: BTreeSet<(u32, u64)>,
     chunks: BTreeSet<u64>,
     ids: BTreeSet<u128>,
     marks: BTreeSet<u32>,
@@ -64,7 +64,7 @@ impl Model {
 
     pub(crate) fn change(&mut self, random: &mut Random) {
         for _ in 0..random.below(60) {
-            let key = (random.below(5) as u32, random.below(120) as u32);
+            let key = (random.below(5) as u32, random.below(120) as u64);
             if random.below(4) == 0 {
                 self.held.state.remove(&key);
             } else {
@@ -119,7 +119,7 @@ impl Model {
     ) -> Result<Committed, CheckpointError> {
         let whole = extent == Extent::Whole;
         let mut writer = checkpoints.begin(extent)?;
-        let all: Vec<(u32, u32)> = self.held.state.keys().copied().collect();
+        let all: Vec<(u32, u64)> = self.held.state.keys().copied().collect();
         let keys = if whole { all } else { self.state.iter().copied().collect() };
         for part in self.parts(keys, random) {
             writer.state(part).await?;
@@ -162,7 +162,7 @@ impl Model {
     }
 
     /// The entries of the keys, in parts: most in turn, some before their turn.
-    fn parts(&self, keys: Vec<(u32, u32)>, random: &mut Random) -> Vec<StatePart> {
+    fn parts(&self, keys: Vec<(u32, u64)>, random: &mut Random) -> Vec<StatePart> {
         let (early, in_turn): (Vec<_>, Vec<_>) =
             keys.into_iter().partition(|_| random.below(5) == 0);
         let mut parts = Vec::new();

@@ -8,6 +8,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use projections::Tenant;
 use proptest::prelude::*;
 
+use super::notes;
 use super::support::{NAME, all, kind, segment};
 use crate::history::{Accepted, HistoryError, HistoryFile, HistoryStore, Recent, Tail};
 
@@ -25,7 +26,7 @@ async fn written(rows: &[(u32, u64)]) -> Written {
     let tail = Tail::new(1 << 30);
     tail.push(1, vec![segment(&kind(None, NAME, 0), rows)]);
     let accepted = Accepted::new(store, Recent::Tail(tail), Vec::new(), 0);
-    let files = accepted.write(1).await.unwrap();
+    let files = accepted.write(1, &mut notes()).await.unwrap();
     let file = Arc::clone(&files[0]);
     accepted.publish(files, 1);
     accepted.trim(1).await.unwrap();

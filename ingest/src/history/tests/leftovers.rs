@@ -9,6 +9,7 @@ use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use projections::Tenant;
 
+use super::notes;
 use super::support::{NAME, all, kind, listed, segment};
 use crate::history::{Accepted, HistoryStore, Recent, Tail};
 
@@ -34,8 +35,8 @@ async fn removed(of: &Accepted, listed: &HashSet<String>, now: DateTime<Utc>) ->
 async fn what_another_owner_has_just_written_is_given_time() {
     let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let (old, new) = (owner(&objects, 1, 1, 3), owner(&objects, 1, 2, 3));
-    let theirs = old.write(3).await.unwrap();
-    let ours = new.write(3).await.unwrap();
+    let theirs = old.write(3, &mut notes()).await.unwrap();
+    let ours = new.write(3, &mut notes()).await.unwrap();
     assert_ne!(theirs[0].path, ours[0].path);
     let manifest: HashSet<String> = ours.iter().map(|file| file.path.clone()).collect();
     drop(ours);
@@ -51,7 +52,7 @@ async fn other_partitions_are_not_touched() {
     let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     // Numbers that begin alike.
     let (one, eleven) = (owner(&objects, 1, 1, 1), owner(&objects, 11, 1, 1));
-    drop((one.write(1).await.unwrap(), eleven.write(1).await.unwrap()));
+    drop((one.write(1, &mut notes()).await.unwrap(), eleven.write(1, &mut notes()).await.unwrap()));
     let none = HashSet::new();
     assert_eq!(one.store().remove_unlisted(&none, minutes(1), true).await.unwrap().len(), 1);
     assert_eq!(listed(&objects).await.len(), 1);
@@ -62,7 +63,7 @@ async fn other_partitions_are_not_touched() {
 async fn what_is_read_or_on_its_way_stays() {
     let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let accepted = owner(&objects, 1, 1, 3);
-    let files = accepted.write(3).await.unwrap();
+    let files = accepted.write(3, &mut notes()).await.unwrap();
     let none = HashSet::new();
     // Written and not yet listed.
     assert!(accepted.store().remove_unlisted(&none, minutes(99), true).await.unwrap().is_empty());
@@ -85,7 +86,7 @@ async fn what_is_recent_is_kept_for_who_reads_from_an_earlier_cut() {
     let accepted = owner(&objects, 1, 1, 5);
     let kind = kind(None, NAME, 0);
     let reader = accepted.scan(Tenant(1), &kind, 5, Some(vec![0]));
-    let files = accepted.write(4).await.unwrap();
+    let files = accepted.write(4, &mut notes()).await.unwrap();
     accepted.publish(files, 4);
     assert_eq!(accepted.trim(4).await.unwrap(), 0);
     assert_eq!(all(reader).await.unwrap().len(), 5);
@@ -109,7 +110,7 @@ async fn a_full_tail_makes_its_source_wait_until_a_cut() {
     assert!(tail.is_filling() && tail.bytes() == bytes * 3);
     let mut room = std::pin::pin!(tail.room());
     assert!(futures::poll!(room.as_mut()).is_pending());
-    let files = accepted.write(2).await.unwrap();
+    let files = accepted.write(2, &mut notes()).await.unwrap();
     accepted.publish(files, 2);
     assert!(futures::poll!(room.as_mut()).is_pending());
     accepted.trim(2).await.unwrap();

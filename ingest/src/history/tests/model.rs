@@ -12,6 +12,7 @@ use projections::{EventType, EventTypes, Tenant};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+use super::notes;
 use super::support::{NAME, OTHER, all, kind, listed, mark, segment, texts};
 use crate::Log;
 use crate::history::merge::merge;
@@ -153,7 +154,7 @@ impl Course {
             let kind = self.kind(which);
             (tenant, which, up_to, self.accepted.scan(Tenant(tenant), &kind, up_to, None))
         }).collect();
-        let added = self.accepted.write_bounded(self.offset, limit).await.unwrap();
+        let added = self.accepted.write_bounded(self.offset, limit, &mut notes()).await.unwrap();
         assert!(added.iter().all(|file| before < file.first && file.last <= self.offset));
         let files = self.accepted.files().into_iter().chain(added).collect();
         self.accepted.publish(files, self.offset);
@@ -235,7 +236,7 @@ impl Course {
     }
 
     async fn crash(&mut self) {
-        drop(self.accepted.write(self.offset).await.unwrap());
+        drop(self.accepted.write(self.offset, &mut notes()).await.unwrap());
         if let Some(change) = self.accepted.store().compact(&self.accepted.files()).await.unwrap() {
             drop(change);
         }

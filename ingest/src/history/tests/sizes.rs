@@ -7,6 +7,7 @@ use futures::TryStreamExt;
 use object_store::memory::InMemory;
 use projections::Tenant;
 
+use super::notes;
 use super::support::{NAME, all, kind, segment};
 use crate::history::{Accepted, HistoryStore, Recent, Tail};
 use crate::log::Segment;
@@ -39,7 +40,7 @@ async fn large_rows_come_in_small_batches() {
     let kind = kind(None, NAME, 0);
     let before = all(accepted.scan(Tenant(1), &kind, 4, None)).await.unwrap();
     assert_eq!(before.len(), 200);
-    let files = accepted.write(4).await.unwrap();
+    let files = accepted.write(4, &mut notes()).await.unwrap();
     assert!(files.len() == 1 && files[0].bytes > 20 << 20, "{}", files[0].bytes);
     accepted.publish(files, 4);
     accepted.trim(4).await.unwrap();
@@ -65,7 +66,7 @@ async fn many_small_files_become_few_in_order() {
         let rows: Vec<(u32, u64)> = (0..40).map(|n| (n as u32 % 9, offset * 100 + n)).collect();
         expected.extend(rows.iter().filter(|(tenant, _)| *tenant == 4).map(|(_, n)| format!("e{n}")));
         tail.push(offset, vec![segment(&kind, &rows)]);
-        let added = accepted.write(offset).await.unwrap();
+        let added = accepted.write(offset, &mut notes()).await.unwrap();
         let files = accepted.files().into_iter().chain(added).collect();
         accepted.publish(files, offset);
     }
