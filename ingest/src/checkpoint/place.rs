@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
@@ -53,6 +53,8 @@ pub(super) struct Place {
     pub(super) options: Options,
     pub(super) runtime: Handle,
     next: AtomicU64,
+    /// Whether the object store is a folder, once that is known.
+    folder: OnceLock<bool>,
     /// What is being written, or written and not yet committed.
     writing: Mutex<HashSet<Path>>,
 }
@@ -65,8 +67,8 @@ impl Place {
         options: Options,
     ) -> Self {
         let runtime = Handle::current();
-        let (next, writing) = (AtomicU64::new(1), Mutex::default());
-        Self { objects, partition, epoch, options, runtime, next, writing }
+        let (next, folder, writing) = (AtomicU64::new(1), OnceLock::new(), Mutex::default());
+        Self { objects, partition, epoch, options, runtime, next, folder, writing }
     }
 
     pub(super) fn folder(&self) -> Path {
@@ -109,22 +111,22 @@ impl Place {
             move |source| CheckpointError::Objects { doing, path: path.to_string(), source }
         };
         self.objects.put(path, payload).await.map_err(failed("write"))?;
+        if self.folder.get() == Some(&false) {
+            return Ok(());
+        }
         // A folder hands out the file itself: its bytes and its name must be on disk before a
         // commit names it.
         let written = self.objects.get(path).await.map_err(failed("read back"))?;
-        if let GetResultPayload::File(file, at) = written.payload {
-            let sync = move || {
-                file.sync_all()?;
-                match at.parent() {
-                    Some(folder) => std::fs::File::open(folder)?.sync_all(),
-                    None => Ok(()),
-                }
-            };
-            tokio::task::spawn_blocking(sync)
-                .await?
-                .map_err(|error| failed("sync")(generic(error)))?;
-        }
-        Ok(())
+        let GetResultPayload::File(file, at) = written.payload else {
+            self.folder.get_or_init(|| false);
+            return Ok(());
+        };
+        let sync = move || {
+            file.sync_all()?;
+            at.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
+        };
+        let synced = tokio::task::spawn_blocking(sync).await?;
+        synced.map_err(|error| failed("sync")(generic(error)))
     }
 
     /// Deletes objects. One that cannot be deleted is said and left: it is tried again as an
