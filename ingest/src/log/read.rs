@@ -66,14 +66,7 @@ impl Inner {
 }
 
 impl Log {
-    /// Every row in order, with its offset. Ends with the first error.
-    pub(crate) fn replay(
-        &self,
-    ) -> impl Stream<Item = Result<(u64, Frame), LogError>> + Send + 'static + use<> {
-        self.replay_after(0)
-    }
-
-    /// The same from the row that follows `offset`.
+    /// Every row that follows `offset`, in order, with its offset. Ends with the first error.
     pub(crate) fn replay_after(
         &self,
         offset: u64,

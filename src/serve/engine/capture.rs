@@ -28,7 +28,7 @@ pub(crate) struct Requests {
     under_way: Option<mpsc::Sender<Portion>>,
 }
 
-struct Request {
+pub(super) struct Request {
     whole: bool,
     reply: oneshot::Sender<Begun>,
 }
