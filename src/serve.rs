@@ -88,7 +88,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     let registered = store.event_types().await?;
     let types = TypeDirectory::new(store.clone(), registered, config.limits.types.clone())?;
     let log = Log::open(&config.log(), types.registry().clone()).await?;
-    let objects = config.objects().open(std::env::vars())?;
+    let objects = config.objects().open(ingest::objects::environment())?;
     let (cuts, requests) = Cuts::channel();
     let opened = restore::open(objects, store.clone(), &log, types.registry(), cuts).await?;
     let restore::Opened { mut partition, known, offset, accepted, checkpointer } = opened;

@@ -121,13 +121,7 @@ fn wrong_values_are_all_named() {
 
 #[test]
 fn keys_of_parts_to_come_are_refused() {
-    for key in [
-        "database_url",
-        "kafka.brokers",
-        "oidc.issuer",
-        "smtp_url",
-        "schema_registry_url",
-    ] {
+    for key in ["database_url", "kafka.brokers", "oidc.issuer", "smtp_url", "schema_registry_url"] {
         let found = problems(&format!("{key} = \"something\""), &[]);
         assert!(found[0].contains(key) && found[0].contains("embedded only"), "{found:?}");
     }
@@ -142,7 +136,10 @@ fn an_object_store_is_a_folder_or_a_bucket() {
     assert_eq!(shown("object_store_url = \"s3://b/x\""), "s3://b/x");
     for wrong in ["gs://b", "s3://key:hidden@b/x", "objects"] {
         let found = problems(&format!("object_store_url = \"{wrong}\""), &[]);
-        assert!(found[0].contains("s3://bucket/folder") && !found[0].contains("hidden"), "{found:?}");
+        assert!(
+            found[0].contains("s3://bucket/folder") && !found[0].contains("hidden"),
+            "{found:?}"
+        );
     }
 }
 

@@ -5,7 +5,7 @@
 //! to be as it was written, and a manifest does not grow with the files.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -13,15 +13,12 @@ use bytes::Bytes;
 use crc32fast::Hasher;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::async_reader::AsyncFileReader;
-use parquet::arrow::async_writer::AsyncFileWriter;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
-use tokio::io::AsyncWriteExt;
 
 use super::{HistoryError, HistoryFile};
 
@@ -43,7 +40,8 @@ pub(super) struct Sums {
 }
 
 impl Sums {
-    fn add(&mut self, mut bytes: &[u8]) {
+    /// The next bytes of the file.
+    pub(super) fn add(&mut self, mut bytes: &[u8]) {
         self.whole.update(bytes);
         self.bytes += bytes.len() as u64;
         if let Some((_, end)) = &mut self.end {
@@ -84,34 +82,6 @@ impl Sums {
     }
 }
 
-/// An upload that adds up its checksums.
-pub(super) struct Sink {
-    pub(super) upload: BufWriter,
-    pub(super) sums: Arc<Mutex<Sums>>,
-}
-
-impl AsyncFileWriter for Sink {
-    fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, Result<(), ParquetError>> {
-        async move {
-            self.sums.lock().unwrap_or_else(PoisonError::into_inner).add(&bytes);
-            let put = self.upload.put(bytes).await;
-            put.map_err(|error| ParquetError::External(Box::new(error)))
-        }
-        .boxed()
-    }
-
-    fn complete(&mut self) -> BoxFuture<'_, Result<(), ParquetError>> {
-        async move {
-            let done = self.upload.shutdown().await;
-            done.map_err(|error| match error.downcast::<object_store::Error>() {
-                Ok(error) => ParquetError::External(Box::new(error)),
-                Err(error) => error.into(),
-            })
-        }
-        .boxed()
-    }
-}
-
 /// A file whose end has been read and checked.
 #[derive(Clone)]
 pub(super) struct CheckedFile {
@@ -141,8 +111,8 @@ impl CheckedFile {
         if crc32fast::hash(&end) != file.end_crc {
             return Err(damaged(&"the checksum of its end does not match"));
         }
-        let mut reader = ParquetMetaDataReader::new()
-            .with_page_index_policy(PageIndexPolicy::Optional);
+        let mut reader =
+            ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Optional);
         reader.try_parse_sized(&end, file.bytes).map_err(|error| damaged(&error))?;
         let metadata = reader.finish().map_err(|error| damaged(&error))?;
         let blocks = blocks(&metadata).ok_or_else(|| damaged(&"it has no checksums"))?;

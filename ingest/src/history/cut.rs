@@ -44,11 +44,7 @@ impl CutWriter {
     }
 
     /// Takes the events that were accepted at `offset`.
-    pub(super) async fn push(
-        &mut self,
-        offset: u64,
-        segment: Segment,
-    ) -> Result<(), HistoryError> {
+    pub(super) async fn push(&mut self, offset: u64, segment: Segment) -> Result<(), HistoryError> {
         let bytes = segment.rows.get_array_memory_size();
         let key = key(&segment.event_type);
         let schema = stored_schema(&segment.event_type);

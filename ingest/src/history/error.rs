@@ -1,5 +1,6 @@
 //! What can go wrong with history.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use arrow::error::ArrowError;
@@ -78,18 +79,14 @@ impl HistoryError {
     }
 
     /// What a writer of Parquet says.
-    pub(super) fn layout(path: &str, event_type: &str, error: ParquetError) -> Self {
-        let error = match error {
-            ParquetError::External(inner) => match inner.downcast::<object_store::Error>() {
-                Ok(source) => return Self::store(path, "written", *source),
-                Err(other) => match other.downcast::<ParquetError>() {
-                    Ok(nested) => return Self::layout(path, event_type, *nested),
-                    Err(other) => ParquetError::External(other),
-                },
-            },
-            other => other,
-        };
+    pub(super) fn layout(event_type: &str, error: ParquetError) -> Self {
         Self::Layout { event_type: event_type.to_owned(), source: Arc::new(error) }
+    }
+
+    /// What the end of an upload says, which comes as an error of input and output.
+    pub(super) fn writing(path: &str, error: Box<dyn Error + Send + Sync>) -> Self {
+        let source = object_store::Error::Generic { store: "objects", source: error };
+        Self::store(path, "written", source)
     }
 }
 

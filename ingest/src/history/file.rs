@@ -47,9 +47,7 @@ pub struct HistoryFile {
 impl HistoryFile {
     /// Whether it can hold events of that tenant and type up to the offset.
     pub fn may_hold(&self, tenant: Tenant, event_type: &EventType, up_to: u64) -> bool {
-        self.first <= up_to
-            && self.event_type == key(event_type)
-            && self.tenants.contains(tenant)
+        self.first <= up_to && self.event_type == key(event_type) && self.tenants.contains(tenant)
     }
 
     /// The tenant that alone has its type.
@@ -84,12 +82,11 @@ pub(super) fn file_schema(stored: &Schema) -> SchemaRef {
 
 /// The stored columns of a file; none if it is no file of history.
 pub(super) fn stored_columns(file: &Schema) -> Option<Schema> {
-    let stored = file.fields().get(AHEAD..)?.iter().map(|field| {
-        match field.name().strip_prefix(MARK) {
+    let stored =
+        file.fields().get(AHEAD..)?.iter().map(|field| match field.name().strip_prefix(MARK) {
             Some(name) => Arc::new(field.as_ref().clone().with_name(name)),
             None => Arc::clone(field),
-        }
-    });
+        });
     let stored = Schema::new(stored.collect::<Vec<_>>());
     (file_schema(&stored).fields() == file.fields()).then_some(stored)
 }

@@ -125,7 +125,8 @@ impl HistoryStore {
     ) -> Result<Vec<String>, HistoryError> {
         let folder = self.folder();
         let failed = |error| HistoryError::store(folder.as_ref(), "listed", error);
-        let found: Vec<_> = self.objects().list(Some(&folder)).try_collect().await.map_err(failed)?;
+        let found: Vec<_> =
+            self.objects().list(Some(&folder)).try_collect().await.map_err(failed)?;
         let mut idle = Vec::new();
         {
             let mut uses = self.uses();

@@ -1,19 +1,22 @@
 //! Writing one file.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arrow::array::cast::AsArray;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{Schema, UInt32Type, UInt64Type};
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
-use parquet::arrow::AsyncArrowWriter;
+use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
+use parquet::errors::ParquetError;
 use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
+use projections::events::ENVELOPE;
+use tokio::io::AsyncWriteExt;
 
-use super::checked::{Sink, Sums};
+use super::checked::Sums;
 use super::file::file_schema;
 use super::store::{HistoryStore, Writing};
 use super::{HistoryError, HistoryFile, Tenants};
@@ -24,14 +27,17 @@ const GROUP_ROWS: usize = 1 << 16;
 const GROUP_BYTES: usize = 8 << 20;
 /// Rows of a page: what is decoded for a tenant that has a few of them.
 const PAGE_ROWS: usize = 4096;
+/// The largest dictionary of a column in a row group.
+const DICTIONARY_BYTES: usize = 128 << 10;
 /// Parts that are uploaded at once, and their size.
 const PARTS: usize = 2;
 const PART_BYTES: usize = 8 << 20;
 
 /// A file on its way. Rows come sorted by tenant and offset.
 pub(super) struct FileWriter {
-    writer: AsyncArrowWriter<Sink>,
-    sums: Arc<Mutex<Sums>>,
+    writer: ArrowWriter<Vec<u8>>,
+    upload: BufWriter,
+    sums: Sums,
     store: HistoryStore,
     writing: Writing,
     event_type: String,
@@ -51,16 +57,15 @@ impl FileWriter {
         first: u64,
     ) -> Result<Self, HistoryError> {
         let writing = store.begin(event_type, first);
-        let sums = Arc::new(Mutex::new(Sums::default()));
         let path = Path::from(writing.path.as_str());
         let upload = BufWriter::with_capacity(Arc::clone(store.objects()), path, PART_BYTES)
             .with_max_concurrency(PARTS);
-        let sink = Sink { upload, sums: Arc::clone(&sums) };
-        let writer = AsyncArrowWriter::try_new(sink, file_schema(stored), Some(properties()))
-            .map_err(|error| HistoryError::layout(&writing.path, event_type, error))?;
+        let writer = ArrowWriter::try_new(Vec::new(), file_schema(stored), Some(properties()))
+            .map_err(|error| HistoryError::layout(event_type, error))?;
         Ok(Self {
             writer,
-            sums,
+            upload,
+            sums: Sums::default(),
             store: store.clone(),
             writing,
             event_type: event_type.to_owned(),
@@ -82,7 +87,12 @@ impl FileWriter {
         }
         self.rows += rows.num_rows() as u64;
         self.memory += rows.columns().iter().map(sliced_bytes).sum::<u64>();
-        self.writer.write(rows).await.map_err(|error| self.failed(error))
+        let groups = self.writer.flushed_row_groups().len();
+        self.writer.write(rows).map_err(|error| self.layout(error))?;
+        if self.writer.flushed_row_groups().len() > groups {
+            self.send().await?;
+        }
+        Ok(())
     }
 
     /// Ends the file; none if it has no rows, and then nothing is left of it.
@@ -90,13 +100,16 @@ impl FileWriter {
         let Some((first, last)) = self.offsets else {
             return Ok(None);
         };
-        self.writer.flush().await.map_err(|error| self.failed(error))?;
-        let blocks = self.sums.lock().unwrap_or_else(PoisonError::into_inner).begin_end();
+        self.writer.flush().map_err(|error| self.layout(error))?;
+        self.send().await?;
+        let blocks = self.sums.begin_end();
         self.writer.append_key_value_metadata(blocks);
-        self.writer.finish().await.map_err(|error| self.failed(error))?;
-        let sums = std::mem::take(&mut *self.sums.lock().unwrap_or_else(PoisonError::into_inner));
-        let bytes = sums.bytes;
-        let (end_bytes, end_crc, crc) = sums.finish();
+        self.writer.finish().map_err(|error| self.layout(error))?;
+        self.send().await?;
+        let done = self.upload.shutdown().await;
+        done.map_err(|error| HistoryError::writing(&self.writing.path, error.into()))?;
+        let bytes = self.sums.bytes;
+        let (end_bytes, end_crc, crc) = self.sums.finish();
         let file = HistoryFile {
             path: self.writing.path.clone(),
             event_type: self.event_type,
@@ -113,8 +126,17 @@ impl FileWriter {
         Ok(Some(self.store.written(file)))
     }
 
-    fn failed(&self, error: parquet::errors::ParquetError) -> HistoryError {
-        HistoryError::layout(&self.writing.path, &self.event_type, error)
+    /// Sends on what has been laid out so far.
+    async fn send(&mut self) -> Result<(), HistoryError> {
+        self.writer.sync().map_err(|error| self.layout(error.into()))?;
+        let bytes = std::mem::take(self.writer.inner_mut());
+        self.sums.add(&bytes);
+        let sent = self.upload.put(bytes.into()).await;
+        sent.map_err(|error| HistoryError::store(&self.writing.path, "written", error))
+    }
+
+    fn layout(&self, error: ParquetError) -> HistoryError {
+        HistoryError::layout(&self.event_type, error)
     }
 }
 
@@ -124,8 +146,10 @@ fn sliced_bytes(column: &ArrayRef) -> u64 {
 }
 
 fn properties() -> WriterProperties {
-    let sorting = |column| SortingColumn { column_idx: column, descending: false, nulls_first: false };
+    let sorting =
+        |column| SortingColumn { column_idx: column, descending: false, nulls_first: false };
     let tenant = ColumnPath::from("#tenant");
+    let [id, at, _] = ENVELOPE.map(ColumnPath::from);
     WriterProperties::builder()
         .set_created_by(String::from("tidemark"))
         .set_compression(Compression::LZ4_RAW)
@@ -133,6 +157,10 @@ fn properties() -> WriterProperties {
         .set_max_row_group_bytes(Some(GROUP_BYTES))
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_write_batch_size(1024)
+        // A dictionary is read whole, however few rows are wanted; ids and times hardly repeat.
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES)
+        .set_column_dictionary_enabled(id, false)
+        .set_column_dictionary_enabled(at, false)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_column_statistics_enabled(tenant, EnabledStatistics::Page)
         .set_sorting_columns(Some(vec![sorting(0), sorting(1)]))

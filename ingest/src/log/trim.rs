@@ -102,7 +102,8 @@ impl Log {
 async fn rewrite(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     sqlx::raw_sql("VACUUM").execute(&mut *connection).await?;
     // Waits for readers, which hold their connection only while they fetch.
-    let busy: i64 = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(connection).await?;
+    let busy: i64 =
+        sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(connection).await?;
     match busy {
         0 => Ok(()),
         _ => Err(sqlx::Error::Protocol(String::from("a reader holds the write-ahead log"))),
@@ -112,10 +113,12 @@ async fn rewrite(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
 /// Notes how far rows have gone. A version that does not know of it must not open the file.
 async fn mark(connection: &mut SqliteConnection, up_to: u64) -> Result<(), sqlx::Error> {
     let mut transaction = connection.begin().await?;
-    sqlx::query("INSERT INTO meta VALUES ('trimmed', ?) ON CONFLICT DO UPDATE SET value = excluded.value")
-        .bind(up_to.to_le_bytes().to_vec())
-        .execute(&mut *transaction)
-        .await?;
+    sqlx::query(
+        "INSERT INTO meta VALUES ('trimmed', ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+    )
+    .bind(up_to.to_le_bytes().to_vec())
+    .execute(&mut *transaction)
+    .await?;
     sqlx::raw_sql("PRAGMA user_version = 2").execute(&mut *transaction).await?;
     transaction.commit().await
 }

@@ -54,6 +54,12 @@ pub fn folder(folder: &FilePath) -> Result<Arc<dyn ObjectStore>, ObjectsError> {
     Ok(Arc::new(Synced::open(folder).map_err(failed)?))
 }
 
+/// The variables of the process, as far as they are text.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
 /// Where objects are kept: `file:///folder` or `s3://bucket/folder`. It has no secrets in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
@@ -109,7 +115,7 @@ impl Address {
     /// `environment` gives what a bucket needs beyond its name, in the variables that other tools
     /// use: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, for a store other than
     /// Amazon's `AWS_ENDPOINT_URL` and, if that is plain HTTP, `AWS_ALLOW_HTTP=true`. Pass
-    /// [`std::env::vars`].
+    /// [`environment`].
     ///
     /// # Errors
     /// The folder cannot be made, or a setting of the bucket is missing or makes no sense.
@@ -125,9 +131,8 @@ impl Address {
             let key = variable.strip_prefix("AWS_").map(|_| variable.to_ascii_lowercase())?;
             Some((key.parse().ok()?, value))
         });
-        let builder = known.fold(AmazonS3Builder::new(), |builder, (key, value)| {
-            builder.with_config(key, value)
-        });
+        let builder = known
+            .fold(AmazonS3Builder::new(), |builder, (key, value)| builder.with_config(key, value));
         let store = builder
             .with_bucket_name(name)
             .build()

@@ -30,7 +30,9 @@ enum Step {
     /// The type gains a field.
     Grow(usize),
     /// A cut that holds few or many rows at a time, and what a reader of before it still sees.
-    Cut { small: bool },
+    Cut {
+        small: bool,
+    },
     /// Some files of one type become one.
     Merge(Vec<Index>),
     Compact,
@@ -150,10 +152,13 @@ impl Course {
         let limit = if small { 2_000 } else { 64 << 20 };
         let before = self.accepted.cut_offset();
         // Readers who began before the cut are not disturbed by it.
-        let early: Vec<_> = self.questions(self.offset).map(|(tenant, which, up_to)| {
-            let kind = self.kind(which);
-            (tenant, which, up_to, self.accepted.scan(Tenant(tenant), &kind, up_to, None))
-        }).collect();
+        let early: Vec<_> = self
+            .questions(self.offset)
+            .map(|(tenant, which, up_to)| {
+                let kind = self.kind(which);
+                (tenant, which, up_to, self.accepted.scan(Tenant(tenant), &kind, up_to, None))
+            })
+            .collect();
         let added = self.accepted.write_bounded(self.offset, limit, &mut notes()).await.unwrap();
         assert!(added.iter().all(|file| before < file.first && file.last <= self.offset));
         let files = self.accepted.files().into_iter().chain(added).collect();
@@ -175,8 +180,7 @@ impl Course {
             files.iter().filter(|file| chosen.contains(file.path.as_str())).cloned().collect();
         let merged = merge(self.accepted.store(), &removed, None).await.unwrap().unwrap();
         assert_eq!(merged.rows, removed.iter().map(|file| file.rows).sum::<u64>());
-        let change =
-            crate::history::Change { removed, added: vec![merged], erased: 0 };
+        let change = crate::history::Change { removed, added: vec![merged], erased: 0 };
         self.accepted.publish(change.apply(&files), self.accepted.cut_offset());
     }
 
@@ -286,8 +290,7 @@ impl Course {
             let some = vec![3, 0];
             let reading = self.accepted.read(Tenant(tenant), &kind, up_to, Some(some));
             let whole = reading.whole().await.unwrap();
-            let told: Vec<_> =
-                futures::TryStreamExt::try_collect(reading.batches()).await.unwrap();
+            let told: Vec<_> = futures::TryStreamExt::try_collect(reading.batches()).await.unwrap();
             let told: Vec<(u64, arrow::array::RecordBatch)> = told;
             assert!(told.is_sorted_by_key(|(done, _)| *done));
             assert!(told.iter().all(|(done, _)| *done <= whole));

@@ -64,7 +64,8 @@ async fn many_small_files_become_few_in_order() {
     let mut expected = Vec::new();
     for offset in 1..=70 {
         let rows: Vec<(u32, u64)> = (0..40).map(|n| (n as u32 % 9, offset * 100 + n)).collect();
-        expected.extend(rows.iter().filter(|(tenant, _)| *tenant == 4).map(|(_, n)| format!("e{n}")));
+        expected
+            .extend(rows.iter().filter(|(tenant, _)| *tenant == 4).map(|(_, n)| format!("e{n}")));
         tail.push(offset, vec![segment(&kind, &rows)]);
         let added = accepted.write(offset, &mut notes()).await.unwrap();
         let files = accepted.files().into_iter().chain(added).collect();
