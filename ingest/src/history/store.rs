@@ -114,6 +114,8 @@ impl HistoryStore {
     /// A file stays while it is being written here, while somebody here holds a lease, and for a
     /// grace time of 15 minutes after it was written and first found to be unnamed: so this is to
     /// be called now and then. With `at_once`, as an erasure needs it, there is no grace time.
+    /// Files of a later owner are never deleted: an owner that does not yet know that it has lost
+    /// the partition knows nothing of that one's manifests.
     ///
     /// # Errors
     /// The store refuses; what was not deleted is found again.
@@ -134,7 +136,7 @@ impl HistoryStore {
             uses.leases.retain(|_, lease| lease.strong_count() > 0);
             for object in found {
                 let path = object.location.to_string();
-                if listed.contains(&path) || uses.is_used(&path) {
+                if listed.contains(&path) || uses.is_used(&path) || self.is_later(&path) {
                     continue;
                 }
                 let since = before.get(&path).copied().unwrap_or(now).max(object.last_modified);
@@ -171,6 +173,14 @@ impl HistoryStore {
     /// A lease on a file that has just been written.
     pub(super) fn written(&self, file: HistoryFile) -> Arc<HistoryFile> {
         self.uses().lease(file)
+    }
+
+    /// Whether a later owner of the partition has written the file. One whose name says nothing is
+    /// nobody's of this kind, and is left alone too.
+    fn is_later(&self, path: &str) -> bool {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let epoch = name.split_once('-').and_then(|(epoch, _)| u64::from_str_radix(epoch, 16).ok());
+        epoch.is_none_or(|epoch| epoch > self.inner.epoch)
     }
 
     fn folder(&self) -> Path {
