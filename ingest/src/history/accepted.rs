@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use arrow::array::RecordBatch;
 use futures::stream::BoxStream;
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, future, stream};
 use projections::{EventType, Tenant};
 
 use super::cut::{CutWriter, HELD_BYTES};
@@ -221,11 +221,9 @@ impl Reading {
         let old = inner.store.scan(files, wanted.clone());
         let new = recent(&inner.recent, cut.offset, wanted);
         let new = new.map_ok(move |(done, rows)| ((before + done) * WHOLE, rows));
-        old.chain(new).map(move |batch| {
-            // The cut goes with the stream.
-            let _held = &cut;
-            batch
-        })
+        // The cut is let go of when the stream has ended or is dropped.
+        let end = stream::once(async move { drop(cut) }).filter_map(|()| future::ready(None));
+        old.chain(new).chain(end)
     }
 }
 

@@ -98,7 +98,7 @@ impl CheckedFile {
         store: &Arc<dyn ObjectStore>,
         file: &Arc<HistoryFile>,
     ) -> Result<Self, HistoryError> {
-        let damaged = |what: &dyn ToString| HistoryError::damaged(&file.path, what.to_string());
+        let damaged = |what: &dyn ToString| HistoryError::damaged(&file.path, what);
         let path = Path::from(file.path.as_str());
         let start = file.bytes.saturating_sub(file.end_bytes);
         let end = match store.get_range(&path, start..file.bytes).await {
@@ -177,7 +177,7 @@ impl CheckedFile {
             if crc32fast::hash(block).to_le_bytes() != sum {
                 let at = range.start + number as u64 * BLOCK;
                 let what = format!("the checksum of the block at byte {at} does not match");
-                return Err(HistoryError::damaged(&self.file.path, what));
+                return Err(HistoryError::damaged(&self.file.path, &what));
             }
         }
         Ok(())
@@ -194,7 +194,7 @@ async fn refused(
     match store.head(path).await {
         Ok(found) if found.size != file.bytes => {
             let what = format!("it has {} bytes instead of {}", found.size, file.bytes);
-            HistoryError::damaged(&file.path, what)
+            HistoryError::damaged(&file.path, &what)
         }
         Ok(_) | Err(_) => HistoryError::reading(&file.path, error),
     }

@@ -51,7 +51,7 @@ pub enum HistoryError {
 }
 
 impl HistoryError {
-    pub(super) fn damaged(path: &str, what: impl ToString) -> Self {
+    pub(super) fn damaged(path: &str, what: &(impl ToString + ?Sized)) -> Self {
         Self::Damaged { path: path.to_owned(), what: what.to_string() }
     }
 
@@ -72,9 +72,9 @@ impl HistoryError {
         match error {
             ParquetError::External(inner) => match inner.downcast::<Self>() {
                 Ok(own) => *own,
-                Err(other) => Self::damaged(path, other),
+                Err(other) => Self::damaged(path, &other),
             },
-            other => Self::damaged(path, other),
+            other => Self::damaged(path, &other),
         }
     }
 

@@ -89,7 +89,7 @@ impl Input {
             let (ahead, rows) = batch.columns().split_at(AHEAD);
             let rows = RecordBatch::try_new(Arc::clone(&stored), rows.to_vec())?;
             let rows =
-                widen(&rows, &widest).map_err(|error| HistoryError::damaged(&path, error))?;
+                widen(&rows, &widest).map_err(|error| HistoryError::damaged(&path, &error))?;
             let columns: Vec<ArrayRef> = ahead.iter().chain(rows.columns()).cloned().collect();
             Ok(RecordBatch::try_new(Arc::clone(&schema), columns)?)
         });

@@ -135,8 +135,7 @@ struct FileScan {
 
 impl FileScan {
     fn new(checked: CheckedFile, wanted: Wanted) -> Result<Self, HistoryError> {
-        let damaged =
-            |what: &dyn ToString| HistoryError::damaged(&checked.file.path, what.to_string());
+        let damaged = |what: &dyn ToString| HistoryError::damaged(&checked.file.path, what);
         let schema = wanted.schema()?;
         let stored = stored_columns(checked.metadata.schema())
             .ok_or_else(|| damaged(&"its columns are not those of history"))?;

@@ -99,7 +99,7 @@ impl HistoryStore {
         }
         if bytes != file.bytes {
             let what = format!("it has {bytes} bytes instead of {}", file.bytes);
-            return Err(HistoryError::damaged(&file.path, what));
+            return Err(HistoryError::damaged(&file.path, &what));
         }
         if sum.finalize() != file.crc {
             return Err(HistoryError::damaged(&file.path, "its checksum does not match"));
