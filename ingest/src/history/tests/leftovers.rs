@@ -51,7 +51,7 @@ async fn what_another_owner_has_just_written_is_given_time() {
 async fn an_owner_that_has_lost_the_partition_deletes_nothing_of_the_next() {
     let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let (old, new) = (owner(&objects, 1, 9, 3), owner(&objects, 1, 10, 3));
-    drop((old.write(3).await.unwrap(), new.write(3).await.unwrap()));
+    drop((old.write(3, &mut notes()).await.unwrap(), new.write(3, &mut notes()).await.unwrap()));
     let none = HashSet::new();
     let deleted = old.store().remove_unlisted(&none, minutes(1), true).await.unwrap();
     assert_eq!((deleted.len(), listed(&objects).await.len()), (1, 1));
