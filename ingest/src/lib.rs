@@ -14,20 +14,31 @@
 //! - Replay gives the same inputs with the same offsets: dates are recorded, never recomputed.
 //! - Queue, groups, bodies, events, texts and lists of rejections are bounded.
 
+mod avro;
 pub mod checkpoint;
+mod dead_letters;
 mod decode;
 mod format;
 pub mod history;
 mod intake;
+mod kafka;
 mod limits;
 mod log;
 pub mod objects;
 mod schema;
 mod stored;
 
+pub use avro::{RegistryError, SchemaRegistry};
+pub use dead_letters::{DeadLetter, DeadLetterError, DeadLetters, KEPT_BYTES};
 pub use decode::{BodyError, Decoded, DecodedBatch, Rejected, Sender, decode};
 pub use format::Format;
 pub use intake::{IdNotes, Intake, IntakeError, Known, Receipt};
+pub use intake::ledger::Marks;
+pub use kafka::{
+    Begin, Delivered, KafkaCut, KafkaIntake, KafkaPartition, KafkaSettings, KafkaSource,
+    KnownTenants, Offsets, Outgoing, Place, ReplayError, SourceError, SourceParts, Ticket,
+    TicketError, partition_of,
+};
 pub use limits::Limits;
 pub use log::{Log, LogError};
 pub use schema::{Growth, SchemaError, TypeLimits, avro, check_name, compare, fields};

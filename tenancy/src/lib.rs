@@ -33,7 +33,10 @@ pub use error::{Invalid, StoreError};
 pub use id::TenantId;
 pub use roles::{Role, RoleSet, UnknownRole};
 pub use secret::{Secret, SecretError};
-pub use store::{CommitOutcome, Store, StoredCheckpoint, StoredEventType, StoredView};
+pub use store::{
+    CommitOutcome, NewDeadLetter, Store, StoredCheckpoint, StoredDeadLetter, StoredEventType,
+    StoredView,
+};
 pub use tenant::{Clock, Currency, MODULES, TenantRecord};
 pub use tickets::{Ticket, TicketError, TicketLimits, Tickets};
 pub use token::{Claims, Identity, LEEWAY, TokenError, Verifier, mint};

@@ -1,6 +1,7 @@
 //! The control store: tenants, and what they have registered and defined, in an SQLite file.
 
 mod checkpoints;
+mod dead_letters;
 mod event_types;
 mod own_views;
 
@@ -16,6 +17,7 @@ use sqlx::sqlite::{
 };
 
 pub use self::checkpoints::{CommitOutcome, StoredCheckpoint};
+pub use self::dead_letters::{NewDeadLetter, StoredDeadLetter};
 pub use self::own_views::StoredView;
 use crate::change::timezone;
 use crate::{MODULES, NewTenant, StoreError, TenantChange, TenantId, TenantRecord};
@@ -233,5 +235,7 @@ impl TenantRow {
     }
 }
 
+#[cfg(test)]
+mod dead_letters_tests;
 #[cfg(test)]
 mod tests;

@@ -119,5 +119,61 @@ pub fn decode(
     }
     let mut rows = rows::Rows::new(types, limits, sender, now, body.len());
     body::read(format, body, &mut rows)?;
-    rows.finish()
+    Ok(rows.finish()?.0)
+}
+
+/// Decodes a body as [`decode`] does, and answers the texts of the events beside their columns:
+/// for each batch those of its rows.
+pub(crate) fn decode_texts<'a>(
+    types: &'a EventTypes,
+    limits: &'a Limits,
+    sender: &'a Sender,
+    format: Format,
+    body: &'a [u8],
+    now: DateTime<Utc>,
+) -> Result<(Decoded, Vec<Vec<&'a str>>), BodyError> {
+    let limit = limits.max_body.min(MAX_BODY);
+    if body.len() > limit {
+        return Err(BodyError::TooLarge { size: body.len(), limit });
+    }
+    let mut rows = rows::Rows::new(types, limits, sender, now, body.len());
+    rows.note = Some(Vec::new());
+    body::read(format, body, &mut rows)?;
+    let texts = rows.note.take().unwrap_or_default();
+    let (decoded, tables) = rows.finish()?;
+    let mut by_batch = vec![Vec::new(); decoded.batches.len()];
+    for (table, text) in texts {
+        if let Some(batch) = tables.get(table).copied().flatten() {
+            by_batch[batch].push(text);
+        }
+    }
+    Ok((decoded, by_batch))
+}
+
+/// The only type of which events are taken.
+#[derive(Clone, Copy)]
+pub(crate) struct Only<'a>(pub(crate) &'a str);
+
+/// Decodes bodies of one event each. What is no such event is rejected, with the place of its body.
+pub(crate) fn decode_each<'a>(
+    types: &EventTypes,
+    limits: &Limits,
+    sender: &Sender,
+    only: Only<'_>,
+    bodies: impl Iterator<Item = &'a [u8]>,
+    now: DateTime<Utc>,
+) -> Result<Decoded, BodyError> {
+    let limits = Limits { max_rejected: usize::MAX, ..limits.clone() };
+    let mut rows = rows::Rows::new(types, &limits, sender, now, 0);
+    rows.only = Some(only.0);
+    for body in bodies {
+        match std::str::from_utf8(body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)) {
+            Ok(text) => rows.take(text)?,
+            Err(error) => rows.reject(format!(
+                "the event is not UTF-8: byte {} of it is wrong",
+                error.valid_up_to() + 1
+            ))?,
+        }
+    }
+    Ok(rows.finish()?.0)
 }

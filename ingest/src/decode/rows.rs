@@ -25,6 +25,10 @@ const MAX_EXPECTED: usize = 1024;
 
 /// The events of a body as they are read.
 pub(super) struct Rows<'a> {
+    /// The only type whose events are taken, if there is one.
+    pub(super) only: Option<&'a str>,
+    /// The texts of the events with the places of their tables, where they are asked for.
+    pub(super) note: Option<Vec<(usize, &'a str)>>,
     types: &'a EventTypes,
     limits: &'a Limits,
     sender: &'a Sender,
@@ -75,6 +79,8 @@ impl<'a> Rows<'a> {
         body_bytes: usize,
     ) -> Self {
         Self {
+            only: None,
+            note: None,
             types,
             limits,
             sender,
@@ -126,19 +132,21 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    pub(super) fn finish(self) -> Result<Decoded, BodyError> {
-        let batches = self
-            .tables
-            .into_iter()
-            .map(|Table { event_type, columns, .. }| {
-                let rows = columns.finish(&event_type).map_err(|error| {
-                    BodyError::Malformed(format!("{}: {error}", event_type.name()))
-                })?;
-                Ok(DecodedBatch { event_type, rows })
-            })
-            .filter(|batch| !matches!(batch, Ok(batch) if batch.rows.num_rows() == 0))
-            .collect::<Result<_, BodyError>>()?;
-        Ok(Decoded { tenant: self.sender.tenant, batches, rejected: self.rejected })
+    /// What was decoded, and for each table the place of its batch, if it has one.
+    pub(super) fn finish(self) -> Result<(Decoded, Vec<Option<usize>>), BodyError> {
+        let (mut batches, mut places) = (Vec::new(), Vec::new());
+        for Table { event_type, columns, .. } in self.tables {
+            let rows = columns
+                .finish(&event_type)
+                .map_err(|error| BodyError::Malformed(format!("{}: {error}", event_type.name())))?;
+            let has_rows = rows.num_rows() > 0;
+            places.push(has_rows.then_some(batches.len()));
+            if has_rows {
+                batches.push(DecodedBatch { event_type, rows });
+            }
+        }
+        let decoded = Decoded { tenant: self.sender.tenant, batches, rejected: self.rejected };
+        Ok((decoded, places))
     }
 
     fn event(&mut self, event: &'a str) -> Result<(), Fault> {
@@ -151,7 +159,12 @@ impl<'a> Rows<'a> {
         }
         let envelope = Envelope::parse(event, &mut self.scratch.attributes)?;
         let checked = self.check(&envelope)?;
-        let table = self.table(&required(envelope.event_type, "type", self.limits)?)?;
+        let name = required(envelope.event_type, "type", self.limits)?;
+        if let Some(only) = self.only.filter(|only| *only != name) {
+            let name = shown(&name);
+            return Err(Fault::Event(format!("type: expected \"{only}\", found \"{name}\"")));
+        }
+        let table = self.table(&name)?;
         let data = envelope.data.filter(|data| !is_null(data)).ok_or_else(|| {
             if envelope.data_base64.is_some() {
                 "data_base64: binary data is not taken; send the fields as a JSON object in data"
@@ -175,6 +188,9 @@ impl<'a> Rows<'a> {
         };
         let values = values.iter_mut().map(|value| value.take().unwrap_or(Value::Null));
         self.tables[table].columns.append(&head, values);
+        if let Some(note) = &mut self.note {
+            note.push((table, event));
+        }
         Ok(())
     }
 

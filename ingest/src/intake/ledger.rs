@@ -4,22 +4,24 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use arrow::array::cast::AsArray;
-use arrow::array::{Array, BooleanArray, RecordBatch};
+use arrow::array::{Array, BooleanArray, RecordBatch, UInt32Array};
 use arrow::datatypes::TimestampMicrosecondType;
 use chrono::NaiveDate;
 use projections::Tenant;
-use super::known::Known;
+use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
+use super::known::Known;
+
 /// How far a tenant has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Marks {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marks {
     /// Its events and ticks.
-    pub(super) sequence: u64,
+    pub sequence: u64,
     /// Its last recorded date.
-    pub(super) date: Option<NaiveDate>,
+    pub date: Option<NaiveDate>,
     /// The newest time of its events, in microseconds.
-    pub(super) newest: Option<i64>,
+    pub newest: Option<i64>,
 }
 
 /// Hashes of ids.
@@ -29,53 +31,85 @@ pub(super) type Seen = HashSet<u128, BuildHasherDefault<LowBits>>;
 ///
 /// An id is kept as 128 bits of SipHash under a key of the log's own: two ids of a log with 10¹⁰
 /// events fall together with a probability of 10⁻¹⁹, and a sender cannot aim at it.
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     hasher: SipHasher13,
     seen: Seen,
-    pub(super) marks: HashMap<Tenant, Marks>,
+    pub(crate) marks: HashMap<Tenant, Marks>,
 }
 
 /// Which rows of a batch are new.
 pub(super) struct Admitted {
     /// How many.
     pub(super) count: usize,
-    /// The newest time among them, in microseconds.
-    pub(super) newest: Option<i64>,
     /// Which, if not all.
     pub(super) mask: Option<BooleanArray>,
+    /// What is new of each tenant.
+    pub(super) tenants: Vec<(Tenant, New)>,
+}
+
+/// What is new of one tenant.
+#[derive(Clone, Copy, Default)]
+pub(super) struct New {
+    /// How many events.
+    pub(super) count: u64,
+    /// The newest time among them, in microseconds.
+    pub(super) newest: Option<i64>,
 }
 
 impl Ledger {
-    pub(super) fn new(key: &[u8; 16], known: Known) -> Self {
+    pub(crate) fn new(key: &[u8; 16], known: Known) -> Self {
         let Known { seen, marks } = known;
         Self { hasher: SipHasher13::new_with_key(key), seen, marks }
     }
 
-    /// Enters the ids of a batch of stored rows; notes the new ones in `entered`.
+    /// Enters the ids of a batch of stored rows of the tenants beside them; notes the new ones in
+    /// `entered`.
     pub(super) fn admit(
         &mut self,
-        tenant: Tenant,
         event_type: &str,
+        tenants: &UInt32Array,
         rows: &RecordBatch,
         entered: &mut Vec<u128>,
     ) -> Admitted {
-        let prefix = self.prefix(tenant, event_type);
         let ids = rows.column(0).as_string::<i32>();
         let times = rows.column(1).as_primitive::<TimestampMicrosecondType>();
         let before = entered.len();
-        let mut newest = None;
-        let mut new = Vec::with_capacity(ids.len());
-        for row in 0..ids.len() {
-            let hash = hash(&prefix, ids.value(row));
-            let is_new = self.seen.insert(hash);
-            if is_new {
-                entered.push(hash);
-                newest = newest.max(Some(times.value(row)));
+        let mut of_tenants: HashMap<Tenant, New> = HashMap::new();
+        let mut is_new = Vec::with_capacity(ids.len());
+        let mut from = 0;
+        // A tenant's rows often stand together: their prefix is hashed once for each run.
+        for run in tenants.values().chunk_by(|a, b| a == b) {
+            let (tenant, length) = (Tenant(run[0]), run.len());
+            let prefix = self.prefix(tenant, event_type);
+            let mut new = New::default();
+            for row in from..from + length {
+                let hash = hash(&prefix, ids.value(row));
+                let is_first = self.seen.insert(hash);
+                if is_first {
+                    entered.push(hash);
+                    new.count += 1;
+                    new.newest = new.newest.max(Some(times.value(row)));
+                }
+                is_new.push(is_first);
             }
-            new.push(is_new);
+            from += length;
+            let all = of_tenants.entry(tenant).or_default();
+            all.count += new.count;
+            all.newest = all.newest.max(new.newest);
         }
         let count = entered.len() - before;
-        Admitted { count, newest, mask: (count < new.len()).then(|| BooleanArray::from(new)) }
+        let mask = (count < is_new.len()).then(|| BooleanArray::from(is_new));
+        Admitted { count, mask, tenants: of_tenants.into_iter().collect() }
+    }
+
+    /// The hash by which an event is known.
+    pub(crate) fn hash(&self, tenant: Tenant, event_type: &str, id: &str) -> u128 {
+        hash(&self.prefix(tenant, event_type), id)
+    }
+
+    /// Whether the event of that hash has been entered.
+    pub(crate) fn has(&self, hash: u128) -> bool {
+        self.seen.contains(&hash)
     }
 
     /// Enters the id and time of an event that is in the log.
@@ -84,6 +118,17 @@ impl Ledger {
         let marks = self.marks.entry(tenant).or_default();
         marks.sequence += 1;
         marks.newest = marks.newest.max(Some(time));
+    }
+
+    /// Enters what was known at a cut.
+    pub(crate) fn restore_all(&mut self, ids: Vec<u128>, marks: Vec<(Tenant, Marks)>) {
+        self.seen.extend(ids);
+        self.marks.extend(marks);
+    }
+
+    /// The hashes of all events that have been entered, in no order.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = u128> {
+        self.seen.iter().copied()
     }
 
     /// Takes ids back that were not recorded after all.

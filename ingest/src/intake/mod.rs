@@ -1,8 +1,9 @@
 //! The one writer: submissions in, receipts out once their events are on disk.
 
+pub(crate) mod draft;
 mod group;
 mod known;
-mod ledger;
+pub(crate) mod ledger;
 mod writer;
 
 #[cfg(test)]
@@ -18,9 +19,9 @@ use futures::TryStreamExt;
 use projections::{Input, Position, Tenant, Tick};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
+use self::group::{Submission, Work};
+pub(crate) use self::group::{count, input};
 pub use self::known::{IdNotes, Known};
-
-use self::group::{Submission, Work, input};
 use self::ledger::{Ledger, Marks};
 use self::writer::{OnDisk, Writer};
 use crate::log::{Frame, blocking};
@@ -51,6 +52,14 @@ pub enum IntakeError {
     /// The log could not be written; nothing of the submission was kept, and it can be sent again.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// Kafka did not acknowledge some of the events.
+    #[error(
+        "Kafka has not acknowledged all of the events: {0}; send them again, repeats have no effect"
+    )]
+    Undelivered(String),
+    /// Kafka cannot be used.
+    #[error(transparent)]
+    Source(#[from] crate::SourceError),
     /// The events were decoded for another tenant than the one that submits them.
     #[error("the events were decoded for another sender: decode and submit with the same one")]
     OtherSender,

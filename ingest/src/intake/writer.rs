@@ -12,7 +12,8 @@ use projections::{Input, Tenant};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::group::{Entered, Group, Work};
+use super::draft::Entered;
+use super::group::{Group, Work};
 use super::ledger::{Ledger, Marks};
 use crate::{Log, LogError};
 

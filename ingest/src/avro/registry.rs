@@ -1,0 +1,218 @@
+//! The client of a schema registry with Confluent's interface.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use reqwest::{Client, StatusCode, Url};
+use serde::Deserialize;
+
+/// Schemas that are remembered. The ids of a registry are few; what sends more is broken.
+const MOST_SCHEMAS: usize = 10_000;
+/// The bytes of an answer that are read.
+const MOST_BYTES: usize = 4 << 20;
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it is believed that there is no such schema: it may be registered later.
+const UNKNOWN_FOR: Duration = Duration::from_secs(10);
+
+/// A schema registry; cheap to clone. What a schema's id means never changes, so it is asked for
+/// each id once, and goes on giving those that are known while it is down.
+#[derive(Clone)]
+pub struct SchemaRegistry {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// Without what proves who asks.
+    url: Url,
+    user: Option<(String, Option<String>)>,
+    client: Client,
+    known: Mutex<HashMap<u32, Known>>,
+}
+
+/// What the registry has said about an id: its text, or why it has none that can be read.
+type Known = Result<Arc<str>, (Arc<str>, Instant)>;
+
+/// A registry cannot be asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// Its address is none.
+    #[error("schema_registry_url: {0}; expected one like http://127.0.0.1:8081")]
+    Address(String),
+    /// It does not answer, or not as one does; asking again may help.
+    #[error("the schema registry {url} cannot be asked for the schema {id}: {reason}")]
+    Unreachable {
+        /// Its address, without a password.
+        url: String,
+        /// The schema.
+        id: u32,
+        /// What went wrong.
+        reason: String,
+    },
+    /// It answers, and has no such schema.
+    #[error("{0}")]
+    Unknown(Arc<str>),
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    schema: String,
+    #[serde(rename = "schemaType")]
+    kind: Option<String>,
+    #[serde(default)]
+    references: Vec<serde_json::Value>,
+}
+
+impl SchemaRegistry {
+    /// The registry at an address, which may hold a user and a password.
+    ///
+    /// # Errors
+    /// It is no address of a registry.
+    pub fn new(url: &str) -> Result<Self, RegistryError> {
+        let address = |reason: String| RegistryError::Address(reason);
+        // What is no address is not shown: it may hold a password all the same.
+        let mut url = Url::parse(url).map_err(|error| address(error.to_string()))?;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+            return Err(address("it is no address of HTTP".to_owned()));
+        }
+        let user = (!url.username().is_empty())
+            .then(|| (decoded(url.username()), url.password().map(decoded)));
+        let cleared = url.set_username("").and_then(|()| url.set_password(None));
+        cleared.map_err(|()| address("it cannot have a user".to_owned()))?;
+        let client = Client::builder()
+            .timeout(PATIENCE)
+            .build()
+            .map_err(|error| address(error.to_string()))?;
+        let inner = Inner { url, user, client, known: Mutex::default() };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The text of a schema, if it has been asked for before.
+    pub fn known(&self, id: u32) -> Option<Result<Arc<str>, RegistryError>> {
+        let known = self.inner.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match known.get(&id)? {
+            Ok(text) => Some(Ok(Arc::clone(text))),
+            Err((_, since)) if since.elapsed() > UNKNOWN_FOR => None,
+            Err((reason, _)) => Some(Err(RegistryError::Unknown(Arc::clone(reason)))),
+        }
+    }
+
+    /// The text of a schema, asked for if it is not known yet.
+    ///
+    /// # Errors
+    /// [`RegistryError::Unknown`] where there is none; [`RegistryError::Unreachable`] where asking
+    /// again may help.
+    pub async fn schema(&self, id: u32) -> Result<Arc<str>, RegistryError> {
+        if let Some(known) = self.known(id) {
+            return known;
+        }
+        let asked = self.ask(id).await;
+        let outcome = match &asked {
+            Ok(_) => "found",
+            Err(RegistryError::Unknown(_)) => "unknown",
+            Err(_) => "unreachable",
+        };
+        metrics::counter!("tidemark_schema_requests_total", "outcome" => outcome).increment(1);
+        let remembered = match &asked {
+            Ok(text) => Ok(Arc::clone(text)),
+            Err(RegistryError::Unknown(reason)) => Err((Arc::clone(reason), Instant::now())),
+            Err(_) => return asked,
+        };
+        let mut known = self.inner.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST_SCHEMAS {
+            known.clear();
+        }
+        known.insert(id, remembered);
+        asked
+    }
+
+    /// Has ids that were unknown asked for anew.
+    pub fn forget_unknown(&self) {
+        let mut known = self.inner.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, known| known.is_ok());
+    }
+
+    async fn ask(&self, id: u32) -> Result<Arc<str>, RegistryError> {
+        let Inner { url, user, client, .. } = &*self.inner;
+        let unreachable =
+            |reason: String| RegistryError::Unreachable { url: url.to_string(), id, reason };
+        let path = format!("{}/schemas/ids/{id}", url.as_str().trim_end_matches('/'));
+        let mut request = client
+            .get(path)
+            .header("Accept", "application/vnd.schemaregistry.v1+json, application/json");
+        if let Some((name, password)) = user {
+            request = request.basic_auth(name, password.as_ref());
+        }
+        let mut response = request.send().await.map_err(|error| unreachable(said(&error)))?;
+        let status = response.status();
+        if status == StatusCode::NOT_FOUND {
+            return Err(unknown(format!("the schema registry has no schema {id}")));
+        }
+        if !status.is_success() {
+            return Err(unreachable(format!("it answers {status}")));
+        }
+        let mut body = Vec::new();
+        while let Some(part) = response.chunk().await.map_err(|error| unreachable(said(&error)))? {
+            body.extend_from_slice(&part);
+            if body.len() > MOST_BYTES {
+                return Err(unknown(format!("the schema {id} has more than {MOST_BYTES} bytes")));
+            }
+        }
+        let answer: Answer = serde_json::from_slice(&body)
+            .map_err(|error| unreachable(format!("its answer is not a registry's: {error}")))?;
+        if let Some(kind) = answer.kind.filter(|kind| kind != "AVRO") {
+            return Err(unknown(format!(
+                "the schema {id} is of the kind {kind}, and Avro is read"
+            )));
+        }
+        if !answer.references.is_empty() {
+            return Err(unknown(format!(
+                "the schema {id} refers to others; an event is a flat record, so write its types \
+                 out in it"
+            )));
+        }
+        Ok(answer.schema.into())
+    }
+}
+
+fn unknown(reason: String) -> RegistryError {
+    RegistryError::Unknown(reason.into())
+}
+
+/// What an error of the client says, with its causes; the address is said already.
+fn said(error: &reqwest::Error) -> String {
+    let mut text = String::new();
+    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    if text.is_empty() { "it does not answer".to_owned() } else { text }
+}
+
+/// A part of an address without its `%` escapes.
+fn decoded(part: &str) -> String {
+    let bytes = part.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let escaped = (bytes[at] == b'%')
+            .then(|| part.get(at + 1..at + 3))
+            .flatten()
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        out.push(escaped.unwrap_or(bytes[at]));
+        at += if escaped.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+impl fmt::Debug for SchemaRegistry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SchemaRegistry").field("url", &self.inner.url.as_str()).finish()
+    }
+}

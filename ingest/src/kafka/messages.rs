@@ -1,0 +1,418 @@
+//! Messages as events of their types, or as dead letters.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::array::UInt32Array;
+use chrono::{DateTime, Utc};
+use projections::{EventRegistry, EventType, EventTypes, Tenant};
+use rdkafka::message::{BorrowedMessage, Headers, Message as _, OwnedMessage};
+
+use super::error::SourceError;
+use super::murmur2::partition_of;
+use crate::avro::{AvroDecoder, Body, Bounds, RegistryError, SchemaRegistry, schema_id};
+use crate::dead_letters::{DeadLetter, KEPT_BYTES};
+use crate::decode::{Only, decode_each, shown};
+use crate::log::{Segment, key};
+use crate::{Format, Limits, Sender};
+
+/// Readers of schemas that are kept. What needs more begins anew.
+const MOST_DECODERS: usize = 2_000;
+/// How long a registry that does not answer is left alone.
+const REGISTRY_PAUSE: Duration = Duration::from_millis(500);
+
+/// Finds tenants by their ids: what messages have as keys.
+pub trait KnownTenants: Send + Sync {
+    /// The tenant of that id as a sender of events.
+    fn find(&self, id: &str) -> Option<Sender>;
+}
+
+/// A message, wherever it stands in memory.
+#[derive(Clone, Copy)]
+pub(crate) struct Message<'m> {
+    pub(crate) topic: &'m str,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    /// Milliseconds.
+    pub(crate) timestamp: i64,
+    pub(crate) key: Option<&'m [u8]>,
+    pub(crate) value: Option<&'m [u8]>,
+    /// Whether a header says that the value is a CloudEvent in JSON.
+    pub(crate) is_json: bool,
+}
+
+impl<'m> Message<'m> {
+    pub(crate) fn borrowed(message: &'m BorrowedMessage<'_>) -> Self {
+        let value = message.payload();
+        // Headers are looked at only where the first byte leaves it open.
+        let is_open = !matches!(value, Some([0 | b'{', ..]) | None);
+        Self {
+            topic: message.topic(),
+            partition: message.partition(),
+            offset: message.offset(),
+            timestamp: message.timestamp().to_millis().unwrap_or_default(),
+            key: message.key(),
+            value,
+            is_json: is_open && message.headers().is_some_and(is_json),
+        }
+    }
+
+    pub(crate) fn owned(message: &'m OwnedMessage) -> Self {
+        Self {
+            topic: message.topic(),
+            partition: message.partition(),
+            offset: message.offset(),
+            timestamp: message.timestamp().to_millis().unwrap_or_default(),
+            key: message.key(),
+            value: message.payload(),
+            is_json: message.headers().is_some_and(is_json),
+        }
+    }
+
+    fn letter(&self, tenant: Option<Tenant>, reason: String) -> DeadLetter {
+        let kept = |bytes: &[u8]| bytes[..bytes.len().min(KEPT_BYTES)].to_vec();
+        DeadLetter {
+            topic: self.topic.to_owned(),
+            partition: self.partition,
+            offset: self.offset,
+            tenant,
+            reason,
+            key: self.key.map(kept),
+            value: self.value.map(kept),
+            size: self.value.map_or(0, <[u8]>::len),
+        }
+    }
+}
+
+fn is_json<H: Headers>(headers: &H) -> bool {
+    headers.iter().any(|header| {
+        header.key.eq_ignore_ascii_case("content-type")
+            && header
+                .value
+                .and_then(|value| std::str::from_utf8(value).ok())
+                .is_some_and(|value| Format::from_content_type(value) == Some(Format::Event))
+    })
+}
+
+/// What became of messages.
+#[derive(Default)]
+pub(crate) struct Translated {
+    /// The events, in the columns that they are kept with; some types may stand in several.
+    pub(crate) segments: Vec<Segment>,
+    /// The time zones of tenants whose events move their date.
+    pub(crate) clocks: HashMap<Tenant, chrono_tz::Tz>,
+    /// What is no event.
+    pub(crate) letters: Vec<DeadLetter>,
+    /// The places of the messages that wait for their schema, or stand behind such in their topic.
+    pub(crate) held: Vec<usize>,
+}
+
+/// Makes events of the messages of one partition number.
+pub(crate) struct Translator {
+    pub(crate) prefix: String,
+    /// The partition number, and how many there are.
+    pub(crate) partition: (i32, i32),
+    pub(crate) types: EventRegistry,
+    pub(crate) limits: Limits,
+    pub(crate) tenants: Arc<dyn KnownTenants>,
+    pub(crate) registry: Option<SchemaRegistry>,
+    pub(crate) runtime: tokio::runtime::Handle,
+    decoders: HashMap<(String, u32), Decoder>,
+    /// Until when the registry is left alone.
+    silent: Option<Instant>,
+}
+
+/// A reader of a schema, or why it cannot be read as the type.
+struct Decoder {
+    event_type: Arc<EventType>,
+    reader: Result<AvroDecoder, String>,
+}
+
+/// Messages of one form that are decoded together: their places and senders.
+#[derive(Default)]
+struct Group {
+    places: Vec<usize>,
+    senders: Vec<usize>,
+}
+
+/// What a message is read as.
+#[derive(PartialEq, Eq, Hash)]
+enum Form {
+    /// By the schema of that id, as the type of that key.
+    Avro(String, u32),
+    /// Of that topic, for the sender at that place.
+    Json(String, usize),
+}
+
+/// The senders of the messages of one poll.
+#[derive(Default)]
+struct Senders<'m> {
+    by_key: HashMap<&'m [u8], Option<usize>>,
+    all: Vec<Sender>,
+}
+
+/// Why a message is not decoded.
+enum Stop {
+    /// It never can be.
+    Letter(Option<Tenant>, String),
+    /// Its schema is not known yet.
+    Wait,
+}
+
+impl Translator {
+    pub(crate) fn new(
+        prefix: String,
+        partition: (i32, i32),
+        types: EventRegistry,
+        limits: Limits,
+        tenants: Arc<dyn KnownTenants>,
+        registry: Option<SchemaRegistry>,
+        runtime: tokio::runtime::Handle,
+    ) -> Self {
+        Self {
+            prefix,
+            partition,
+            types,
+            limits,
+            tenants,
+            registry,
+            runtime,
+            decoders: HashMap::new(),
+            silent: None,
+        }
+    }
+
+    /// Makes events of messages; those of the topics in `held` wait, and so do those behind one
+    /// whose schema is not known yet.
+    pub(crate) fn translate<'m>(
+        &mut self,
+        messages: &[Message<'m>],
+        held: &BTreeSet<String>,
+        now: DateTime<Utc>,
+    ) -> Result<Translated, SourceError> {
+        let mut out = Translated::default();
+        let mut waiting: BTreeSet<&str> = held.iter().map(String::as_str).collect();
+        let mut senders = Senders::default();
+        let mut groups: HashMap<Form, Group> = HashMap::new();
+        for (place, message) in messages.iter().enumerate() {
+            if waiting.contains(message.topic) {
+                out.held.push(place);
+                continue;
+            }
+            match self.sort(message, &mut senders) {
+                Ok((form, sender)) => {
+                    let group = groups.entry(form).or_default();
+                    group.places.push(place);
+                    group.senders.push(sender);
+                }
+                Err(Stop::Letter(tenant, reason)) => {
+                    out.letters.push(message.letter(tenant, reason));
+                }
+                Err(Stop::Wait) => {
+                    waiting.insert(message.topic);
+                    out.held.push(place);
+                }
+            }
+        }
+        for (form, group) in groups {
+            match form {
+                Form::Avro(type_key, id) => {
+                    self.avro((type_key, id), &group, messages, &senders, now, &mut out)?;
+                }
+                Form::Json(topic, sender) => {
+                    self.json(&topic, &senders.all[sender], &group, messages, now, &mut out)?;
+                }
+            }
+        }
+        for sender in &senders.all {
+            if let Some(zone) = sender.events_clock {
+                out.clocks.insert(sender.tenant, zone);
+            }
+        }
+        Ok(out)
+    }
+
+    /// What a message is read as, and its sender.
+    fn sort<'m>(
+        &mut self,
+        message: &Message<'m>,
+        senders: &mut Senders<'m>,
+    ) -> Result<(Form, usize), Stop> {
+        let stop = |reason: String| Stop::Letter(None, reason);
+        let id_of_tenant = message
+            .key
+            .ok_or_else(|| stop("the key is null: expected the id of the tenant".to_owned()))?;
+        let sender = senders.find(id_of_tenant, &*self.tenants).ok_or_else(|| {
+            let key = String::from_utf8_lossy(id_of_tenant);
+            stop(format!("the key \"{}\" is no tenant's id", shown(&key)))
+        })?;
+        let tenant = senders.all[sender].tenant;
+        let stop = |reason: String| Stop::Letter(Some(tenant), reason);
+        let (number, count) = self.partition;
+        let home = partition_of(id_of_tenant, count);
+        if home != number {
+            return Err(stop(format!(
+                "the tenant \"{}\" belongs into partition {home} of {count}, and this is {number}: \
+                 have the producer partition by the key with murmur2 (Java's default; in \
+                 librdkafka partitioner=murmur2_random)",
+                senders.all[sender].tenant_id
+            )));
+        }
+        let value = message.value.ok_or_else(|| {
+            stop("the value is null: an event is not taken back by its key".to_owned())
+        })?;
+        let most = self.limits.max_event;
+        if value.len() > most {
+            return Err(stop(format!(
+                "the value has {} bytes, and at most {most} are taken (limits.intake.max_event)",
+                value.len()
+            )));
+        }
+        let name = message.topic.strip_prefix(&self.prefix).unwrap_or(message.topic);
+        let event_type = self.event_type(tenant, name).ok_or_else(|| {
+            stop(format!("the topic is of \"{}\", which is no known event type", shown(name)))
+        })?;
+        if message.is_json || value.first() == Some(&b'{') {
+            return Ok((Form::Json(message.topic.to_owned(), sender), sender));
+        }
+        let id = schema_id(value).map_err(stop)?;
+        let type_key = key(&event_type).into_owned();
+        self.prepare(id, &type_key, &event_type).map_err(|wait| match wait {
+            Some(reason) => stop(reason),
+            None => Stop::Wait,
+        })?;
+        Ok((Form::Avro(type_key, id), sender))
+    }
+
+    /// The type of that name as a tenant has it.
+    fn event_type(&self, tenant: Tenant, name: &str) -> Option<Arc<EventType>> {
+        self.types.find(Some(tenant), name).or_else(|| self.types.find(None, name))
+    }
+
+    /// Has a reader of the schema for the type ready; an error is the reason why there can be none,
+    /// or none while the registry does not answer.
+    fn prepare(
+        &mut self,
+        id: u32,
+        type_key: &str,
+        event_type: &Arc<EventType>,
+    ) -> Result<(), Option<String>> {
+        let place = (type_key.to_owned(), id);
+        if let Some(decoder) = self.decoders.get(&place)
+            && Arc::ptr_eq(&decoder.event_type, event_type)
+        {
+            return decoder.reader.as_ref().map(drop).map_err(|reason| Some(reason.clone()));
+        }
+        let text = self.schema(id)?;
+        let reader = AvroDecoder::new(id, &text, event_type);
+        let outcome = reader.as_ref().map(drop).map_err(|reason| Some(reason.clone()));
+        if self.decoders.len() >= MOST_DECODERS {
+            self.decoders.clear();
+        }
+        let event_type = Arc::clone(event_type);
+        self.decoders.insert(place, Decoder { event_type, reader });
+        outcome
+    }
+
+    fn schema(&mut self, id: u32) -> Result<Arc<str>, Option<String>> {
+        let Some(registry) = &self.registry else {
+            return Err(Some(
+                "the value is Avro, and there is no schema registry to ask for its schema: set \
+                 schema_registry_url"
+                    .to_owned(),
+            ));
+        };
+        let known = registry.known(id);
+        let asked = match known {
+            Some(known) => known,
+            None if self.silent.is_some_and(|until| Instant::now() < until) => return Err(None),
+            None => self.runtime.block_on(registry.schema(id)),
+        };
+        match asked {
+            Ok(text) => {
+                self.silent = None;
+                Ok(text)
+            }
+            Err(RegistryError::Unknown(reason)) => Err(Some(reason.to_string())),
+            Err(error) => {
+                tracing::warn!(%error, "events wait for their schema");
+                self.silent = Some(Instant::now() + REGISTRY_PAUSE);
+                Err(None)
+            }
+        }
+    }
+
+    fn avro(
+        &mut self,
+        form: (String, u32),
+        group: &Group,
+        messages: &[Message<'_>],
+        senders: &Senders<'_>,
+        now: DateTime<Utc>,
+        out: &mut Translated,
+    ) -> Result<(), SourceError> {
+        let Some(Decoder { reader: Ok(reader), .. }) = self.decoders.get_mut(&form) else {
+            return Err(SourceError::Columns(format!("the reader of {} is gone", form.0)));
+        };
+        let bodies: Vec<Body<'_>> = (group.places.iter().zip(&group.senders))
+            .map(|(place, sender)| Body {
+                bytes: messages[*place].value.unwrap_or_default(),
+                sender: &senders.all[*sender],
+            })
+            .collect();
+        let outcome = reader.read(&bodies, &Bounds { limits: &self.limits, now })?;
+        for (at, refusal) in outcome.refused {
+            let tenant = (!refusal.is_foreign).then_some(bodies[at].sender.tenant);
+            out.letters.push(messages[group.places[at]].letter(tenant, refusal.reason));
+        }
+        if !outcome.taken.is_empty() {
+            let tenants = outcome.taken.iter().map(|at| bodies[*at].sender.tenant.0);
+            out.segments.push(Segment {
+                event_type: Arc::clone(reader.event_type()),
+                tenants: UInt32Array::from_iter_values(tenants),
+                rows: outcome.rows,
+            });
+        }
+        Ok(())
+    }
+
+    fn json(
+        &self,
+        topic: &str,
+        sender: &Sender,
+        group: &Group,
+        messages: &[Message<'_>],
+        now: DateTime<Utc>,
+        out: &mut Translated,
+    ) -> Result<(), SourceError> {
+        let types: EventTypes = self.types.visible(sender.tenant);
+        let name = topic.strip_prefix(&self.prefix).unwrap_or(topic);
+        let bodies = group.places.iter().map(|place| messages[*place].value.unwrap_or_default());
+        let decoded = decode_each(&types, &self.limits, sender, Only(name), bodies, now)
+            .map_err(|error| SourceError::Columns(error.to_string()))?;
+        for rejected in decoded.rejected {
+            let message = &messages[group.places[rejected.index]];
+            // What names another tenant may hold what is that one's.
+            let tenant = (!rejected.reason.starts_with("tenantid:")).then_some(sender.tenant);
+            out.letters.push(message.letter(tenant, rejected.reason));
+        }
+        for batch in decoded.batches {
+            let tenants = UInt32Array::from(vec![sender.tenant.0; batch.rows.num_rows()]);
+            let event_type = batch.event_type;
+            out.segments.push(Segment { event_type, tenants, rows: batch.rows });
+        }
+        Ok(())
+    }
+}
+
+impl<'m> Senders<'m> {
+    fn find(&mut self, key: &'m [u8], tenants: &dyn KnownTenants) -> Option<usize> {
+        let all = &mut self.all;
+        *self.by_key.entry(key).or_insert_with(|| {
+            let sender = tenants.find(std::str::from_utf8(key).ok()?)?;
+            all.push(sender);
+            Some(all.len() - 1)
+        })
+    }
+}

@@ -1,0 +1,573 @@
+//! The intake of one partition number: read, decoded, deduplicated, and sent on in steps.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use projections::{EventRegistry, Input, Tenant, Tick};
+use rdkafka::message::{Header, Message as _, OwnedHeaders, OwnedMessage};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::error::SourceError;
+use super::messages::{KnownTenants, Message, Translated, Translator};
+use super::offsets::Offsets;
+use super::reader::{Reader, mark};
+use super::settings::KafkaSettings;
+use crate::avro::SchemaRegistry;
+use crate::dead_letters::{DeadLetter, DeadLetterError, DeadLetters};
+use crate::intake::draft::Draft;
+use crate::intake::ledger::{Ledger, Marks};
+use crate::intake::{count, input};
+use crate::{IntakeError, Limits};
+
+/// Commands that wait for the thread.
+const COMMANDS: usize = 1024;
+/// How long a poll waits for messages, and so how long a command waits for the thread.
+const POLL: Duration = Duration::from_millis(20);
+/// How often what waits for its schema is tried again, …
+const HELD_AGAIN: Duration = Duration::from_millis(500);
+/// … lag and ends of topics are looked at, …
+const LOOK: Duration = Duration::from_secs(1);
+/// … and offsets told to the group.
+const COMMIT: Duration = Duration::from_secs(5);
+/// How long a store of dead letters that cannot be written is left alone.
+const STORE_AGAIN: Duration = Duration::from_secs(1);
+/// Steps whose offsets are remembered: more than are ever between here and the views.
+const RECENT: usize = 1024;
+
+/// What all partitions of a source have in common.
+#[derive(Clone)]
+pub struct SourceParts {
+    /// How Kafka is reached.
+    pub settings: KafkaSettings,
+    /// The event types.
+    pub types: EventRegistry,
+    /// What events may measure.
+    pub limits: Limits,
+    /// The tenants, by their ids.
+    pub tenants: Arc<dyn KnownTenants>,
+    /// Where schemas are asked for.
+    pub registry: Option<SchemaRegistry>,
+    /// Where dead letters are kept.
+    pub letters: Arc<dyn DeadLetters>,
+    /// The key of the hashes of event ids.
+    pub id_key: [u8; 16],
+}
+
+/// Where a partition begins: nowhere, or at a cut.
+#[derive(Default)]
+pub struct Begin {
+    /// From where each topic is read; from its beginning where there is nothing.
+    pub offsets: Offsets,
+    /// The step of the last input.
+    pub step: u64,
+    /// The hashes of all events that had been taken by then; none at the beginning.
+    pub ids: Option<Vec<u128>>,
+    /// How far each tenant had come.
+    pub marks: Vec<(Tenant, Marks)>,
+}
+
+/// A cut between two steps, as the source sees it.
+#[derive(Clone, Debug)]
+pub struct Cut {
+    /// The last step before it.
+    pub step: u64,
+    /// The offsets up to which everything is in the steps before it.
+    pub offsets: Offsets,
+    /// The hashes of the events that were taken since the cut before, or since ever. They are given
+    /// out once: who cannot keep them must add them to those of the next cut.
+    pub ids: Vec<u128>,
+    /// How far each tenant has come.
+    pub marks: Vec<(Tenant, Marks)>,
+}
+
+enum Command {
+    Cut(oneshot::Sender<Cut>),
+    Ticks { ticks: Vec<Tick>, reply: oneshot::Sender<()> },
+    Topics(Vec<String>),
+}
+
+/// The way to the intake of one partition number; cheap to clone.
+#[derive(Clone)]
+pub struct KafkaPartition {
+    number: i32,
+    commands: mpsc::Sender<Command>,
+    shared: Arc<Shared>,
+    alive: watch::Receiver<()>,
+}
+
+/// What others see of the thread.
+struct Shared {
+    ledger: Mutex<Ledger>,
+    /// For the newest steps the offsets up to which everything is in them, oldest first.
+    recent: Mutex<VecDeque<(u64, Offsets)>>,
+    /// Changes with every step.
+    step: watch::Sender<u64>,
+    /// Whether all has been read that was there at the start.
+    is_caught_up: watch::Sender<bool>,
+    closing: AtomicBool,
+    /// Why the thread ended, if not because it was closed.
+    failure: Mutex<Option<SourceError>>,
+}
+
+/// The thread's own.
+struct Intake {
+    reader: Reader,
+    translator: Translator,
+    letters: Arc<dyn DeadLetters>,
+    commands: mpsc::Receiver<Command>,
+    forward: mpsc::Sender<Input>,
+    shared: Arc<Shared>,
+    offsets: Offsets,
+    step: u64,
+    /// The hashes entered since the last cut, once there has been one.
+    since: Option<Vec<u128>>,
+    /// Messages that wait for their schema, with those behind them in their topics.
+    held: Vec<OwnedMessage>,
+    held_since: Instant,
+    /// Where topics ended at the start, as long as it is not reached.
+    ends: Vec<(String, i64)>,
+    looked: Instant,
+    committed: Instant,
+}
+
+impl KafkaPartition {
+    /// Begins to read a partition number of `count` in these topics, and to send its steps as
+    /// inputs; their offset is the number of the step.
+    ///
+    /// # Errors
+    /// Kafka cannot be reached, or what is to be read next is not there. To be called where
+    /// blocking is allowed.
+    pub fn start(
+        parts: &SourceParts,
+        (number, count): (i32, i32),
+        topics: &[String],
+        begin: Begin,
+        forward: mpsc::Sender<Input>,
+        runtime: tokio::runtime::Handle,
+    ) -> Result<Self, SourceError> {
+        let mut reader = Reader::new(&parts.settings, number)?;
+        reader.read(topics, &begin.offsets)?;
+        let ends = reader.ends()?;
+        let translator = Translator::new(
+            parts.settings.topic_prefix.clone(),
+            (number, count),
+            parts.types.clone(),
+            parts.limits.clone(),
+            Arc::clone(&parts.tenants),
+            parts.registry.clone(),
+            runtime,
+        );
+        let mut ledger = Ledger::new(&parts.id_key);
+        let since = begin.ids.map(|ids| {
+            ledger.restore_all(ids, begin.marks);
+            Vec::new()
+        });
+        let recent = VecDeque::from([(begin.step, begin.offsets.clone())]);
+        let shared = Arc::new(Shared {
+            ledger: Mutex::new(ledger),
+            recent: Mutex::new(recent),
+            step: watch::Sender::new(begin.step),
+            is_caught_up: watch::Sender::new(false),
+            closing: AtomicBool::new(false),
+            failure: Mutex::default(),
+        });
+        let (sender, commands) = mpsc::channel(COMMANDS);
+        let (alive, watched) = watch::channel(());
+        let intake = Intake {
+            reader,
+            translator,
+            letters: Arc::clone(&parts.letters),
+            commands,
+            forward,
+            shared: Arc::clone(&shared),
+            offsets: begin.offsets,
+            step: begin.step,
+            since,
+            held: Vec::new(),
+            held_since: Instant::now(),
+            ends,
+            looked: Instant::now(),
+            committed: Instant::now(),
+        };
+        let name = format!("kafka-{number}");
+        let thread = thread::Builder::new().name(name).spawn(move || {
+            // Dropped at the end of the thread, however it ends.
+            let _alive = alive;
+            intake.work();
+        });
+        thread.map_err(|error| SourceError::Setup(format!("no thread: {error}")))?;
+        Ok(Self { number, commands: sender, shared, alive: watched })
+    }
+
+    /// The partition number.
+    pub fn number(&self) -> i32 {
+        self.number
+    }
+
+    /// Records the dates that differ from the tenants' last ones.
+    ///
+    /// # Errors
+    /// The partition is read no more.
+    pub async fn tick(&self, ticks: Vec<Tick>) -> Result<(), IntakeError> {
+        let (reply, done) = oneshot::channel();
+        self.put(Command::Ticks { ticks, reply }).await?;
+        done.await.map_err(|_| IntakeError::Closed)
+    }
+
+    /// Reads these topics too, from their beginning.
+    ///
+    /// # Errors
+    /// The partition is read no more.
+    pub async fn read(&self, topics: Vec<String>) -> Result<(), IntakeError> {
+        self.put(Command::Topics(topics)).await
+    }
+
+    /// Cuts between two steps. Every input up to and with the cut's step has been sent on then.
+    ///
+    /// # Errors
+    /// The partition is read no more.
+    pub async fn cut(&self) -> Result<Cut, IntakeError> {
+        let (reply, cut) = oneshot::channel();
+        self.put(Command::Cut(reply)).await?;
+        cut.await.map_err(|_| IntakeError::Closed)
+    }
+
+    async fn put(&self, command: Command) -> Result<(), IntakeError> {
+        self.commands.send(command).await.map_err(|_| IntakeError::Closed)
+    }
+
+    /// How far a tenant has come.
+    pub(crate) fn marks(&self, tenant: Tenant) -> Marks {
+        self.shared.ledger().marks.get(&tenant).copied().unwrap_or_default()
+    }
+
+    /// The hash by which an event is known here.
+    pub(crate) fn hash(&self, tenant: Tenant, event_type: &str, id: &str) -> u128 {
+        self.shared.ledger().hash(tenant, event_type, id)
+    }
+
+    /// Whether the events of all these hashes have been taken.
+    pub(crate) fn has(&self, hashes: &[u128]) -> bool {
+        let ledger = self.shared.ledger();
+        hashes.iter().all(|hash| ledger.has(*hash))
+    }
+
+    /// The number of the last step, and every change of it.
+    pub(crate) fn steps(&self) -> watch::Receiver<u64> {
+        self.shared.step.subscribe()
+    }
+
+    /// The offsets up to which everything is in a step, if it is one of the newest.
+    pub fn offsets(&self, step: u64) -> Option<Offsets> {
+        let recent = self.shared.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.iter().rev().find(|(of, _)| *of == step).map(|(_, offsets)| offsets.clone())
+    }
+
+    /// Waits until all has been read that was there at the start; answers the last step then.
+    ///
+    /// # Errors
+    /// The partition is read no more.
+    pub async fn caught_up(&self) -> Result<u64, IntakeError> {
+        let mut caught_up = self.shared.is_caught_up.subscribe();
+        let mut alive = self.alive.clone();
+        tokio::select! {
+            reached = caught_up.wait_for(|is| *is) => {
+                reached.map_err(|_| IntakeError::Closed)?;
+                Ok(*self.shared.step.borrow())
+            }
+            _ = alive.changed() => Err(IntakeError::Closed),
+        }
+    }
+
+    /// Whether the partition is read no more.
+    pub fn has_ended(&self) -> bool {
+        self.alive.has_changed().is_err()
+    }
+
+    /// Reads no more; what has been read is sent on.
+    pub fn close(&self) {
+        self.shared.closing.store(true, Ordering::Release);
+    }
+
+    /// Returns when the partition is read no more: closed, or failed for the reason answered.
+    pub async fn ended(&self) -> Option<SourceError> {
+        let mut alive = self.alive.clone();
+        while alive.changed().await.is_ok() {}
+        self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Shared {
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+}
+
+impl Intake {
+    fn work(mut self) {
+        let number = self.translator.partition.0;
+        let gauge = || metrics::gauge!("tidemark_kafka_stopped", "partition" => number.to_string());
+        gauge().set(0.0);
+        while !self.shared.is_closing() {
+            if let Err(error) = self.turn() {
+                // At the end of the service nobody takes inputs any more.
+                if !matches!(error, SourceError::Stopped) {
+                    tracing::error!(%error, partition = number, "the partition stops");
+                    gauge().set(1.0);
+                    *self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner) =
+                        Some(error);
+                }
+                break;
+            }
+        }
+        self.reader.commit(&self.offsets);
+    }
+
+    /// Commands, what waits, and what one poll brings.
+    fn turn(&mut self) -> Result<(), SourceError> {
+        self.commands()?;
+        if !self.held.is_empty() && self.held_since.elapsed() >= HELD_AGAIN {
+            self.try_held()?;
+        }
+        let client = self.reader.client();
+        let polled = self.reader.poll(&client, POLL)?;
+        let is_idle = polled.is_empty();
+        let mut messages = Vec::with_capacity(polled.len());
+        for message in &polled {
+            let message = Message::borrowed(message);
+            let identity = || mark(message.timestamp, message.key, message.value);
+            if !self.reader.is_repeat(message.topic, message.offset, identity)? {
+                messages.push(message);
+            }
+        }
+        if !messages.is_empty() {
+            let waiting: BTreeSet<String> = self.reader.paused().iter().cloned().collect();
+            let translated = self.translator.translate(&messages, &waiting, Utc::now())?;
+            let held: Vec<OwnedMessage> =
+                translated.held.iter().map(|place| owned(&messages[*place])).collect();
+            self.take(translated, &messages)?;
+            for message in held {
+                self.reader.pause(message.topic())?;
+                self.held.push(message);
+            }
+        }
+        self.look(is_idle)
+    }
+
+    fn commands(&mut self) -> Result<(), SourceError> {
+        let (mut ticks, mut replies) = (Vec::new(), Vec::new());
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                Command::Ticks { ticks: new, reply } => {
+                    ticks.extend(new);
+                    replies.push(reply);
+                }
+                Command::Topics(topics) => self.reader.read(&topics, &self.offsets)?,
+                // Who has gone away does not need it any more; the next one asks anew.
+                Command::Cut(reply) => {
+                    if let Err(cut) = reply.send(self.cut()) {
+                        self.since.get_or_insert_default().extend(cut.ids);
+                    }
+                }
+            }
+        }
+        if !replies.is_empty() {
+            self.step(Translated::default(), &ticks)?;
+            for reply in replies {
+                // Who has gone away in the meantime does not need an answer.
+                reply.send(()).ok();
+            }
+        }
+        Ok(())
+    }
+
+    fn cut(&mut self) -> Cut {
+        let ledger = self.shared.ledger();
+        let ids = match &mut self.since {
+            Some(since) => std::mem::take(since),
+            None => ledger.ids().collect(),
+        };
+        self.since = Some(Vec::new());
+        let marks = ledger.marks.iter().map(|(tenant, marks)| (*tenant, *marks)).collect();
+        Cut { step: self.step, offsets: self.offsets.clone(), ids, marks }
+    }
+
+    /// Tries what waits for its schema once more.
+    fn try_held(&mut self) -> Result<(), SourceError> {
+        self.held_since = Instant::now();
+        let held = std::mem::take(&mut self.held);
+        let messages: Vec<Message<'_>> = held.iter().map(Message::owned).collect();
+        let translated = self.translator.translate(&messages, &BTreeSet::new(), Utc::now())?;
+        let left: BTreeSet<usize> = translated.held.iter().copied().collect();
+        let waiting: BTreeSet<String> =
+            left.iter().map(|place| messages[*place].topic.to_owned()).collect();
+        self.take(translated, &messages)?;
+        let kept = held.into_iter().enumerate().filter(|(place, _)| left.contains(place));
+        self.held = kept.map(|(_, message)| message).collect();
+        let paused = self.reader.paused().to_vec();
+        for topic in paused.iter().filter(|topic| !waiting.contains(*topic)) {
+            self.reader.resume(topic)?;
+        }
+        Ok(())
+    }
+
+    /// Stores the dead letters, passes the messages that do not wait, and sends the events on.
+    fn take(
+        &mut self,
+        mut translated: Translated,
+        messages: &[Message<'_>],
+    ) -> Result<(), SourceError> {
+        self.bury(std::mem::take(&mut translated.letters))?;
+        let mut held = translated.held.iter().copied().peekable();
+        let mut last: HashMap<&str, &Message<'_>> = HashMap::new();
+        for (place, message) in messages.iter().enumerate() {
+            if held.next_if_eq(&place).is_none() {
+                last.insert(message.topic, message);
+            }
+        }
+        for message in last.into_values() {
+            let identity = mark(message.timestamp, message.key, message.value);
+            self.offsets.pass(message.topic, message.offset, identity);
+        }
+        self.step(translated, &[])
+    }
+
+    /// Stores dead letters, for as long as it takes; they are stored before anything passes them.
+    fn bury(&self, letters: Vec<DeadLetter>) -> Result<(), SourceError> {
+        if letters.is_empty() {
+            return Ok(());
+        }
+        for letter in &letters {
+            let DeadLetter { topic, partition, offset, reason, .. } = letter;
+            tracing::warn!(topic, partition, offset, reason, "a dead letter");
+        }
+        loop {
+            let stored = self.letters.store(letters.clone());
+            match self.translator.runtime.block_on(stored) {
+                Ok(()) => {
+                    metrics::counter!("tidemark_dead_letters_total")
+                        .increment(letters.len() as u64);
+                    return Ok(());
+                }
+                Err(DeadLetterError::Full { limit, stored }) => {
+                    let letter = letters.into_iter().nth(stored).ok_or(SourceError::Stopped)?;
+                    let DeadLetter { topic, partition, offset, reason, .. } = letter;
+                    return Err(SourceError::DeadLettersFull {
+                        topic,
+                        partition,
+                        offset,
+                        limit,
+                        reason,
+                    });
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the partition waits until they can be");
+                    if self.shared.is_closing() {
+                        return Err(SourceError::Stopped);
+                    }
+                    thread::sleep(STORE_AGAIN);
+                }
+            }
+        }
+    }
+
+    /// Enters what is new into the ledger, and sends it on as one input.
+    fn step(&mut self, translated: Translated, ticks: &[Tick]) -> Result<(), SourceError> {
+        let Translated { segments, clocks, .. } = translated;
+        let rows: usize = segments.iter().map(|segment| segment.rows.num_rows()).sum();
+        let mut accepted = 0;
+        let frame = {
+            let mut ledger = self.shared.ledger();
+            let mut draft = Draft::new(&mut ledger);
+            for segment in segments {
+                let clock = |tenant: Tenant| clocks.get(&tenant).copied();
+                accepted +=
+                    draft.admit(&segment.event_type, segment.tenants, segment.rows, clock)?;
+            }
+            draft.ticks(ticks);
+            let frame = draft.frame()?;
+            let (_, entered) = draft.settle();
+            if let Some(since) = &mut self.since {
+                since.extend(entered.into_ids());
+            }
+            frame
+        };
+        count("accepted", accepted);
+        count("duplicate", rows - accepted);
+        let is_new = !frame.is_empty();
+        if is_new {
+            self.step += 1;
+        }
+        self.remember();
+        if is_new {
+            let input = input(frame, self.step)?;
+            self.forward.blocking_send(input).map_err(|_| SourceError::Stopped)?;
+            self.shared.step.send_replace(self.step);
+        }
+        Ok(())
+    }
+
+    /// Notes the offsets of the step; those that brought nothing new are of the last one.
+    fn remember(&self) {
+        let mut recent = self.shared.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        match recent.back_mut() {
+            Some((step, offsets)) if *step == self.step => offsets.clone_from(&self.offsets),
+            _ => recent.push_back((self.step, self.offsets.clone())),
+        }
+        while recent.len() > RECENT {
+            recent.pop_front();
+        }
+    }
+
+    /// What is looked at now and then; `is_idle` if there was nothing to read.
+    fn look(&mut self, is_idle: bool) -> Result<(), SourceError> {
+        if !self.ends.is_empty() && is_idle {
+            let reader = &self.reader;
+            self.ends.retain(|(topic, end)| !reader.has_reached(topic, *end));
+        }
+        if self.ends.is_empty() && self.held.is_empty() && !*self.shared.is_caught_up.borrow() {
+            self.shared.is_caught_up.send_replace(true);
+        }
+        if self.looked.elapsed() >= LOOK {
+            self.looked = Instant::now();
+            self.reader.check_ends()?;
+            let number = self.translator.partition.0.to_string();
+            if let Some(lag) = self.reader.lag() {
+                metrics::gauge!("tidemark_kafka_lag", "partition" => number.clone())
+                    .set(lag as f64);
+            }
+            metrics::gauge!("tidemark_kafka_waiting_for_schema", "partition" => number)
+                .set(self.held.len() as f64);
+        }
+        if self.committed.elapsed() >= COMMIT {
+            self.committed = Instant::now();
+            self.reader.commit(&self.offsets);
+        }
+        Ok(())
+    }
+}
+
+/// A message with memory of its own.
+fn owned(message: &Message<'_>) -> OwnedMessage {
+    let headers = message.is_json.then(|| {
+        let value = Some("application/cloudevents+json");
+        OwnedHeaders::new().insert(Header { key: "content-type", value })
+    });
+    OwnedMessage::new(
+        message.value.map(<[u8]>::to_vec),
+        message.key.map(<[u8]>::to_vec),
+        message.topic.to_owned(),
+        rdkafka::Timestamp::CreateTime(message.timestamp),
+        message.partition,
+        message.offset,
+        headers,
+    )
+}

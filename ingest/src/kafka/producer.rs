@@ -1,0 +1,343 @@
+//! Events given to Kafka: what `POST /v1/events` does when Kafka is the source.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use arrow::array::AsArray;
+use chrono::{DateTime, Utc};
+use projections::{EventTypes, Position, Tenant, Tick};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::future_producer::Delivery;
+use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer};
+use tokio::sync::Semaphore;
+
+use super::error::SourceError;
+use super::murmur2::partition_of;
+use super::partition::{KafkaPartition, SourceParts};
+use super::ticket::Ticket;
+use super::topics::{Quiet, Topics};
+use crate::decode::decode_texts;
+use crate::intake::ledger::Marks;
+use crate::{BodyError, Format, IntakeError, Limits, Rejected, Sender};
+
+/// KiB of events that are under way to Kafka.
+const UNDER_WAY_KIB: usize = 64 << 10;
+/// How long a full queue of the client is left alone before it is tried again.
+const FULL: Duration = Duration::from_millis(5);
+/// How long the client has to give its last messages away at the end.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// Events of a body, checked and ready for Kafka.
+#[derive(Debug)]
+pub struct Outgoing {
+    tenant: Tenant,
+    events: Vec<Event>,
+    /// Events that were not taken.
+    pub rejected: Vec<Rejected>,
+}
+
+/// An event as it was sent: a CloudEvent in JSON.
+#[derive(Debug)]
+struct Event {
+    event_type: String,
+    id: String,
+    text: String,
+}
+
+/// What became of a body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// Events that Kafka has acknowledged.
+    pub accepted: usize,
+    /// Events whose id had come already, by then or earlier in the same body.
+    pub duplicates: usize,
+    /// Events that were not taken.
+    pub rejected: Vec<Rejected>,
+    /// A text that `wait_for` understands: a position, or a ticket for one.
+    pub position: String,
+}
+
+/// The way to Kafka, and to the intakes of the partitions; cheap to clone.
+#[derive(Clone)]
+pub struct KafkaIntake {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    producer: FutureProducer<Quiet>,
+    topics: Topics,
+    parts: SourceParts,
+    /// Topics that are known to be there.
+    there: RwLock<BTreeSet<String>>,
+    /// All partition numbers, in order.
+    partitions: Vec<KafkaPartition>,
+    under_way: Semaphore,
+}
+
+impl Outgoing {
+    /// Decodes a body as [`crate::decode()`] does, and keeps the texts of the events.
+    ///
+    /// # Errors
+    /// The body is too large or not of its format.
+    pub fn decode(
+        types: &EventTypes,
+        limits: &Limits,
+        sender: &Sender,
+        format: Format,
+        body: &[u8],
+        now: DateTime<Utc>,
+    ) -> Result<Self, BodyError> {
+        let (decoded, texts) = decode_texts(types, limits, sender, format, body, now)?;
+        let mut events = Vec::new();
+        for (batch, texts) in decoded.batches.iter().zip(texts) {
+            let ids = batch.rows.column(0).as_string::<i32>();
+            let named = ids.iter().flatten().zip(texts);
+            events.extend(named.map(|(id, text)| Event {
+                event_type: batch.event_type.name().to_owned(),
+                id: id.to_owned(),
+                text: text.to_owned(),
+            }));
+        }
+        Ok(Self { tenant: decoded.tenant, events, rejected: decoded.rejected })
+    }
+}
+
+impl KafkaIntake {
+    /// The way to these partitions, which must be all, in order.
+    ///
+    /// # Errors
+    /// The client cannot be set up.
+    pub fn new(parts: SourceParts, partitions: Vec<KafkaPartition>) -> Result<Self, SourceError> {
+        let producer = parts
+            .settings
+            .producer()
+            .create_with_context(Quiet)
+            .map_err(|error| SourceError::Setup(error.to_string()))?;
+        let inner = Inner {
+            producer,
+            topics: Topics::new(&parts.settings)?,
+            parts,
+            there: RwLock::default(),
+            partitions,
+            under_way: Semaphore::new(UNDER_WAY_KIB),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Gives events to Kafka; returns when it has acknowledged all of them.
+    ///
+    /// # Errors
+    /// Some were not acknowledged. They can be sent again: those that came have no effect then.
+    pub async fn submit(
+        &self,
+        sender: &Sender,
+        outgoing: Outgoing,
+    ) -> Result<Delivered, IntakeError> {
+        if outgoing.tenant != sender.tenant {
+            return Err(IntakeError::OtherSender);
+        }
+        let inner = &*self.inner;
+        let bytes: usize = outgoing.events.iter().map(|event| event.text.len()).sum();
+        let share = (bytes / 1024).clamp(1, UNDER_WAY_KIB) as u32;
+        let _permit = inner.under_way.acquire_many(share).await.map_err(|_| IntakeError::Closed)?;
+        let partition = self.partition(&sender.tenant_id)?;
+        let (tenant, mut seen) = (sender.tenant, HashSet::new());
+        let (mut sent, mut duplicates) = (Vec::new(), 0);
+        let mut last: BTreeMap<String, u128> = BTreeMap::new();
+        for event in outgoing.events {
+            let hash = partition.hash(tenant, &event.event_type, &event.id);
+            if !seen.insert(hash) || partition.has(&[hash]) {
+                duplicates += 1;
+                continue;
+            }
+            let topic = self.topic(&event.event_type).await?;
+            let record = FutureRecord::to(&topic)
+                .partition(partition.number())
+                .key(sender.tenant_id.as_str())
+                .payload(event.text.as_str())
+                .headers(content_type());
+            sent.push(self.send(record).await?);
+            last.insert(event.event_type, hash);
+        }
+        let accepted = sent.len();
+        for delivery in sent {
+            acknowledged(delivery).await?;
+        }
+        let position = if last.is_empty() {
+            Position::new(tenant, partition.marks(tenant).sequence).to_string()
+        } else {
+            Ticket::new(tenant, last.into_values().collect()).to_string()
+        };
+        Ok(Delivered { accepted, duplicates, rejected: outgoing.rejected, position })
+    }
+
+    /// Gives a message to Kafka as it came, but into the partition of its key.
+    ///
+    /// # Errors
+    /// It was not acknowledged.
+    pub(super) async fn resend(
+        &self,
+        topic: &str,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<(), IntakeError> {
+        let count = self.inner.partitions.len() as i32;
+        let record =
+            FutureRecord::to(topic).partition(partition_of(key, count)).key(key).payload(value);
+        acknowledged(self.send(record).await?).await
+    }
+
+    /// The position that a ticket stands for, once the events that it names have been taken.
+    ///
+    /// # Errors
+    /// The partition is read no more.
+    pub async fn redeem(&self, ticket: &Ticket, tenant_id: &str) -> Result<Position, IntakeError> {
+        let partition = self.partition(tenant_id)?;
+        let mut steps = partition.steps();
+        loop {
+            // Seen before it is looked, so that no step between is missed.
+            steps.borrow_and_update();
+            if partition.has(ticket.hashes()) {
+                let sequence = partition.marks(ticket.tenant()).sequence;
+                return Ok(Position::new(ticket.tenant(), sequence));
+            }
+            tokio::select! {
+                changed = steps.changed() => changed.map_err(|_| IntakeError::Closed)?,
+                _ = partition.ended() => return Err(IntakeError::Closed),
+            }
+        }
+    }
+
+    /// Records the dates that differ from the tenants' last ones; `id` gives a tenant's id.
+    ///
+    /// # Errors
+    /// A partition is read no more.
+    pub async fn tick(
+        &self,
+        ticks: Vec<Tick>,
+        id: impl Fn(Tenant) -> Option<String>,
+    ) -> Result<(), IntakeError> {
+        let mut by_partition: BTreeMap<i32, Vec<Tick>> = BTreeMap::new();
+        for tick in ticks {
+            let Some(id) = id(tick.tenant) else { continue };
+            by_partition.entry(self.partition(&id)?.number()).or_default().push(tick);
+        }
+        for (number, ticks) in by_partition {
+            if let Some(partition) = self.inner.partitions.get(number as usize) {
+                partition.tick(ticks).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How far a tenant has come: its events and ticks, its date, its newest event's microseconds.
+    pub(crate) fn marks(&self, tenant: Tenant, tenant_id: &str) -> Marks {
+        self.partition(tenant_id).map(|of| of.marks(tenant)).unwrap_or_default()
+    }
+
+    /// Whether the partition of a tenant is read.
+    pub fn is_read(&self, tenant_id: &str) -> bool {
+        self.partition(tenant_id).is_ok_and(|partition| !partition.has_ended())
+    }
+
+    /// How many events and ticks of the tenant have been taken.
+    pub fn sequence(&self, tenant: Tenant, tenant_id: &str) -> u64 {
+        self.marks(tenant, tenant_id).sequence
+    }
+
+    /// The tenant's last recorded date.
+    pub fn last_date(&self, tenant: Tenant, tenant_id: &str) -> Option<chrono::NaiveDate> {
+        self.marks(tenant, tenant_id).date
+    }
+
+    /// The newest event time of the tenant.
+    pub fn newest_event(&self, tenant: Tenant, tenant_id: &str) -> Option<DateTime<Utc>> {
+        self.marks(tenant, tenant_id).newest.and_then(DateTime::from_timestamp_micros)
+    }
+
+    /// What the source was set up with.
+    pub(super) fn parts(&self) -> &SourceParts {
+        &self.inner.parts
+    }
+
+    /// The partitions.
+    pub fn partitions(&self) -> &[KafkaPartition] {
+        &self.inner.partitions
+    }
+
+    /// Reads no more, and gives away what is under way to Kafka.
+    pub async fn close(&self) {
+        self.inner.under_way.close();
+        for partition in &self.inner.partitions {
+            partition.close();
+        }
+        let producer = self.inner.producer.clone();
+        let flushed = tokio::task::spawn_blocking(move || producer.flush(FLUSH)).await;
+        if let Ok(Err(error)) = flushed {
+            tracing::warn!(%error, "some events were not acknowledged by Kafka");
+        }
+        for partition in &self.inner.partitions {
+            partition.ended().await;
+        }
+    }
+
+    fn partition(&self, tenant_id: &str) -> Result<&KafkaPartition, IntakeError> {
+        let count = self.inner.partitions.len() as i32;
+        let number = partition_of(tenant_id.as_bytes(), count);
+        self.inner.partitions.get(number as usize).ok_or(IntakeError::Closed)
+    }
+
+    /// The topic of a type, made if it is missing, and then read.
+    async fn topic(&self, event_type: &str) -> Result<String, IntakeError> {
+        let inner = &*self.inner;
+        let topic = format!("{}{event_type}", inner.parts.settings.topic_prefix);
+        if inner.there.read().unwrap_or_else(PoisonError::into_inner).contains(&topic) {
+            return Ok(topic);
+        }
+        inner.topics.ensure(&[event_type.to_owned()]).await?;
+        for partition in &inner.partitions {
+            partition.read(vec![topic.clone()]).await?;
+        }
+        inner.there.write().unwrap_or_else(PoisonError::into_inner).insert(topic.clone());
+        Ok(topic)
+    }
+
+    async fn send<K, P>(
+        &self,
+        mut record: FutureRecord<'_, K, P>,
+    ) -> Result<DeliveryFuture, IntakeError>
+    where
+        K: rdkafka::message::ToBytes + ?Sized,
+        P: rdkafka::message::ToBytes + ?Sized,
+    {
+        loop {
+            match self.inner.producer.send_result(record) {
+                Ok(delivery) => return Ok(delivery),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), same)) => {
+                    record = same;
+                    tokio::time::sleep(FULL).await;
+                }
+                Err((error, _)) => return Err(undelivered(&error)),
+            }
+        }
+    }
+}
+
+fn content_type() -> OwnedHeaders {
+    OwnedHeaders::new()
+        .insert(Header { key: "content-type", value: Some("application/cloudevents+json") })
+}
+
+async fn acknowledged(delivery: DeliveryFuture) -> Result<(), IntakeError> {
+    match delivery.await {
+        Ok(Ok(Delivery { .. })) => Ok(()),
+        Ok(Err((error, _))) => Err(undelivered(&error)),
+        Err(_) => Err(IntakeError::Closed),
+    }
+}
+
+fn undelivered(error: &KafkaError) -> IntakeError {
+    IntakeError::Undelivered(error.to_string())
+}

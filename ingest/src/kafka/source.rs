@@ -1,0 +1,116 @@
+//! The topics at Kafka as a source of several partitions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use projections::Input;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use super::error::SourceError;
+use super::partition::{Begin, KafkaPartition, SourceParts};
+use super::topics::{Topics, equal};
+use crate::IntakeError;
+
+/// How often topics are looked for that have come about.
+const LOOK: Duration = Duration::from_secs(10);
+/// How often, and after how long each time, topics are looked for that were just made.
+const AGAIN: usize = 50;
+const MADE: Duration = Duration::from_millis(100);
+
+/// All topics with the prefix, and how many partitions each of them has.
+pub struct KafkaSource {
+    parts: SourceParts,
+    at: Arc<Topics>,
+    topics: BTreeSet<String>,
+    partitions: i32,
+}
+
+impl KafkaSource {
+    /// Looks at the topics, and makes those of the types of all tenants that there are not yet.
+    ///
+    /// # Errors
+    /// Kafka cannot be reached, or the topics differ in their number of partitions.
+    pub async fn open(parts: SourceParts) -> Result<Self, SourceError> {
+        let at = Arc::new(Topics::new(&parts.settings)?);
+        let types: Vec<String> =
+            parts.types.shared().iter().map(|of| of.name().to_owned()).collect();
+        let made = at.ensure(&types).await?;
+        let mut there = list(&at).await?;
+        // What was just made is not in the brokers' lists at once.
+        for _ in 0..AGAIN {
+            if made.iter().all(|topic| there.contains_key(topic)) {
+                break;
+            }
+            tokio::time::sleep(MADE).await;
+            there = list(&at).await?;
+        }
+        let partitions = equal(&there)?.unwrap_or(parts.settings.partitions);
+        Ok(Self { parts, at, topics: there.into_keys().collect(), partitions })
+    }
+
+    /// How many partitions there are.
+    pub fn partitions(&self) -> i32 {
+        self.partitions
+    }
+
+    /// What the source was set up with.
+    pub fn parts(&self) -> &SourceParts {
+        &self.parts
+    }
+
+    /// Begins to read a partition number, and to send its steps as inputs.
+    ///
+    /// # Errors
+    /// Kafka cannot be reached, or what is to be read next is not there.
+    pub async fn read(
+        &self,
+        number: i32,
+        begin: Begin,
+        forward: mpsc::Sender<Input>,
+    ) -> Result<KafkaPartition, SourceError> {
+        let parts = self.parts.clone();
+        let topics: Vec<String> = self.topics.iter().cloned().collect();
+        let (place, runtime) = ((number, self.partitions), Handle::current());
+        let started = tokio::task::spawn_blocking(move || {
+            KafkaPartition::start(&parts, place, &topics, begin, forward, runtime)
+        });
+        started.await.map_err(|_| SourceError::Stopped)?
+    }
+
+    /// Has topics that come about later read from their beginning, until the partitions end.
+    pub async fn follow(mut self, partitions: Vec<KafkaPartition>) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let there = match list(&self.at).await {
+                Ok(there) => there,
+                Err(error) => {
+                    tracing::warn!(%error, "new topics are looked for again later");
+                    continue;
+                }
+            };
+            let new: Vec<String> =
+                there.keys().filter(|topic| !self.topics.contains(*topic)).cloned().collect();
+            if new.is_empty() {
+                continue;
+            }
+            if let Err(error) = equal(&there) {
+                tracing::error!(%error, "new topics are not read");
+                continue;
+            }
+            for partition in &partitions {
+                let Ok(()): Result<(), IntakeError> = partition.read(new.clone()).await else {
+                    return;
+                };
+            }
+            self.topics.extend(new);
+        }
+    }
+}
+
+/// The topics, listed off the async threads.
+async fn list(at: &Arc<Topics>) -> Result<BTreeMap<String, i32>, SourceError> {
+    let at = Arc::clone(at);
+    tokio::task::spawn_blocking(move || at.list()).await.map_err(|_| SourceError::Stopped)?
+}

@@ -1,0 +1,237 @@
+//! What comes by the topics: once, in steps, whatever the codec; and going on from offsets.
+
+use std::time::Duration;
+
+use projections::{Tenant, Tick};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+
+use super::bench::{config, services};
+use super::*;
+use crate::avro::tests::bytes::Record;
+use crate::kafka::{Begin, KafkaSettings, partition_of};
+
+/// A payment as a record of a schema.
+fn record(schema: u32, id: &str, tenant: &str) -> Record {
+    Record::new(schema)
+        .text(id)
+        .text(tenant)
+        .long(1_717_165_800_000_000)
+        .text(id)
+        .text("I")
+        .bytes(&[9])
+        .long(19_874)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn avro_and_json_of_old_and_new_writers_come_once() {
+    let bench = Bench::new(&[PAYMENT], 1).await;
+    let topic = bench.topic(PAYMENT);
+    let old = bench.register(&payment_schema(&[])).await;
+    let currency =
+        serde_json::json!({"name": "currency", "type": ["null", "string"], "default": null});
+    let new = bench.register(&payment_schema(&[currency])).await;
+    let mut reading = bench.read(0, &[PAYMENT]).await;
+    bench.send(&topic, Some("t1"), Some(&record(old, "a", "t1").done())).await;
+    bench.send(&topic, Some("t1"), Some(&record(new, "b", "t1").long(0).done())).await;
+    bench.send(&topic, Some("t2"), Some(&record(old, "a", "t2").done())).await;
+    bench.send(&topic, Some("t2"), Some(&event("c"))).await;
+    let blank = [b" \n".as_slice(), &event("d")].concat();
+    let kind = Some("application/cloudevents+json; charset=utf-8");
+    bench.send_to(&topic, 0, Some("t2"), Some(&blank), kind).await;
+    // Repeats, in another form.
+    bench.send(&topic, Some("t1"), Some(&event("a"))).await;
+    bench.send(&topic, Some("t2"), Some(&record(new, "c", "t2").long(0).done())).await;
+    bench.send(&topic, Some("t3"), Some(&event("z"))).await;
+    reading.until(6).await;
+    let mut ids = reading.ids.clone();
+    ids.sort();
+    let expected = [(1, "a"), (1, "b"), (2, "a"), (2, "c"), (2, "d"), (3, "z")];
+    assert_eq!(ids, expected.map(|(tenant, id)| (tenant, id.to_owned())));
+    assert_eq!(reading.steps, (1..=reading.steps.len() as u64).collect::<Vec<_>>());
+    assert_eq!(reading.partition.marks(Tenant(2)).sequence, 3);
+    assert!(bench.reasons(&topic).is_empty(), "{:?}", bench.reasons(&topic));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_share_the_tenants() {
+    let bench = Bench::new(&[PAYMENT, "invoicing.invoice_voided"], 3).await;
+    let topic = bench.topic(PAYMENT);
+    for number in 0..60 {
+        let tenant = format!("t{}", number % 30);
+        bench.send(&topic, Some(&tenant), Some(&event(&format!("e{number}")))).await;
+    }
+    let mut all = Vec::new();
+    for number in 0..3 {
+        let mut reading = bench.read(number, &[PAYMENT, "invoicing.invoice_voided"]).await;
+        reading.catch_up().await;
+        for (tenant, _) in &reading.ids {
+            assert_eq!(partition_of(format!("t{tenant}").as_bytes(), 3), number);
+        }
+        all.extend(reading.sorted());
+    }
+    assert_eq!(all.len(), 60);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_codec_is_read() {
+    let bench = Bench::new(&[PAYMENT], 1).await;
+    let topic = bench.topic(PAYMENT);
+    let mut expected = Vec::new();
+    for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        let producer: FutureProducer =
+            config().set("compression.type", codec).set("linger.ms", "20").create().unwrap();
+        let sent = (0..50).map(|number| {
+            let (producer, topic) = (producer.clone(), topic.clone());
+            let id = format!("{codec}{number}");
+            expected.push(id.clone());
+            async move {
+                let value = event(&id);
+                let record = FutureRecord::to(&topic).key("t1").payload(&value);
+                producer.send(record, Duration::from_secs(10)).await.unwrap();
+            }
+        });
+        futures::future::join_all(sent).await;
+    }
+    expected.sort();
+    let mut reading = bench.read(0, &[PAYMENT]).await;
+    reading.until(expected.len()).await;
+    assert_eq!(reading.sorted(), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_transaction_took_back_is_not_seen() {
+    let bench = Bench::new(&[PAYMENT], 1).await;
+    let topic = bench.topic(PAYMENT);
+    let mut config = config();
+    let producer: FutureProducer = config.set("transactional.id", &topic).create().unwrap();
+    let wait = Duration::from_secs(20);
+    producer.init_transactions(wait).unwrap();
+    let mut expected = Vec::new();
+    for number in 0..6 {
+        producer.begin_transaction().unwrap();
+        for part in 0..3 {
+            let id = format!("x{number}-{part}");
+            let value = event(&id);
+            let record = FutureRecord::to(&topic).partition(0).key("t1").payload(&value);
+            producer.send(record, wait).await.unwrap();
+            if number % 2 == 0 {
+                expected.push(id);
+            }
+        }
+        if number % 2 == 0 {
+            producer.commit_transaction(wait).unwrap();
+        } else {
+            producer.abort_transaction(wait).unwrap();
+        }
+    }
+    // What ends with an aborted transaction has been read all the same.
+    let mut reading = bench.read(0, &[PAYMENT]).await;
+    reading.catch_up().await;
+    assert_eq!(reading.sorted(), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_goes_on_from_a_cut() {
+    let types = [PAYMENT, "invoicing.invoice_voided"];
+    let bench = Bench::new(&types, 1).await;
+    let topic = bench.topic(PAYMENT);
+    for id in ["a", "b", "c"] {
+        bench.send(&topic, Some("t1"), Some(&event(id))).await;
+    }
+    let mut first = bench.read(0, &types).await;
+    first.until(3).await;
+    let cut = first.partition.cut().await.unwrap();
+    assert_eq!((cut.step, cut.ids.len()), (*first.steps.last().unwrap(), 3));
+    assert_eq!(first.partition.offsets(cut.step), Some(cut.offsets.clone()));
+    assert_eq!(cut.offsets.get(&topic).unwrap().next, 3);
+    assert_eq!(cut.offsets.get(&bench.topic("invoicing.invoice_voided")), None);
+    bench.send(&topic, Some("t1"), Some(&event("d"))).await;
+    first.until(4).await;
+    let next = first.partition.cut().await.unwrap();
+    assert_eq!((next.step, next.ids.len()), (cut.step + 1, 1));
+    first.close().await;
+
+    // From the first cut: what came after it comes again, and what came before is known.
+    bench.send(&topic, Some("t1"), Some(&event("a"))).await;
+    bench.send(&topic, Some("t1"), Some(&event("e"))).await;
+    let text = serde_json::to_string(&(&cut.offsets, &cut.marks[0].1)).unwrap();
+    let (offsets, marks) = serde_json::from_str(&text).unwrap();
+    let marks = vec![(cut.marks[0].0, marks)];
+    let begin = Begin { offsets, step: cut.step, ids: Some(cut.ids), marks };
+    let mut second = bench.try_read(0, &types, begin).await.unwrap();
+    second.until(2).await;
+    second.catch_up().await;
+    assert_eq!(second.sorted(), ["d", "e"]);
+    assert_eq!(second.steps[0], cut.step + 1);
+    assert_eq!(second.partition.marks(Tenant(1)).sequence, 5);
+    let step = *second.steps.last().unwrap();
+    assert_eq!(second.partition.offsets(step).unwrap().get(&topic).unwrap().next, 6);
+    assert_eq!(second.partition.cut().await.unwrap().ids.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dates_are_steps_of_their_own() {
+    let bench = Bench::new(&[PAYMENT], 1).await;
+    let mut reading = bench.read(0, &[PAYMENT]).await;
+    let tick = |day: &str| vec![Tick { tenant: Tenant(1), today: day.parse().unwrap() }];
+    reading.partition.tick(tick("2024-01-01")).await.unwrap();
+    reading.partition.tick(tick("2024-01-01")).await.unwrap();
+    reading.partition.tick(tick("2024-01-02")).await.unwrap();
+    assert_eq!(reading.partition.marks(Tenant(1)).sequence, 2);
+    let inputs = [reading.inputs.recv().await.unwrap(), reading.inputs.recv().await.unwrap()];
+    assert_eq!(inputs.map(|input| (input.offset, input.ticks.len())), [(1, 1), (2, 1)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_views_slow_the_reading_and_lose_nothing() {
+    let bench = Bench::new(&[PAYMENT], 1).await;
+    let topic = bench.topic(PAYMENT);
+    let padding = "x".repeat(1000);
+    let mut sent = Vec::new();
+    for number in 0..2000 {
+        let id = format!("{number:05}{padding}");
+        sent.push(id);
+    }
+    let sends = sent.iter().map(|id| {
+        let (bench, topic) = (&bench, &topic);
+        async move { bench.send(topic, Some("t1"), Some(&event(id))).await }
+    });
+    futures::future::join_all(sends).await;
+    let mut reading = bench.read(0, &[PAYMENT]).await;
+    // Nobody takes inputs for longer than any session of a group would last without polling.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    reading.until(sent.len()).await;
+    assert_eq!(reading.sorted(), sent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn encrypted_and_signed_in() {
+    let mut bench = Bench::new(&[PAYMENT], 1).await;
+    let topic = bench.topic(PAYMENT);
+    bench.send(&topic, Some("t1"), Some(&event("a"))).await;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target")),
+        Into::into,
+    );
+    let folder = target.join("services/kafka");
+    let properties = std::fs::read_to_string(folder.join("server.properties")).unwrap();
+    let secure = properties.split("SECURE://").nth(1).unwrap().split(',').next().unwrap();
+    let ca = folder.join("ca.pem");
+    for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
+        bench.parts.settings = KafkaSettings {
+            brokers: secure.to_owned(),
+            security_protocol: "sasl_ssl".to_owned(),
+            sasl_mechanism: Some(mechanism.to_owned()),
+            sasl_username: Some("tidemark".to_owned()),
+            sasl_password: Some("tidemark-secret".to_owned()),
+            ssl_ca: Some(ca.clone()),
+            ..bench.parts.settings.clone()
+        };
+        assert!(!format!("{:?}", bench.parts.settings).contains("tidemark-secret"));
+        let mut reading = bench.read(0, &[PAYMENT]).await;
+        reading.until(1).await;
+        assert_eq!(reading.sorted(), ["a"], "{mechanism}");
+        reading.close().await;
+    }
+    assert_ne!(secure, services().kafka);
+}
