@@ -32,7 +32,6 @@ impl Conversion {
                 || matches!(found, DataType::Dictionary(_, value) if **value == DataType::Utf8)
         };
         let fits = match (kind, written) {
-            (FieldType::Text, found) if text(found) => Some(Self::Exact),
             (
                 FieldType::Decimal,
                 DataType::Decimal32(_, scale)
@@ -46,9 +45,10 @@ impl Conversion {
                 FieldType::Timestamp,
                 DataType::Timestamp(TimeUnit::Millisecond | TimeUnit::Microsecond, Some(_)),
             )
-            | (FieldType::Bool, DataType::Boolean) => Some(Self::Exact),
+            | (FieldType::Bool, DataType::Boolean)
             // A field that only ever was null.
-            (_, DataType::Null) => Some(Self::Exact),
+            | (_, DataType::Null) => Some(Self::Exact),
+            (FieldType::Text, found) => text(found).then_some(Self::Exact),
             _ => None,
         };
         fits.ok_or_else(|| format!("{} is expected, and it is {}", expected(kind), found(written)))

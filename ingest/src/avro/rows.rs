@@ -68,7 +68,7 @@ pub(super) fn check(
         format!("/{}", event_type.module()),
         records.num_rows(),
     ))));
-    columns.push(rows.extras(records, &plan.unknown)?);
+    columns.push(Rows::extras(records, &plan.unknown)?);
     rows.finish(columns, event_type)
 }
 
@@ -246,7 +246,7 @@ impl Rows<'_> {
     }
 
     /// What only the writer knows, as `{"data":{…}}`; null where there is nothing.
-    fn extras(&self, records: &RecordBatch, unknown: &[usize]) -> Result<ArrayRef, ArrowError> {
+    fn extras(records: &RecordBatch, unknown: &[usize]) -> Result<ArrayRef, ArrowError> {
         let mut extras = StringBuilder::new();
         let mut data = String::new();
         for row in 0..records.num_rows() {

@@ -185,9 +185,9 @@ impl Translator {
 
     /// Makes events of messages; those of the topics in `held` wait, and so do those behind one
     /// whose schema is not known yet.
-    pub(crate) fn translate<'m>(
+    pub(crate) fn translate(
         &mut self,
-        messages: &[Message<'m>],
+        messages: &[Message<'_>],
         held: &BTreeSet<String>,
         now: DateTime<Utc>,
     ) -> Result<Translated, SourceError> {
@@ -218,7 +218,7 @@ impl Translator {
         for (form, group) in groups {
             match form {
                 Form::Avro(type_key, id) => {
-                    self.avro((type_key, id), &group, messages, &senders, now, &mut out)?;
+                    self.avro(&(type_key, id), &group, messages, &senders, now, &mut out)?;
                 }
                 Form::Json(topic, sender) => {
                     self.json(&topic, &senders.all[sender], &group, messages, now, &mut out)?;
@@ -345,14 +345,14 @@ impl Translator {
 
     fn avro(
         &mut self,
-        form: (String, u32),
+        form: &(String, u32),
         group: &Group,
         messages: &[Message<'_>],
         senders: &Senders<'_>,
         now: DateTime<Utc>,
         out: &mut Translated,
     ) -> Result<(), SourceError> {
-        let Some(Decoder { reader: Ok(reader), .. }) = self.decoders.get_mut(&form) else {
+        let Some(Decoder { reader: Ok(reader), .. }) = self.decoders.get_mut(form) else {
             return Err(SourceError::Columns(format!("the reader of {} is gone", form.0)));
         };
         let bodies: Vec<Body<'_>> = (group.places.iter().zip(&group.senders))

@@ -41,7 +41,7 @@ pub struct Outgoing {
 /// An event as it was sent: a CloudEvent in JSON.
 #[derive(Debug)]
 struct Event {
-    event_type: String,
+    kind: String,
     id: String,
     text: String,
 }
@@ -95,7 +95,7 @@ impl Outgoing {
             let ids = batch.rows.column(0).as_string::<i32>();
             let named = ids.iter().flatten().zip(texts);
             events.extend(named.map(|(id, text)| Event {
-                event_type: batch.event_type.name().to_owned(),
+                kind: batch.event_type.name().to_owned(),
                 id: id.to_owned(),
                 text: text.to_owned(),
             }));
@@ -147,19 +147,19 @@ impl KafkaIntake {
         let (mut sent, mut duplicates) = (Vec::new(), 0);
         let mut last: BTreeMap<String, u128> = BTreeMap::new();
         for event in outgoing.events {
-            let hash = partition.hash(tenant, &event.event_type, &event.id);
+            let hash = partition.hash(tenant, &event.kind, &event.id);
             if !seen.insert(hash) || partition.has(&[hash]) {
                 duplicates += 1;
                 continue;
             }
-            let topic = self.topic(&event.event_type).await?;
+            let topic = self.topic(&event.kind).await?;
             let record = FutureRecord::to(&topic)
                 .partition(partition.number())
                 .key(sender.tenant_id.as_str())
                 .payload(event.text.as_str())
                 .headers(content_type());
             sent.push(self.send(record).await?);
-            last.insert(event.event_type, hash);
+            last.insert(event.kind, hash);
         }
         let accepted = sent.len();
         for delivery in sent {

@@ -7,6 +7,9 @@ use crate::KEPT_BYTES;
 use crate::avro::tests::bytes::Record;
 use crate::kafka::{SourceError, partition_of};
 
+/// Key, value, the tenant whose the dead letter is, and how its reason begins.
+type Case<'a> = (Option<&'a str>, Option<&'a [u8]>, Option<u32>, &'a str);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_event_is_a_dead_letter_and_the_rest_goes_on() {
     let bench = Bench::new(&[PAYMENT, "acme.unheard_of"], 1).await;
@@ -25,7 +28,7 @@ async fn what_is_no_event_is_a_dead_letter_and_the_rest_goes_on() {
         String::from_utf8(event("x")).unwrap().replace("payment_received", "credit_issued");
     let foreign = String::from_utf8(event("x")).unwrap().replacen('{', "{\"tenantid\":\"t2\",", 1);
     let huge = vec![0; 10 << 20];
-    let cases: [(Option<&str>, Option<&[u8]>, Option<u32>, &str); 15] = [
+    let cases: [Case<'_>; 15] = [
         (None, Some(&good), None, "the key is null"),
         (Some("nobody"), Some(&good), None, "the key \"nobody\" is no tenant's id"),
         (Some("t1"), None, Some(1), "the value is null"),

@@ -293,7 +293,7 @@ impl Reading {
 
     /// The error with which it ends.
     pub(super) async fn failure(&mut self) -> SourceError {
-        let ended = timeout(Duration::from_secs(60), self.partition.ended()).await;
+        let ended = timeout(Duration::from_mins(1), self.partition.ended()).await;
         ended.expect("it goes on").expect("it was closed")
     }
 
