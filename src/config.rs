@@ -14,6 +14,7 @@ use std::fmt::{self, Display, Formatter};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use ingest::{KafkaSettings, SchemaRegistry};
 use settings::{SETTINGS, Set, Setting};
 use tenancy::Secret;
 
@@ -30,6 +31,10 @@ pub(crate) struct Config {
     pub(crate) jwt_secret: Option<Secret>,
     /// The time between two checkpoints, in milliseconds.
     pub(crate) checkpoint_ms: u64,
+    /// How Kafka is reached; without brokers the service is embedded.
+    pub(crate) kafka: KafkaSettings,
+    /// Where the schemas of what comes by Kafka are asked for.
+    pub(crate) schema_registry: Option<SchemaRegistry>,
     /// The bounds.
     pub(crate) limits: Limits,
 }
@@ -49,6 +54,8 @@ pub(crate) struct Limits {
     pub(crate) views: projections::OwnLimits,
     /// Of what all views of one tenant hold in memory together.
     pub(crate) tenant_bytes: usize,
+    /// Of dead letters, of all tenants and the platform together.
+    pub(crate) dead_letters: usize,
 }
 
 impl Default for Limits {
@@ -60,6 +67,7 @@ impl Default for Limits {
             stream: stream::StreamLimits::default(),
             views: projections::OwnLimits::default(),
             tenant_bytes: 4 << 30,
+            dead_letters: 10_000,
         }
     }
 }
@@ -72,6 +80,8 @@ impl Default for Config {
             objects: None,
             jwt_secret: None,
             checkpoint_ms: 10_000,
+            kafka: KafkaSettings::plain(""),
+            schema_registry: None,
             limits: Limits::default(),
         }
     }
@@ -251,10 +261,7 @@ fn assign(
     value: &str,
 ) -> Result<(), String> {
     if matches!(setting.set, Set::Later) {
-        return Err(String::from(
-            "this version runs embedded only (SQLite, log and objects under the data folder) and \
-             does not know this part yet; remove the key",
-        ));
+        return Err(String::from("this version does not have this part yet; remove the key"));
     }
     if !as_file {
         return setting.assign(config, value);

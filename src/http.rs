@@ -14,6 +14,7 @@ mod answers;
 mod body;
 mod caller;
 mod connections;
+mod dead_letters;
 mod envelope;
 mod event_types;
 mod events;
@@ -33,17 +34,17 @@ use std::thread;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
-use ingest::Intake;
 use metrics_exporter_prometheus::PrometheusHandle;
 use projections::Readers;
 use query::Queries;
 use stream::{Hub, Problem};
-use tenancy::{Directory, Tickets, Verifier};
+use tenancy::{Directory, Store, Tickets, Verifier};
 use tokio::sync::Semaphore;
 
 use crate::config::Limits;
 use crate::event_types::TypeDirectory;
 use crate::own_views::OwnViews;
+use crate::serve::Intake;
 
 pub(crate) use self::connections::accept;
 pub(crate) use self::health::upkeep;
@@ -51,6 +52,7 @@ pub(crate) use self::health::upkeep;
 /// What the handlers share.
 pub(crate) struct App {
     pub(crate) directory: Directory,
+    store: Store,
     pub(crate) hub: Hub,
     verifier: Verifier,
     tickets: Tickets,
@@ -70,6 +72,7 @@ pub(crate) struct App {
 
 /// What the interface is made from.
 pub(crate) struct Parts {
+    pub(crate) store: Store,
     pub(crate) directory: Directory,
     pub(crate) verifier: Verifier,
     pub(crate) hub: Hub,
@@ -83,9 +86,11 @@ pub(crate) struct Parts {
 impl App {
     /// The interface, closed until [`App::open`].
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { directory, verifier, hub, readers, queries, types, own_views, limits } = parts;
+        let Parts { store, directory, verifier, hub, readers, queries, types, own_views, limits } =
+            parts;
         let cores = thread::available_parallelism().map_or(2, usize::from);
         Self {
+            store,
             directory,
             hub,
             verifier,
@@ -132,6 +137,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/stream", get(live::events))
         .route("/v1/ws", get(live::websocket))
         .route("/v1/tickets", post(live::ticket))
+        .route("/v1/dead-letters", get(dead_letters::list))
+        .route("/v1/dead-letters/{id}/replay", post(dead_letters::replay))
+        .route("/v1/platform/dead-letters", get(dead_letters::list_shared))
+        .route("/v1/platform/dead-letters/{id}/replay", post(dead_letters::replay_shared))
         .route("/v1/tenant", get(tenants::own).patch(tenants::change_own))
         .route("/v1/platform/tenants", get(tenants::list).post(tenants::create))
         .route("/v1/platform/tenants/{id}", get(tenants::read).patch(tenants::change))

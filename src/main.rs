@@ -6,6 +6,7 @@
 
 mod commands;
 mod config;
+mod dead_letters;
 mod event_types;
 mod generate;
 mod http;

@@ -24,7 +24,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use ingest::history::Accepted;
 use projections::{EventRegistry, OwnLimits, Readers, Tenant, Unready, View, ViewDefinition};
 use tenancy::{Store, StoredView};
 use tokio::sync::{Mutex, watch};
@@ -35,7 +34,7 @@ pub(crate) use self::start::{Loaded, load};
 use self::compile::{Reading, compile};
 use self::definitions::{Definition, Definitions, State};
 use self::queue::Queue;
-use crate::serve::Orders;
+use crate::serve::{EventHistory, Orders};
 
 /// The own views of all tenants. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -45,7 +44,7 @@ pub(crate) struct OwnViews {
 
 struct Shared {
     store: Store,
-    accepted: Accepted,
+    history: EventHistory,
     types: EventRegistry,
     readers: Readers,
     orders: Orders,
@@ -81,7 +80,7 @@ impl OwnViews {
     /// was started with. Must be called within a tokio runtime.
     pub(crate) fn start(
         loaded: Loaded,
-        accepted: Accepted,
+        history: EventHistory,
         types: EventRegistry,
         readers: Readers,
         orders: Orders,
@@ -89,7 +88,7 @@ impl OwnViews {
     ) -> Result<Self, OwnViewError> {
         let shared = Shared {
             store: loaded.store,
-            accepted,
+            history,
             types,
             readers,
             orders,
@@ -107,8 +106,9 @@ impl OwnViews {
     /// Says that the log has been replayed.
     pub(crate) async fn settle(&self) -> Result<(), OwnViewError> {
         let tenants: Vec<Tenant> = self.shared.read().keys().copied().collect();
-        if let Some(first) = tenants.first() {
-            self.shared.orders.run(*first, projections::Partition::settle).await?;
+        // One of each partition: it settles all of that.
+        for first in self.shared.orders.one_of_each(&tenants) {
+            self.shared.orders.run(first, projections::Partition::settle).await?;
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! The running service: opens the stores, replays the log, joins intake, engine, hub and HTTP, and
-//! takes them down in order.
+//! The running service: opens the stores, replays the source (the log, or Kafka), joins intake,
+//! engines, hub and HTTP, and takes them down in order.
 //!
 //! **In:** a [`Config`]. **Out:** a [`Running`] service with its address.
 //!
@@ -17,7 +17,10 @@ mod engine;
 mod error;
 mod folder;
 mod history;
+mod intake;
+mod kafka;
 mod restore;
+mod source;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -25,8 +28,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use ingest::{Intake, Known, Log};
-use projections::{Input, Position, Tenant};
+use ingest::{Log, Outlet};
+use projections::{Input, Partition, Position, Readers, Tenant};
 use query::Queries;
 use stream::Hub;
 use tenancy::{Directory, Store, Verifier};
@@ -37,18 +40,22 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::checkpointer::Checkpointer;
 use self::folder::Folder;
-use self::history::EventHistory;
+use self::source::{Begin, Opened, Source};
 use crate::config::Config;
 use crate::event_types::TypeDirectory;
 use crate::http::{self, App, Parts};
 use crate::own_views::{self, OwnViews};
 
 pub(crate) use self::clock::tick_one;
-use self::checkpointer::Checkpointer;
-
-pub(crate) use self::engine::{Cuts, Engine, EngineEnded, Orders};
+#[cfg(test)]
+pub(crate) use self::engine::alone;
+pub(crate) use self::engine::{Cuts, Engine, EngineEnded, Home, Orders};
 pub(crate) use self::error::ServeError;
+pub(crate) use self::history::EventHistory;
+pub(crate) use self::intake::{Awaited, Intake, NotCome};
+pub(crate) use self::kafka::sender;
 
 /// Inputs between the log and the engine; each is one group of submissions, which is bounded too.
 const INPUTS: usize = 16;
@@ -62,13 +69,15 @@ pub(crate) struct Running {
     /// Where it listens.
     pub(crate) address: SocketAddr,
     app: Arc<App>,
-    engine: Engine,
-    /// Replays the log, then keeps the tenants' dates; ends by itself only with an error.
+    engines: Vec<Engine>,
+    /// Keeps the engines' inputs open.
+    held: Vec<mpsc::Sender<Input>>,
+    /// Replays the source, then keeps the tenants' dates; ends by itself only with an error.
     minder: JoinHandle<Result<(), ServeError>>,
     accepting: JoinHandle<()>,
     connections: TaskTracker,
     closing: CancellationToken,
-    log: Log,
+    log: Option<Log>,
     // Last, so that it is let go of last.
     _folder: Folder,
 }
@@ -87,29 +96,37 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     let directory = Directory::open(store.clone()).await?;
     let registered = store.event_types().await?;
     let types = TypeDirectory::new(store.clone(), registered, config.limits.types.clone())?;
-    let log = Log::open(&config.log(), types.registry().clone()).await?;
-    let objects = config.objects().open(ingest::objects::environment())?;
-    let (cuts, requests) = Cuts::channel();
-    let opened = restore::open(objects, store.clone(), &log, types.registry(), cuts).await?;
-    let restore::Opened { mut partition, known, offset, accepted, checkpointer } = opened;
-    partition.limit_own_views(config.limits.views.clone());
-    partition.limit_tenants(config.limits.tenant_bytes);
-    let (loaded, partition) = own_views::load(store, accepted.clone(), types.registry().clone(), partition).await?;
-    let readers = partition.readers();
+    let source = Source::open(&config, &store, &directory, types.registry()).await?;
+    let (count, home) = (source.partitions(), source.home(&directory));
+    let (cuts, requests): (Vec<_>, Vec<_>) = (0..count).map(|_| Cuts::channel()).unzip();
+    let Opened { partitions, tails, history, begin } =
+        source.restore(&config, &store, types.registry(), &home, cuts).await?;
+    let (first, others) = partitions;
+    let partitions = side_by_side(&config, first, others);
+    let readers = partitions.readers;
+    let loaded = own_views::load(
+        store.clone(),
+        history.clone(),
+        types.registry().clone(),
+        partitions.all,
+        Arc::clone(&home),
+    );
+    let (loaded, partitions) = loaded.await?;
     let hub = Hub::new(readers.clone(), config.limits.stream.clone());
-    let history = Arc::new(EventHistory(accepted.clone()));
-    let queries = Queries::new(types.registry().clone(), history, config.limits.query.clone())?;
+    let queries = Arc::new(history.clone());
+    let queries = Queries::new(types.registry().clone(), queries, config.limits.query.clone())?;
     let verifier = Verifier::hs256(vec![secret]);
-    let (orders, received) = Orders::channel();
+    let (orders, received) = Orders::lanes(count, home);
     let own_views = OwnViews::start(
         loaded,
-        accepted,
+        history,
         types.registry().clone(),
         readers.clone(),
         orders,
         config.limits.views.clone(),
     )?;
     let app = Arc::new(App::new(Parts {
+        store,
         directory,
         verifier,
         hub: hub.clone(),
@@ -120,8 +137,20 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         limits: config.limits,
     }));
 
-    let (forward, inputs) = mpsc::channel(INPUTS);
-    let engine = Engine::start(partition, offset, inputs, received, requests, hub)?;
+    let (mut engines, mut outlets) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    let engine_parts = partitions.into_iter().zip(received).zip(requests).zip(tails);
+    for (((partition, received), requests), tail) in engine_parts {
+        let (forward, inputs) = mpsc::channel(INPUTS);
+        let applied = begin.offset;
+        engines.push(Engine::start(partition, applied, inputs, received, requests, hub.clone())?);
+        outlets.push(Outlet { forward, tail });
+    }
+    // A partition of Kafka that stops leaves its engine at work: what it has is still there.
+    let held = match &source {
+        Source::Log(_) => Vec::new(),
+        Source::Kafka(_) => outlets.iter().map(|outlet| outlet.forward.clone()).collect(),
+    };
+    let log = source.log().cloned();
     let closing = CancellationToken::new();
     let connections = TaskTracker::new();
     let accepting = tokio::spawn(http::accept(
@@ -131,13 +160,14 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         connections.clone(),
     ));
     let every = Duration::from_millis(config.checkpoint_ms);
-    let begin = Begin { log: log.clone(), known, offset, forward, checkpointer, every };
-    let minder = tokio::spawn(mind(Arc::clone(&app), begin, closing.clone()));
+    let minding = mind(Arc::clone(&app), source, begin, outlets, every, closing.clone());
+    let minder = tokio::spawn(minding);
     tracing::info!(%address, data = %config.data.display(), "listening");
     Ok(Running {
         address,
         app,
-        engine,
+        engines,
+        held,
         minder,
         accepting,
         connections,
@@ -147,28 +177,37 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     })
 }
 
-/// What the service goes on from.
-struct Begin {
-    log: Log,
-    known: Known,
-    /// The rows of the log up to here are in the views.
-    offset: u64,
-    forward: mpsc::Sender<Input>,
-    checkpointer: Checkpointer,
-    /// The time between two checkpoints.
-    every: Duration,
+/// So many partitions with one side for readers.
+struct Partitions {
+    all: Vec<Partition>,
+    readers: Readers,
 }
 
-/// Replays what of the log no checkpoint has, records the dates of today, waits until all of it is
-/// in the views, opens the interface, keeps the dates, and has checkpoints made.
+/// Bounds the partitions, of which there is at least one, and joins their sides for readers.
+fn side_by_side(config: &Config, first: Partition, others: Vec<Partition>) -> Partitions {
+    let readers = first.readers();
+    let mut all = vec![first];
+    all.extend(others.into_iter().map(|partition| partition.beside(&readers)));
+    for partition in &mut all {
+        partition.limit_own_views(config.limits.views.clone());
+        partition.limit_tenants(config.limits.tenant_bytes);
+    }
+    Partitions { all, readers }
+}
+
+/// Replays what of the source no checkpoint has, records the dates of today, waits until all of it
+/// is in the views, opens the interface, keeps the dates, and has checkpoints made.
 async fn mind(
     app: Arc<App>,
+    source: Source,
     begin: Begin,
+    outlets: Vec<Outlet>,
+    every: Duration,
     closing: CancellationToken,
 ) -> Result<(), ServeError> {
     let begun = std::time::Instant::now();
-    let Begin { log, known, offset, forward, checkpointer, every } = begin;
-    let intake = Intake::resume(log, known, offset, forward).await?;
+    let Begin { known, offset, checkpointer } = begin;
+    let intake = source.read(&app.directory, (known, offset), outlets).await?;
     clock::tick_all(&app.directory, &intake, Utc::now()).await?;
     for tenant in app.directory.all() {
         let number = Tenant(tenant.number);
@@ -180,8 +219,20 @@ async fn mind(
     tokio::select! {
         () = clock::keep(&app.directory, &intake, &closing) => Ok(()),
         () = http::upkeep(&app) => Ok(()),
-        made = checkpointer.run(every, closing.clone()) => Ok(made?),
-        () = intake.ended() => Err(ServeError::Ended("the writer of the log")),
+        made = checkpoints(checkpointer, every, closing.clone()) => Ok(made?),
+        () = intake.ended() => Err(ServeError::Ended("the intake")),
+    }
+}
+
+/// Makes checkpoints, if somebody is to.
+async fn checkpoints(
+    checkpointer: Option<Checkpointer>,
+    every: Duration,
+    closing: CancellationToken,
+) -> Result<(), checkpointer::CheckpointFailure> {
+    match checkpointer {
+        Some(checkpointer) => checkpointer.run(every, closing).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -190,6 +241,12 @@ async fn applied(hub: &Hub, position: Position) {
     while hub.wait_for(position, Duration::from_mins(1)).await.is_err() {
         tracing::info!("the log is read, the views are being computed");
     }
+}
+
+/// Returns when one of the engines has ended.
+async fn ended(engines: &[Engine]) {
+    let ended = engines.iter().map(|engine| Box::pin(engine.ended()));
+    futures::future::select_all(ended).await;
 }
 
 impl Running {
@@ -201,7 +258,7 @@ impl Running {
     ) -> Result<(), ServeError> {
         let outcome = tokio::select! {
             () = signal => Ok(()),
-            () = self.engine.ended() => Err(ServeError::Ended("the engine")),
+            () = ended(&self.engines) => Err(ServeError::Ended("the engine")),
             ended = &mut self.minder => match ended {
                 Ok(Err(error)) => Err(error),
                 Ok(Ok(())) | Err(_) => Err(ServeError::Ended("the keeper of log and dates")),
@@ -231,16 +288,21 @@ impl Running {
         let mut outcome = Ok(());
         if let Ok(intake) = self.app.intake() {
             if timeout(DRAIN_TIME, intake.close()).await.is_err() {
-                outcome = Err(ServeError::Slow("the writer of the log"));
+                outcome = Err(ServeError::Slow("the intake"));
             }
         } else {
             self.minder.abort();
         }
-        match timeout(DRAIN_TIME, self.engine.ended()).await {
-            Ok(()) => outcome = outcome.and(self.engine.join()),
-            Err(_) => outcome = outcome.and(Err(ServeError::Slow("the engine"))),
+        drop(self.held);
+        for engine in self.engines {
+            match timeout(DRAIN_TIME, engine.ended()).await {
+                Ok(()) => outcome = outcome.and(engine.join()),
+                Err(_) => outcome = outcome.and(Err(ServeError::Slow("the engine"))),
+            }
         }
-        self.log.close().await;
+        if let Some(log) = self.log {
+            log.close().await;
+        }
         tracing::info!("stopped");
         outcome
     }

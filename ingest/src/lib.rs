@@ -36,7 +36,7 @@ pub use intake::{IdNotes, Intake, IntakeError, Known, Receipt};
 pub use intake::ledger::Marks;
 pub use kafka::{
     Begin, Delivered, KafkaCut, KafkaIntake, KafkaPartition, KafkaSettings, KafkaSource,
-    KnownTenants, Offsets, Outgoing, Place, ReplayError, SourceError, SourceParts, Ticket,
+    KnownTenants, Offsets, Outgoing, Outlet, Place, ReplayError, SourceError, SourceParts, Ticket,
     TicketError, partition_of,
 };
 pub use limits::Limits;

@@ -174,6 +174,15 @@ impl Partition {
         snapshot
     }
 
+    /// The partition with its snapshots among those of others: one side for the readers of several
+    /// partitions. To be called before anything is applied; their views must be the same, and no
+    /// tenant may live in two of them.
+    #[must_use]
+    pub fn beside(mut self, readers: &Readers) -> Self {
+        self.published = readers.published.clone();
+        self
+    }
+
     /// The readers' side.
     pub fn readers(&self) -> Readers {
         Readers { published: self.published.clone() }

@@ -35,6 +35,8 @@ pub(super) enum Set {
     Count(fn(&mut Config, u64)),
     /// A calendar date.
     Date(fn(&mut Config, NaiveDate)),
+    /// A text, or why it cannot be that.
+    Text(fn(&mut Config, &str) -> Result<(), String>),
     /// Of a part that this version does not have.
     Later,
 }
@@ -66,6 +68,8 @@ impl Setting {
                     .parse()
                     .map_err(|_| format!("`{value}` is no date; expected one like 1900-01-01"))?,
             ),
+            Set::Text(_) if value.is_empty() => return Err(String::from("a text is expected")),
+            Set::Text(set) => set(config, value)?,
             Set::Later => {}
         }
         Ok(())
@@ -107,6 +111,51 @@ macro_rules! setting {
     };
     (@ $value:ident) => { $value };
     (@ $value:ident, $convert:expr) => { $convert($value) };
+}
+
+/// A text of the settings of Kafka.
+macro_rules! kafka {
+    ($key:literal, $field:ident) => {
+        Setting {
+            key: $key,
+            set: Set::Text(|config, value| {
+                value.clone_into(&mut config.kafka.$field);
+                Ok(())
+            }),
+            show: |config| config.kafka.$field.clone(),
+            secret: false,
+        }
+    };
+}
+
+/// A file that Kafka's client reads.
+macro_rules! file {
+    ($key:literal, $field:ident) => {
+        Setting {
+            key: $key,
+            set: Set::Text(|config, value| {
+                config.kafka.$field = Some(PathBuf::from(value));
+                Ok(())
+            }),
+            show: |config| match &config.kafka.$field {
+                Some(path) => path.display().to_string(),
+                None => String::new(),
+            },
+            secret: false,
+        }
+    };
+}
+
+/// The one of `known` that is meant.
+fn one_of(known: &[&str], value: &str) -> Result<String, String> {
+    let meant = known.iter().find(|known| known.eq_ignore_ascii_case(value));
+    let meant = meant.ok_or_else(|| format!("`{value}` is none of {}", known.join(", ")))?;
+    Ok((*meant).to_owned())
+}
+
+/// How a secret shows.
+fn is_set(is_set: bool) -> String {
+    String::from(if is_set { "(set)" } else { "(not set)" })
 }
 
 /// Every setting there is, and those to come.
@@ -167,12 +216,72 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting!("limits.views.state_bytes", Count, limits.views.state_bytes, size),
     setting!("limits.views.tenant_bytes", Count, limits.tenant_bytes, size),
     setting!("limits.views.buffer_bytes", Count, limits.views.buffer_bytes, size),
+    setting!("limits.dead_letters", Count, limits.dead_letters, size),
     later("database_url", true),
     later("oidc.issuer", false),
     later("oidc.audience", false),
-    later("kafka.brokers", false),
-    later("kafka.group", false),
-    later("kafka.topic_prefix", false),
-    later("schema_registry_url", true),
+    kafka!("kafka.brokers", brokers),
+    kafka!("kafka.group", group),
+    kafka!("kafka.topic_prefix", topic_prefix),
+    Setting {
+        key: "kafka.partitions",
+        set: Set::Count(|config, value| {
+            config.kafka.partitions = i32::try_from(value).unwrap_or(i32::MAX);
+        }),
+        show: |config| config.kafka.partitions.to_string(),
+        secret: false,
+    },
+    Setting {
+        key: "kafka.security_protocol",
+        set: Set::Text(|config, value| {
+            let known = ["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"];
+            config.kafka.security_protocol = one_of(&known, value)?;
+            Ok(())
+        }),
+        show: |config| config.kafka.security_protocol.clone(),
+        secret: false,
+    },
+    Setting {
+        key: "kafka.sasl_mechanism",
+        set: Set::Text(|config, value| {
+            let known = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
+            config.kafka.sasl_mechanism = Some(one_of(&known, value)?);
+            Ok(())
+        }),
+        show: |config| config.kafka.sasl_mechanism.clone().unwrap_or_default(),
+        secret: false,
+    },
+    Setting {
+        key: "kafka.sasl_username",
+        set: Set::Text(|config, value| {
+            config.kafka.sasl_username = Some(value.to_owned());
+            Ok(())
+        }),
+        show: |config| config.kafka.sasl_username.clone().unwrap_or_default(),
+        secret: false,
+    },
+    Setting {
+        key: "kafka.sasl_password",
+        set: Set::Text(|config, value| {
+            config.kafka.sasl_password = Some(value.to_owned());
+            Ok(())
+        }),
+        show: |config| is_set(config.kafka.sasl_password.is_some()),
+        secret: true,
+    },
+    file!("kafka.ssl_ca", ssl_ca),
+    file!("kafka.ssl_certificate", ssl_certificate),
+    file!("kafka.ssl_key", ssl_key),
+    Setting {
+        key: "schema_registry_url",
+        set: Set::Text(|config, value| {
+            let registry = ingest::SchemaRegistry::new(value).map_err(|e| e.to_string())?;
+            config.schema_registry = Some(registry);
+            Ok(())
+        }),
+        // It may hold a password.
+        show: |config| is_set(config.schema_registry.is_some()),
+        secret: true,
+    },
     later("smtp_url", true),
 ];

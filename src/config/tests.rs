@@ -69,6 +69,9 @@ fn every_setting_can_be_set_and_is_shown() {
             "data" => "elsewhere",
             "jwt_secret" => KEY,
             "limits.intake.earliest" => "1970-01-01",
+            "kafka.security_protocol" => "sasl_ssl",
+            "kafka.sasl_mechanism" => "SCRAM-SHA-512",
+            "schema_registry_url" => "http://127.0.0.1:8081",
             _ => "41",
         };
         let name = super::variable_name(key);
@@ -121,12 +124,32 @@ fn wrong_values_are_all_named() {
 
 #[test]
 fn keys_of_parts_to_come_are_refused() {
-    for key in ["database_url", "kafka.brokers", "oidc.issuer", "smtp_url", "schema_registry_url"] {
+    for key in ["database_url", "oidc.issuer", "smtp_url"] {
         let found = problems(&format!("{key} = \"something\""), &[]);
-        assert!(found[0].contains(key) && found[0].contains("embedded only"), "{found:?}");
+        assert!(
+            found[0].contains(key) && found[0].contains("does not have this part"),
+            "{found:?}"
+        );
     }
-    let found = problems("", &[("TIDEMARK_KAFKA_BROKERS", "b:9092")]);
-    assert!(found[0].contains("TIDEMARK_KAFKA_BROKERS"), "{found:?}");
+    let found = problems("", &[("TIDEMARK_OIDC_ISSUER", "https://b")]);
+    assert!(found[0].contains("TIDEMARK_OIDC_ISSUER"), "{found:?}");
+}
+
+#[test]
+fn what_reaches_kafka_is_checked_and_its_passwords_are_never_shown() {
+    let file = "schema_registry_url = \"http://me:hidden-one@r:1\"\n[kafka]\nbrokers = \"a:1,b:2\"\n\
+                sasl_mechanism = \"scram-sha-256\"\nsasl_password = \"hidden-two\"\n";
+    let loaded = from(file, &[]).unwrap();
+    assert_eq!(loaded.config.kafka.brokers, "a:1,b:2");
+    assert_eq!(loaded.config.kafka.sasl_mechanism.as_deref(), Some("SCRAM-SHA-256"));
+    let shown: Vec<String> = loaded.lines().map(|(_, value, _)| value).collect();
+    for text in [format!("{loaded:?}"), shown.concat()] {
+        assert!(!text.contains("hidden"), "{text}");
+    }
+    let found = problems("kafka.security_protocol = \"tls\"", &[]);
+    assert!(found[0].contains("sasl_plaintext"), "{found:?}");
+    let found = problems("schema_registry_url = \"me:hidden@r\"", &[]);
+    assert!(found[0].contains("http://") && !found[0].contains("hidden"), "{found:?}");
 }
 
 #[test]

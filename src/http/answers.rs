@@ -11,7 +11,6 @@ use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use futures::stream::iter;
 use futures::{Stream, StreamExt};
-use projections::Position;
 use query::{Answer, Format, QueryError, arrow_body, csv_body, json_body};
 use stream::Problem;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -19,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::caller::Caller;
 use super::params::Params;
 use super::{App, problems};
+use crate::serve::Awaited;
 
 const POSITION: HeaderName = HeaderName::from_static("tidemark-position");
 
@@ -50,7 +50,8 @@ pub(super) fn at_position(mut response: Response, position: &str) -> Response {
 
 /// What a read waits for, and until when.
 pub(super) struct Waiting {
-    position: Option<Position>,
+    awaited: Option<Awaited>,
+    tenant_id: String,
     until: Instant,
     is_asked: bool,
 }
@@ -64,21 +65,22 @@ impl Waiting {
         if wait_ms > WAIT_MS_MOST {
             return Err(problems::parameter("wait_ms", &format!("{wait_ms} is not {expected}")));
         }
-        let position = match params.one("wait_for")? {
+        let awaited = match params.one("wait_for")? {
             Some(text) => {
-                Some(Position::parse(caller.number(), &text).map_err(|e| problems::position(&e))?)
+                Some(Awaited::parse(caller.number(), &text).map_err(|e| problems::position(&e))?)
             }
             None => None,
         };
         let until = Instant::now() + Duration::from_millis(wait_ms);
-        Ok(Self { position, until, is_asked: position.is_some() || given.is_some() })
+        let is_asked = awaited.is_some() || given.is_some();
+        Ok(Self { awaited, tenant_id: caller.tenant.id.to_string(), until, is_asked })
     }
 
     /// Waits for the position, if there is one.
     pub(super) async fn applied(&self, app: &App) -> Result<(), Problem> {
-        let Some(position) = self.position else { return Ok(()) };
-        let waited = app.hub.wait_for(position, self.left()).await;
-        waited.map_err(|error| problems::not_yet(&error))
+        let Some(awaited) = &self.awaited else { return Ok(()) };
+        let waited = app.intake()?.wait(&app.hub, awaited, &self.tenant_id, self.left()).await;
+        waited.map_err(|error| problems::not_come(&error))
     }
 
     /// Waits until the view is filled, if one of the parameters was given.

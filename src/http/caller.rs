@@ -102,7 +102,12 @@ fn admit(app: &App, route: &Route, request: &Request) -> Result<Option<Caller>, 
         None => return Err(problems::no_token(route.credentials)),
     };
     // After the caller is known: nobody else learns that the service is starting.
-    app.intake()?;
+    let intake = app.intake()?;
+    if let Some(caller) = &caller
+        && !intake.is_read(&caller.tenant.id)
+    {
+        return Err(problems::stopped());
+    }
     Ok(caller)
 }
 

@@ -9,15 +9,15 @@ use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::Utc;
-use ingest::{Format, Sender};
+use ingest::Format;
 use serde_json::{Value, json};
 use stream::Problem;
-use tenancy::Clock;
 
 use super::answers::at_position;
 use super::caller::Caller;
 use super::params::Params;
 use super::{App, problems};
+use crate::serve::sender;
 
 /// Takes events: checks and decodes them off the async threads, a bounded number at a time, and
 /// answers once they are on disk.
@@ -33,21 +33,24 @@ pub(super) async fn post(
     plain(&headers)?;
     let limit = app.limits.intake.max_body;
     let held = app.room.read(caller.number(), &headers, body, limit).await?;
-    let sender = sender(&caller);
+    let sender = sender(&caller.tenant);
+    let intake = app.intake()?;
     let decoded = {
         let _turn = app.decoders.acquire().await.map_err(|_| problems::closing())?;
         let (app, sender, bytes) = (Arc::clone(&app), sender.clone(), held.bytes.clone());
+        let intake = intake.clone();
         tokio::task::spawn_blocking(move || {
             let types = app.types.registry().visible(sender.tenant);
-            ingest::decode(&types, &app.limits.intake, &sender, format, &bytes, Utc::now())
+            let (limits, now) = (&app.limits.intake, Utc::now());
+            intake.decode(&types, limits, &sender, format, &bytes, now)
         })
         .await
         .map_err(|_| problems::internal())?
         .map_err(|error| problems::events_body(&error))?
     };
-    let receipt = app.intake()?.submit(&sender, decoded).await.map_err(|e| problems::intake(&e))?;
+    let receipt = intake.submit(&sender, decoded).await.map_err(|e| problems::intake(&e))?;
     drop(held);
-    let position = receipt.position.to_string();
+    let position = receipt.position;
     let rejected: Vec<Value> = receipt
         .rejected
         .iter()
@@ -80,14 +83,4 @@ fn plain(headers: &HeaderMap) -> Result<(), Problem> {
         return Ok(());
     }
     Err(problems::unsupported_content_encoding(coding))
-}
-
-fn sender(caller: &Caller) -> Sender {
-    let tenant = &caller.tenant;
-    Sender {
-        tenant: caller.number(),
-        tenant_id: tenant.id.to_string(),
-        currency: tenant.currency.to_string(),
-        events_clock: matches!(tenant.clock, Clock::Events).then_some(tenant.timezone),
-    }
 }

@@ -4,7 +4,7 @@
 use axum::http::header::ALLOW;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use ingest::{BodyError, IntakeError, SchemaError};
+use ingest::{BodyError, IntakeError, ReplayError, SchemaError};
 use projections::Unready;
 use query::QueryError;
 use stream::{NotYet, Problem};
@@ -13,6 +13,7 @@ use tenancy::{RoleSet, StoreError, TicketError, TokenError};
 
 use crate::event_types::RegisterError;
 use crate::own_views::OwnViewError;
+use crate::serve::NotCome;
 
 /// What of a caller's own text is given back to it.
 fn shown(text: &str) -> String {
@@ -214,6 +215,24 @@ pub(super) fn unknown_tenant() -> Problem {
 
 pub(super) fn position(error: &projections::PositionError) -> Problem {
     parameter("wait_for", &error.to_string())
+}
+
+/// Of what a read waited for.
+pub(super) fn not_come(error: &NotCome) -> Problem {
+    match error {
+        NotCome::NotYet(error) => not_yet(error),
+        NotCome::Intake(error) => intake(error),
+        NotCome::Late(waited) => Problem::new(
+            "position-not-reached",
+            StatusCode::GATEWAY_TIMEOUT,
+            "The position is not applied yet",
+            format!(
+                "the events of this position are not taken after {} ms: ask again, or wait longer \
+                 with wait_ms",
+                waited.as_millis()
+            ),
+        ),
+    }
 }
 
 pub(super) fn not_yet(error: &NotYet) -> Problem {
@@ -458,9 +477,40 @@ pub(super) fn intake(error: &IntakeError) -> Problem {
                  it stays so",
             )
         }
+        IntakeError::Undelivered(_) | IntakeError::Source(_) => {
+            tracing::error!(%error, "events could not be given to Kafka");
+            Problem::new(
+                "kafka-unavailable",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Kafka does not take events",
+                "not all of this was acknowledged; send it again, repeats have no effect, and tell \
+                 those who run the service if it stays so",
+            )
+        }
         IntakeError::Closed => closing(),
         IntakeError::OtherSender => failed("the intake", &error.to_string()),
     }
+}
+
+pub(super) fn no_dead_letter(id: &str) -> Problem {
+    Problem::new(
+        "unknown-dead-letter",
+        StatusCode::NOT_FOUND,
+        "There is no such dead letter",
+        format!("there is no dead letter '{}' any more, or it is not yours", shown(id)),
+    )
+}
+
+pub(super) fn replay(error: &ReplayError) -> Problem {
+    let detail = error.to_string();
+    let (slug, status) = match error {
+        ReplayError::Intake(error) => return intake(error),
+        ReplayError::RegistryDown => ("registry-unavailable", StatusCode::SERVICE_UNAVAILABLE),
+        ReplayError::Reason(_) | ReplayError::Cut { .. } => {
+            ("not-replayable", StatusCode::UNPROCESSABLE_ENTITY)
+        }
+    };
+    Problem::new(slug, status, "The dead letter was not replayed", detail)
 }
 
 pub(super) fn intake_busy() -> Problem {
@@ -480,6 +530,16 @@ pub(super) fn starting() -> Problem {
         StatusCode::SERVICE_UNAVAILABLE,
         "The service is starting",
         "it is reading its log; try again in a moment, /readyz says when it is done",
+    )
+}
+
+pub(super) fn stopped() -> Problem {
+    Problem::new(
+        "source-stopped",
+        StatusCode::SERVICE_UNAVAILABLE,
+        "The events of this tenant are read no more",
+        "what they come by is not as it was, and stale figures are not shown; those who run the \
+         service find the reason and the way out in its log",
     )
 }
 

@@ -22,7 +22,7 @@ use super::{App, Parts, caller, envelope};
 use crate::config::Limits;
 use crate::event_types::TypeDirectory;
 use crate::own_views::{self, OwnViews};
-use crate::serve::Orders;
+use crate::serve::{EventHistory, Orders, alone};
 
 struct NoHistory;
 
@@ -49,8 +49,13 @@ async fn app(folder: &TempDir) -> Arc<App> {
     let objects = ingest::objects::folder(&folder.path().join("objects")).unwrap();
     let files = HistoryStore::new(objects, 0, 0);
     let accepted = Accepted::new(files, Recent::Log(log), Vec::new(), 0);
+    let history = EventHistory::new(vec![accepted], alone());
     let partition = Partition::new(&EventTypes::builtin(), Vec::new()).unwrap();
-    let (loaded, partition) = own_views::load(store, accepted.clone(), registry.clone(), partition).await.unwrap();
+    let (store_of_views, types_of_views) = (store.clone(), registry.clone());
+    let load =
+        own_views::load(store_of_views, history.clone(), types_of_views, vec![partition], alone());
+    let (loaded, partitions) = load.await.unwrap();
+    let partition = &partitions[0];
     let readers = partition.readers();
     let hub = Hub::new(readers.clone(), limits.stream.clone());
     let queries =
@@ -58,9 +63,10 @@ async fn app(folder: &TempDir) -> Arc<App> {
     let verifier = Verifier::hs256(vec![Secret::random().unwrap()]);
     let (orders, _) = Orders::channel();
     let own_views =
-        OwnViews::start(loaded, accepted, registry, readers.clone(), orders, limits.views.clone())
+        OwnViews::start(loaded, history, registry, readers.clone(), orders, limits.views.clone())
             .unwrap();
     Arc::new(App::new(Parts {
+        store,
         directory,
         verifier,
         hub,

@@ -114,7 +114,8 @@ impl Filler<'_> {
         let mut readings = Vec::with_capacity(types.len());
         let mut whole = 0;
         for event_type in types {
-            let reading = self.shared.accepted.read(tenant, &event_type, fill.offset(), None);
+            let Some(accepted) = self.shared.history.of(tenant) else { continue };
+            let reading = accepted.read(tenant, &event_type, fill.offset(), None);
             let share = self.runtime.block_on(reading.whole()).map_err(failed)?;
             whole += share;
             readings.push((event_type, reading, share));

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use ingest::Log;
-use ingest::history::{HistoryStore, Recent};
+use ingest::history::{Accepted, HistoryStore, Recent};
 use projections::{EventTypes, Input, Partition};
 use serde_json::json;
 use stream::{Hub, StreamLimits};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::serve::{Cuts, Engine};
+use crate::serve::{Cuts, Engine, alone};
 
 const TENANT: Tenant = Tenant(1);
 const LONG: Duration = Duration::from_mins(1);
@@ -34,15 +34,18 @@ async fn bench() -> Bench {
     let objects = ingest::objects::folder(&folder.path().join("objects")).unwrap();
     let files = HistoryStore::new(objects, 0, 0);
     let accepted = Accepted::new(files, Recent::Log(log), Vec::new(), 0);
+    let history = EventHistory::new(vec![accepted], alone());
     let partition = Partition::new(&EventTypes::builtin(), Vec::new()).unwrap();
-    let (loaded, partition) = load(store, accepted.clone(), types.clone(), partition).await.unwrap();
+    let loading = load(store, history.clone(), types.clone(), vec![partition], alone());
+    let (loaded, mut partitions) = loading.await.unwrap();
+    let partition = partitions.swap_remove(0);
     let readers = partition.readers();
     let hub = Hub::new(readers.clone(), StreamLimits::default());
     let (orders, received) = Orders::channel();
     let (sender, inputs) = mpsc::channel(1);
     Engine::start(partition, 0, inputs, received, Cuts::channel().1, hub).unwrap();
     let limits = OwnLimits::default();
-    let own = OwnViews::start(loaded, accepted, types, readers.clone(), orders, limits).unwrap();
+    let own = OwnViews::start(loaded, history, types, readers.clone(), orders, limits).unwrap();
     Bench { own, readers, _inputs: sender, _folder: folder }
 }
 

@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use ingest::{Intake, IntakeError};
+use ingest::IntakeError;
 use projections::{Tenant, Tick};
 use tenancy::{Directory, TenantRecord};
 use tokio_util::sync::CancellationToken;
+
+use super::Intake;
 
 /// How often the dates are looked at. A date is at most this late after midnight.
 const PERIOD: Duration = Duration::from_secs(2);

@@ -31,19 +31,45 @@ pub(crate) struct EngineEnded;
 /// A change of the partition between two inputs.
 type Order = Box<dyn FnOnce(&mut Partition, &Hub) + Send>;
 
-/// The way by which others have the engine's thread change the partition; cheap to clone.
+/// Which of several partitions a tenant lives in.
+pub(crate) type Home = Arc<dyn Fn(Tenant) -> usize + Send + Sync>;
+
+/// All tenants in the only partition.
+pub(crate) fn alone() -> Home {
+    Arc::new(|_| 0)
+}
+
+/// The way by which others have the engines' threads change the partitions; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Orders {
+    lanes: Arc<[Lane]>,
+    home: Home,
+}
+
+/// The way to one engine.
+struct Lane {
     queue: mpsc::Sender<Order>,
     is_busy: Arc<AtomicBool>,
 }
 
 impl Orders {
     /// The way to an engine that is started with what comes second.
+    #[cfg(test)]
     pub(crate) fn channel() -> (Self, Received) {
-        let (queue, orders) = mpsc::channel(ORDERS);
-        let is_busy = Arc::<AtomicBool>::default();
-        (Self { queue, is_busy: Arc::clone(&is_busy) }, Received { orders, is_busy })
+        let (orders, mut received) = Self::lanes(1, alone());
+        (orders, received.swap_remove(0))
+    }
+
+    /// The way to so many engines, each started with one of what comes second.
+    pub(crate) fn lanes(count: usize, home: Home) -> (Self, Vec<Received>) {
+        let (mut lanes, mut received) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        for _ in 0..count {
+            let (queue, orders) = mpsc::channel(ORDERS);
+            let is_busy = Arc::<AtomicBool>::default();
+            lanes.push(Lane { queue, is_busy: Arc::clone(&is_busy) });
+            received.push(Received { orders, is_busy });
+        }
+        (Self { lanes: lanes.into(), home }, received)
     }
 
     /// Has the engine run `order` before the next input, and tells the tenant's subscribers to look
@@ -60,13 +86,24 @@ impl Orders {
             // Who has gone away in the meantime does not need an answer.
             drop(reply.send(outcome));
         });
-        self.queue.send(order).await.map_err(|_| EngineEnded)?;
+        let lane = self.lanes.get((self.home)(tenant)).ok_or(EngineEnded)?;
+        lane.queue.send(order).await.map_err(|_| EngineEnded)?;
         done.await.map_err(|_| EngineEnded)
     }
 
-    /// Whether the engine has inputs to apply at this moment.
+    /// Of tenants, the first that lives in each of the partitions.
+    pub(crate) fn one_of_each(&self, tenants: &[Tenant]) -> Vec<Tenant> {
+        let mut seen = vec![false; self.lanes.len()];
+        let is_first = |tenant: &&Tenant| {
+            let place = seen.get_mut((self.home)(**tenant));
+            place.is_some_and(|seen| !std::mem::replace(seen, true))
+        };
+        tenants.iter().filter(is_first).copied().collect()
+    }
+
+    /// Whether an engine has inputs to apply at this moment.
     pub(crate) fn is_busy(&self) -> bool {
-        self.is_busy.load(Ordering::Relaxed)
+        self.lanes.iter().any(|lane| lane.is_busy.load(Ordering::Relaxed))
     }
 }
 

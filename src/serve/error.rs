@@ -60,6 +60,9 @@ pub(crate) enum ServeError {
     /// The dates of today cannot be recorded.
     #[error("the log: {0}")]
     Intake(#[from] ingest::IntakeError),
+    /// Kafka cannot be read.
+    #[error(transparent)]
+    Source(#[from] ingest::SourceError),
     /// A built-in view does not compile.
     #[error(transparent)]
     View(#[from] projections::DefineError),

@@ -5,14 +5,33 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::EmptyRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
 use ingest::history::Accepted;
 use projections::{EventType, Tenant};
 use query::History;
 
-/// [`History`] over the history files and what came since.
-pub(super) struct EventHistory(pub(super) Accepted);
+use super::Home;
+
+/// [`History`] over the history files of all partitions and what came since; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct EventHistory {
+    accepted: Arc<[Accepted]>,
+    home: Home,
+}
+
+impl EventHistory {
+    /// The events of these partitions; `home` says in which a tenant lives.
+    pub(crate) fn new(accepted: Vec<Accepted>, home: Home) -> Self {
+        Self { accepted: accepted.into(), home }
+    }
+
+    /// The events among which a tenant's are.
+    pub(crate) fn of(&self, tenant: Tenant) -> Option<&Accepted> {
+        self.accepted.get((self.home)(tenant))
+    }
+}
 
 impl History for EventHistory {
     fn scan(
@@ -23,8 +42,10 @@ impl History for EventHistory {
         columns: Option<Vec<usize>>,
     ) -> SendableRecordBatchStream {
         let schema = projected(event_type, columns.as_deref());
-        let batches = self
-            .0
+        let Some(accepted) = self.of(tenant) else {
+            return Box::pin(EmptyRecordBatchStream::new(schema));
+        };
+        let batches = accepted
             .scan(tenant, event_type, up_to, columns)
             .map_err(|error| DataFusionError::External(Box::new(error)));
         Box::pin(RecordBatchStreamAdapter::new(schema, batches))

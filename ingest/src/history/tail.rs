@@ -57,7 +57,6 @@ impl Tail {
     }
 
     /// Takes the events that were accepted at an offset beyond all before it.
-    #[allow(dead_code, reason = "for sources that have no log")]
     pub(crate) fn push(&self, offset: u64, segments: Vec<Segment>) {
         let bytes = segments.iter().map(|segment| segment.rows.get_array_memory_size()).sum();
         let held = Held { offset, segments: Arc::new(segments), bytes };

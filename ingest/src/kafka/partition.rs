@@ -10,6 +10,7 @@ use chrono::Utc;
 use projections::{EventRegistry, Input, Tenant, Tick};
 use rdkafka::message::{Header, Message as _, OwnedHeaders, OwnedMessage};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 
 use super::error::SourceError;
 use super::messages::{KnownTenants, Message, Translated, Translator};
@@ -18,10 +19,12 @@ use super::reader::{Reader, mark};
 use super::settings::KafkaSettings;
 use crate::avro::SchemaRegistry;
 use crate::dead_letters::{DeadLetter, DeadLetterError, DeadLetters};
+use crate::history::Tail;
 use crate::intake::draft::Draft;
 use crate::intake::ledger::{Ledger, Marks};
 use crate::intake::{count, input};
-use crate::{IntakeError, Limits};
+use crate::log::Segment;
+use crate::{IntakeError, Known, Limits};
 
 /// Commands that wait for the thread.
 const COMMANDS: usize = 1024;
@@ -35,6 +38,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const COMMIT: Duration = Duration::from_secs(5);
 /// How long a store of dead letters that cannot be written is left alone.
 const STORE_AGAIN: Duration = Duration::from_secs(1);
+/// How often a thread that waits for room looks whether it should end.
+const ROOM: Duration = Duration::from_millis(100);
 /// Steps whose offsets are remembered: more than are ever between here and the views.
 const RECENT: usize = 1024;
 
@@ -68,6 +73,15 @@ pub struct Begin {
     pub ids: Option<Vec<u128>>,
     /// How far each tenant had come.
     pub marks: Vec<(Tenant, Marks)>,
+}
+
+/// Where a partition's events go.
+#[derive(Clone)]
+pub struct Outlet {
+    /// To the views.
+    pub forward: mpsc::Sender<Input>,
+    /// To history, where they are kept in memory until they are in its files.
+    pub tail: Tail,
 }
 
 /// A cut between two steps, as the source sees it.
@@ -119,7 +133,7 @@ struct Intake {
     translator: Translator,
     letters: Arc<dyn DeadLetters>,
     commands: mpsc::Receiver<Command>,
-    forward: mpsc::Sender<Input>,
+    outlet: Outlet,
     shared: Arc<Shared>,
     offsets: Offsets,
     step: u64,
@@ -146,7 +160,7 @@ impl KafkaPartition {
         (number, count): (i32, i32),
         topics: &[String],
         begin: Begin,
-        forward: mpsc::Sender<Input>,
+        outlet: Outlet,
         runtime: tokio::runtime::Handle,
     ) -> Result<Self, SourceError> {
         let mut reader = Reader::new(&parts.settings, number)?;
@@ -161,7 +175,7 @@ impl KafkaPartition {
             parts.registry.clone(),
             runtime,
         );
-        let mut ledger = Ledger::new(&parts.id_key);
+        let mut ledger = Ledger::new(&parts.id_key, Known::default());
         let since = begin.ids.map(|ids| {
             ledger.restore_all(ids, begin.marks);
             Vec::new()
@@ -182,7 +196,7 @@ impl KafkaPartition {
             translator,
             letters: Arc::clone(&parts.letters),
             commands,
-            forward,
+            outlet,
             shared: Arc::clone(&shared),
             offsets: begin.offsets,
             step: begin.step,
@@ -508,10 +522,28 @@ impl Intake {
         }
         self.remember();
         if is_new {
+            // In history before the views tell of it.
+            self.keep(frame.segments.clone())?;
             let input = input(frame, self.step)?;
-            self.forward.blocking_send(input).map_err(|_| SourceError::Stopped)?;
+            self.outlet.forward.blocking_send(input).map_err(|_| SourceError::Stopped)?;
             self.shared.step.send_replace(self.step);
         }
+        Ok(())
+    }
+
+    /// Keeps the events of the step until a cut makes history of them; waits while there is no room.
+    fn keep(&self, segments: Vec<Segment>) -> Result<(), SourceError> {
+        let tail = &self.outlet.tail;
+        loop {
+            let room = async { timeout(ROOM, tail.room()).await };
+            if self.translator.runtime.block_on(room).is_ok() {
+                break;
+            }
+            if self.shared.is_closing() {
+                return Err(SourceError::Stopped);
+            }
+        }
+        tail.push(self.step, segments);
         Ok(())
     }
 

@@ -4,12 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use projections::Input;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
 
 use super::error::SourceError;
-use super::partition::{Begin, KafkaPartition, SourceParts};
+use super::partition::{Begin, KafkaPartition, Outlet, SourceParts};
 use super::topics::{Topics, equal};
 use crate::IntakeError;
 
@@ -68,13 +66,13 @@ impl KafkaSource {
         &self,
         number: i32,
         begin: Begin,
-        forward: mpsc::Sender<Input>,
+        outlet: Outlet,
     ) -> Result<KafkaPartition, SourceError> {
         let parts = self.parts.clone();
         let topics: Vec<String> = self.topics.iter().cloned().collect();
         let (place, runtime) = ((number, self.partitions), Handle::current());
         let started = tokio::task::spawn_blocking(move || {
-            KafkaPartition::start(&parts, place, &topics, begin, forward, runtime)
+            KafkaPartition::start(&parts, place, &topics, begin, outlet, runtime)
         });
         started.await.map_err(|_| SourceError::Stopped)?
     }

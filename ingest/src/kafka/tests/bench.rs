@@ -19,8 +19,10 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use crate::history::Tail;
 use crate::kafka::{
-    Begin, KafkaPartition, KafkaSettings, KnownTenants, SourceError, SourceParts, partition_of,
+    Begin, KafkaPartition, KafkaSettings, KnownTenants, Outlet, SourceError, SourceParts,
+    partition_of,
 };
 use crate::{DeadLetter, DeadLetterError, DeadLetters, Limits, SchemaRegistry, Sender};
 
@@ -234,7 +236,8 @@ impl Bench {
         let place = (number, self.partitions);
         let runtime = tokio::runtime::Handle::current();
         let started = tokio::task::spawn_blocking(move || {
-            KafkaPartition::start(&parts, place, &topics, begin, forward, runtime)
+            let outlet = Outlet { forward, tail: Tail::new(1 << 30) };
+            KafkaPartition::start(&parts, place, &topics, begin, outlet, runtime)
         });
         let partition = started.await.unwrap()?;
         Ok(Reading { partition, inputs, ids: Vec::new(), steps: Vec::new() })

@@ -1,0 +1,58 @@
+//! Dead letters, kept in the control store.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use ingest::{DeadLetter, DeadLetterError, DeadLetters};
+use projections::Tenant;
+use tenancy::{NewDeadLetter, Store};
+
+/// The control store as the place of dead letters, up to a number of them.
+pub(crate) struct StoredDeadLetters {
+    pub(crate) store: Store,
+    pub(crate) limit: usize,
+}
+
+impl DeadLetters for StoredDeadLetters {
+    fn store(
+        &self,
+        letters: Vec<DeadLetter>,
+    ) -> Pin<Box<dyn Future<Output = Result<(), DeadLetterError>> + Send + '_>> {
+        Box::pin(async move {
+            let letters: Vec<NewDeadLetter> = letters.into_iter().map(stored).collect();
+            let kept = self.store.put_dead_letters(&letters, self.limit).await;
+            let kept = kept.map_err(|error| DeadLetterError::Store(error.to_string()))?;
+            if kept < letters.len() {
+                return Err(DeadLetterError::Full { limit: self.limit, stored: kept });
+            }
+            Ok(())
+        })
+    }
+}
+
+fn stored(letter: DeadLetter) -> NewDeadLetter {
+    NewDeadLetter {
+        tenant: letter.tenant.map(|Tenant(number)| number),
+        topic: letter.topic,
+        partition: letter.partition,
+        offset: letter.offset,
+        reason: letter.reason,
+        key: letter.key,
+        value: letter.value,
+        size: letter.size as u64,
+    }
+}
+
+/// A stored dead letter as the source knows it.
+pub(crate) fn letter(stored: NewDeadLetter) -> DeadLetter {
+    DeadLetter {
+        topic: stored.topic,
+        partition: stored.partition,
+        offset: stored.offset,
+        tenant: stored.tenant.map(Tenant),
+        reason: stored.reason,
+        key: stored.key,
+        value: stored.value,
+        size: usize::try_from(stored.size).unwrap_or(usize::MAX),
+    }
+}

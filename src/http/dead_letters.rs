@@ -1,0 +1,111 @@
+//! `/v1/dead-letters` and `/v1/platform/dead-letters`: what came by Kafka and is no event.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use stream::Problem;
+use tenancy::StoredDeadLetter;
+
+use super::caller::Caller;
+use super::params::{Name, Params};
+use super::{App, problems};
+use crate::dead_letters::letter;
+
+/// Dead letters of one page unless asked otherwise, and at most.
+const PAGE: u32 = 100;
+const MOST: u32 = 1_000;
+
+/// The caller's tenant's.
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    params: Params,
+) -> Result<Json<Value>, Problem> {
+    page(&app, Some(caller.number().0), params).await
+}
+
+/// Those without a tenant, for the platform.
+pub(super) async fn list_shared(
+    State(app): State<Arc<App>>,
+    params: Params,
+) -> Result<Json<Value>, Problem> {
+    page(&app, None, params).await
+}
+
+/// Gives one of the caller's tenant to Kafka again.
+pub(super) async fn replay(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Name(id): Name,
+    params: Params,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    params.finish("")?;
+    again(&app, Some(caller.number().0), &id).await
+}
+
+/// Gives one without a tenant to Kafka again, for the platform.
+pub(super) async fn replay_shared(
+    State(app): State<Arc<App>>,
+    Name(id): Name,
+    params: Params,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    params.finish("")?;
+    again(&app, None, &id).await
+}
+
+async fn page(app: &App, tenant: Option<u32>, mut params: Params) -> Result<Json<Value>, Problem> {
+    let expected = format!("a number from 1 to {MOST}");
+    let limit: u32 = params.parsed("limit", &expected)?.unwrap_or(PAGE);
+    if !(1..=MOST).contains(&limit) {
+        return Err(problems::parameter("limit", &format!("it is not {expected}")));
+    }
+    let after = params.one("after")?;
+    params.finish("limit and after")?;
+    let letters = app.store.dead_letters(tenant, after.as_deref(), limit).await;
+    let letters = letters.map_err(|error| problems::store(&error))?;
+    let next = (letters.len() == limit as usize).then(|| letters.last().map(|last| &last.id));
+    let next = json!(next.flatten());
+    let letters: Vec<Value> = letters.iter().map(described).collect();
+    Ok(Json(json!({ "dead_letters": letters, "next": next })))
+}
+
+/// A dead letter as lists have it. Where it stands in its topic tells of other tenants' traffic,
+/// so only the platform sees it.
+fn described(stored: &StoredDeadLetter) -> Value {
+    let StoredDeadLetter { id, letter, received_at } = stored;
+    let bytes = |bytes: &Option<Vec<u8>>| bytes.as_ref().map(|bytes| STANDARD.encode(bytes));
+    let mut described = json!({
+        "id": id,
+        "topic": letter.topic,
+        "reason": letter.reason,
+        "received_at": received_at,
+        "key": bytes(&letter.key),
+        "value": bytes(&letter.value),
+        "size": letter.size,
+    });
+    if letter.tenant.is_none() {
+        described["partition"] = json!(letter.partition);
+        described["offset"] = json!(letter.offset);
+    }
+    described
+}
+
+async fn again(
+    app: &App,
+    tenant: Option<u32>,
+    id: &str,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let failed = |error: tenancy::StoreError| problems::store(&error);
+    let found = app.store.dead_letter(tenant, id).await.map_err(failed)?;
+    let stored = found.ok_or_else(|| problems::no_dead_letter(id))?;
+    let intake = app.intake()?.kafka().ok_or_else(|| problems::no_dead_letter(id))?;
+    intake.replay(letter(stored.letter)).await.map_err(|error| problems::replay(&error))?;
+    // If this fails it can be replayed once more: a repeat has no effect.
+    app.store.remove_dead_letter(tenant, id).await.map_err(failed)?;
+    Ok((StatusCode::ACCEPTED, Json(json!({ "replayed": id }))))
+}

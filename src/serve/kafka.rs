@@ -1,0 +1,92 @@
+//! Kafka as the source of the service: a partition of the engine for each partition number.
+
+use std::sync::Arc;
+
+use ingest::{
+    Begin, KafkaIntake, KafkaPartition, KafkaSource, KnownTenants, Outlet, Sender, SourceParts,
+    partition_of,
+};
+use projections::{EventRegistry, Tenant};
+use tenancy::{Clock, Directory, Store, TenantId, TenantRecord};
+
+use super::{Home, Intake, ServeError};
+use crate::config::Config;
+use crate::dead_letters::StoredDeadLetters;
+
+/// The tenants of the directory, as messages name them.
+struct Known(Directory);
+
+impl KnownTenants for Known {
+    fn find(&self, id: &str) -> Option<Sender> {
+        let id: TenantId = id.parse().ok()?;
+        self.0.get(&id).map(|tenant| sender(&tenant))
+    }
+}
+
+/// A tenant as a sender of events.
+pub(crate) fn sender(tenant: &TenantRecord) -> Sender {
+    Sender {
+        tenant: Tenant(tenant.number),
+        tenant_id: tenant.id.to_string(),
+        currency: tenant.currency.to_string(),
+        events_clock: matches!(tenant.clock, Clock::Events).then_some(tenant.timezone),
+    }
+}
+
+/// Looks at Kafka, if the configuration names brokers.
+pub(super) async fn open(
+    config: &Config,
+    store: &Store,
+    directory: &Directory,
+    types: &EventRegistry,
+) -> Result<Option<KafkaSource>, ServeError> {
+    if config.kafka.brokers.is_empty() {
+        return Ok(None);
+    }
+    let limit = config.limits.dead_letters;
+    let parts = SourceParts {
+        settings: config.kafka.clone(),
+        types: types.clone(),
+        limits: config.limits.intake.clone(),
+        tenants: Arc::new(Known(directory.clone())),
+        registry: config.schema_registry.clone(),
+        letters: Arc::new(StoredDeadLetters { store: store.clone(), limit }),
+        id_key: store.id_key().await?,
+    };
+    Ok(Some(KafkaSource::open(parts).await?))
+}
+
+/// Which of `count` partitions a tenant lives in.
+pub(super) fn home(directory: &Directory, count: i32) -> Home {
+    let directory = directory.clone();
+    Arc::new(move |Tenant(number)| {
+        let home = directory.by_number(number).map_or(0, |tenant| {
+            let id = tenant.id.to_string();
+            partition_of(id.as_bytes(), count)
+        });
+        usize::try_from(home).unwrap_or_default()
+    })
+}
+
+/// Reads all partition numbers from their beginning, each into its engine; returns when everything
+/// has been sent on that was there by then.
+pub(super) async fn read(
+    source: KafkaSource,
+    directory: &Directory,
+    outlets: Vec<Outlet>,
+) -> Result<Intake, ServeError> {
+    let mut partitions: Vec<KafkaPartition> = Vec::with_capacity(outlets.len());
+    for (number, outlet) in (0..).zip(outlets) {
+        partitions.push(source.read(number, Begin::default(), outlet).await?);
+    }
+    for partition in &partitions {
+        if partition.caught_up().await.is_err()
+            && let Some(error) = partition.ended().await
+        {
+            return Err(error.into());
+        }
+    }
+    let intake = KafkaIntake::new(source.parts().clone(), partitions.clone())?;
+    tokio::spawn(source.follow(partitions));
+    Ok(Intake::Kafka(intake, directory.clone()))
+}
