@@ -77,14 +77,11 @@ pub(super) async fn read(
 ) -> Result<Intake, ServeError> {
     let mut partitions: Vec<KafkaPartition> = Vec::with_capacity(outlets.len());
     for (number, outlet) in (0..).zip(outlets) {
-        partitions.push(source.read(number, Begin::default(), outlet).await?);
+        partitions.push(source.read(number, Begin::default(), outlet)?);
     }
     for partition in &partitions {
-        if partition.caught_up().await.is_err()
-            && let Some(error) = partition.ended().await
-        {
-            return Err(error.into());
-        }
+        // One that has ended has said why; the others go on without it.
+        partition.caught_up().await.ok();
     }
     let intake = KafkaIntake::new(source.parts().clone(), partitions.clone())?;
     tokio::spawn(source.follow(partitions));

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use projections::{EventRegistry, Input, Tenant, Tick};
 use rdkafka::message::{Header, Message as _, OwnedHeaders, OwnedMessage};
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
@@ -150,22 +151,19 @@ struct Intake {
 
 impl KafkaPartition {
     /// Begins to read a partition number of `count` in these topics, and to send its steps as
-    /// inputs; their offset is the number of the step.
+    /// inputs; their offset is the number of the step. What cannot be read ends it, as later too.
     ///
     /// # Errors
-    /// Kafka cannot be reached, or what is to be read next is not there. To be called where
-    /// blocking is allowed.
+    /// Kafka's client cannot be set up.
     pub fn start(
         parts: &SourceParts,
         (number, count): (i32, i32),
-        topics: &[String],
+        topics: Vec<String>,
         begin: Begin,
         outlet: Outlet,
         runtime: tokio::runtime::Handle,
     ) -> Result<Self, SourceError> {
-        let mut reader = Reader::new(&parts.settings, number)?;
-        reader.read(topics, &begin.offsets)?;
-        let ends = reader.ends()?;
+        let reader = Reader::new(&parts.settings, number)?;
         let translator = Translator::new(
             parts.settings.topic_prefix.clone(),
             (number, count),
@@ -203,7 +201,7 @@ impl KafkaPartition {
             since,
             held: Vec::new(),
             held_since: Instant::now(),
-            ends,
+            ends: Vec::new(),
             looked: Instant::now(),
             committed: Instant::now(),
         };
@@ -211,7 +209,7 @@ impl KafkaPartition {
         let thread = thread::Builder::new().name(name).spawn(move || {
             // Dropped at the end of the thread, however it ends.
             let _alive = alive;
-            intake.work();
+            intake.work(&topics);
         });
         thread.map_err(|error| SourceError::Setup(format!("no thread: {error}")))?;
         Ok(Self { number, commands: sender, shared, alive: watched })
@@ -326,12 +324,13 @@ impl Shared {
 }
 
 impl Intake {
-    fn work(mut self) {
+    fn work(mut self, topics: &[String]) {
         let number = self.translator.partition.0;
         let gauge = || metrics::gauge!("tidemark_kafka_stopped", "partition" => number.to_string());
         gauge().set(0.0);
+        let mut turned = self.begin(topics);
         while !self.shared.is_closing() {
-            if let Err(error) = self.turn() {
+            if let Err(error) = turned {
                 // At the end of the service nobody takes inputs any more.
                 if !matches!(error, SourceError::Stopped) {
                     tracing::error!(%error, partition = number, "the partition stops");
@@ -341,8 +340,15 @@ impl Intake {
                 }
                 break;
             }
+            turned = self.turn();
         }
         self.reader.commit(&self.offsets);
+    }
+
+    fn begin(&mut self, topics: &[String]) -> Result<(), SourceError> {
+        self.reader.read(topics, &self.offsets)?;
+        self.ends = self.reader.ends()?;
+        Ok(())
     }
 
     /// Commands, what waits, and what one poll brings.
@@ -378,7 +384,16 @@ impl Intake {
 
     fn commands(&mut self) -> Result<(), SourceError> {
         let (mut ticks, mut replies) = (Vec::new(), Vec::new());
-        while let Ok(command) = self.commands.try_recv() {
+        loop {
+            let command = match self.commands.try_recv() {
+                Ok(command) => command,
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => {
+                    // Nobody is left who could close it.
+                    self.shared.closing.store(true, Ordering::Release);
+                    break;
+                }
+            };
             match command {
                 Command::Ticks { ticks: new, reply } => {
                     ticks.extend(new);

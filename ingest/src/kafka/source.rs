@@ -58,23 +58,19 @@ impl KafkaSource {
         &self.parts
     }
 
-    /// Begins to read a partition number, and to send its steps as inputs.
+    /// Begins to read a partition number, and to send its steps on. What cannot be read ends it.
     ///
     /// # Errors
-    /// Kafka cannot be reached, or what is to be read next is not there.
-    pub async fn read(
+    /// Kafka's client cannot be set up.
+    pub fn read(
         &self,
         number: i32,
         begin: Begin,
         outlet: Outlet,
     ) -> Result<KafkaPartition, SourceError> {
-        let parts = self.parts.clone();
         let topics: Vec<String> = self.topics.iter().cloned().collect();
-        let (place, runtime) = ((number, self.partitions), Handle::current());
-        let started = tokio::task::spawn_blocking(move || {
-            KafkaPartition::start(&parts, place, &topics, begin, outlet, runtime)
-        });
-        started.await.map_err(|_| SourceError::Stopped)?
+        let place = (number, self.partitions);
+        KafkaPartition::start(&self.parts, place, topics, begin, outlet, Handle::current())
     }
 
     /// Has topics that come about later read from their beginning, until the partitions end.

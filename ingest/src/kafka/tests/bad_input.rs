@@ -52,7 +52,7 @@ async fn what_is_no_event_is_a_dead_letter_and_the_rest_goes_on() {
     bench.send(&topic, Some("t1"), Some(&good)).await;
     let unheard = bench.topic("acme.unheard_of");
     bench.send(&unheard, Some("t1"), Some(&good)).await;
-    let mut reading = bench.read(0, &[PAYMENT, "acme.unheard_of"]).await;
+    let mut reading = bench.read(0, &[PAYMENT, "acme.unheard_of"]);
     reading.until(1).await;
     bench.letters(cases.len() + 1).await;
     assert_eq!(reading.sorted(), ["good"]);
@@ -71,7 +71,7 @@ async fn what_is_no_event_is_a_dead_letter_and_the_rest_goes_on() {
         bench.reasons(&unheard)[&0].1.contains("\"acme.unheard_of\", which is no known event type")
     );
     // Read again, they are the same ones.
-    let again = bench.read(0, &[PAYMENT, "acme.unheard_of"]).await;
+    let again = bench.read(0, &[PAYMENT, "acme.unheard_of"]);
     again.partition.caught_up().await.unwrap();
     assert_eq!(bench.letters.letters.lock().unwrap().len(), cases.len() + 1);
 }
@@ -83,7 +83,7 @@ async fn a_tenant_in_the_wrong_partition_is_told_its_own() {
     let home = partition_of(b"t1", 3);
     let wrong = (home + 1) % 3;
     bench.send_to(&topic, wrong, Some("t1"), Some(&event("a")), None).await;
-    let reading = bench.read(wrong, &[PAYMENT]).await;
+    let reading = bench.read(wrong, &[PAYMENT]);
     bench.letters(1).await;
     let reason = &bench.reasons(&topic)[&0].1;
     assert!(reason.contains(&format!("partition {home} of 3, and this is {wrong}")), "{reason}");
@@ -98,7 +98,7 @@ async fn beyond_the_limit_of_dead_letters_the_partition_stops() {
     for id in 0..3 {
         bench.send(&topic, Some("nobody"), Some(&event(&id.to_string()))).await;
     }
-    let mut reading = bench.read(0, &[PAYMENT]).await;
+    let mut reading = bench.read(0, &[PAYMENT]);
     let error = reading.failure().await;
     assert!(matches!(&error, SourceError::DeadLettersFull { offset: 2, limit: 2, .. }), "{error}");
     assert!(error.to_string().contains("limits.dead_letters"), "{error}");

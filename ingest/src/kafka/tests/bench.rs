@@ -224,7 +224,7 @@ impl Bench {
     }
 
     /// Reads a partition from where `begin` says.
-    pub(super) async fn try_read(
+    pub(super) fn try_read(
         &self,
         number: i32,
         types: &[&str],
@@ -235,16 +235,13 @@ impl Bench {
         let topics: Vec<String> = types.iter().map(|name| self.topic(name)).collect();
         let place = (number, self.partitions);
         let runtime = tokio::runtime::Handle::current();
-        let started = tokio::task::spawn_blocking(move || {
-            let outlet = Outlet { forward, tail: Tail::new(1 << 30) };
-            KafkaPartition::start(&parts, place, &topics, begin, outlet, runtime)
-        });
-        let partition = started.await.unwrap()?;
+        let outlet = Outlet { forward, tail: Tail::new(1 << 30) };
+        let partition = KafkaPartition::start(&parts, place, topics, begin, outlet, runtime)?;
         Ok(Reading { partition, inputs, ids: Vec::new(), steps: Vec::new() })
     }
 
-    pub(super) async fn read(&self, number: i32, types: &[&str]) -> Reading {
-        self.try_read(number, types, Begin::default()).await.unwrap()
+    pub(super) fn read(&self, number: i32, types: &[&str]) -> Reading {
+        self.try_read(number, types, Begin::default()).unwrap()
     }
 
     /// The dead letters, by offset of the topic.

@@ -30,7 +30,7 @@ async fn avro_and_json_of_old_and_new_writers_come_once() {
     let currency =
         serde_json::json!({"name": "currency", "type": ["null", "string"], "default": null});
     let new = bench.register(&payment_schema(&[currency])).await;
-    let mut reading = bench.read(0, &[PAYMENT]).await;
+    let mut reading = bench.read(0, &[PAYMENT]);
     bench.send(&topic, Some("t1"), Some(&record(old, "a", "t1").done())).await;
     bench.send(&topic, Some("t1"), Some(&record(new, "b", "t1").long(0).done())).await;
     bench.send(&topic, Some("t2"), Some(&record(old, "a", "t2").done())).await;
@@ -62,7 +62,7 @@ async fn partitions_share_the_tenants() {
     }
     let mut all = Vec::new();
     for number in 0..3 {
-        let mut reading = bench.read(number, &[PAYMENT, "invoicing.invoice_voided"]).await;
+        let mut reading = bench.read(number, &[PAYMENT, "invoicing.invoice_voided"]);
         reading.catch_up().await;
         for (tenant, _) in &reading.ids {
             assert_eq!(partition_of(format!("t{tenant}").as_bytes(), 3), number);
@@ -93,7 +93,7 @@ async fn every_codec_is_read() {
         futures::future::join_all(sent).await;
     }
     expected.sort();
-    let mut reading = bench.read(0, &[PAYMENT]).await;
+    let mut reading = bench.read(0, &[PAYMENT]);
     reading.until(expected.len()).await;
     assert_eq!(reading.sorted(), expected);
 }
@@ -125,7 +125,7 @@ async fn what_a_transaction_took_back_is_not_seen() {
         }
     }
     // What ends with an aborted transaction has been read all the same.
-    let mut reading = bench.read(0, &[PAYMENT]).await;
+    let mut reading = bench.read(0, &[PAYMENT]);
     reading.catch_up().await;
     assert_eq!(reading.sorted(), expected);
 }
@@ -138,7 +138,7 @@ async fn it_goes_on_from_a_cut() {
     for id in ["a", "b", "c"] {
         bench.send(&topic, Some("t1"), Some(&event(id))).await;
     }
-    let mut first = bench.read(0, &types).await;
+    let mut first = bench.read(0, &types);
     first.until(3).await;
     let cut = first.partition.cut().await.unwrap();
     assert_eq!((cut.step, cut.ids.len()), (*first.steps.last().unwrap(), 3));
@@ -158,7 +158,7 @@ async fn it_goes_on_from_a_cut() {
     let (offsets, marks) = serde_json::from_str(&text).unwrap();
     let marks = vec![(cut.marks[0].0, marks)];
     let begin = Begin { offsets, step: cut.step, ids: Some(cut.ids), marks };
-    let mut second = bench.try_read(0, &types, begin).await.unwrap();
+    let mut second = bench.try_read(0, &types, begin).unwrap();
     second.until(2).await;
     second.catch_up().await;
     assert_eq!(second.sorted(), ["d", "e"]);
@@ -172,7 +172,7 @@ async fn it_goes_on_from_a_cut() {
 #[tokio::test(flavor = "multi_thread")]
 async fn dates_are_steps_of_their_own() {
     let bench = Bench::new(&[PAYMENT], 1).await;
-    let mut reading = bench.read(0, &[PAYMENT]).await;
+    let mut reading = bench.read(0, &[PAYMENT]);
     let tick = |day: &str| vec![Tick { tenant: Tenant(1), today: day.parse().unwrap() }];
     reading.partition.tick(tick("2024-01-01")).await.unwrap();
     reading.partition.tick(tick("2024-01-01")).await.unwrap();
@@ -197,7 +197,7 @@ async fn slow_views_slow_the_reading_and_lose_nothing() {
         async move { bench.send(topic, Some("t1"), Some(&event(id))).await }
     });
     futures::future::join_all(sends).await;
-    let mut reading = bench.read(0, &[PAYMENT]).await;
+    let mut reading = bench.read(0, &[PAYMENT]);
     // Nobody takes inputs for longer than any session of a group would last without polling.
     tokio::time::sleep(Duration::from_secs(2)).await;
     reading.until(sent.len()).await;
@@ -228,7 +228,7 @@ async fn encrypted_and_signed_in() {
             ..bench.parts.settings.clone()
         };
         assert!(!format!("{:?}", bench.parts.settings).contains("tidemark-secret"));
-        let mut reading = bench.read(0, &[PAYMENT]).await;
+        let mut reading = bench.read(0, &[PAYMENT]);
         reading.until(1).await;
         assert_eq!(reading.sorted(), ["a"], "{mechanism}");
         reading.close().await;

@@ -57,7 +57,7 @@ async fn known_schemas_go_on_and_unknown_ones_wait() {
         record.text("P").text("I").bytes(&[9]).long(19_874)
     };
     bench.send(&topic, Some("t1"), Some(&record(first, "a").done())).await;
-    let mut reading = bench.read(0, &[PAYMENT, voided]).await;
+    let mut reading = bench.read(0, &[PAYMENT, voided]);
     reading.until(1).await;
 
     is_open.store(false, Ordering::SeqCst);

@@ -35,7 +35,7 @@ async fn three(bench: &Bench) -> Begin {
     for id in ["a", "b", "c"] {
         bench.send(&topic, Some("t1"), Some(&event(id))).await;
     }
-    let mut reading = bench.read(0, &[PAYMENT]).await;
+    let mut reading = bench.read(0, &[PAYMENT]);
     reading.until(3).await;
     let step = *reading.steps.last().unwrap();
     let offsets = reading.partition.offsets(step).unwrap();
@@ -55,7 +55,7 @@ async fn a_topic_that_is_shorter_than_it_was_stops_the_partition() {
     let begin = three(&bench).await;
     remade(&bench).await;
     bench.send(&bench.topic(PAYMENT), Some("t1"), Some(&event("x"))).await;
-    let error = bench.try_read(0, &[PAYMENT], begin).await.err().unwrap();
+    let error = bench.try_read(0, &[PAYMENT], begin).unwrap().failure().await;
     let text = error.to_string();
     assert!(matches!(error, SourceError::OutOfRange { offset: 3, low: 0, high: 1, .. }), "{text}");
     assert!(text.contains("made anew") && text.contains("Nothing is skipped"), "{text}");
@@ -69,7 +69,7 @@ async fn a_topic_made_anew_is_told_by_its_messages() {
     for id in ["u", "v", "w", "x", "y"] {
         bench.send(&bench.topic(PAYMENT), Some("t1"), Some(&event(id))).await;
     }
-    let mut reading = bench.try_read(0, &[PAYMENT], begin).await.unwrap();
+    let mut reading = bench.try_read(0, &[PAYMENT], begin).unwrap();
     let error = reading.failure().await;
     assert!(matches!(error, SourceError::Recreated { offset: 2, .. }), "{error}");
     assert!(reading.inputs.recv().await.is_none(), "nothing of it was taken");
@@ -82,7 +82,7 @@ async fn a_topic_made_anew_while_it_is_read_stops_the_partition() {
     for id in ["a", "b", "c"] {
         bench.send(&topic, Some("t1"), Some(&event(id))).await;
     }
-    let mut reading = bench.read(0, &[PAYMENT]).await;
+    let mut reading = bench.read(0, &[PAYMENT]);
     reading.until(3).await;
     remade(&bench).await;
     bench.send(&topic, Some("t1"), Some(&event("x"))).await;
@@ -101,7 +101,7 @@ async fn messages_that_were_removed_unread_stop_the_partition() {
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(&topic, 0, Offset::Offset(5)).unwrap();
     bench.admin.delete_records(&list, &AdminOptions::new()).await.unwrap();
-    let error = bench.try_read(0, &[PAYMENT], begin).await.err().unwrap();
+    let error = bench.try_read(0, &[PAYMENT], begin).unwrap().failure().await;
     let text = error.to_string();
     assert!(matches!(error, SourceError::OutOfRange { offset: 3, low: 5, high: 6, .. }), "{text}");
     assert!(text.contains("retention"), "{text}");
@@ -110,7 +110,7 @@ async fn messages_that_were_removed_unread_stop_the_partition() {
 #[tokio::test(flavor = "multi_thread")]
 async fn topics_that_come_later_are_read_from_their_beginning() {
     let bench = Bench::new(&[PAYMENT], 1).await;
-    let mut reading = bench.read(0, &[PAYMENT]).await;
+    let mut reading = bench.read(0, &[PAYMENT]);
     let voided = "invoicing.invoice_voided";
     bench.make(&bench.topic(voided), 1).await;
     let text = String::from_utf8(event("v")).unwrap();
