@@ -32,8 +32,8 @@ pub use avro::{RegistryError, SchemaRegistry};
 pub use dead_letters::{DeadLetter, DeadLetterError, DeadLetters, KEPT_BYTES};
 pub use decode::{BodyError, Decoded, DecodedBatch, Rejected, Sender, decode};
 pub use format::Format;
-pub use intake::{IdNotes, Intake, IntakeError, Known, Receipt};
 pub use intake::ledger::Marks;
+pub use intake::{IdNotes, Intake, IntakeError, Known, Receipt};
 pub use kafka::{
     Begin, Delivered, KafkaCut, KafkaIntake, KafkaPartition, KafkaSettings, KafkaSource,
     KnownTenants, Offsets, Outgoing, Outlet, Place, ReplayError, SourceError, SourceParts, Ticket,

@@ -42,7 +42,9 @@ pub use events::{EventBatch, EventRegistry, EventType, EventTypes};
 pub use own::{Fill, FillError, OwnLimits, OwnView, Reads};
 pub use partition::{CutSnapshots, Input, Partition, Readers, TenantDelta, ViewChange};
 pub use position::{Position, PositionError};
-pub use snapshot::{SavedChunk, SavedMarks, SavedViews, TenantSnapshot, Unready, ViewSaver, ViewSnapshot};
+pub use snapshot::{
+    SavedChunk, SavedMarks, SavedViews, TenantSnapshot, Unready, ViewSaver, ViewSnapshot,
+};
 pub use sum::exact_sum;
 pub use views::{View, ViewDefinition};
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use chrono::Utc;
 use ingest::checkpoint::{
     Checkpoint, CheckpointError, CheckpointWriter, Checkpoints, Committed, Cut, Extent, Source,
     TenantViews,
@@ -45,7 +46,14 @@ pub(crate) struct Checkpointer {
     pub(super) catalogue: BTreeMap<Tenant, TenantViews>,
     /// Whether what the last one held must come again.
     pub(super) has_failed: bool,
+    /// The checkpoints that are kept.
+    pub(super) kept: Vec<Arc<Checkpoint>>,
+    /// When files that nobody needs were looked for last.
+    pub(super) swept: Option<Instant>,
 }
+
+/// The time between two looks for files that nobody needs.
+const BETWEEN_SWEEPS: Duration = Duration::from_mins(1);
 
 impl Checkpointer {
     /// Makes checkpoints until `closing`; ends by itself only when another process owns the
@@ -109,6 +117,7 @@ impl Checkpointer {
         let number = committed.checkpoint.number;
         tracing::debug!(number, bytes = committed.written, "checkpoint");
         self.trim(&committed).await;
+        self.kept = committed.kept;
         Ok(())
     }
 
@@ -185,8 +194,9 @@ impl Checkpointer {
         }
     }
 
-    /// Merges files and removes those that nobody needs, between two checkpoints.
-    async fn tidy(&self) {
+    /// Merges files and removes those that nobody needs, between two checkpoints. What fails here is
+    /// tried again after the next.
+    async fn tidy(&mut self) {
         loop {
             match self.checkpoints.merge().await {
                 Ok(true) => {}
@@ -197,8 +207,31 @@ impl Checkpointer {
                 }
             }
         }
+        match self.accepted.store().compact(&self.accepted.files()).await {
+            Ok(None) => {}
+            Ok(Some(change)) => {
+                let files = change.apply(&self.accepted.files());
+                self.accepted.publish(files, self.accepted.cut_offset());
+            }
+            Err(error) => tracing::warn!(%error, "files of history were not merged"),
+        }
+        if self.swept.is_none_or(|swept| swept.elapsed() >= BETWEEN_SWEEPS) {
+            self.swept = Some(Instant::now());
+            self.sweep().await;
+        }
+    }
+
+    async fn sweep(&self) {
         if let Err(error) = self.checkpoints.sweep().await {
             tracing::warn!(%error, "files of checkpoints that nobody needs were not removed");
+        }
+        let now = self.accepted.files();
+        let kept = self.kept.iter().flat_map(|kept| &kept.history);
+        let kept = kept.filter_map(|file| file["path"].as_str().map(str::to_owned));
+        let listed = now.iter().map(|file| file.path.clone()).chain(kept).collect();
+        let removed = self.accepted.store().remove_unlisted(&listed, Utc::now(), false).await;
+        if let Err(error) = removed {
+            tracing::warn!(%error, "files of history that nobody needs were not removed");
         }
     }
 }

@@ -90,6 +90,8 @@ pub(super) async fn open(
         saver: ViewSaver::new(loaded.next_chunk),
         catalogue,
         has_failed,
+        kept: Vec::new(),
+        swept: None,
     };
     let Loaded { partition, known, .. } = loaded;
     Ok(Opened { partition, known, offset: from, accepted, checkpointer })

@@ -34,7 +34,8 @@ impl HistoryStore {
             .with_batch_size(BATCH_ROWS)
             .build()
             .map_err(failed)?;
-        let event_type = file.event_type.split_once('/').map_or(&*file.event_type, |(_, name)| name);
+        let event_type =
+            file.event_type.split_once('/').map_or(&*file.event_type, |(_, name)| name);
         let mut rows = std::pin::pin!(rows);
         while let Some(rows) = rows.try_next().await.map_err(failed)? {
             let tenants = rows.column(0).as_primitive::<UInt32Type>().clone();

@@ -136,7 +136,8 @@ impl Log {
         if last >= offset {
             return Ok(());
         }
-        let what = format!("it ends at {last}, and a checkpoint has more; restore both from one backup");
+        let what =
+            format!("it ends at {last}, and a checkpoint has more; restore both from one backup");
         Err(LogError::corrupt(&self.inner.path, offset, &what))
     }
 
