@@ -215,7 +215,9 @@ impl Checkpointer {
             }
             Err(error) => tracing::warn!(%error, "files of history were not merged"),
         }
-        if self.swept.is_none_or(|swept| swept.elapsed() >= BETWEEN_SWEEPS) {
+        // What is kept is known from the first commit on.
+        let is_due = self.swept.is_none_or(|swept| swept.elapsed() >= BETWEEN_SWEEPS);
+        if is_due && !self.kept.is_empty() {
             self.swept = Some(Instant::now());
             self.sweep().await;
         }
