@@ -3,6 +3,7 @@
 mod damage;
 mod leftovers;
 mod model;
+mod running;
 mod sizes;
 mod support;
 mod tenants;

@@ -152,8 +152,7 @@ impl Course {
         let limit = if small { 2_000 } else { 64 << 20 };
         let before = self.accepted.cut_offset();
         // Readers who began before the cut are not disturbed by it.
-        let early: Vec<_> = self
-            .questions(self.offset)
+        let early: Vec<_> = Self::questions(self.offset)
             .map(|(tenant, which, up_to)| {
                 let kind = self.kind(which);
                 (tenant, which, up_to, self.accepted.scan(Tenant(tenant), &kind, up_to, None))
@@ -256,7 +255,7 @@ impl Course {
         self.collect(false).await;
     }
 
-    fn questions(&self, offset: u64) -> impl Iterator<Item = (u32, usize, u64)> + use<> {
+    fn questions(offset: u64) -> impl Iterator<Item = (u32, usize, u64)> + use<> {
         let up_to = [u64::MAX, offset, offset / 2];
         TENANTS.flat_map(move |tenant| {
             (0..3).flat_map(move |which| up_to.map(|up_to| (tenant, which, up_to)))
@@ -283,7 +282,7 @@ impl Course {
     }
 
     async fn check(&self) {
-        for (tenant, which, up_to) in self.questions(self.offset) {
+        for (tenant, which, up_to) in Self::questions(self.offset) {
             let kind = self.kind(which);
             let rows = all(self.accepted.scan(Tenant(tenant), &kind, up_to, None)).await.unwrap();
             // Some columns, in another order, and how far it is said to have come.

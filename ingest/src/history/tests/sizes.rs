@@ -17,7 +17,8 @@ fn large(rows: &[(u32, u64)], bytes: usize) -> Segment {
     let mut segment = segment(&kind(None, NAME, 0), rows);
     let mut columns: Vec<ArrayRef> = segment.rows.columns().to_vec();
     let text = |_: &(u32, u64)| -> String {
-        (0..bytes / 16).map(|_| format!("{:016x}", rand::random::<u64>())).collect()
+        let parts = (0..bytes / 16).map(|_| format!("{:016x}", rand::random::<u64>()));
+        parts.collect::<Vec<_>>().concat()
     };
     columns[3] = Arc::new(rows.iter().map(|row| Some(text(row))).collect::<StringArray>());
     segment.rows = RecordBatch::try_new(segment.rows.schema(), columns).unwrap();
