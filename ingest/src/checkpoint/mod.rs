@@ -246,7 +246,7 @@ impl Checkpoints {
         let Inner { place, commits, .. } = &*self.inner;
         let mut asked = 1;
         loop {
-            match commits.commit(&attempt.commit, place.options.keep).await {
+            match commits.commit(&attempt.commit, attempt.keep).await {
                 Ok(()) => break,
                 Err(CommitsError::Failed(_)) if asked < ASKED_AGAIN => {
                     tokio::time::sleep(BEFORE_ASKING).await;
@@ -260,7 +260,7 @@ impl Checkpoints {
                 Err(fenced) => return Err(fenced.into()),
             }
         }
-        let (committed, unused) = self.inner.standing().conclude(attempt, place);
+        let (committed, unused) = self.inner.standing().conclude(attempt);
         place.delete(unused.into_iter().map(Path::from).collect()).await;
         Ok(committed)
     }

@@ -9,7 +9,6 @@ use super::commits::Commit;
 use super::file::Footer;
 use super::files::{Files, Written};
 use super::manifest::{Checkpoint, Run};
-use super::place::Place;
 
 /// The commits, what the next builds upon, and what will come into it.
 #[derive(Debug, Default)]
@@ -43,6 +42,8 @@ pub(super) struct Base {
 #[derive(Debug)]
 pub(super) struct Attempt {
     pub(super) commit: Commit,
+    /// How many are kept once it is committed.
+    pub(super) keep: u64,
     pub(super) base: Base,
     pub(super) files: Files,
     /// How many of the pending merges it has taken or passed over.
@@ -110,8 +111,8 @@ impl Standing {
     }
 
     /// Takes a commit in; answers it and the files that nothing needs any more.
-    pub(super) fn conclude(&mut self, attempt: Attempt, place: &Place) -> (Committed, Vec<String>) {
-        let Attempt { commit, base, files, considered, written } = attempt;
+    pub(super) fn conclude(&mut self, attempt: Attempt) -> (Committed, Vec<String>) {
+        let Attempt { commit, keep, base, files, considered, written } = attempt;
         let checkpoint = base.checkpoint.clone();
         let number = commit.number;
         let listed = Listed { commit, checkpoint: Some(checkpoint.clone()), refused: false };
@@ -125,7 +126,7 @@ impl Standing {
                 replacement.files.settle();
             }
         }
-        let keep = |listed: &Listed| listed.commit.number + place.options.keep > number;
+        let keep = |listed: &Listed| listed.commit.number + keep > number;
         let (kept, dropped): (Vec<_>, Vec<_>) = self.listed.drain(..).partition(keep);
         self.listed = kept;
         let named = self.named();

@@ -16,7 +16,7 @@ use super::manifest::{Checkpoint, Run, Section, Source, TenantViews};
 use super::part::StatePart;
 use super::restored::{MARKS, live};
 use super::standing::{Attempt, Base, Busy, Standing};
-use super::{Checkpoints, Committed};
+use super::{Checkpoints, Committed, Options};
 
 /// Whether a checkpoint stands alone or builds upon the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,12 +47,14 @@ pub struct Cut {
 
 /// Writes one checkpoint. Dropped before it is committed, it leaves nothing.
 ///
-/// Memory: two files of [`Options::file_bytes`](super::Options) for each kind, and sixteen blocks.
+/// Memory: of each of the three kinds a file of [`Options::file_bytes`](super::Options) that fills,
+/// one file that is being written, and sixteen blocks.
 #[derive(Debug)]
 pub struct CheckpointWriter {
     checkpoints: Checkpoints,
     extent: Extent,
     number: u64,
+    keep: u64,
     files: Files,
     state: StateBuilder,
     chunks: ChunkBuilder,
@@ -63,9 +65,21 @@ pub struct CheckpointWriter {
 impl CheckpointWriter {
     pub(super) fn new(checkpoints: Checkpoints, extent: Extent, number: u64, busy: Busy) -> Self {
         let files = Files::new(checkpoints.inner.place.clone());
-        let state = StateBuilder::new(checkpoints.inner.place.options.block_bytes);
+        let Options { block_bytes, keep, .. } = checkpoints.inner.place.options;
+        let state = StateBuilder::new(block_bytes);
         let (chunks, ids) = (ChunkBuilder::default(), IdBuilder::default());
-        Self { checkpoints, extent, number, files, state, chunks, ids, busy }
+        Self { checkpoints, extent, number, keep, files, state, chunks, ids, busy }
+    }
+
+    /// Once it is committed, no other is kept: for when what the ones before hold must be gone, as
+    /// after a tenant's deletion. It must be a whole one for that.
+    pub fn alone(&mut self) -> Result<(), CheckpointError> {
+        if self.extent == Extent::Changes {
+            let message = "a checkpoint of changes needs the ones before; write a whole one";
+            return Err(CheckpointError::Misuse(message.to_owned()));
+        }
+        self.keep = 1;
+        Ok(())
     }
 
     /// The number it will have.
@@ -126,7 +140,7 @@ impl CheckpointWriter {
         self.chunks.close(&mut self.files).await?;
         self.ids.close(&mut self.files).await?;
         self.files.finish().await?;
-        let Self { checkpoints, extent, number, mut files, busy, .. } = self;
+        let Self { checkpoints, extent, number, keep, mut files, busy, .. } = self;
         let inner = &checkpoints.inner;
         let path = files.name("manifest");
         let (base, considered) = {
@@ -146,7 +160,7 @@ impl CheckpointWriter {
             manifest: path.to_string(),
             checksum: checksum.to_string(),
         };
-        let attempt = Attempt { commit, base, files, considered, written };
+        let attempt = Attempt { commit, keep, base, files, considered, written };
         let committed = checkpoints.decide(attempt).await;
         drop(busy);
         committed

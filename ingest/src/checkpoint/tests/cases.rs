@@ -148,6 +148,28 @@ async fn only_the_newest_are_kept_with_their_files() {
     }
 }
 
+#[tokio::test]
+async fn after_one_that_is_kept_alone_nothing_of_the_others_is_left() {
+    let (objects, register) = (Arc::new(InMemory::new()), Arc::default());
+    let checkpoints = open(&objects, &register).await;
+    let (model, _) = commit(&checkpoints, 4, 3).await.pop().unwrap();
+    let mut changes = checkpoints.begin(Extent::Changes).unwrap();
+    assert!(matches!(changes.alone(), Err(CheckpointError::Misuse(_))));
+    drop(changes);
+    let before = files(&*objects).await;
+    let mut writer = checkpoints.begin(Extent::Whole).unwrap();
+    writer.alone().unwrap();
+    let mut cut = model.cut(5);
+    cut.catalogue.clear();
+    writer.ids(&[5]).await.unwrap();
+    let committed = writer.commit(cut).await.unwrap();
+    assert_eq!(committed.kept.len(), 1);
+    assert_eq!(register.listed(0).await.unwrap().len(), 1);
+    let after = files(&*objects).await;
+    assert_eq!(after.len(), 2);
+    assert!(after.iter().all(|file| !before.contains(file)));
+}
+
 /// Damages the file of a newest checkpoint whose name ends so.
 async fn damage(objects: &InMemory, kind: &str, how: impl Fn(&mut Vec<u8>)) {
     let newest =

@@ -64,7 +64,7 @@ impl Model {
 
     pub(crate) fn change(&mut self, random: &mut Random) {
         for _ in 0..random.below(60) {
-            let key = (random.below(5) as u32, random.below(120) as u64);
+            let key = (random.below(5) as u32, random.below(120));
             if random.below(4) == 0 {
                 self.held.state.remove(&key);
             } else {
