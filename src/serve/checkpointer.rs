@@ -197,16 +197,10 @@ impl Checkpointer {
     /// Merges files and removes those that nobody needs, between two checkpoints. What fails here is
     /// tried again after the next.
     async fn tidy(&mut self) {
-        loop {
-            match self.checkpoints.merge().await {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
-                    tracing::warn!(%error, "files of checkpoints were not merged");
-                    break;
-                }
-            }
-        }
+        let checkpoints = self.checkpoints.clone();
+        // A task of its own: a merge may take longer than the time between two checkpoints. One that
+        // finds another at work leaves it to that.
+        tokio::spawn(async move { merge(&checkpoints).await });
         match self.accepted.store().compact(&self.accepted.files()).await {
             Ok(None) => {}
             Ok(Some(change)) => {
@@ -234,6 +228,20 @@ impl Checkpointer {
         let removed = self.accepted.store().remove_unlisted(&listed, Utc::now(), false).await;
         if let Err(error) = removed {
             tracing::warn!(%error, "files of history that nobody needs were not removed");
+        }
+    }
+}
+
+/// Merges what is due.
+async fn merge(checkpoints: &Checkpoints) {
+    loop {
+        match checkpoints.merge().await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => {
+                tracing::warn!(%error, "files of checkpoints were not merged");
+                return;
+            }
         }
     }
 }
