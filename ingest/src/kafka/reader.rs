@@ -22,6 +22,8 @@ const POLL_MESSAGES: usize = 1 << 14;
 const POLL_BYTES: usize = 8 << 20;
 /// How long brokers may take to say what there is in a topic.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// After how long they are asked again when they cannot say it yet.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// Kafka's client; messages live in its memory.
 pub(crate) type Client = BaseConsumer<Watch>;
@@ -239,8 +241,14 @@ impl Reader {
                 .map(|(topic, _)| topic.clone())
                 .collect()
         };
-        // The statistics may be older than what was read since.
-        shrunk.iter().try_for_each(|topic| self.check(topic))
+        shrunk.iter().try_for_each(|topic| match self.check(topic) {
+            // Brokers that do not answer say nothing of the topic; it is looked at again.
+            Err(error @ SourceError::Broker { .. }) => {
+                tracing::warn!(%error, "the end of a topic is not known");
+                Ok(())
+            }
+            checked => checked,
+        })
     }
 
     fn check(&self, topic: &str) -> Result<(), SourceError> {
@@ -294,9 +302,19 @@ impl Reader {
     }
 
     fn watermarks(&self, topic: &str) -> Result<(i64, i64), SourceError> {
-        self.consumer
-            .fetch_watermarks(topic, self.partition, PATIENCE)
-            .map_err(|error| self.failed(format!("asking for the offsets of {topic}"), &error))
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.consumer.fetch_watermarks(topic, self.partition, PATIENCE) {
+                Ok(watermarks) => return Ok(watermarks),
+                // A topic that was just made has no leader yet, and a leader may be changing.
+                Err(error) if passes(&error) && Instant::now() < until => {
+                    std::thread::sleep(AGAIN);
+                }
+                Err(error) => {
+                    return Err(self.failed(format!("asking for the offsets of {topic}"), &error));
+                }
+            }
+        }
     }
 
     fn only(&self, topic: &str) -> TopicPartitionList {
@@ -308,6 +326,23 @@ impl Reader {
     fn failed(&self, doing: impl Into<String>, error: &KafkaError) -> SourceError {
         SourceError::broker(&self.brokers, doing, error)
     }
+}
+
+/// Whether an error of the brokers is one that passes by itself.
+fn passes(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::NotLeaderForPartition
+                | Code::LeaderNotAvailable
+                | Code::UnknownTopicOrPartition
+                | Code::UnknownPartition
+                | Code::BrokerTransportFailure
+                | Code::AllBrokersDown
+                | Code::OperationTimedOut
+                | Code::RequestTimedOut
+        )
+    )
 }
 
 /// What identifies a message: a CRC-32 of its timestamp, key and value.
