@@ -44,7 +44,7 @@ async fn after_repair_a_dead_letter_is_an_event() {
     assert_eq!(own[0].get("offset"), None, "it would tell of others");
     let shared = letters(&service, "/v1/platform/dead-letters", &platform, 1).await;
     assert_eq!(shared[0]["reason"], "the key \"hooli\" is no tenant's id");
-    assert_eq!((&shared[0]["partition"].is_number(), &shared[0]["offset"]), (&true, &json!(0)));
+    assert!(shared[0]["partition"].is_number() && shared[0]["offset"].is_number(), "{shared:?}");
     letters(&service, "/v1/dead-letters", &globex, 0).await;
 
     // One that stays broken stays where it is; another tenant's is not found.

@@ -225,6 +225,8 @@ impl Translator {
                 }
             }
         }
+        // Forms are decoded one after the other; letters are kept in the order of their topics.
+        out.letters.sort_by(|a, b| (&a.topic, a.offset).cmp(&(&b.topic, b.offset)));
         for sender in &senders.all {
             if let Some(zone) = sender.events_clock {
                 out.clocks.insert(sender.tenant, zone);

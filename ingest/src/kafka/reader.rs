@@ -237,7 +237,7 @@ impl Reader {
         let shrunk: Vec<String> = {
             let seen = self.consumer.context().seen();
             let ends = seen.iter().flatten();
-            ends.filter(|(topic, seen)| self.next.get(*topic).is_some_and(|next| *next > seen.end))
+            ends.filter(|(topic, seen)| seen.polled > seen.end && self.next.contains_key(*topic))
                 .map(|(topic, _)| topic.clone())
                 .collect()
         };
@@ -367,6 +367,8 @@ struct Seen {
     fetched: i64,
     /// Messages that are fetched and not polled.
     waiting: i64,
+    /// The offset behind the last message that was polled.
+    polled: i64,
     /// The offset behind the last committed message.
     end: i64,
 }
@@ -389,7 +391,12 @@ impl ClientContext for Watch {
     fn stats(&self, statistics: Statistics) {
         let topics = statistics.topics.into_iter().filter_map(|(name, topic)| {
             let of = topic.partitions.get(&self.partition)?;
-            let seen = Seen { fetched: of.next_offset, waiting: of.fetchq_cnt, end: of.ls_offset };
+            let seen = Seen {
+                fetched: of.next_offset,
+                waiting: of.fetchq_cnt,
+                polled: of.app_offset,
+                end: of.ls_offset,
+            };
             (seen.end >= 0).then_some((name, seen))
         });
         let topics = topics.collect();
