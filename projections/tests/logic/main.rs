@@ -7,6 +7,7 @@
 //! what the engine says.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[allow(dead_code)] // Nothing is forgotten here.
 #[path = "../harness/checkpointed.rs"]
 mod checkpointed;
 mod database;
