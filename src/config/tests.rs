@@ -72,6 +72,7 @@ fn every_setting_can_be_set_and_is_shown() {
             "kafka.security_protocol" => "sasl_ssl",
             "kafka.sasl_mechanism" => "SCRAM-SHA-512",
             "schema_registry_url" => "http://127.0.0.1:8081",
+            "object_store_url" => "file:///elsewhere",
             _ => "41",
         };
         let name = super::variable_name(key);
