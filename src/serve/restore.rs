@@ -1,9 +1,10 @@
 //! A partition put together again from its newest whole checkpoint.
 //!
 //! State that other views wrote (after an upgrade) does not fit; then the views are computed anew
-//! from the history that the checkpoint lists, and only the positions are taken from it.
+//! from the history that the checkpoint lists, and only the positions are taken from it. So are the
+//! views of a tenant of which one has failed: what failed it, such as a limit, may be another now.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::TryStreamExt;
@@ -77,9 +78,13 @@ pub(super) async fn open(
         None => Loaded::nothing(&types.shared())?,
     };
     let has_failed = !loaded.fits;
+    let mut anew: BTreeSet<Tenant> = loaded.partition.failed_tenants();
     if !loaded.fits {
         tracing::info!("the views are others than those of the checkpoint: computed from history");
-        rebuild(&mut loaded, &accepted, types, from).await?;
+        anew = loaded.marks.keys().copied().collect();
+    }
+    for tenant in anew {
+        rebuild(&mut loaded, tenant, &accepted, types, from).await?;
     }
     let checkpointer = Checkpointer {
         checkpoints,
@@ -238,27 +243,27 @@ fn known(restored: &Restored) -> Result<Known, CheckpointError> {
     Ok(known)
 }
 
-/// Computes the views of all tenants anew from history up to and with `offset`.
+/// Computes the views of a tenant anew from history up to and with `offset`.
 async fn rebuild(
     loaded: &mut Loaded,
+    tenant: Tenant,
     accepted: &Accepted,
     types: &EventRegistry,
     offset: u64,
 ) -> Result<(), HistoryError> {
-    for (tenant, marks) in &loaded.marks {
-        for event_type in types.visible(*tenant).iter() {
-            let rows = accepted.scan(*tenant, event_type, offset, None);
-            let mut rows = std::pin::pin!(rows);
-            while let Some(rows) = rows.try_next().await? {
-                let tenants = vec![tenant.0; rows.num_rows()].into();
-                let events = vec![EventBatch { event_type: event_type.clone(), tenants, rows }];
-                loaded.partition.apply(Input { events, ticks: Vec::new(), offset });
-            }
+    let Some(marks) = loaded.marks.get(&tenant).copied() else { return Ok(()) };
+    loaded.partition.forget(tenant);
+    for event_type in types.visible(tenant).iter() {
+        let rows = accepted.scan(tenant, event_type, offset, None);
+        let mut rows = std::pin::pin!(rows);
+        while let Some(rows) = rows.try_next().await? {
+            let tenants = vec![tenant.0; rows.num_rows()].into();
+            let events = vec![EventBatch { event_type: event_type.clone(), tenants, rows }];
+            loaded.partition.apply(Input { events, ticks: Vec::new(), offset });
         }
-        let ticks = marks.today.map(|today| Tick { tenant: *tenant, today });
-        let ticks = ticks.into_iter().collect();
-        loaded.partition.apply(Input { events: Vec::new(), ticks, offset });
-        loaded.partition.resume(*tenant, *marks);
     }
+    let ticks = marks.today.map(|today| Tick { tenant, today }).into_iter().collect();
+    loaded.partition.apply(Input { events: Vec::new(), ticks, offset });
+    loaded.partition.resume(tenant, marks);
     Ok(())
 }

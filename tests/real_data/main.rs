@@ -76,6 +76,31 @@ async fn a_load_goes_on_where_a_kill_broke_it_off() {
     adventureworks::compare(&process).await;
 }
 
+/// A view that failed for what it held is there again once it may hold that, though the checkpoint
+/// in between knows it as failed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_raised_limit_brings_a_failed_view_back() {
+    let folder = TempDir::new().unwrap();
+    let limit = [("TIDEMARK_LIMITS_VIEWS_TENANT_BYTES", "4000000")];
+    let process = Process::start_with(folder.path(), &limit).await;
+    let firms = firms::firms();
+    let firm = firms.iter().find(|firm| firm.tenant == adventureworks::TENANT).unwrap();
+    process.create(&firm.tenant, &firm.clock, "USD").await;
+    firm.load(&process).await;
+    let states = async |process: &Process| -> Vec<String> {
+        let listed: Value = process.get(&firm.tenant, "/v1/views").await.json().await.unwrap();
+        let views = listed["views"].as_array().unwrap().iter();
+        views.map(|view| view["state"].as_str().unwrap().to_owned()).collect()
+    };
+    assert!(states(&process).await.contains(&"failed".to_owned()));
+    process.checkpointed().await;
+    process.kill();
+
+    let process = Process::start(folder.path()).await;
+    assert!(states(&process).await.iter().all(|state| state == "live"));
+    adventureworks::compare(&process).await;
+}
+
 async fn positions(process: &Process, firms: &[Firm]) -> Vec<(String, Value)> {
     let mut positions = Vec::new();
     for firm in firms {

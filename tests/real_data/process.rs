@@ -22,11 +22,16 @@ pub(crate) struct Process {
 impl Process {
     /// Starts the service on a folder and waits until its log is replayed.
     pub(crate) async fn start(folder: &Path) -> Self {
-        Self::start_at(folder, "127.0.0.1:0").await
+        Self::start_at(folder, "127.0.0.1:0", &[]).await
+    }
+
+    /// The same with further settings.
+    pub(crate) async fn start_with(folder: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::start_at(folder, "127.0.0.1:0", settings).await
     }
 
     /// Starts it at an address.
-    async fn start_at(folder: &Path, listen: &str) -> Self {
+    async fn start_at(folder: &Path, listen: &str, settings: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_tidemark"))
             .args(["serve", "--listen", listen, "--data"])
             .arg(folder)
@@ -34,6 +39,7 @@ impl Process {
             // So that a kill meets checkpoints in every stage.
             .env("TIDEMARK_CHECKPOINT_MS", "50")
             .env("RUST_LOG", "info")
+            .envs(settings.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -68,7 +74,26 @@ impl Process {
     pub(crate) async fn kill_and_restart(self, folder: &Path) -> Self {
         let address = self.address.clone();
         self.kill();
-        Self::start_at(folder, &address).await
+        Self::start_at(folder, &address, &[]).await
+    }
+
+    /// Waits until a checkpoint has everything.
+    pub(crate) async fn checkpointed(&self) {
+        let made = async || -> f64 {
+            let text = self.client.get(self.url("/metrics")).send().await.unwrap();
+            let text = text.text().await.unwrap();
+            let line = text.lines().find_map(|l| l.strip_prefix("tidemark_checkpoints_total "));
+            line.map_or(0.0, |count| count.parse().unwrap())
+        };
+        for _ in 0..400 {
+            // With nothing new none is made: then the last one has all.
+            let before = made().await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            if before >= 1.0 && made().await - before < 0.5 {
+                return;
+            }
+        }
+        panic!("no checkpoint is made");
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

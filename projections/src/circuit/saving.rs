@@ -1,7 +1,7 @@
 //! The circuit as a checkpoint has it: the state of its operators, and which tenants were born or
 //! have failed where.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::Hasher;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
@@ -88,6 +88,12 @@ impl Circuit {
             }
         }
         (capture.parts, done)
+    }
+
+    /// The tenants of which something has failed.
+    pub(crate) fn failed_tenants(&self) -> BTreeSet<Tenant> {
+        let failed = self.nodes.iter().flat_map(|node| node.failed.keys());
+        failed.chain(self.outputs.iter().flat_map(|output| &output.told)).copied().collect()
     }
 
     /// The operators, to be loaded side by side.

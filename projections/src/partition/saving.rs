@@ -103,6 +103,11 @@ impl Partition {
         Ok(())
     }
 
+    /// The tenants of which a built-in view has failed.
+    pub fn failed_tenants(&self) -> BTreeSet<Tenant> {
+        self.circuit.failed_tenants()
+    }
+
     /// Says how far a tenant had come, after its events were applied anew in other steps than the
     /// first time, so that its positions stay good.
     pub fn resume(&mut self, tenant: Tenant, marks: SavedMarks) {
