@@ -25,6 +25,11 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     /// The folder of everything that is kept: control store and log.
     pub(crate) data: PathBuf,
+    /// The file of the control store, which several nodes may share; one in the data folder if nobody
+    /// says.
+    pub(crate) database: Option<PathBuf>,
+    /// `host:port` at which other nodes reach this one; where it listens if nobody says.
+    pub(crate) advertise: Option<String>,
     /// Where checkpoints and history are kept; a folder in the data folder if nobody says.
     pub(crate) objects: Option<ingest::objects::Address>,
     /// The key of the tokens; the service does not start without.
@@ -77,6 +82,8 @@ impl Default for Config {
         Self {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
             data: PathBuf::from("data"),
+            database: None,
+            advertise: None,
             objects: None,
             jwt_secret: None,
             checkpoint_ms: 10_000,
@@ -90,7 +97,7 @@ impl Default for Config {
 impl Config {
     /// The file of the control store.
     pub(crate) fn control_store(&self) -> PathBuf {
-        self.data.join("control.db")
+        self.database.clone().unwrap_or_else(|| self.data.join("control.db"))
     }
 
     /// Where checkpoints and history are kept.

@@ -24,15 +24,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use projections::{EventRegistry, OwnLimits, Readers, Tenant, Unready, View, ViewDefinition};
+use ingest::history::Accepted;
+use projections::{
+    EventRegistry, OwnLimits, Partition, Readers, Tenant, Unready, View, ViewDefinition,
+};
 use tenancy::{Store, StoredView};
 use tokio::sync::{Mutex, watch};
 
-pub(crate) use self::error::OwnViewError;
-pub(crate) use self::start::{Loaded, load};
-
 use self::compile::{Reading, compile};
 use self::definitions::{Definition, Definitions, State};
+pub(crate) use self::error::OwnViewError;
 use self::queue::Queue;
 use crate::serve::{EventHistory, Orders};
 
@@ -76,10 +77,9 @@ pub(crate) struct OwnView {
 }
 
 impl OwnViews {
-    /// Begins to fill what is defined from here on. `loaded` is what the partition behind `orders`
-    /// was started with. Must be called within a tokio runtime.
+    /// Begins to fill what is defined from here on. Must be called within a tokio runtime.
     pub(crate) fn start(
-        loaded: Loaded,
+        store: Store,
         history: EventHistory,
         types: EventRegistry,
         readers: Readers,
@@ -87,14 +87,14 @@ impl OwnViews {
         limits: OwnLimits,
     ) -> Result<Self, OwnViewError> {
         let shared = Shared {
-            store: loaded.store,
+            store,
             history,
             types,
             readers,
             orders,
             limits,
             turn: Mutex::new(0),
-            tenants: RwLock::new(loaded.tenants),
+            tenants: RwLock::default(),
             queue: Queue::default(),
             settled: watch::Sender::new(()),
         };
@@ -103,14 +103,46 @@ impl OwnViews {
         Ok(this)
     }
 
-    /// Says that the log has been replayed.
-    pub(crate) async fn settle(&self) -> Result<(), OwnViewError> {
+    /// Puts the stored views of all tenants that live in a partition into it, before it runs.
+    /// `accepted` has the events that it holds already. One that does not compile is a failed view,
+    /// not a failed start.
+    pub(crate) async fn load(
+        &self,
+        number: usize,
+        partition: Partition,
+        accepted: Accepted,
+    ) -> Result<Partition, OwnViewError> {
+        let lives_here = |tenant: &u32| self.shared.orders.home(Tenant(*tenant)) == number;
+        let mut stored = self.shared.store.own_views().await?;
+        stored.retain(|(tenant, _)| lives_here(tenant));
+        let types = self.shared.types.clone();
+        let (loaded, partition) = start::load(stored, accepted, types, partition).await?;
+        self.shared.write().extend(loaded);
+        Ok(partition)
+    }
+
+    /// Says that what a partition did not hold at its start has been replayed.
+    pub(crate) async fn settle(&self, number: usize) -> Result<(), OwnViewError> {
         let tenants: Vec<Tenant> = self.shared.read().keys().copied().collect();
-        // One of each partition: it settles all of that.
-        for first in self.shared.orders.one_of_each(&tenants) {
-            self.shared.orders.run(first, projections::Partition::settle).await?;
+        let first = tenants.into_iter().find(|of| self.shared.orders.home(*of) == number);
+        // Any of them: it settles all of the partition.
+        if let Some(tenant) = first {
+            self.shared.orders.run(tenant, Partition::settle).await?;
         }
         Ok(())
+    }
+
+    /// Lets the views of all tenants go that live in a partition: another node has them now.
+    pub(crate) fn unload(&self, number: usize) {
+        let mut tenants = self.shared.write();
+        let gone = tenants.extract_if(|tenant, _| self.shared.orders.home(*tenant) == number);
+        for (tenant, definitions) in gone {
+            for view in definitions.all().iter().filter(|view| view.state == State::Filling) {
+                self.shared.queue.cancel(tenant, view.group);
+            }
+        }
+        drop(tenants);
+        self.shared.settled.send_replace(());
     }
 
     /// Fills nothing any more.
@@ -378,7 +410,7 @@ impl Shared {
         let served = definitions.all().iter().filter(|view| view.is_served());
         let served: Vec<String> = served.map(|view| view.name().to_owned()).collect();
         let builtin = self.readers.views().len();
-        let order = move |partition: &mut projections::Partition| {
+        let order = move |partition: &mut Partition| {
             let snapshot = partition.readers().snapshot(tenant);
             let own = snapshot.views().iter().skip(builtin).map(|view| view.view().name());
             let gone: Vec<&str> =

@@ -1,64 +1,68 @@
-//! The running service: opens the stores, replays the source (the log, or Kafka), joins intake,
-//! engines, hub and HTTP, and takes them down in order.
+//! The running service: opens the stores, puts the partitions together ([`embedded`] with the log,
+//! [`cluster`] with Kafka), joins intake, engines, hub and HTTP, and takes them down in order.
 //!
 //! **In:** a [`Config`]. **Out:** a [`Running`] service with its address.
 //!
 //! Invariants:
 //! - One process holds a data folder: a lock on a file in it is taken first and kept to the end.
-//! - The listener is up before the replay, the interface answers only after it: until then
+//! - The listener is up before the partitions are, the interface answers only after them: until then
 //!   `/livez` is 200, `/readyz` and every `/v1` call 503.
-//! - When the engine's thread or the intake's writer ends by itself, the process ends with an
-//!   error: it never goes on answering from state that no longer follows the log.
+//! - When an engine's thread or the intake's writer ends by itself, the process ends with an error:
+//!   it never goes on answering from state that no longer follows the source.
 
+mod assignment;
 mod checkpointer;
 mod clock;
+mod cluster;
 mod commits;
+mod embedded;
 mod engine;
 mod error;
 mod folder;
+mod held;
 mod history;
 mod intake;
 mod kafka;
+mod registry;
 mod restore;
-mod source;
+mod slots;
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
-use ingest::{Log, Outlet};
-use projections::{Input, Partition, Position, Readers, Tenant};
+use ingest::{KafkaIntake, KafkaSource, Log};
+use projections::{Partition, ViewDefinition};
 use query::Queries;
 use stream::Hub;
 use tenancy::{Directory, Store, Verifier};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::checkpointer::Checkpointer;
+use self::cluster::Cluster;
 use self::folder::Folder;
-use self::source::{Begin, Opened, Source};
+use self::held::Host;
+use self::registry::Registry;
+use self::slots::Home;
 use crate::config::Config;
 use crate::event_types::TypeDirectory;
 use crate::http::{self, App, Parts};
-use crate::own_views::{self, OwnViews};
+use crate::own_views::OwnViews;
 
 pub(crate) use self::clock::tick_one;
 #[cfg(test)]
-pub(crate) use self::engine::alone;
-pub(crate) use self::engine::{Cuts, Engine, EngineEnded, Home, Orders};
+pub(crate) use self::engine::Engine;
+pub(crate) use self::engine::{Cuts, EngineEnded, Orders};
 pub(crate) use self::error::ServeError;
 pub(crate) use self::history::EventHistory;
 pub(crate) use self::intake::{Awaited, Intake, NotCome};
 pub(crate) use self::kafka::sender;
+pub(crate) use self::slots::alone;
 
-/// Inputs between the log and the engine; each is one group of submissions, which is bounded too.
-const INPUTS: usize = 16;
 /// For calls in progress to be answered at shutdown.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
 /// For the queue of the intake to be written, and for the engine to apply it.
@@ -69,21 +73,28 @@ pub(crate) struct Running {
     /// Where it listens.
     pub(crate) address: SocketAddr,
     app: Arc<App>,
-    engines: Vec<Engine>,
-    /// Keeps the engines' inputs open.
-    held: Vec<mpsc::Sender<Input>>,
-    /// Replays the source, then keeps the tenants' dates; ends by itself only with an error.
-    minder: JoinHandle<Result<(), ServeError>>,
+    /// Holds the partitions: takes them up, keeps them, and lets go of them at the end. Ends by
+    /// itself only with an error.
+    keeper: JoinHandle<Result<(), ServeError>>,
     accepting: JoinHandle<()>,
     connections: TaskTracker,
+    /// Takes no new connections.
     closing: CancellationToken,
+    /// Lets go of the partitions.
+    ending: CancellationToken,
     log: Option<Log>,
     // Last, so that it is let go of last.
     _folder: Folder,
 }
 
-/// Opens everything and begins to listen; the replay of the log goes on behind. `/readyz` says
-/// when it is done.
+/// Where events come from.
+enum Source {
+    Log(Log),
+    Kafka(KafkaSource),
+}
+
+/// Opens everything and begins to listen; the partitions are put together behind. `/readyz` says
+/// when that is done.
 pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     let secret = config.jwt_secret.clone().ok_or(ServeError::NoSecret)?;
     let folder = Folder::open(&config.data)?;
@@ -96,62 +107,54 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     let directory = Directory::open(store.clone()).await?;
     let registered = store.event_types().await?;
     let types = TypeDirectory::new(store.clone(), registered, config.limits.types.clone())?;
-    let source = Source::open(&config, &store, &directory, types.registry()).await?;
-    let (count, home) = (source.partitions(), source.home(&directory));
-    let (cuts, requests): (Vec<_>, Vec<_>) = (0..count).map(|_| Cuts::channel()).unzip();
-    let Opened { partitions, tails, history, begin } =
-        source.restore(&config, &store, types.registry(), &home, cuts).await?;
-    let (first, others) = partitions;
-    let partitions = side_by_side(&config, first, others);
-    let readers = partitions.readers;
-    let loaded = own_views::load(
+    let source = source(&config, &store, &directory, &types).await?;
+    let (count, home) = source.partitions(&directory);
+    // Only its readers' side is used: it is that of all partitions.
+    let readers = Partition::new(&types.registry().shared(), ViewDefinition::builtin())?.readers();
+    let hub = Hub::new(readers.clone(), config.limits.stream.clone());
+    let (orders, history) = (Orders::new(count, Arc::clone(&home)), EventHistory::new(count, home));
+    let queries = Arc::new(history.clone());
+    let queries = Queries::new(types.registry().clone(), queries, config.limits.query.clone())?;
+    let own_views = OwnViews::start(
         store.clone(),
         history.clone(),
         types.registry().clone(),
-        partitions.all,
-        Arc::clone(&home),
-    );
-    let (loaded, partitions) = loaded.await?;
-    let hub = Hub::new(readers.clone(), config.limits.stream.clone());
-    let queries = Arc::new(history.clone());
-    let queries = Queries::new(types.registry().clone(), queries, config.limits.query.clone())?;
-    let verifier = Verifier::hs256(vec![secret]);
-    let (orders, received) = Orders::lanes(count, home);
-    let own_views = OwnViews::start(
-        loaded,
-        history,
-        types.registry().clone(),
         readers.clone(),
-        orders,
+        orders.clone(),
         config.limits.views.clone(),
     )?;
+    let node = folder::node(&config.data)?;
+    let place = restore::Place {
+        objects: config.objects().open(ingest::objects::environment())?,
+        store: store.clone(),
+        types: types.registry().clone(),
+        readers: readers.clone(),
+        id_key: source.id_key(&store).await?,
+        owner: node.clone(),
+    };
+    let host = Host {
+        place,
+        directory: directory.clone(),
+        hub: hub.clone(),
+        own_views: own_views.clone(),
+        history,
+        orders,
+        every: Duration::from_millis(config.checkpoint_ms),
+        views: config.limits.views.clone(),
+        tenant_bytes: config.limits.tenant_bytes,
+    };
     let app = Arc::new(App::new(Parts {
         store,
-        directory,
-        verifier,
-        hub: hub.clone(),
+        directory: directory.clone(),
+        verifier: Verifier::hs256(vec![secret]),
+        hub,
         readers,
         queries,
         types,
         own_views,
         limits: config.limits,
     }));
-
-    let (mut engines, mut outlets) = (Vec::with_capacity(count), Vec::with_capacity(count));
-    let engine_parts = partitions.into_iter().zip(received).zip(requests).zip(tails);
-    for (((partition, received), requests), tail) in engine_parts {
-        let (forward, inputs) = mpsc::channel(INPUTS);
-        let applied = begin.offset;
-        engines.push(Engine::start(partition, applied, inputs, received, requests, hub.clone())?);
-        outlets.push(Outlet { forward, tail });
-    }
-    // A partition of Kafka that stops leaves its engine at work: what it has is still there.
-    let held = match &source {
-        Source::Log(_) => Vec::new(),
-        Source::Kafka(_) => outlets.iter().map(|outlet| outlet.forward.clone()).collect(),
-    };
-    let log = source.log().cloned();
-    let closing = CancellationToken::new();
+    let (closing, ending) = (CancellationToken::new(), CancellationToken::new());
     let connections = TaskTracker::new();
     let accepting = tokio::spawn(http::accept(
         listener,
@@ -159,94 +162,88 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         closing.clone(),
         connections.clone(),
     ));
-    let every = Duration::from_millis(config.checkpoint_ms);
-    let minding = mind(Arc::clone(&app), source, begin, outlets, every, closing.clone());
-    let minder = tokio::spawn(minding);
+    let log = source.log().cloned();
+    let keeping = match source {
+        Source::Log(log) => {
+            let kept = embedded::run(host, Arc::clone(&app), log, ending.clone());
+            tokio::spawn(beside_upkeep(Arc::clone(&app), kept))
+        }
+        Source::Kafka(source) => {
+            let cluster = Cluster {
+                host: Arc::new(host),
+                app: Arc::clone(&app),
+                intake: KafkaIntake::new(source.parts().clone(), source.partitions())?,
+                registry: Registry::new(node, source.partitions()),
+                source: Arc::new(source),
+                directory,
+                address: config.advertise.unwrap_or_else(|| address.to_string()),
+            };
+            tokio::spawn(beside_upkeep(Arc::clone(&app), cluster.run(ending.clone())))
+        }
+    };
     tracing::info!(%address, data = %config.data.display(), "listening");
     Ok(Running {
         address,
         app,
-        engines,
-        held,
-        minder,
+        keeper: keeping,
         accepting,
         connections,
         closing,
+        ending,
         log,
         _folder: folder,
     })
 }
 
-/// So many partitions with one side for readers.
-struct Partitions {
-    all: Vec<Partition>,
-    readers: Readers,
+/// The source that the configuration names.
+async fn source(
+    config: &Config,
+    store: &Store,
+    directory: &Directory,
+    types: &TypeDirectory,
+) -> Result<Source, ServeError> {
+    match kafka::open(config, store, directory, types.registry()).await? {
+        Some(source) => Ok(Source::Kafka(source)),
+        None => Ok(Source::Log(Log::open(&config.log(), types.registry().clone()).await?)),
+    }
 }
 
-/// Bounds the partitions, of which there is at least one, and joins their sides for readers.
-fn side_by_side(config: &Config, first: Partition, others: Vec<Partition>) -> Partitions {
-    let readers = first.readers();
-    let mut all = vec![first];
-    all.extend(others.into_iter().map(|partition| partition.beside(&readers)));
-    for partition in &mut all {
-        partition.limit_own_views(config.limits.views.clone());
-        partition.limit_tenants(config.limits.tenant_bytes);
+impl Source {
+    /// How many partitions it has, and in which of them a tenant lives.
+    fn partitions(&self, directory: &Directory) -> (usize, Home) {
+        match self {
+            Self::Log(_) => (1, alone()),
+            Self::Kafka(source) => {
+                let count = source.partitions();
+                (usize::try_from(count).unwrap_or(1), kafka::home(directory, count))
+            }
+        }
     }
-    Partitions { all, readers }
+
+    /// The key of the hashes of event ids.
+    async fn id_key(&self, store: &Store) -> Result<[u8; 16], ServeError> {
+        match self {
+            Self::Log(log) => Ok(*log.id_key()),
+            Self::Kafka(_) => Ok(store.id_key().await?),
+        }
+    }
+
+    /// The log, if that is the source.
+    fn log(&self) -> Option<&Log> {
+        match self {
+            Self::Log(log) => Some(log),
+            Self::Kafka(_) => None,
+        }
+    }
 }
 
-/// Replays what of the source no checkpoint has, records the dates of today, waits until all of it
-/// is in the views, opens the interface, keeps the dates, and has checkpoints made.
-async fn mind(
-    app: Arc<App>,
-    source: Source,
-    begin: Begin,
-    outlets: Vec<Outlet>,
-    every: Duration,
-    closing: CancellationToken,
-) -> Result<(), ServeError> {
-    let begun = std::time::Instant::now();
-    let Begin { known, offset, checkpointer } = begin;
-    let intake = source.read(&app.directory, (known, offset), outlets).await?;
-    clock::tick_all(&app.directory, &intake, Utc::now()).await?;
-    for tenant in app.directory.all() {
-        let number = Tenant(tenant.number);
-        applied(&app.hub, Position::new(number, intake.sequence(number))).await;
-    }
-    app.own_views.settle().await?;
-    app.open(intake.clone());
-    tracing::info!(seconds = begun.elapsed().as_secs_f64(), "ready");
+/// Keeps the process' figures bounded for as long as the other runs.
+async fn beside_upkeep<T>(app: Arc<App>, other: impl Future<Output = T>) -> T {
+    let mut other = std::pin::pin!(other);
     tokio::select! {
-        () = clock::keep(&app.directory, &intake, &closing) => Ok(()),
-        () = http::upkeep(&app) => Ok(()),
-        made = checkpoints(checkpointer, every, closing.clone()) => Ok(made?),
-        () = intake.ended() => Err(ServeError::Ended("the intake")),
+        done = &mut other => done,
+        () = http::upkeep(&app) => other.await,
     }
-}
-
-/// Makes checkpoints, if somebody is to.
-async fn checkpoints(
-    checkpointer: Option<Checkpointer>,
-    every: Duration,
-    closing: CancellationToken,
-) -> Result<(), checkpointer::CheckpointFailure> {
-    match checkpointer {
-        Some(checkpointer) => checkpointer.run(every, closing).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Waits for a position for as long as it takes: the engine's end is watched elsewhere.
-async fn applied(hub: &Hub, position: Position) {
-    while hub.wait_for(position, Duration::from_mins(1)).await.is_err() {
-        tracing::info!("the log is read, the views are being computed");
-    }
-}
-
-/// Returns when one of the engines has ended.
-async fn ended(engines: &[Engine]) {
-    let ended = engines.iter().map(|engine| Box::pin(engine.ended()));
-    futures::future::select_all(ended).await;
 }
 
 impl Running {
@@ -256,13 +253,16 @@ impl Running {
         mut self,
         signal: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
+        let mut is_kept = true;
         let outcome = tokio::select! {
             () = signal => Ok(()),
-            () = ended(&self.engines) => Err(ServeError::Ended("the engine")),
-            ended = &mut self.minder => match ended {
-                Ok(Err(error)) => Err(error),
-                Ok(Ok(())) | Err(_) => Err(ServeError::Ended("the keeper of log and dates")),
-            },
+            ended = &mut self.keeper => {
+                is_kept = false;
+                match ended {
+                    Ok(Err(error)) => Err(error),
+                    Ok(Ok(())) | Err(_) => Err(ServeError::Ended("the keeper of the partitions")),
+                }
+            }
             _ = &mut self.accepting => Err(ServeError::Ended("the listener")),
         };
         if let Err(error) = &outcome {
@@ -270,12 +270,12 @@ impl Running {
         } else {
             tracing::info!("stopping");
         }
-        outcome.and(self.close().await)
+        outcome.and(self.close(is_kept).await)
     }
 
     /// No new connections, live streams told, calls answered, what is queued written and applied,
     /// stores closed; each step within its time.
-    async fn close(self) -> Result<(), ServeError> {
+    async fn close(self, is_kept: bool) -> Result<(), ServeError> {
         self.closing.cancel();
         self.app.hub.close();
         self.connections.close();
@@ -285,20 +285,11 @@ impl Running {
             tracing::warn!(calls, live, "connections were cut off");
         }
         self.app.own_views.close();
+        self.ending.cancel();
         let mut outcome = Ok(());
-        if let Ok(intake) = self.app.intake() {
-            if timeout(DRAIN_TIME, intake.close()).await.is_err() {
-                outcome = Err(ServeError::Slow("the intake"));
-            }
-        } else {
-            self.minder.abort();
-        }
-        drop(self.held);
-        for engine in self.engines {
-            match timeout(DRAIN_TIME, engine.ended()).await {
-                Ok(()) => outcome = outcome.and(engine.join()),
-                Err(_) => outcome = outcome.and(Err(ServeError::Slow("the engine"))),
-            }
+        if is_kept {
+            let ended = self.keeper.await;
+            outcome = ended.unwrap_or(Err(ServeError::Ended("the keeper of the partitions")));
         }
         if let Some(log) = self.log {
             log.close().await;

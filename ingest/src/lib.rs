@@ -35,9 +35,9 @@ pub use format::Format;
 pub use intake::ledger::Marks;
 pub use intake::{IdNotes, Intake, IntakeError, Known, Receipt};
 pub use kafka::{
-    Begin, Delivered, KafkaCut, KafkaIntake, KafkaPartition, KafkaSettings, KafkaSource,
-    KnownTenants, Offsets, Outgoing, Outlet, Place, ReplayError, SourceError, SourceParts, Ticket,
-    TicketError, partition_of,
+    Begin, Delivered, KafkaIntake, KafkaPartition, KafkaSettings, KafkaSource, KnownTenants,
+    Offsets, Outgoing, Outlet, Place, ReplayError, SourceError, SourceParts, Ticket, TicketError,
+    partition_of,
 };
 pub use limits::Limits;
 pub use log::{Log, LogError};

@@ -91,6 +91,13 @@ impl Readers {
         self.published.snapshot(tenant)
     }
 
+    /// Lets the snapshots of all other tenants go: the partition that had them is no more, and who
+    /// reads has nothing of them until another one has.
+    pub fn retain(&self, stays: impl Fn(Tenant) -> bool) {
+        let mut published = self.published.tenants.write().unwrap_or_else(PoisonError::into_inner);
+        published.retain(|tenant, _| stays(*tenant));
+    }
+
     /// The bytes that the views of all tenants hold.
     pub fn bytes(&self) -> usize {
         let tenants = self.published.tenants.read().unwrap_or_else(PoisonError::into_inner);

@@ -146,6 +146,28 @@ macro_rules! file {
     };
 }
 
+/// The file of a URL like `sqlite:/srv/tidemark/control.db`.
+fn sqlite(value: &str) -> Result<PathBuf, String> {
+    // What else it may be can hold a password, so it is not repeated.
+    let path = value.strip_prefix("sqlite:").ok_or(
+        "it does not begin with sqlite: , and this version knows no other database; expected a \
+         file, as in sqlite:/srv/tidemark/control.db",
+    )?;
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if path.is_empty() { Err("the name of a file is missing".into()) } else { Ok(path.into()) }
+}
+
+/// A name or address, and a port.
+fn host_and_port(value: &str) -> Result<String, String> {
+    let found = value.rsplit_once(':').filter(|(host, port)| {
+        !host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok_and(|port| port > 0)
+    });
+    let expected = || {
+        format!("`{value}` is no host with a port; expected one like 10.0.0.7:8080 or a.local:8080")
+    };
+    found.map(|_| value.to_owned()).ok_or_else(expected)
+}
+
 /// The one of `known` that is meant.
 fn one_of(known: &[&str], value: &str) -> Result<String, String> {
     let meant = known.iter().find(|known| known.eq_ignore_ascii_case(value));
@@ -217,7 +239,24 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting!("limits.views.tenant_bytes", Count, limits.tenant_bytes, size),
     setting!("limits.views.buffer_bytes", Count, limits.views.buffer_bytes, size),
     setting!("limits.dead_letters", Count, limits.dead_letters, size),
-    later("database_url", true),
+    Setting {
+        key: "database_url",
+        set: Set::Text(|config, value| {
+            config.database = Some(sqlite(value)?);
+            Ok(())
+        }),
+        show: |config| format!("sqlite:{}", config.control_store().display()),
+        secret: true,
+    },
+    Setting {
+        key: "advertise",
+        set: Set::Text(|config, value| {
+            config.advertise = Some(host_and_port(value)?);
+            Ok(())
+        }),
+        show: |config| config.advertise.clone().unwrap_or_else(|| config.listen.to_string()),
+        secret: false,
+    },
     later("oidc.issuer", false),
     later("oidc.audience", false),
     kafka!("kafka.brokers", brokers),

@@ -73,6 +73,8 @@ fn every_setting_can_be_set_and_is_shown() {
             "kafka.sasl_mechanism" => "SCRAM-SHA-512",
             "schema_registry_url" => "http://127.0.0.1:8081",
             "object_store_url" => "file:///elsewhere",
+            "database_url" => "sqlite:/elsewhere/control.db",
+            "advertise" => "a.local:8080",
             _ => "41",
         };
         let name = super::variable_name(key);
@@ -125,7 +127,7 @@ fn wrong_values_are_all_named() {
 
 #[test]
 fn keys_of_parts_to_come_are_refused() {
-    for key in ["database_url", "oidc.issuer", "smtp_url"] {
+    for key in ["oidc.issuer", "oidc.audience", "smtp_url"] {
         let found = problems(&format!("{key} = \"something\""), &[]);
         assert!(
             found[0].contains(key) && found[0].contains("does not have this part"),
@@ -134,6 +136,18 @@ fn keys_of_parts_to_come_are_refused() {
     }
     let found = problems("", &[("TIDEMARK_OIDC_ISSUER", "https://b")]);
     assert!(found[0].contains("TIDEMARK_OIDC_ISSUER"), "{found:?}");
+}
+
+#[test]
+fn where_nodes_meet_is_checked_and_a_password_in_it_is_not_repeated() {
+    let found = problems("database_url = \"mysql://me:hidden@h/d\"", &[]);
+    assert!(found[0].contains("sqlite:/srv") && !found[0].contains("hidden"), "{found:?}");
+    for wrong in ["a.local", ":80", "http://a:80", "a:0", "a:x"] {
+        let found = problems(&format!("advertise = \"{wrong}\""), &[]);
+        assert!(found[0].contains("advertise") && found[0].contains(wrong), "{found:?}");
+    }
+    let loaded = from("database_url = \"sqlite:///srv/control.db\"", &[]).unwrap();
+    assert_eq!(loaded.config.control_store().to_string_lossy(), "/srv/control.db");
 }
 
 #[test]

@@ -488,6 +488,7 @@ pub(super) fn intake(error: &IntakeError) -> Problem {
             )
         }
         IntakeError::Closed => closing(),
+        IntakeError::Elsewhere => moving(),
         IntakeError::OtherSender => failed("the intake", &error.to_string()),
     }
 }
@@ -540,6 +541,15 @@ pub(super) fn stopped() -> Problem {
         "The events of this tenant are read no more",
         "what they come by is not as it was, and stale figures are not shown; those who run the \
          service find the reason and the way out in its log",
+    )
+}
+
+pub(super) fn moving() -> Problem {
+    Problem::new(
+        "moving",
+        StatusCode::SERVICE_UNAVAILABLE,
+        "The tenant is being handed over to another node",
+        "this takes about a second; send it again, repeats have no effect",
     )
 }
 

@@ -10,8 +10,6 @@ use axum::routing::get;
 use axum::{Router, middleware};
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
-use ingest::Log;
-use ingest::history::{Accepted, HistoryStore, Recent};
 use projections::{EventTypes, Partition};
 use query::Queries;
 use stream::Hub;
@@ -21,7 +19,7 @@ use tenancy::{Directory, Secret, Store, Verifier};
 use super::{App, Parts, caller, envelope};
 use crate::config::Limits;
 use crate::event_types::TypeDirectory;
-use crate::own_views::{self, OwnViews};
+use crate::own_views::OwnViews;
 use crate::serve::{EventHistory, Orders, alone};
 
 struct NoHistory;
@@ -45,26 +43,17 @@ async fn app(folder: &TempDir) -> Arc<App> {
     let limits = Limits::default();
     let types = TypeDirectory::new(store.clone(), Vec::new(), limits.types.clone()).unwrap();
     let registry = types.registry().clone();
-    let log = Log::open(&folder.path().join("log.db"), registry.clone()).await.unwrap();
-    let objects = ingest::objects::folder(&folder.path().join("objects")).unwrap();
-    let files = HistoryStore::new(objects, 0, 0);
-    let accepted = Accepted::new(files, Recent::Log(log), Vec::new(), 0);
-    let history = EventHistory::new(vec![accepted], alone());
+    let history = EventHistory::new(1, alone());
     let partition = Partition::new(&EventTypes::builtin(), Vec::new()).unwrap();
-    let (store_of_views, types_of_views) = (store.clone(), registry.clone());
-    let load =
-        own_views::load(store_of_views, history.clone(), types_of_views, vec![partition], alone());
-    let (loaded, partitions) = load.await.unwrap();
-    let partition = &partitions[0];
     let readers = partition.readers();
     let hub = Hub::new(readers.clone(), limits.stream.clone());
     let queries =
         Queries::new(types.registry().clone(), Arc::new(NoHistory), limits.query.clone()).unwrap();
     let verifier = Verifier::hs256(vec![Secret::random().unwrap()]);
-    let (orders, _) = Orders::channel();
+    let orders = Orders::new(1, alone());
+    let (views, bounds) = (store.clone(), limits.views.clone());
     let own_views =
-        OwnViews::start(loaded, history, registry, readers.clone(), orders, limits.views.clone())
-            .unwrap();
+        OwnViews::start(views, history, registry, readers.clone(), orders, bounds).unwrap();
     Arc::new(App::new(Parts {
         store,
         directory,

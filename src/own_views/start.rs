@@ -7,73 +7,66 @@ use std::sync::Arc;
 
 use arrow::array::UInt32Array;
 use futures::TryStreamExt;
+use ingest::history::Accepted;
 use projections::{
     EventBatch, EventRegistry, EventTypes, Fill, OwnView, Partition, RuntimeError, Tenant, Unready,
     View, ViewDefinition,
 };
-use tenancy::{Store, StoredView};
+use tenancy::StoredView;
 use tokio::runtime::Handle;
 
 use super::compile::on_large_stack;
 use super::definitions::{Definition, Definitions, State};
 use super::{OwnViewError, is_builtin};
-use crate::serve::{EventHistory, Home};
 
-/// What the store holds, and how it is defined.
-pub(crate) struct Loaded {
-    pub(super) store: Store,
-    pub(super) tenants: HashMap<Tenant, Definitions>,
-}
-
-/// Puts all stored views into the partitions that `home` says, which do not run yet; `history` has
-/// what they hold already. One that does not compile is a failed view, not a failed start.
-pub(crate) async fn load(
-    store: Store,
-    history: EventHistory,
+/// Puts views as the store has them into a partition that does not run yet; `accepted` has what it
+/// holds already.
+pub(super) async fn load(
+    stored: Vec<(u32, StoredView)>,
+    accepted: Accepted,
     types: EventRegistry,
-    mut partitions: Vec<Partition>,
-    home: Home,
-) -> Result<(Loaded, Vec<Partition>), OwnViewError> {
+    mut partition: Partition,
+) -> Result<(HashMap<Tenant, Definitions>, Partition), OwnViewError> {
     let mut by_tenant: Vec<(Tenant, Vec<StoredView>)> = Vec::new();
-    for (tenant, view) in store.own_views().await? {
+    for (tenant, view) in stored {
         match by_tenant.last_mut().filter(|(last, _)| last.0 == tenant) {
             Some((_, views)) => views.push(view),
             None => by_tenant.push((Tenant(tenant), vec![view])),
         }
     }
+    if by_tenant.is_empty() {
+        return Ok((HashMap::new(), partition));
+    }
     let runtime = Handle::current();
     let attached = move || {
-        let history = History { events: &history, runtime: &runtime };
+        let history = History { accepted: &accepted, runtime: &runtime };
         let mut tenants = HashMap::with_capacity(by_tenant.len());
         for (tenant, stored) in by_tenant {
-            let Some(partition) = partitions.get_mut(home(tenant)) else { continue };
             let types = types.visible(tenant);
-            let put = |view| attach(partition, &history, &types, tenant, view);
+            let put = |view| attach(&mut partition, &history, &types, tenant, view);
             let views = stored.into_iter().map(put);
             let mut definitions = Definitions::default();
             definitions.put(0, views.collect());
-            announce(partition, tenant, &definitions);
+            announce(&mut partition, tenant, &definitions);
             tenants.insert(tenant, definitions);
         }
-        (tenants, partitions)
+        (tenants, partition)
     };
-    let (tenants, partitions) = on_large_stack(attached).await?;
-    Ok((Loaded { store, tenants }, partitions))
+    on_large_stack(attached).await
 }
 
 /// The events that a restored partition has had.
 struct History<'a> {
-    events: &'a EventHistory,
+    accepted: &'a Accepted,
     runtime: &'a Handle,
 }
 
 impl History<'_> {
     /// Feeds a tenant's events up to where its other views have come.
     fn feed(&self, types: &EventTypes, tenant: Tenant, fill: &mut Fill) -> Result<(), String> {
-        let Some(accepted) = self.events.of(tenant) else { return Ok(()) };
         let names: Vec<String> = fill.event_types().map(str::to_owned).collect();
         for event_type in names.iter().filter_map(|name| types.get(name)) {
-            let rows = accepted.scan(tenant, event_type, fill.offset(), None);
+            let rows = self.accepted.scan(tenant, event_type, fill.offset(), None);
             let mut rows = std::pin::pin!(rows);
             while let Some(rows) =
                 self.runtime.block_on(rows.try_next()).map_err(|error| error.to_string())?

@@ -34,18 +34,18 @@ async fn bench() -> Bench {
     let objects = ingest::objects::folder(&folder.path().join("objects")).unwrap();
     let files = HistoryStore::new(objects, 0, 0);
     let accepted = Accepted::new(files, Recent::Log(log), Vec::new(), 0);
-    let history = EventHistory::new(vec![accepted], alone());
+    let history = EventHistory::new(1, alone());
+    history.set(0, Some(accepted.clone()));
     let partition = Partition::new(&EventTypes::builtin(), Vec::new()).unwrap();
-    let loading = load(store, history.clone(), types.clone(), vec![partition], alone());
-    let (loaded, mut partitions) = loading.await.unwrap();
-    let partition = partitions.swap_remove(0);
     let readers = partition.readers();
     let hub = Hub::new(readers.clone(), StreamLimits::default());
-    let (orders, received) = Orders::channel();
+    let orders = Orders::new(1, alone());
+    let received = orders.open(0);
+    let limits = OwnLimits::default();
+    let own = OwnViews::start(store, history, types, readers.clone(), orders, limits).unwrap();
+    let partition = own.load(0, partition, accepted).await.unwrap();
     let (sender, inputs) = mpsc::channel(1);
     Engine::start(partition, 0, inputs, received, Cuts::channel().1, hub).unwrap();
-    let limits = OwnLimits::default();
-    let own = OwnViews::start(loaded, history, types, readers.clone(), orders, limits).unwrap();
     Bench { own, readers, _inputs: sender, _folder: folder }
 }
 

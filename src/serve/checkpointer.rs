@@ -14,7 +14,7 @@ use ingest::checkpoint::{
     TenantViews,
 };
 use ingest::history::{Accepted, HistoryError, HistoryFile};
-use ingest::{IdNotes, Log};
+use ingest::{IdNotes, KafkaPartition};
 use projections::{CutSnapshots, Partition, StatePart, Tenant, ViewSaver};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,8 @@ pub(crate) enum CheckpointFailure {
     History(#[from] HistoryError),
     #[error(transparent)]
     Ended(#[from] EngineEnded),
+    #[error("where the topics were read at step {0} is not known any more")]
+    Late(u64),
     #[error("the list of history files cannot be written: {0}")]
     Listing(#[from] serde_json::Error),
 }
@@ -39,7 +41,8 @@ pub(crate) struct Checkpointer {
     pub(super) checkpoints: Checkpoints,
     pub(super) cuts: Cuts,
     pub(super) accepted: Accepted,
-    pub(super) log: Log,
+    /// The key of the hashes of event ids.
+    pub(super) id_key: [u8; 16],
     pub(super) circuit: [u8; 16],
     pub(super) saver: ViewSaver,
     /// The chunks of each tenant's views in the newest checkpoint.
@@ -52,28 +55,41 @@ pub(crate) struct Checkpointer {
     pub(super) swept: Option<Instant>,
 }
 
+/// Where the events come from that checkpoints are made of.
+#[derive(Clone)]
+pub(super) enum Reading {
+    /// The log: the offset of an input says all.
+    Log,
+    /// Kafka: a step stands for places in the topics.
+    Kafka(KafkaPartition),
+}
+
 /// The time between two looks for files that nobody needs.
 const BETWEEN_SWEEPS: Duration = Duration::from_mins(1);
+/// How long it waits after a failure at least, unless checkpoints are made more often.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 impl Checkpointer {
-    /// Makes checkpoints until `closing`; ends by itself only when another process owns the
-    /// partition, or when the engine has ended.
-    pub(crate) async fn run(
+    /// Makes checkpoints until `closing`, and then gives itself back for a last one; ends by itself
+    /// only when another process owns the partition, or when the engine has ended.
+    pub(super) async fn run(
         mut self,
+        reading: Reading,
         every: Duration,
         closing: CancellationToken,
-    ) -> Result<(), CheckpointFailure> {
+    ) -> Result<Self, CheckpointFailure> {
         let mut turns = interval(every);
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         turns.tick().await;
         loop {
             tokio::select! {
-                () = closing.cancelled() => return Ok(()),
+                () = closing.cancelled() => return Ok(self),
                 _ = turns.tick() => {}
+                () = self.accepted.is_filling() => {}
             }
-            match self.checkpoint().await {
+            match self.checkpoint(&reading).await {
                 Ok(()) => self.tidy().await,
-                Err(CheckpointFailure::Ended(_)) => return Ok(()),
+                Err(CheckpointFailure::Ended(_)) => return Ok(self),
                 Err(CheckpointFailure::Checkpoint(error @ CheckpointError::Fenced { .. })) => {
                     return Err(error.into());
                 }
@@ -81,19 +97,21 @@ impl Checkpointer {
                     metrics::counter!("tidemark_checkpoints_failed_total").increment(1);
                     tracing::error!(%error, "a checkpoint was not made; the next one holds it too");
                     self.has_failed = true;
+                    tokio::time::sleep(AFTER_FAILURE.min(every)).await;
                 }
             }
         }
     }
 
     /// Makes a checkpoint if anything has come since the last.
-    pub(crate) async fn checkpoint(&mut self) -> Result<(), CheckpointFailure> {
+    pub(super) async fn checkpoint(&mut self, reading: &Reading) -> Result<(), CheckpointFailure> {
         if let Some(committed) = self.checkpoints.resolve().await? {
             tracing::info!(number = committed.checkpoint.number, "a checkpoint had been committed");
         }
         let started = Instant::now();
         let extent = if self.has_failed { Extent::Whole } else { self.checkpoints.extent() };
         let mut begun = self.cuts.begin(extent == Extent::Whole).await?;
+        let source = reading.source(begun.offset);
         if begun.snapshots.tenants.is_empty() && extent == Extent::Changes {
             // Nothing has changed; the portions are taken to their end all the same.
             while begun.portions.recv().await.is_some_and(|portion| !portion.is_last) {}
@@ -108,7 +126,8 @@ impl Checkpointer {
         let mut writer = self.checkpoints.begin(extent)?;
         state(&mut begun, &mut writer).await?;
         self.views(&begun.snapshots, &mut writer).await?;
-        let (committed, files) = self.commit(writer, begun.offset).await?;
+        let source = source.ok_or(CheckpointFailure::Late(begun.offset))?;
+        let (committed, files) = self.commit(writer, begun.offset, source).await?;
         self.accepted.publish(files, begun.offset);
         self.has_failed = false;
         metrics::histogram!("tidemark_checkpoint_seconds").record(started.elapsed());
@@ -151,8 +170,9 @@ impl Checkpointer {
         &self,
         mut writer: CheckpointWriter,
         offset: u64,
+        source: Source,
     ) -> Result<(Committed, Vec<Arc<HistoryFile>>), CheckpointFailure> {
-        let mut notes = IdNotes::new(self.log.id_key());
+        let mut notes = IdNotes::new(&self.id_key);
         let new = self.accepted.write(offset, &mut notes).await?;
         if writer.extent() == Extent::Whole {
             self.earlier(&mut notes).await?;
@@ -169,7 +189,7 @@ impl Checkpointer {
             files.iter().map(|file| serde_json::to_value(&**file)).collect::<Result<_, _>>()?;
         let cut = Cut {
             circuit: self.circuit,
-            source: Source::Log { offset },
+            source,
             step: offset,
             catalogue: self.catalogue.values().cloned().collect(),
             history,
@@ -186,9 +206,14 @@ impl Checkpointer {
         Ok(())
     }
 
-    /// Lets the log's rows go that no kept checkpoint needs.
+    /// Lets go of events that no kept checkpoint would read again.
     async fn trim(&self, committed: &Committed) {
-        let oldest = committed.kept.iter().map(|kept| offset(kept)).min().unwrap_or(0);
+        let needed = |kept: &Arc<Checkpoint>| match kept.source {
+            Source::Log { offset } => offset,
+            // Those before the newest stand in Kafka.
+            Source::Kafka { .. } => committed.checkpoint.step,
+        };
+        let oldest = committed.kept.iter().map(needed).min().unwrap_or(0);
         if let Err(error) = self.accepted.trim(oldest).await {
             tracing::warn!(%error, "the log was not trimmed; the next checkpoint tries again");
         }
@@ -266,10 +291,14 @@ fn part(part: StatePart) -> ingest::checkpoint::StatePart {
     ingest::checkpoint::StatePart { store, slots, ends, bytes: bytes.into() }
 }
 
-/// The log's offset of a checkpoint.
-pub(super) fn offset(checkpoint: &Checkpoint) -> u64 {
-    match &checkpoint.source {
-        Source::Log { offset } => *offset,
-        Source::Kafka { .. } => checkpoint.step,
+impl Reading {
+    /// How far the source had been read at a step; none if that was too long ago to be known.
+    fn source(&self, step: u64) -> Option<Source> {
+        match self {
+            Self::Log => Some(Source::Log { offset: step }),
+            Self::Kafka(partition) => {
+                partition.offsets(step).map(|offsets| Source::Kafka { offsets })
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The tenants' dates: read from the wall clock out here, recorded as ticks, so that the engine
 //! needs no clock.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -14,14 +15,13 @@ use super::Intake;
 /// How often the dates are looked at. A date is at most this late after midnight.
 const PERIOD: Duration = Duration::from_secs(2);
 
-/// Records the date of every tenant for which another one, or none, is recorded.
+/// Records the date of each of these tenants for which another one, or none, is recorded.
 pub(super) async fn tick_all(
-    directory: &Directory,
+    tenants: &[Arc<TenantRecord>],
     intake: &Intake,
     now: DateTime<Utc>,
 ) -> Result<(), IntakeError> {
-    let ticks: Vec<Tick> =
-        directory.all().iter().filter_map(|tenant| due(tenant, intake, now)).collect();
+    let ticks: Vec<Tick> = tenants.iter().filter_map(|tenant| due(tenant, intake, now)).collect();
     if ticks.is_empty() {
         return Ok(());
     }
@@ -63,7 +63,9 @@ pub(super) async fn keep(directory: &Directory, intake: &Intake, closing: &Cance
             () = closing.cancelled() => return,
             _ = period.tick() => {}
         }
-        if let Err(error) = tick_all(directory, intake, Utc::now()).await {
+        let read_here: Vec<Arc<TenantRecord>> =
+            directory.all().into_iter().filter(|tenant| intake.is_read(&tenant.id)).collect();
+        if let Err(error) = tick_all(&read_here, intake, Utc::now()).await {
             tracing::error!(%error, "a tenant's new date could not be recorded; trying again");
         }
     }

@@ -6,7 +6,12 @@ use tenancy::{CommitOutcome, Store, StoreError, StoredCheckpoint};
 
 /// Commits in the control store.
 #[derive(Debug)]
-pub(crate) struct StoreCommits(pub(crate) Store);
+pub(crate) struct StoreCommits {
+    pub(crate) store: Store,
+    /// The epoch that the partition must have to be acquired, 0 if nobody ever had it; none:
+    /// whatever it has.
+    pub(crate) from: Option<u64>,
+}
 
 fn failed(error: StoreError) -> CommitsError {
     CommitsError::Failed(Box::new(error))
@@ -15,11 +20,15 @@ fn failed(error: StoreError) -> CommitsError {
 #[async_trait]
 impl Commits for StoreCommits {
     async fn acquire(&self, partition: u32, owner: &str) -> Result<u64, CommitsError> {
-        self.0.acquire_partition(partition, owner).await.map_err(failed)
+        let acquired = self.store.acquire_partition(partition, owner, self.from).await;
+        match (acquired.map_err(failed)?, self.from) {
+            ((epoch, true), _) | ((epoch, false), None) => Ok(epoch),
+            ((now, false), Some(epoch)) => Err(CommitsError::Fenced { partition, epoch, now }),
+        }
     }
 
     async fn listed(&self, partition: u32) -> Result<Vec<Commit>, CommitsError> {
-        let listed = self.0.checkpoints(partition).await.map_err(failed)?;
+        let listed = self.store.checkpoints(partition).await.map_err(failed)?;
         let commit = |stored| {
             let StoredCheckpoint { partition, epoch, number, manifest, checksum } = stored;
             Commit { partition, epoch, number, manifest, checksum }
@@ -30,7 +39,7 @@ impl Commits for StoreCommits {
     async fn commit(&self, commit: &Commit, keep: u64) -> Result<(), CommitsError> {
         let Commit { partition, epoch, number, manifest, checksum } = commit.clone();
         let stored = StoredCheckpoint { partition, epoch, number, manifest, checksum };
-        match self.0.commit_checkpoint(&stored, keep).await.map_err(failed)? {
+        match self.store.commit_checkpoint(&stored, keep).await.map_err(failed)? {
             CommitOutcome::Committed => Ok(()),
             CommitOutcome::Refused { epoch: now } => {
                 Err(CommitsError::Fenced { partition, epoch, now })
@@ -65,7 +74,7 @@ mod tests {
     async fn checkpoints_are_committed_to_the_control_store_and_fenced_by_it() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("control.db")).await.unwrap();
-        let commits = Arc::new(StoreCommits(store));
+        let commits = Arc::new(StoreCommits { store, from: None });
         let objects = Arc::new(InMemory::new());
         let open =
             || Checkpoints::open(objects.clone(), commits.clone(), 2, "here", Options::default());

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::capture::{Begun, Cuts, Requests};
 use super::ServeError;
+use super::slots::{Home, Slots};
 
 /// How many rows one application takes together at most, as long as they are waiting.
 const BATCH_ROWS: usize = 65_536;
@@ -25,51 +26,42 @@ const ORDERS: usize = 64;
 
 /// The engine's thread has ended, so that nothing can be ordered any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the service is stopping")]
+#[error("the service is stopping, or the tenant is being handed over to another node")]
 pub(crate) struct EngineEnded;
 
 /// A change of the partition between two inputs.
 type Order = Box<dyn FnOnce(&mut Partition, &Hub) + Send>;
 
-/// Which of several partitions a tenant lives in.
-pub(crate) type Home = Arc<dyn Fn(Tenant) -> usize + Send + Sync>;
-
-/// All tenants in the only partition.
-pub(crate) fn alone() -> Home {
-    Arc::new(|_| 0)
-}
-
 /// The way by which others have the engines' threads change the partitions; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Orders {
-    lanes: Arc<[Lane]>,
-    home: Home,
+    lanes: Slots<Lane>,
 }
 
 /// The way to one engine.
+#[derive(Clone)]
 struct Lane {
     queue: mpsc::Sender<Order>,
     is_busy: Arc<AtomicBool>,
 }
 
 impl Orders {
-    /// The way to an engine that is started with what comes second.
-    #[cfg(test)]
-    pub(crate) fn channel() -> (Self, Received) {
-        let (orders, mut received) = Self::lanes(1, alone());
-        (orders, received.swap_remove(0))
+    /// The way to so many engines, of which none runs yet; `home` says in which a tenant lives.
+    pub(crate) fn new(count: usize, home: Home) -> Self {
+        Self { lanes: Slots::new(count, home) }
     }
 
-    /// The way to so many engines, each started with one of what comes second.
-    pub(crate) fn lanes(count: usize, home: Home) -> (Self, Vec<Received>) {
-        let (mut lanes, mut received) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        for _ in 0..count {
-            let (queue, orders) = mpsc::channel(ORDERS);
-            let is_busy = Arc::<AtomicBool>::default();
-            lanes.push(Lane { queue, is_busy: Arc::clone(&is_busy) });
-            received.push(Received { orders, is_busy });
-        }
-        (Self { lanes: lanes.into(), home }, received)
+    /// Opens the way to the engine of a partition, to be started with what this gives.
+    pub(crate) fn open(&self, number: usize) -> Received {
+        let (queue, orders) = mpsc::channel(ORDERS);
+        let is_busy = Arc::<AtomicBool>::default();
+        self.lanes.set(number, Some(Lane { queue, is_busy: Arc::clone(&is_busy) }));
+        Received { orders, is_busy }
+    }
+
+    /// Closes the way to the engine of a partition.
+    pub(crate) fn close(&self, number: usize) {
+        self.lanes.set(number, None);
     }
 
     /// Has the engine run `order` before the next input, and tells the tenant's subscribers to look
@@ -86,24 +78,19 @@ impl Orders {
             // Who has gone away in the meantime does not need an answer.
             drop(reply.send(outcome));
         });
-        let lane = self.lanes.get((self.home)(tenant)).ok_or(EngineEnded)?;
+        let lane = self.lanes.of(tenant).ok_or(EngineEnded)?;
         lane.queue.send(order).await.map_err(|_| EngineEnded)?;
         done.await.map_err(|_| EngineEnded)
     }
 
-    /// Of tenants, the first that lives in each of the partitions.
-    pub(crate) fn one_of_each(&self, tenants: &[Tenant]) -> Vec<Tenant> {
-        let mut seen = vec![false; self.lanes.len()];
-        let is_first = |tenant: &&Tenant| {
-            let place = seen.get_mut((self.home)(**tenant));
-            place.is_some_and(|seen| !std::mem::replace(seen, true))
-        };
-        tenants.iter().filter(is_first).copied().collect()
+    /// In which partition the tenant lives.
+    pub(crate) fn home(&self, tenant: Tenant) -> usize {
+        self.lanes.home(tenant)
     }
 
     /// Whether an engine has inputs to apply at this moment.
     pub(crate) fn is_busy(&self) -> bool {
-        self.lanes.iter().any(|lane| lane.is_busy.load(Ordering::Relaxed))
+        self.lanes.any(|lane| lane.is_busy.load(Ordering::Relaxed))
     }
 }
 
@@ -184,7 +171,7 @@ async fn run(
         metrics::histogram!("tidemark_apply_seconds").record(begun.elapsed());
         metrics::counter!("tidemark_applied_rows_total").increment(rows as u64);
         metrics::gauge!("tidemark_engine_waiting_inputs").set(inputs.len() as f64);
-        cuts.take_some(&mut partition);
+        cuts.between(&mut partition, applied);
         received.is_busy.store(!inputs.is_empty(), Ordering::Relaxed);
     }
 }
@@ -216,6 +203,7 @@ mod tests {
     use stream::StreamLimits;
 
     use super::*;
+    use crate::serve::alone;
 
     fn tick(tenant: u32, offset: u64) -> Input {
         let tick = Tick { tenant: Tenant(tenant), today: NaiveDate::default() };
@@ -242,7 +230,7 @@ mod tests {
         let (sender, inputs) = mpsc::channel(4);
         sender.try_send(tick(1, 1)).unwrap();
         sender.try_send(tick(2, 2)).unwrap();
-        let (_orders, received) = Orders::channel();
+        let received = Orders::new(1, alone()).open(0);
         let engine = Engine::start(partition, 0, inputs, received, Cuts::channel().1, hub).unwrap();
         drop(sender);
         engine.ended().await;
@@ -255,7 +243,8 @@ mod tests {
         let partition = Partition::new(&EventTypes::builtin(), Vec::new()).unwrap();
         let hub = Hub::new(partition.readers(), StreamLimits::default());
         let (sender, inputs) = mpsc::channel(4);
-        let (orders, received) = Orders::channel();
+        let orders = Orders::new(1, alone());
+        let received = orders.open(0);
         let engine = Engine::start(partition, 0, inputs, received, Cuts::channel().1, hub).unwrap();
         let name = orders.run(Tenant(1), |_| thread::current().name().map(str::to_owned)).await;
         assert_eq!(name.unwrap().as_deref(), Some("engine"));

@@ -1,6 +1,7 @@
 //! The data folder, held by one process.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::ServeError;
@@ -31,6 +32,29 @@ impl Folder {
     }
 }
 
+/// The name of the node whose folder this is: given at random when it is first asked for, and kept.
+/// A copy of the folder is the same node, so it must not serve beside the first.
+pub(super) fn node(path: &Path) -> Result<String, ServeError> {
+    let path = path.join("node");
+    let failed = |source| ServeError::Folder { path: path.clone(), source };
+    match fs::read_to_string(&path) {
+        Ok(name) if !name.trim().is_empty() => Ok(name.trim().to_owned()),
+        Ok(_) => name(&path).map_err(failed),
+        Err(error) if error.kind() == ErrorKind::NotFound => name(&path).map_err(failed),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn name(path: &Path) -> std::io::Result<String> {
+    let name = format!("{:016x}", rand::random::<u64>());
+    // Whole or not at all: half a name would be another node's.
+    let draft = path.with_extension("new");
+    fs::write(&draft, &name)?;
+    File::open(&draft)?.sync_all()?;
+    fs::rename(&draft, path)?;
+    Ok(name)
+}
+
 fn create(path: &Path) -> std::io::Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -58,6 +82,16 @@ mod tests {
         assert!(matches!(Folder::open(&path), Err(ServeError::InUse { .. })));
         drop(first);
         Folder::open(&path).unwrap();
+    }
+
+    #[test]
+    fn a_node_keeps_its_name() {
+        let root = tempfile::tempdir().unwrap();
+        let first = node(root.path()).unwrap();
+        assert_eq!(first.len(), 16);
+        assert_eq!(node(root.path()).unwrap(), first);
+        fs::write(root.path().join("node"), "").unwrap();
+        assert_ne!(node(root.path()).unwrap(), "");
     }
 
     #[test]

@@ -12,24 +12,30 @@ use ingest::history::Accepted;
 use projections::{EventType, Tenant};
 use query::History;
 
-use super::Home;
+use super::slots::{Home, Slots};
 
-/// [`History`] over the history files of all partitions and what came since; cheap to clone.
+/// [`History`] over the history files of the partitions that are held, and what came since; cheap
+/// to clone.
 #[derive(Clone)]
 pub(crate) struct EventHistory {
-    accepted: Arc<[Accepted]>,
-    home: Home,
+    accepted: Slots<Accepted>,
 }
 
 impl EventHistory {
-    /// The events of these partitions; `home` says in which a tenant lives.
-    pub(crate) fn new(accepted: Vec<Accepted>, home: Home) -> Self {
-        Self { accepted: accepted.into(), home }
+    /// The events of so many partitions, of which none is held yet; `home` says in which a tenant
+    /// lives.
+    pub(crate) fn new(count: usize, home: Home) -> Self {
+        Self { accepted: Slots::new(count, home) }
     }
 
-    /// The events among which a tenant's are.
-    pub(crate) fn of(&self, tenant: Tenant) -> Option<&Accepted> {
-        self.accepted.get((self.home)(tenant))
+    /// The events of a partition from now on; none if it is not held any more.
+    pub(crate) fn set(&self, number: usize, accepted: Option<Accepted>) {
+        self.accepted.set(number, accepted);
+    }
+
+    /// The events among which a tenant's are, if its partition is held.
+    pub(crate) fn of(&self, tenant: Tenant) -> Option<Accepted> {
+        self.accepted.of(tenant)
     }
 }
 

@@ -192,27 +192,6 @@ impl Intake {
             Self::Kafka(kafka, _) => Some(kafka),
         }
     }
-
-    /// Takes nothing new, and ends when what was taken has been sent on.
-    pub(crate) async fn close(&self) {
-        match self {
-            Self::Log(log) => log.close().await,
-            Self::Kafka(kafka, _) => kafka.close().await,
-        }
-    }
-
-    /// Returns when nothing can come any more: the writer of the log has ended. A partition of
-    /// Kafka that stops leaves the others at work.
-    pub(crate) async fn ended(&self) {
-        match self {
-            Self::Log(log) => log.ended().await,
-            Self::Kafka(kafka, _) => {
-                for partition in kafka.partitions() {
-                    partition.ended().await;
-                }
-            }
-        }
-    }
 }
 
 fn tenant_id(directory: &Directory, Tenant(number): Tenant) -> Option<String> {

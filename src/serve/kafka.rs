@@ -1,15 +1,13 @@
-//! Kafka as the source of the service: a partition of the engine for each partition number.
+//! Kafka as the source of the service: how it is reached, and who sends.
 
 use std::sync::Arc;
 
-use ingest::{
-    Begin, KafkaIntake, KafkaPartition, KafkaSource, KnownTenants, Outlet, Sender, SourceParts,
-    partition_of,
-};
+use ingest::{KafkaSource, KnownTenants, Sender, SourceParts, partition_of};
 use projections::{EventRegistry, Tenant};
 use tenancy::{Clock, Directory, Store, TenantId, TenantRecord};
 
-use super::{Home, Intake, ServeError};
+use super::ServeError;
+use super::slots::Home;
 use crate::config::Config;
 use crate::dead_letters::StoredDeadLetters;
 
@@ -66,24 +64,4 @@ pub(super) fn home(directory: &Directory, count: i32) -> Home {
         });
         usize::try_from(home).unwrap_or_default()
     })
-}
-
-/// Reads all partition numbers from their beginning, each into its engine; returns when everything
-/// has been sent on that was there by then.
-pub(super) async fn read(
-    source: KafkaSource,
-    directory: &Directory,
-    outlets: Vec<Outlet>,
-) -> Result<Intake, ServeError> {
-    let mut partitions: Vec<KafkaPartition> = Vec::with_capacity(outlets.len());
-    for (number, outlet) in (0..).zip(outlets) {
-        partitions.push(source.read(number, Begin::default(), outlet)?);
-    }
-    for partition in &partitions {
-        // One that has ended has said why; the others go on without it.
-        partition.caught_up().await.ok();
-    }
-    let intake = KafkaIntake::new(source.parts().clone(), partitions.clone())?;
-    tokio::spawn(source.follow(partitions));
-    Ok(Intake::Kafka(intake, directory.clone()))
 }

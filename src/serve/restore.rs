@@ -8,74 +8,109 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::TryStreamExt;
-use ingest::checkpoint::{Checkpoint, CheckpointError, Checkpoints, Options, Restored};
+use ingest::Known;
+use ingest::checkpoint::{Checkpoint, CheckpointError, Checkpoints, Options, Restored, Source};
 use ingest::history::{Accepted, HistoryError, HistoryFile, HistoryStore, Recent};
-use ingest::{Known, Log};
 use object_store::ObjectStore;
 use projections::{
-    EventBatch, EventRegistry, EventTypes, Input, Partition, RuntimeError, SavedChunk, SavedMarks,
-    StateLoader, Tenant, Tick, ViewDefinition, ViewSaver,
+    EventBatch, EventRegistry, EventTypes, Input, Partition, Readers, RuntimeError, SavedChunk,
+    SavedMarks, StateLoader, Tenant, Tick, ViewDefinition, ViewSaver,
 };
 use tenancy::Store;
 
 use super::ServeError;
-use super::checkpointer::{Checkpointer, offset};
+use super::checkpointer::Checkpointer;
 use super::commits::StoreCommits;
 use super::engine::Cuts;
 
 /// Threads that load state.
 const THREADS: usize = 4;
-/// The one partition of the embedded log.
-const PARTITION: u32 = 0;
+/// A tenant has fewer events and ticks than two to this power within one epoch.
+const EPOCH_BITS: u32 = 32;
+/// What is needed to put a partition together.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub(super) objects: Arc<dyn ObjectStore>,
+    pub(super) store: Store,
+    pub(super) types: EventRegistry,
+    /// The readers' side of all partitions.
+    pub(super) readers: Readers,
+    /// The key of the hashes of event ids.
+    pub(super) id_key: [u8; 16],
+    /// Who takes partitions over, for people who look into the control store or at other nodes.
+    pub(super) owner: String,
+}
 
 /// A partition as it goes on from its newest checkpoint, or from nothing.
 pub(super) struct Opened {
     pub(super) partition: Partition,
     /// What the intake must know of what came before.
     pub(super) known: Known,
-    /// The offset up to which the log's rows are in the partition.
+    /// Where the source is to be read from; none: from its beginning.
+    pub(super) source: Option<Source>,
+    /// The offset, or step, up to which everything is in the partition.
     pub(super) offset: u64,
+    /// The epoch under which it is held.
+    pub(super) epoch: u64,
     /// All accepted events.
     pub(super) accepted: Accepted,
     /// Who writes the next checkpoint.
     pub(super) checkpointer: Checkpointer,
 }
 
+/// Which partition, and what becomes of what it had.
+pub(super) struct Wanted {
+    pub(super) number: u32,
+    /// The epoch that it must have, 0 if nobody ever had it; none: whatever it has.
+    pub(super) from: Option<u64>,
+    /// The tenants that live in it, all that there may be events of.
+    pub(super) tenants: BTreeSet<Tenant>,
+    pub(super) recent: Recent,
+    pub(super) cuts: Cuts,
+}
+
 /// Takes the partition over and puts it together.
-pub(super) async fn open(
-    objects: Arc<dyn ObjectStore>,
-    store: Store,
-    log: &Log,
-    types: &EventRegistry,
-    cuts: Cuts,
-) -> Result<Opened, ServeError> {
-    let owner = std::process::id().to_string();
-    let commits = Arc::new(StoreCommits(store));
+pub(super) async fn open(place: &Place, wanted: Wanted) -> Result<Opened, ServeError> {
+    let Wanted { number, from, tenants, recent, cuts } = wanted;
+    let commits = Arc::new(StoreCommits { store: place.store.clone(), from });
+    let (objects, options) = (Arc::clone(&place.objects), Options::default());
     let checkpoints =
-        Checkpoints::open(objects.clone(), commits, PARTITION, &owner, Options::default()).await?;
-    let shared = types.shared();
-    let restored = match checkpoints.restore(move |restored| load(restored, &shared)).await {
+        Checkpoints::open(objects.clone(), commits, number, &place.owner, options).await?;
+    let epoch = checkpoints.epoch();
+    let loading = (place.types.shared(), place.readers.clone(), tenants.clone());
+    let load = move |restored: &Restored| {
+        let (types, readers, tenants) = &loading;
+        // An attempt before may have left some.
+        readers.retain(|tenant| !tenants.contains(&tenant));
+        load(restored, types, readers)
+    };
+    let restored = match checkpoints.restore(load).await {
         // The log still has everything.
-        Err(error @ CheckpointError::NothingWhole { .. }) if log.trimmed() == 0 => {
+        Err(error @ CheckpointError::NothingWhole { .. }) if has_everything(&recent) => {
             tracing::warn!(%error, "the views are computed from the log");
+            place.readers.retain(|tenant| !tenants.contains(&tenant));
             None
         }
         restored => restored?,
     };
-    let (mut catalogue, mut files, mut from) = (BTreeMap::new(), Vec::new(), 0);
+    let (mut catalogue, mut files, mut step) = (BTreeMap::new(), Vec::new(), 0);
     if let Some((checkpoint, _)) = &restored {
-        from = offset(checkpoint);
+        step = checkpoint.step;
         files = history(checkpoint)?;
         let tenants = checkpoint.catalogue.iter();
         catalogue = tenants.map(|views| (Tenant(views.tenant), views.clone())).collect();
-        log.expect(from).await?;
+        if let Recent::Log(log) = &recent {
+            log.expect(step).await?;
+        }
     }
-    let history = HistoryStore::new(objects, PARTITION, checkpoints.epoch());
+    let source = restored.as_ref().map(|(checkpoint, _)| checkpoint.source.clone());
+    let history = HistoryStore::new(objects, number, epoch);
     let files = history.adopt(files);
-    let accepted = Accepted::new(history, Recent::Log(log.clone()), files, from);
+    let moves = matches!(recent, Recent::Tail(_));
+    let accepted = Accepted::new(history, recent, files, step);
     let mut loaded = match restored {
         Some((_, loaded)) => loaded,
-        None => Loaded::nothing(&types.shared())?,
+        None => Loaded::nothing(&place.types.shared(), &place.readers)?,
     };
     let has_failed = !loaded.fits;
     let mut anew: BTreeSet<Tenant> = loaded.partition.failed_tenants();
@@ -84,13 +119,16 @@ pub(super) async fn open(
         anew = loaded.marks.keys().copied().collect();
     }
     for tenant in anew {
-        rebuild(&mut loaded, tenant, &accepted, types, from).await?;
+        rebuild(&mut loaded, tenant, &accepted, &place.types, step).await?;
+    }
+    if moves {
+        loaded.renumber(epoch, &tenants, step);
     }
     let checkpointer = Checkpointer {
         checkpoints,
         cuts,
         accepted: accepted.clone(),
-        log: log.clone(),
+        id_key: place.id_key,
         circuit: loaded.partition.fingerprint(),
         saver: ViewSaver::new(loaded.next_chunk),
         catalogue,
@@ -99,7 +137,16 @@ pub(super) async fn open(
         swept: None,
     };
     let Loaded { partition, known, .. } = loaded;
-    Ok(Opened { partition, known, offset: from, accepted, checkpointer })
+    Ok(Opened { partition, known, source, offset: step, epoch, accepted, checkpointer })
+}
+
+/// Whether the source still has all events that ever were.
+fn has_everything(recent: &Recent) -> bool {
+    match recent {
+        Recent::Log(log) => log.trimmed() == 0,
+        // What retention took cannot be seen from here: whoever knows removes the checkpoints.
+        Recent::Tail(_) => false,
+    }
 }
 
 /// The files of history that a checkpoint lists.
@@ -121,16 +168,39 @@ struct Loaded {
 }
 
 impl Loaded {
-    fn nothing(types: &EventTypes) -> Result<Self, ServeError> {
-        let partition = Partition::new(types, ViewDefinition::builtin())?;
+    fn nothing(types: &EventTypes, readers: &Readers) -> Result<Self, ServeError> {
+        let partition = Partition::new(types, ViewDefinition::builtin())?.beside(readers);
         let (marks, known) = (BTreeMap::new(), Known::default());
         Ok(Self { partition, marks, known, next_chunk: 0, fits: true })
+    }
+
+    /// Has all positions of the epoch begin beyond those of the epochs before: what came behind the
+    /// checkpoint is read again from several topics, maybe in another order, so that a position of
+    /// then may stand for other contents now. Whoever resumes from one is told so.
+    fn renumber(&mut self, epoch: u64, tenants: &BTreeSet<Tenant>, step: u64) {
+        let sequence = (epoch - 1) << EPOCH_BITS;
+        if sequence == 0 {
+            return;
+        }
+        let all: BTreeSet<Tenant> = self.marks.keys().chain(tenants).copied().collect();
+        for tenant in all {
+            let nothing = SavedMarks { sequence: 0, offset: step, today: None };
+            let before = self.marks.get(&tenant).copied().unwrap_or(nothing);
+            let marks = SavedMarks { sequence, ..before };
+            self.partition.resume(tenant, marks);
+            self.known.resume(tenant, sequence, marks.today);
+        }
     }
 }
 
 /// Loads a checkpoint. Blocks.
-fn load(restored: &Restored, types: &EventTypes) -> Result<Loaded, CheckpointError> {
-    let mut partition = Partition::new(types, ViewDefinition::builtin()).map_err(|e| unfit(&e))?;
+fn load(
+    restored: &Restored,
+    types: &EventTypes,
+    readers: &Readers,
+) -> Result<Loaded, CheckpointError> {
+    let partition = Partition::new(types, ViewDefinition::builtin()).map_err(|e| unfit(&e))?;
+    let mut partition = partition.beside(readers);
     let fits = restored.checkpoint().circuit == partition.fingerprint();
     let mut known = std::thread::scope(|scope| {
         let known = scope.spawn(|| known(restored));

@@ -3,6 +3,7 @@
 mod checkpoints;
 mod dead_letters;
 mod event_types;
+mod nodes;
 mod own_views;
 
 use std::path::Path;
@@ -18,6 +19,7 @@ use sqlx::sqlite::{
 
 pub use self::checkpoints::{CommitOutcome, StoredCheckpoint};
 pub use self::dead_letters::{NewDeadLetter, StoredDeadLetter};
+pub use self::nodes::{Ownership, StoredNode, StoredPartition};
 pub use self::own_views::StoredView;
 use crate::change::timezone;
 use crate::{MODULES, NewTenant, StoreError, TenantChange, TenantId, TenantRecord};

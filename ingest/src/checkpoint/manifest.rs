@@ -18,6 +18,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
+use crate::Offsets;
+
 const MAGIC: &[u8; 4] = b"TMCP";
 const VERSION: u32 = 1;
 const HEADER: usize = 32;
@@ -31,10 +33,10 @@ pub enum Source {
         /// Its offset.
         offset: u64,
     },
-    /// Kafka: by topic the next offset to read.
+    /// Kafka: the place in each topic.
     Kafka {
-        /// Topic → offset.
-        next: BTreeMap<String, i64>,
+        /// The partition number's.
+        offsets: Offsets,
     },
 }
 

@@ -154,6 +154,15 @@ impl Accepted {
         Ok(up_to)
     }
 
+    /// Returns when a checkpoint is due for the sake of the memory: what waits there to become
+    /// history is more than half of what may. What is in the log takes none, so never for that.
+    pub async fn is_filling(&self) {
+        match &self.inner.recent {
+            Recent::Log(_) => future::pending().await,
+            Recent::Tail(tail) => tail.is_filling().await,
+        }
+    }
+
     /// The tenant's events of that type up to and with the offset `up_to`, each once, with those
     /// columns of [`EventType::relation`] (all if none are named), in batches of a few megabytes.
     pub fn scan(

@@ -44,9 +44,11 @@ impl Tail {
         *self.inner.bytes.borrow()
     }
 
-    /// Whether a checkpoint is due for the sake of the memory: it is more than half full.
-    pub fn is_filling(&self) -> bool {
-        self.bytes() > self.inner.limit / 2
+    /// Returns when it is more than half full.
+    pub async fn is_filling(&self) {
+        let mut bytes = self.inner.bytes.subscribe();
+        // The sender lives as long as the tail that is borrowed here.
+        drop(bytes.wait_for(|bytes| *bytes > self.inner.limit / 2).await);
     }
 
     /// Returns when it is not full.

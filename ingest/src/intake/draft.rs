@@ -38,11 +38,6 @@ struct Part {
 }
 
 impl Entered {
-    /// The hashes of the events that were new.
-    pub(crate) fn into_ids(self) -> Vec<u128> {
-        self.ids
-    }
-
     /// Takes back what was entered; the tenants' marks are those on disk again.
     pub(super) fn withdraw(&self, ledger: &mut Ledger, on_disk: &HashMap<Tenant, Marks>) {
         ledger.withdraw(&self.ids);

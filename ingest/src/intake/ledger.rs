@@ -120,17 +120,6 @@ impl Ledger {
         marks.newest = marks.newest.max(Some(time));
     }
 
-    /// Enters what was known at a cut.
-    pub(crate) fn restore_all(&mut self, ids: Vec<u128>, marks: Vec<(Tenant, Marks)>) {
-        self.seen.extend(ids);
-        self.marks.extend(marks);
-    }
-
-    /// The hashes of all events that have been entered, in no order.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = u128> {
-        self.seen.iter().copied()
-    }
-
     /// Takes ids back that were not recorded after all.
     pub(super) fn withdraw(&mut self, entered: &[u128]) {
         for hash in entered {

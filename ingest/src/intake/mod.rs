@@ -63,6 +63,9 @@ pub enum IntakeError {
     /// The events were decoded for another tenant than the one that submits them.
     #[error("the events were decoded for another sender: decode and submit with the same one")]
     OtherSender,
+    /// The tenant's partition of Kafka is read by another node now, or by none at this moment.
+    #[error("the tenant is being handed over to another node: send the events again in a second")]
+    Elsewhere,
     /// The intake has been closed or its writer has ended; what was waiting may have been recorded.
     #[error(
         "the intake is closed: send the events again once the service is back; repeats have no effect"

@@ -35,7 +35,7 @@ pub use error::SourceError;
 pub use messages::KnownTenants;
 pub use murmur2::partition_of;
 pub use offsets::{Offsets, Place};
-pub use partition::{Begin, Cut as KafkaCut, KafkaPartition, Outlet, SourceParts};
+pub use partition::{Begin, KafkaPartition, Outlet, SourceParts};
 pub use producer::{Delivered, KafkaIntake, Outgoing};
 pub use replay::ReplayError;
 pub use settings::KafkaSettings;

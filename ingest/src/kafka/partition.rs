@@ -70,10 +70,8 @@ pub struct Begin {
     pub offsets: Offsets,
     /// The step of the last input.
     pub step: u64,
-    /// The hashes of all events that had been taken by then; none at the beginning.
-    pub ids: Option<Vec<u128>>,
-    /// How far each tenant had come.
-    pub marks: Vec<(Tenant, Marks)>,
+    /// The events that had been taken by then, and how far each tenant had come.
+    pub known: Known,
 }
 
 /// Where a partition's events go.
@@ -85,22 +83,7 @@ pub struct Outlet {
     pub tail: Tail,
 }
 
-/// A cut between two steps, as the source sees it.
-#[derive(Clone, Debug)]
-pub struct Cut {
-    /// The last step before it.
-    pub step: u64,
-    /// The offsets up to which everything is in the steps before it.
-    pub offsets: Offsets,
-    /// The hashes of the events that were taken since the cut before, or since ever. They are given
-    /// out once: who cannot keep them must add them to those of the next cut.
-    pub ids: Vec<u128>,
-    /// How far each tenant has come.
-    pub marks: Vec<(Tenant, Marks)>,
-}
-
 enum Command {
-    Cut(oneshot::Sender<Cut>),
     Ticks { ticks: Vec<Tick>, reply: oneshot::Sender<()> },
     Topics(Vec<String>),
 }
@@ -138,8 +121,6 @@ struct Intake {
     shared: Arc<Shared>,
     offsets: Offsets,
     step: u64,
-    /// The hashes entered since the last cut, once there has been one.
-    since: Option<Vec<u128>>,
     /// Messages that wait for their schema, with those behind them in their topics.
     held: Vec<OwnedMessage>,
     held_since: Instant,
@@ -173,11 +154,7 @@ impl KafkaPartition {
             parts.registry.clone(),
             runtime,
         );
-        let mut ledger = Ledger::new(&parts.id_key, Known::default());
-        let since = begin.ids.map(|ids| {
-            ledger.restore_all(ids, begin.marks);
-            Vec::new()
-        });
+        let ledger = Ledger::new(&parts.id_key, begin.known);
         let recent = VecDeque::from([(begin.step, begin.offsets.clone())]);
         let shared = Arc::new(Shared {
             ledger: Mutex::new(ledger),
@@ -198,7 +175,6 @@ impl KafkaPartition {
             shared: Arc::clone(&shared),
             offsets: begin.offsets,
             step: begin.step,
-            since,
             held: Vec::new(),
             held_since: Instant::now(),
             ends: Vec::new(),
@@ -236,16 +212,6 @@ impl KafkaPartition {
     /// The partition is read no more.
     pub async fn read(&self, topics: Vec<String>) -> Result<(), IntakeError> {
         self.put(Command::Topics(topics)).await
-    }
-
-    /// Cuts between two steps. Every input up to and with the cut's step has been sent on then.
-    ///
-    /// # Errors
-    /// The partition is read no more.
-    pub async fn cut(&self) -> Result<Cut, IntakeError> {
-        let (reply, cut) = oneshot::channel();
-        self.put(Command::Cut(reply)).await?;
-        cut.await.map_err(|_| IntakeError::Closed)
     }
 
     async fn put(&self, command: Command) -> Result<(), IntakeError> {
@@ -400,12 +366,6 @@ impl Intake {
                     replies.push(reply);
                 }
                 Command::Topics(topics) => self.reader.read(&topics, &self.offsets)?,
-                // Who has gone away does not need it any more; the next one asks anew.
-                Command::Cut(reply) => {
-                    if let Err(cut) = reply.send(self.cut()) {
-                        self.since.get_or_insert_default().extend(cut.ids);
-                    }
-                }
             }
         }
         if !replies.is_empty() {
@@ -416,17 +376,6 @@ impl Intake {
             }
         }
         Ok(())
-    }
-
-    fn cut(&mut self) -> Cut {
-        let ledger = self.shared.ledger();
-        let ids = match &mut self.since {
-            Some(since) => std::mem::take(since),
-            None => ledger.ids().collect(),
-        };
-        self.since = Some(Vec::new());
-        let marks = ledger.marks.iter().map(|(tenant, marks)| (*tenant, *marks)).collect();
-        Cut { step: self.step, offsets: self.offsets.clone(), ids, marks }
     }
 
     /// Tries what waits for its schema once more.
@@ -523,10 +472,7 @@ impl Intake {
             }
             draft.ticks(ticks);
             let frame = draft.frame()?;
-            let (_, entered) = draft.settle();
-            if let Some(since) = &mut self.since {
-                since.extend(entered.into_ids());
-            }
+            draft.settle();
             frame
         };
         count("accepted", accepted);

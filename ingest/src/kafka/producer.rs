@@ -71,8 +71,8 @@ struct Inner {
     parts: SourceParts,
     /// Topics that are known to be there.
     there: RwLock<BTreeSet<String>>,
-    /// All partition numbers, in order.
-    partitions: Vec<KafkaPartition>,
+    /// For each partition number its intake, if it is read here.
+    partitions: RwLock<Vec<Option<KafkaPartition>>>,
     under_way: Semaphore,
 }
 
@@ -105,11 +105,11 @@ impl Outgoing {
 }
 
 impl KafkaIntake {
-    /// The way to these partitions, which must be all, in order.
+    /// The way to Kafka with so many partition numbers, of which none is read yet.
     ///
     /// # Errors
     /// The client cannot be set up.
-    pub fn new(parts: SourceParts, partitions: Vec<KafkaPartition>) -> Result<Self, SourceError> {
+    pub fn new(parts: SourceParts, count: i32) -> Result<Self, SourceError> {
         let producer = parts
             .settings
             .producer()
@@ -120,10 +120,26 @@ impl KafkaIntake {
             topics: Topics::new(&parts.settings)?,
             parts,
             there: RwLock::default(),
-            partitions,
+            partitions: RwLock::new((0..count).map(|_| None).collect()),
             under_way: Semaphore::new(UNDER_WAY_KIB),
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// A partition number is read here from now on; what is posted for its tenants goes to it.
+    pub fn put(&self, partition: KafkaPartition) {
+        let mut partitions = self.inner.partitions.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = partitions.get_mut(partition.number() as usize) {
+            *place = Some(partition);
+        }
+    }
+
+    /// A partition number is not read here any more.
+    pub fn take(&self, number: i32) {
+        let mut partitions = self.inner.partitions.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = partitions.get_mut(number as usize) {
+            *place = None;
+        }
     }
 
     /// Gives events to Kafka; returns when it has acknowledged all of them.
@@ -183,9 +199,8 @@ impl KafkaIntake {
         key: &[u8],
         value: &[u8],
     ) -> Result<(), IntakeError> {
-        let count = self.inner.partitions.len() as i32;
-        let record =
-            FutureRecord::to(topic).partition(partition_of(key, count)).key(key).payload(value);
+        let home = partition_of(key, self.count());
+        let record = FutureRecord::to(topic).partition(home).key(key).payload(value);
         acknowledged(self.send(record).await?).await
     }
 
@@ -219,15 +234,15 @@ impl KafkaIntake {
         ticks: Vec<Tick>,
         id: impl Fn(Tenant) -> Option<String>,
     ) -> Result<(), IntakeError> {
-        let mut by_partition: BTreeMap<i32, Vec<Tick>> = BTreeMap::new();
+        let mut by_partition: BTreeMap<i32, (KafkaPartition, Vec<Tick>)> = BTreeMap::new();
         for tick in ticks {
             let Some(id) = id(tick.tenant) else { continue };
-            by_partition.entry(self.partition(&id)?.number()).or_default().push(tick);
+            let partition = self.partition(&id)?;
+            let of = by_partition.entry(partition.number());
+            of.or_insert_with(|| (partition, Vec::new())).1.push(tick);
         }
-        for (number, ticks) in by_partition {
-            if let Some(partition) = self.inner.partitions.get(number as usize) {
-                partition.tick(ticks).await?;
-            }
+        for (partition, ticks) in by_partition.into_values() {
+            partition.tick(ticks).await?;
         }
         Ok(())
     }
@@ -262,31 +277,38 @@ impl KafkaIntake {
         &self.inner.parts
     }
 
-    /// The partitions.
-    pub fn partitions(&self) -> &[KafkaPartition] {
-        &self.inner.partitions
+    /// How many partition numbers there are.
+    pub(super) fn count(&self) -> i32 {
+        self.inner.partitions.read().unwrap_or_else(PoisonError::into_inner).len() as i32
     }
 
-    /// Reads no more, and gives away what is under way to Kafka.
-    pub async fn close(&self) {
-        self.inner.under_way.close();
-        for partition in &self.inner.partitions {
+    /// Those that are read here.
+    pub(super) fn read_here(&self) -> Vec<KafkaPartition> {
+        let partitions = self.inner.partitions.read().unwrap_or_else(PoisonError::into_inner);
+        partitions.iter().flatten().cloned().collect()
+    }
+
+    /// Has nothing read here any more.
+    pub fn stop(&self) {
+        for partition in self.read_here() {
             partition.close();
         }
+    }
+
+    /// Takes nothing more, and gives away what is under way to Kafka.
+    pub async fn close(&self) {
+        self.inner.under_way.close();
         let producer = self.inner.producer.clone();
         let flushed = tokio::task::spawn_blocking(move || producer.flush(FLUSH)).await;
         if let Ok(Err(error)) = flushed {
             tracing::warn!(%error, "some events were not acknowledged by Kafka");
         }
-        for partition in &self.inner.partitions {
-            partition.ended().await;
-        }
     }
 
-    fn partition(&self, tenant_id: &str) -> Result<&KafkaPartition, IntakeError> {
-        let count = self.inner.partitions.len() as i32;
-        let number = partition_of(tenant_id.as_bytes(), count);
-        self.inner.partitions.get(number as usize).ok_or(IntakeError::Closed)
+    fn partition(&self, tenant_id: &str) -> Result<KafkaPartition, IntakeError> {
+        let partitions = self.inner.partitions.read().unwrap_or_else(PoisonError::into_inner);
+        let number = partition_of(tenant_id.as_bytes(), partitions.len() as i32);
+        partitions.get(number as usize).cloned().flatten().ok_or(IntakeError::Elsewhere)
     }
 
     /// The topic of a type, made if it is missing, and then read.
@@ -297,7 +319,7 @@ impl KafkaIntake {
             return Ok(topic);
         }
         inner.topics.ensure(&[event_type.to_owned()]).await?;
-        for partition in &inner.partitions {
+        for partition in self.read_here() {
             partition.read(vec![topic.clone()]).await?;
         }
         inner.there.write().unwrap_or_else(PoisonError::into_inner).insert(topic.clone());

@@ -45,7 +45,7 @@ impl KafkaIntake {
         if kept < letter.size {
             return Err(ReplayError::Cut { size: letter.size, kept });
         }
-        let count = self.partitions().len() as i32;
+        let count = self.count();
         let home = partition_of(letter.key.as_deref().unwrap_or_default(), count);
         let parts = self.parts().clone();
         let runtime = tokio::runtime::Handle::current();

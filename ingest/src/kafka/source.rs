@@ -1,15 +1,15 @@
 //! The topics at Kafka as a source of several partitions.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 
 use super::error::SourceError;
 use super::partition::{Begin, KafkaPartition, Outlet, SourceParts};
+use super::producer::KafkaIntake;
 use super::topics::{Topics, equal};
-use crate::IntakeError;
 
 /// How often topics are looked for that have come about.
 const LOOK: Duration = Duration::from_secs(10);
@@ -21,7 +21,7 @@ const MADE: Duration = Duration::from_millis(100);
 pub struct KafkaSource {
     parts: SourceParts,
     at: Arc<Topics>,
-    topics: BTreeSet<String>,
+    topics: RwLock<BTreeSet<String>>,
     partitions: i32,
 }
 
@@ -45,7 +45,8 @@ impl KafkaSource {
             there = list(&at).await?;
         }
         let partitions = equal(&there)?.unwrap_or(parts.settings.partitions);
-        Ok(Self { parts, at, topics: there.into_keys().collect(), partitions })
+        let topics = RwLock::new(there.into_keys().collect());
+        Ok(Self { parts, at, topics, partitions })
     }
 
     /// How many partitions there are.
@@ -68,13 +69,13 @@ impl KafkaSource {
         begin: Begin,
         outlet: Outlet,
     ) -> Result<KafkaPartition, SourceError> {
-        let topics: Vec<String> = self.topics.iter().cloned().collect();
+        let topics = self.topics();
         let place = (number, self.partitions);
         KafkaPartition::start(&self.parts, place, topics, begin, outlet, Handle::current())
     }
 
-    /// Has topics that come about later read from their beginning, until the partitions end.
-    pub async fn follow(mut self, partitions: Vec<KafkaPartition>) {
+    /// Has topics that come about later read from their beginning; for ever.
+    pub async fn follow(&self, intake: &KafkaIntake) {
         loop {
             tokio::time::sleep(LOOK).await;
             let there = match list(&self.at).await {
@@ -84,22 +85,22 @@ impl KafkaSource {
                     continue;
                 }
             };
-            let new: Vec<String> =
-                there.keys().filter(|topic| !self.topics.contains(*topic)).cloned().collect();
-            if new.is_empty() {
-                continue;
-            }
             if let Err(error) = equal(&there) {
                 tracing::error!(%error, "new topics are not read");
                 continue;
             }
-            for partition in &partitions {
-                let Ok(()): Result<(), IntakeError> = partition.read(new.clone()).await else {
-                    return;
-                };
+            self.topics.write().unwrap_or_else(PoisonError::into_inner).extend(there.into_keys());
+            // All of them each time: a partition may have begun while the topics were listed, and
+            // one that has stopped needs none.
+            for partition in intake.read_here() {
+                partition.read(self.topics()).await.ok();
             }
-            self.topics.extend(new);
         }
+    }
+
+    fn topics(&self) -> Vec<String> {
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        topics.iter().cloned().collect()
     }
 }
 

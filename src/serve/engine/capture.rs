@@ -101,9 +101,15 @@ impl Requests {
         }
     }
 
-    /// Takes portions for a few milliseconds, as long as there is room for them.
-    pub(super) fn take_some(&mut self, partition: &mut Partition) {
+    /// What is done between two inputs that are waiting: makes a cut that is asked for, and takes
+    /// portions for a few milliseconds, as long as there is room for them.
+    pub(super) fn between(&mut self, partition: &mut Partition, offset: u64) {
         let begun = Instant::now();
+        if self.under_way.is_none()
+            && let Ok(request) = self.queue.try_recv()
+        {
+            self.act(Turn::Cut(request), partition, offset);
+        }
         while let Some(portions) = &self.under_way
             && begun.elapsed() < AT_ONCE
         {

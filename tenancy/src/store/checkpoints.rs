@@ -43,22 +43,41 @@ struct CheckpointRow {
 }
 
 impl Store {
-    /// Makes `owner` the owner of a partition; answers the new epoch.
-    pub async fn acquire_partition(&self, partition: u32, owner: &str) -> Result<u64, StoreError> {
+    /// Makes `owner` the owner of a partition; answers the new epoch. `from` is the epoch that the
+    /// partition must have for that, 0 if nobody ever had it; none: whatever it has. The second
+    /// value says whether it was done; if not, the first is the epoch that holds.
+    pub async fn acquire_partition(
+        &self,
+        partition: u32,
+        owner: &str,
+        from: Option<u64>,
+    ) -> Result<(u64, bool), StoreError> {
+        let failed = |source| StoreError::Database { doing: "acquiring a partition", source };
         let rows: Vec<i64> = sqlx::query_scalar(
             "INSERT INTO platform_partitions (part, owner, epoch, number, acquired_at) \
              VALUES (?1, ?2, 1, 0, ?3) ON CONFLICT (part) DO UPDATE SET owner = excluded.owner, \
              epoch = platform_partitions.epoch + 1, acquired_at = excluded.acquired_at \
+             WHERE ?4 IS NULL OR platform_partitions.epoch = ?4 \
              RETURNING epoch",
         )
         .bind(partition)
         .bind(owner)
         .bind(Utc::now().timestamp_micros())
+        .bind(from.map(|epoch| epoch as i64))
         // Read to the end: only then is the statement committed.
         .fetch_all(&self.pool)
         .await
-        .map_err(|source| StoreError::Database { doing: "acquiring a partition", source })?;
-        Ok(rows.first().map_or(0, |epoch| *epoch as u64))
+        .map_err(failed)?;
+        if let Some(epoch) = rows.first() {
+            return Ok((*epoch as u64, true));
+        }
+        let holds: Option<i64> =
+            sqlx::query_scalar("SELECT epoch FROM platform_partitions WHERE part = ?1")
+                .bind(partition)
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(failed)?;
+        Ok((holds.unwrap_or(0) as u64, false))
     }
 
     /// The checkpoints of a partition that are kept, newest first.

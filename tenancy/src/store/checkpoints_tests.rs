@@ -20,17 +20,17 @@ fn checkpoint(partition: u32, epoch: u64, number: u64, manifest: &str) -> Stored
 #[tokio::test]
 async fn each_owner_of_a_partition_has_a_later_epoch() {
     let (_dir, store) = store().await;
-    assert_eq!(store.acquire_partition(7, "a").await.unwrap(), 1);
-    assert_eq!(store.acquire_partition(7, "b").await.unwrap(), 2);
-    assert_eq!(store.acquire_partition(7, "b").await.unwrap(), 3);
-    assert_eq!(store.acquire_partition(8, "a").await.unwrap(), 1);
+    assert_eq!(store.acquire_partition(7, "a", None).await.unwrap().0, 1);
+    assert_eq!(store.acquire_partition(7, "b", None).await.unwrap().0, 2);
+    assert_eq!(store.acquire_partition(7, "b", None).await.unwrap().0, 3);
+    assert_eq!(store.acquire_partition(8, "a", None).await.unwrap().0, 1);
 }
 
 #[tokio::test]
 async fn commits_follow_each_other_and_the_newest_are_kept() {
     let (dir, store) = store().await;
-    let epoch = store.acquire_partition(0, "a").await.unwrap();
-    assert_eq!(store.acquire_partition(1, "a").await.unwrap(), epoch);
+    let epoch = store.acquire_partition(0, "a", None).await.unwrap().0;
+    assert_eq!(store.acquire_partition(1, "a", None).await.unwrap().0, epoch);
     let other = checkpoint(1, epoch, 1, "other");
     assert_eq!(store.commit_checkpoint(&other, 3).await.unwrap(), CommitOutcome::Committed);
     let all: Vec<_> = (1..=5).map(|n| checkpoint(0, epoch, n, &format!("m{n}"))).collect();
@@ -51,14 +51,14 @@ async fn a_commit_of_an_earlier_epoch_or_of_a_taken_number_does_nothing() {
     let nobody = checkpoint(0, 1, 1, "nobody's");
     let refused = |epoch| CommitOutcome::Refused { epoch };
     assert_eq!(store.commit_checkpoint(&nobody, 3).await.unwrap(), refused(0));
-    let before = store.acquire_partition(0, "a").await.unwrap();
+    let before = store.acquire_partition(0, "a", None).await.unwrap().0;
     let first = checkpoint(0, before, 1, "first");
     store.commit_checkpoint(&first, 3).await.unwrap();
     for (number, manifest) in [(1, "second"), (3, "third")] {
         let wrong = checkpoint(0, before, number, manifest);
         assert_eq!(store.commit_checkpoint(&wrong, 3).await.unwrap(), refused(before));
     }
-    let now = store.acquire_partition(0, "b").await.unwrap();
+    let now = store.acquire_partition(0, "b", None).await.unwrap().0;
     let late = checkpoint(0, before, 2, "late");
     assert_eq!(store.commit_checkpoint(&late, 3).await.unwrap(), refused(now));
     assert_eq!(store.checkpoints(0).await.unwrap(), [first]);
@@ -67,13 +67,13 @@ async fn a_commit_of_an_earlier_epoch_or_of_a_taken_number_does_nothing() {
 #[tokio::test]
 async fn a_commit_that_is_asked_for_again_is_done_once() {
     let (_dir, store) = store().await;
-    let epoch = store.acquire_partition(0, "a").await.unwrap();
+    let epoch = store.acquire_partition(0, "a", None).await.unwrap().0;
     let first = checkpoint(0, epoch, 1, "first");
     for _ in 0..2 {
         assert_eq!(store.commit_checkpoint(&first, 3).await.unwrap(), CommitOutcome::Committed);
     }
     // Even when the partition has moved on: it was done then.
-    store.acquire_partition(0, "b").await.unwrap();
+    store.acquire_partition(0, "b", None).await.unwrap().0;
     assert_eq!(store.commit_checkpoint(&first, 3).await.unwrap(), CommitOutcome::Committed);
     assert_eq!(store.checkpoints(0).await.unwrap(), [first]);
 }
@@ -81,7 +81,7 @@ async fn a_commit_that_is_asked_for_again_is_done_once() {
 #[tokio::test]
 async fn of_many_at_once_one_commits() {
     let (_dir, store) = store().await;
-    let epoch = store.acquire_partition(0, "a").await.unwrap();
+    let epoch = store.acquire_partition(0, "a", None).await.unwrap().0;
     let commits = (0..8).map(|at| {
         let (store, one) = (store.clone(), checkpoint(0, epoch, 1, &format!("m{at}")));
         tokio::spawn(async move { store.commit_checkpoint(&one, 3).await.unwrap() })
@@ -107,6 +107,6 @@ async fn a_store_from_before_checkpoints_gets_their_tables() {
         .unwrap();
     pool.close().await;
     let store = Store::open(&path).await.unwrap();
-    assert_eq!(store.acquire_partition(0, "a").await.unwrap(), 1);
+    assert_eq!(store.acquire_partition(0, "a", None).await.unwrap().0, 1);
     assert_eq!(store.event_types().await.unwrap().len(), 1);
 }
