@@ -1,13 +1,15 @@
 //! The event types of the running service: built in, registered by the platform for all tenants,
 //! and registered by tenants for themselves.
 //!
-//! **In:** a name and an Avro schema. **Out:** the type, in the control store and in the
-//! [`EventRegistry`] that intake, log, queries and views read.
+//! **In:** a name and an Avro schema, or what another process registered in the same control store.
+//! **Out:** the type, in the control store and in the [`EventRegistry`] that intake, log, queries
+//! and views read.
 //!
 //! Invariants:
 //! - What the registry holds is on disk: an event of a type is never recorded before the type is.
 //! - A type is never removed, and changes only by optional fields at its end, so whatever is in the
-//!   log can always be read.
+//!   log can always be read. This holds also where several processes register at once: the store
+//!   takes a schema only over the one that it was compared with.
 //! - What one tenant registers is seen by that tenant alone, and stands before whatever the
 //!   platform registers under the same name.
 
@@ -64,6 +66,9 @@ pub(crate) enum RegisterError {
     /// The control store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What is registered already cannot be read.
+    #[error(transparent)]
+    Damaged(#[from] DamagedType),
     /// The task ended before it could answer.
     #[error("the registration was interrupted: {0}; list the types to see whether it was made")]
     Interrupted(#[from] tokio::task::JoinError),
@@ -75,6 +80,17 @@ pub(crate) enum RegisterError {
 pub(crate) struct DamagedType {
     name: String,
     reason: String,
+}
+
+/// What is registered in the store cannot be taken over.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RefreshError {
+    /// The control store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A type cannot be read.
+    #[error(transparent)]
+    Damaged(#[from] DamagedType),
 }
 
 /// All event types. Cheap to clone; all clones are one directory.
@@ -107,21 +123,20 @@ impl TypeDirectory {
     ) -> Result<Self, DamagedType> {
         let builtin = EventTypes::builtin();
         let registry = EventRegistry::from(builtin.clone());
-        let mut schemas = Schemas::new();
-        // What was taken once is taken again, whatever the limits have become.
-        let all = TypeLimits { count: usize::MAX, fields: usize::MAX, schema_bytes: usize::MAX };
-        for StoredEventType { tenant, name, schema } in stored {
-            let damaged = |reason: String| DamagedType { name: name.clone(), reason };
-            let fields = ingest::fields(&schema, &all).map_err(|e| damaged(e.to_string()))?;
-            let text = RawValue::from_string(schema).map_err(|e| damaged(e.to_string()))?;
-            let owner = tenant.map(Tenant);
-            registry.put(EventType::owned(owner, name.clone(), fields));
-            schemas.insert((owner, name), Arc::from(text));
-        }
-        let schemas = RwLock::new(schemas);
-        let turn = Mutex::default();
+        let (schemas, turn) = (RwLock::default(), Mutex::default());
         let shared = Shared { store, limits, builtin, registry, schemas, turn };
+        shared.adopt(stored)?;
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Takes over what was registered in the store after its change `since`, by whomever; answers
+    /// how many types that are.
+    pub(crate) async fn refresh(&self, since: u64) -> Result<usize, RefreshError> {
+        let _turn = self.shared.turn.lock().await;
+        let changed = self.shared.store.event_types_since(since).await?;
+        let count = changed.len();
+        self.shared.adopt(changed)?;
+        Ok(count)
     }
 
     /// The types as the service reads them.
@@ -158,46 +173,58 @@ impl TypeDirectory {
         let this = self.clone();
         tokio::spawn(async move {
             let _turn = this.shared.turn.lock().await;
-            this.take(owner, name, schema).await
+            loop {
+                if let Some(registered) = this.take(owner, &name, &schema).await? {
+                    return Ok(registered);
+                }
+                // Another process has registered this type meanwhile, and so it is what this has to
+                // be compared with. Each turn of the loop is one that got through.
+                this.shared.adopt(this.shared.store.event_types().await?)?;
+            }
         })
         .await?
     }
 
+    /// Registers a type over what is known of it; none if the store has another form of it.
     async fn take(
         &self,
         owner: Option<Tenant>,
-        name: String,
-        schema: Box<RawValue>,
-    ) -> Result<(Described, bool), RegisterError> {
+        name: &str,
+        schema: &RawValue,
+    ) -> Result<Option<(Described, bool)>, RegisterError> {
         let Shared { store, limits, registry, schemas, .. } = &*self.shared;
-        ingest::check_name(&name).map_err(RegisterError::Name)?;
+        ingest::check_name(name).map_err(RegisterError::Name)?;
         let fields = ingest::fields(schema.get(), limits).map_err(RegisterError::Schema)?;
-        let before = self.before(owner, &name)?;
+        let before = self.before(owner, name)?;
         let grown = match before.as_ref().map(|old| ingest::compare(old.fields(), &fields)) {
             Some(Growth::Other(differences)) => {
-                return Err(RegisterError::Incompatible { name, differences });
+                return Err(RegisterError::Incompatible { name: name.to_owned(), differences });
             }
             Some(Growth::Same) => false,
             Some(Growth::Longer) | None => true,
         };
-        let key = (owner, name);
-        let same_text = {
+        let key = (owner, name.to_owned());
+        let text = {
             let schemas = schemas.read().unwrap_or_else(PoisonError::into_inner);
-            schemas.get(&key).is_some_and(|old| old.get() == schema.get())
+            schemas.get(&key).cloned()
         };
-        if !same_text {
+        let text = text.as_ref().map(|text| text.get());
+        if text != Some(schema.get()) {
             let tenant = owner.map(|tenant| tenant.0);
-            let (name, schema) = (key.1.clone(), schema.get().to_owned());
-            store.put_event_type(&StoredEventType { tenant, name, schema }).await?;
+            let (name, schema) = (name.to_owned(), schema.get().to_owned());
+            let stored = StoredEventType { tenant, name, schema };
+            if !store.put_event_type(&stored, text).await? {
+                return Ok(None);
+            }
         }
-        let (name, text) = (key.1.clone(), Arc::from(schema));
+        let text = Arc::from(schema.to_owned());
         schemas.write().unwrap_or_else(PoisonError::into_inner).insert(key, text);
         if grown {
-            registry.put(EventType::owned(owner, name.clone(), fields));
+            registry.put(EventType::owned(owner, name, fields));
         }
-        let now = registry.find(owner, &name);
-        let now = now.ok_or_else(|| RegisterError::Taken(name))?;
-        Ok((self.describe(&now), before.is_none()))
+        let now = registry.find(owner, name);
+        let now = now.ok_or_else(|| RegisterError::Taken(name.to_owned()))?;
+        Ok(Some((self.describe(&now), before.is_none())))
     }
 
     /// The earlier form of a type, if there is one; an error if the name cannot be given.
@@ -238,6 +265,28 @@ impl TypeDirectory {
         let made = || to_raw_value(&ingest::avro(event_type)).unwrap_or_default();
         let schema = sent.unwrap_or_else(|| Arc::from(made()));
         Described { id: name.to_owned(), r#type: name.to_owned(), owner, schema }
+    }
+}
+
+impl Shared {
+    /// Takes over what the store holds. A type that is known as it is stays the same object, since
+    /// readers compare those.
+    fn adopt(&self, stored: Vec<StoredEventType>) -> Result<(), DamagedType> {
+        // What was taken once is taken again, whatever the limits have become.
+        let all = TypeLimits { count: usize::MAX, fields: usize::MAX, schema_bytes: usize::MAX };
+        for StoredEventType { tenant, name, schema } in stored {
+            let damaged = |reason: String| DamagedType { name: name.clone(), reason };
+            let owner = tenant.map(Tenant);
+            let fields = ingest::fields(&schema, &all).map_err(|e| damaged(e.to_string()))?;
+            let text = RawValue::from_string(schema).map_err(|e| damaged(e.to_string()))?;
+            let known = self.registry.find(owner, &name);
+            if known.is_none_or(|known| known.fields() != fields) {
+                self.registry.put(EventType::owned(owner, name.clone(), fields));
+            }
+            let mut schemas = self.schemas.write().unwrap_or_else(PoisonError::into_inner);
+            schemas.insert((owner, name), Arc::from(text));
+        }
+        Ok(())
     }
 }
 

@@ -38,9 +38,10 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use projections::Readers;
 use query::Queries;
 use stream::{Hub, Problem};
-use tenancy::{Directory, Store, Tickets, Verifier};
+use tenancy::{Directory, Store, TenantId, TenantRecord, Tickets, Verifier};
 use tokio::sync::Semaphore;
 
+use crate::changes::Changes;
 use crate::config::Limits;
 use crate::event_types::TypeDirectory;
 use crate::own_views::OwnViews;
@@ -59,6 +60,8 @@ pub(crate) struct App {
     readers: Readers,
     queries: Queries,
     types: TypeDirectory,
+    /// What other processes change, where there may be any.
+    changes: Option<Arc<Changes>>,
     pub(crate) own_views: OwnViews,
     limits: Limits,
     recorder: Option<PrometheusHandle>,
@@ -79,6 +82,7 @@ pub(crate) struct Parts {
     pub(crate) readers: Readers,
     pub(crate) queries: Queries,
     pub(crate) types: TypeDirectory,
+    pub(crate) changes: Option<Arc<Changes>>,
     pub(crate) own_views: OwnViews,
     pub(crate) limits: Limits,
 }
@@ -86,8 +90,18 @@ pub(crate) struct Parts {
 impl App {
     /// The interface, closed until [`App::open`].
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { store, directory, verifier, hub, readers, queries, types, own_views, limits } =
-            parts;
+        let Parts {
+            store,
+            directory,
+            verifier,
+            hub,
+            readers,
+            queries,
+            types,
+            changes,
+            own_views,
+            limits,
+        } = parts;
         let cores = thread::available_parallelism().map_or(2, usize::from);
         Self {
             store,
@@ -98,6 +112,7 @@ impl App {
             readers,
             queries,
             types,
+            changes,
             own_views,
             limits,
             recorder: health::recorder(),
@@ -113,6 +128,19 @@ impl App {
         if self.intake.set(intake).is_err() {
             tracing::error!("the interface was opened twice");
         }
+    }
+
+    /// The tenant with this id, whichever process created it.
+    async fn tenant(&self, id: &TenantId) -> Result<Option<Arc<TenantRecord>>, Problem> {
+        match &self.changes {
+            Some(changes) => changes.tenant(id).await.map_err(|error| problems::refresh(&error)),
+            None => Ok(self.directory.get(id)),
+        }
+    }
+
+    /// What other processes change, where there may be any.
+    pub(crate) fn changes(&self) -> Option<&Changes> {
+        self.changes.as_deref()
     }
 
     /// The intake, once calls are answered.

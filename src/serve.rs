@@ -48,6 +48,7 @@ use self::folder::Folder;
 use self::held::Host;
 use self::registry::Registry;
 use self::slots::Home;
+use crate::changes::Changes;
 use crate::config::Config;
 use crate::event_types::TypeDirectory;
 use crate::http::{self, App, Parts};
@@ -90,7 +91,8 @@ pub(crate) struct Running {
 /// Where events come from.
 enum Source {
     Log(Log),
-    Kafka(KafkaSource),
+    /// With what other nodes change; in the embedded mode this process is the only one.
+    Kafka(KafkaSource, Arc<Changes>),
 }
 
 /// Opens everything and begins to listen; the partitions are put together behind. `/readyz` says
@@ -104,10 +106,16 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     let address = listener.local_addr().map_err(listening)?;
 
     let store = Store::open(&config.control_store()).await?;
+    let since = store.last_change().await?;
     let directory = Directory::open(store.clone()).await?;
     let registered = store.event_types().await?;
     let types = TypeDirectory::new(store.clone(), registered, config.limits.types.clone())?;
-    let source = source(&config, &store, &directory, &types).await?;
+    let source = if config.kafka.brokers.is_empty() {
+        Source::Log(Log::open(&config.log(), types.registry().clone()).await?)
+    } else {
+        let changes = Changes::new(store.clone(), directory.clone(), types.clone(), since);
+        Source::Kafka(kafka::open(&config, &store, Arc::clone(&changes)).await?, changes)
+    };
     let (count, home) = source.partitions(&directory);
     // Only its readers' side is used: it is that of all partitions.
     let readers = Partition::new(&types.registry().shared(), ViewDefinition::builtin())?.readers();
@@ -151,6 +159,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         readers,
         queries,
         types,
+        changes: source.changes().cloned(),
         own_views,
         limits: config.limits,
     }));
@@ -168,7 +177,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
             let kept = embedded::run(host, Arc::clone(&app), log, ending.clone());
             tokio::spawn(beside_upkeep(Arc::clone(&app), kept))
         }
-        Source::Kafka(source) => {
+        Source::Kafka(source, changes) => {
             let cluster = Cluster {
                 host: Arc::new(host),
                 app: Arc::clone(&app),
@@ -176,6 +185,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
                 registry: Registry::new(node, source.partitions()),
                 source: Arc::new(source),
                 directory,
+                changes,
                 address: config.advertise.unwrap_or_else(|| address.to_string()),
             };
             tokio::spawn(beside_upkeep(Arc::clone(&app), cluster.run(ending.clone())))
@@ -195,25 +205,12 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     })
 }
 
-/// The source that the configuration names.
-async fn source(
-    config: &Config,
-    store: &Store,
-    directory: &Directory,
-    types: &TypeDirectory,
-) -> Result<Source, ServeError> {
-    match kafka::open(config, store, directory, types.registry()).await? {
-        Some(source) => Ok(Source::Kafka(source)),
-        None => Ok(Source::Log(Log::open(&config.log(), types.registry().clone()).await?)),
-    }
-}
-
 impl Source {
     /// How many partitions it has, and in which of them a tenant lives.
     fn partitions(&self, directory: &Directory) -> (usize, Home) {
         match self {
             Self::Log(_) => (1, alone()),
-            Self::Kafka(source) => {
+            Self::Kafka(source, _) => {
                 let count = source.partitions();
                 (usize::try_from(count).unwrap_or(1), kafka::home(directory, count))
             }
@@ -224,7 +221,15 @@ impl Source {
     async fn id_key(&self, store: &Store) -> Result<[u8; 16], ServeError> {
         match self {
             Self::Log(log) => Ok(*log.id_key()),
-            Self::Kafka(_) => Ok(store.id_key().await?),
+            Self::Kafka(..) => Ok(store.id_key().await?),
+        }
+    }
+
+    /// What other nodes change, if there may be any.
+    fn changes(&self) -> Option<&Arc<Changes>> {
+        match self {
+            Self::Log(_) => None,
+            Self::Kafka(_, changes) => Some(changes),
         }
     }
 
@@ -232,7 +237,7 @@ impl Source {
     fn log(&self) -> Option<&Log> {
         match self {
             Self::Log(log) => Some(log),
-            Self::Kafka(_) => None,
+            Self::Kafka(..) => None,
         }
     }
 }

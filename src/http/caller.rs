@@ -83,7 +83,11 @@ pub(super) async fn guard(
     if route.callers == Callers::Public {
         return next.run(request).await;
     }
-    match admit(&app, route, &request) {
+    let shown = match credential(&app, route.credentials, &request) {
+        Ok(shown) => shown,
+        Err(problem) => return problem.into_response(),
+    };
+    match admit(&app, route, shown).await {
         Ok(Some(caller)) => {
             request.extensions_mut().insert(caller);
         }
@@ -95,9 +99,13 @@ pub(super) async fn guard(
 
 /// The caller of a request: one of a tenant, or none for the platform's and for a WebSocket that
 /// has not said who it is.
-fn admit(app: &App, route: &Route, request: &Request) -> Result<Option<Caller>, Problem> {
-    let caller = match credential(app, route.credentials, request)? {
-        Some(identity) => authorize(app, route.method, route.path, identity)?,
+async fn admit(
+    app: &App,
+    route: &Route,
+    shown: Option<Identity>,
+) -> Result<Option<Caller>, Problem> {
+    let caller = match shown {
+        Some(identity) => authorize(app, route.method, route.path, identity).await?,
         None if route.credentials == Credentials::BearerTicketOrMessage => None,
         None => return Err(problems::no_token(route.credentials)),
     };
@@ -112,7 +120,7 @@ fn admit(app: &App, route: &Route, request: &Request) -> Result<Option<Caller>, 
 }
 
 /// Checks roles and tenant of an identity for a route.
-fn authorize(
+async fn authorize(
     app: &App,
     method: &str,
     path: &str,
@@ -125,15 +133,15 @@ fn authorize(
         }
     }
     let Some(id) = &identity.tenant else { return Ok(None) };
-    let tenant = app.directory.get(id).ok_or_else(problems::unknown_tenant)?;
+    let tenant = app.tenant(id).await?.ok_or_else(problems::unknown_tenant)?;
     Ok(Some(Caller { identity, tenant }))
 }
 
 /// The viewer of a token given in a message rather than a header.
-pub(super) fn admit_late(app: &App, token: &str) -> Result<Viewer, Problem> {
+pub(super) async fn admit_late(app: &App, token: &str) -> Result<Viewer, Problem> {
     let (method, path) = LATE;
     let identity = app.verifier.verify(token, Utc::now()).map_err(|e| problems::token(&e))?;
-    let caller = authorize(app, method, path, identity)?;
+    let caller = authorize(app, method, path, identity).await?;
     caller.map(|caller| caller.viewer()).ok_or_else(problems::unknown_tenant)
 }
 

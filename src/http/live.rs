@@ -9,7 +9,7 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::Utc;
-use futures::future::{self, BoxFuture};
+use futures::future::BoxFuture;
 use stream::{Door, Problem, Subscription, Viewer};
 
 use super::caller::{Caller, LateCaller, admit_late};
@@ -61,7 +61,7 @@ struct TokenDoor(Arc<App>);
 
 impl Door for TokenDoor {
     fn admit<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Viewer, Problem>> {
-        Box::pin(future::ready(admit_late(&self.0, token)))
+        Box::pin(admit_late(&self.0, token))
     }
 }
 

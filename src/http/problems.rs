@@ -11,7 +11,7 @@ use stream::{NotYet, Problem};
 use tenancy::access::Credentials;
 use tenancy::{RoleSet, StoreError, TicketError, TokenError};
 
-use crate::event_types::RegisterError;
+use crate::event_types::{RefreshError, RegisterError};
 use crate::own_views::OwnViewError;
 use crate::serve::NotCome;
 
@@ -442,7 +442,9 @@ pub(super) fn event_type(error: &RegisterError) -> Problem {
         )
         .with("limit", "event_types"),
         RegisterError::Store(error) => store(error),
-        RegisterError::Interrupted(_) => failed("the control store", &detail),
+        RegisterError::Damaged(_) | RegisterError::Interrupted(_) => {
+            failed("the control store", &detail)
+        }
     }
 }
 
@@ -453,6 +455,11 @@ pub(super) fn unknown_event_type(name: &str) -> Problem {
         "There is no such event type",
         format!("there is no event type '{}'; list them to see those there are", shown(name)),
     )
+}
+
+/// Of looking for what other nodes have changed.
+pub(super) fn refresh(error: &RefreshError) -> Problem {
+    failed("the control store", &error.to_string())
 }
 
 /// There is no such tenant: for the platform, which may know.

@@ -86,7 +86,10 @@ pub(super) async fn read(
     params: Params,
 ) -> Result<Json<Value>, Problem> {
     params.finish("")?;
-    let known = id.parse().ok().and_then(|id: TenantId| app.directory.get(&id));
+    let known = match id.parse::<TenantId>() {
+        Ok(id) => app.tenant(&id).await?,
+        Err(_) => None,
+    };
     let tenant = known.ok_or_else(|| problems::no_tenant(&id))?;
     Ok(Json(with_memory(&app, &tenant)))
 }

@@ -62,6 +62,7 @@ async fn app(folder: &TempDir) -> Arc<App> {
         readers,
         queries,
         types,
+        changes: None,
         own_views,
         limits,
     }))

@@ -8,9 +8,11 @@ use chrono::{DateTime, Utc};
 use ingest::IntakeError;
 use projections::{Tenant, Tick};
 use tenancy::{Directory, TenantRecord};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::Intake;
+use crate::changes::Changes;
 
 /// How often the dates are looked at. A date is at most this late after midnight.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -55,18 +57,35 @@ fn due(tenant: &TenantRecord, intake: &Intake, now: DateTime<Utc>) -> Option<Tic
 }
 
 /// Keeps the dates until `closing`. A failure is logged and tried again with the next look.
-pub(super) async fn keep(directory: &Directory, intake: &Intake, closing: &CancellationToken) {
+/// What another process has changed is looked at when it is known here.
+pub(super) async fn keep(
+    directory: &Directory,
+    intake: &Intake,
+    changes: Option<&Changes>,
+    closing: &CancellationToken,
+) {
+    let mut taken = changes.map(Changes::taken);
     let mut period = tokio::time::interval(PERIOD);
     period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = closing.cancelled() => return,
             _ = period.tick() => {}
+            () = changed(taken.as_mut()) => {}
         }
         let read_here: Vec<Arc<TenantRecord>> =
             directory.all().into_iter().filter(|tenant| intake.is_read(&tenant.id)).collect();
         if let Err(error) = tick_all(&read_here, intake, Utc::now()).await {
             tracing::error!(%error, "a tenant's new date could not be recorded; trying again");
         }
+    }
+}
+
+/// Returns when something was taken over from another process.
+async fn changed(taken: Option<&mut watch::Receiver<u64>>) {
+    let Some(taken) = taken else { return std::future::pending().await };
+    if taken.changed().await.is_err() {
+        // Nothing will be taken over any more.
+        std::future::pending().await
     }
 }

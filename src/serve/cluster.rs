@@ -25,6 +25,7 @@ use super::checkpointer::CheckpointFailure;
 use super::held::Host;
 use super::registry::Registry;
 use super::{Intake, ServeError, clock};
+use crate::changes::Changes;
 use crate::http::App;
 
 /// Between two looks at who owns what.
@@ -47,6 +48,8 @@ pub(super) struct Cluster {
     pub(super) source: Arc<KafkaSource>,
     pub(super) intake: KafkaIntake,
     pub(super) directory: Directory,
+    /// What other nodes change.
+    pub(super) changes: Arc<Changes>,
     pub(super) registry: Registry,
     /// `host:port` at which other nodes reach this one.
     pub(super) address: String,
@@ -82,6 +85,7 @@ impl Cluster {
     pub(super) async fn run(self, ending: CancellationToken) -> Result<(), ServeError> {
         let intake = Intake::Kafka(self.intake.clone(), self.directory.clone());
         let (directory, source) = (self.directory.clone(), Arc::clone(&self.source));
+        let changes = Arc::clone(&self.changes);
         let kafka = self.intake.clone();
         let mut keeper = Keeper {
             cluster: Arc::new(self),
@@ -93,8 +97,9 @@ impl Cluster {
         };
         let outcome = tokio::select! {
             () = ending.cancelled() => Ok(()),
-            () = clock::keep(&directory, &intake, &ending) => Ok(()),
+            () = clock::keep(&directory, &intake, Some(&changes), &ending) => Ok(()),
             () = source.follow(&kafka) => Ok(()),
+            () = changes.follow() => Ok(()),
             ended = keeper.keep() => ended,
         };
         // Also those that are being taken: they wait for no more then.

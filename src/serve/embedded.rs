@@ -54,7 +54,7 @@ async fn serve(
     let intake = Intake::Log(log.clone());
     let outcome = tokio::select! {
         () = ending.cancelled() => Ok(()),
-        () = clock::keep(&host.directory, &intake, ending) => Ok(()),
+        () = clock::keep(&host.directory, &intake, None, ending) => Ok(()),
         error = held.ended() => Err(error),
         () = log.ended() => Err(ServeError::Ended("the intake")),
     };

@@ -42,6 +42,9 @@ pub(crate) enum ServeError {
     /// A registered event type cannot be read.
     #[error("the control store: {0}")]
     EventType(#[from] crate::event_types::DamagedType),
+    /// What other nodes have changed cannot be read.
+    #[error("the control store: {0}")]
+    Changes(#[from] crate::event_types::RefreshError),
     /// The object store cannot be opened.
     #[error(transparent)]
     Objects(#[from] ingest::objects::ObjectsError),

@@ -3,21 +3,30 @@
 use std::sync::Arc;
 
 use ingest::{KafkaSource, KnownTenants, Sender, SourceParts, partition_of};
-use projections::{EventRegistry, Tenant};
+use projections::Tenant;
 use tenancy::{Clock, Directory, Store, TenantId, TenantRecord};
+use tokio::runtime::Handle;
 
 use super::ServeError;
 use super::slots::Home;
+use crate::changes::Changes;
 use crate::config::Config;
 use crate::dead_letters::StoredDeadLetters;
 
 /// The tenants of the directory, as messages name them.
-struct Known(Directory);
+struct Known {
+    changes: Arc<Changes>,
+    runtime: Handle,
+}
 
 impl KnownTenants for Known {
     fn find(&self, id: &str) -> Option<Sender> {
         let id: TenantId = id.parse().ok()?;
-        self.0.get(&id).map(|tenant| sender(&tenant))
+        self.changes.directory().get(&id).map(|tenant| sender(&tenant))
+    }
+
+    fn look(&self) -> Result<(), String> {
+        self.runtime.block_on(self.changes.look()).map_err(|error| error.to_string())
     }
 }
 
@@ -31,27 +40,23 @@ pub(crate) fn sender(tenant: &TenantRecord) -> Sender {
     }
 }
 
-/// Looks at Kafka, if the configuration names brokers.
+/// Looks at Kafka, whose senders are those that `changes` knows.
 pub(super) async fn open(
     config: &Config,
     store: &Store,
-    directory: &Directory,
-    types: &EventRegistry,
-) -> Result<Option<KafkaSource>, ServeError> {
-    if config.kafka.brokers.is_empty() {
-        return Ok(None);
-    }
-    let limit = config.limits.dead_letters;
+    changes: Arc<Changes>,
+) -> Result<KafkaSource, ServeError> {
+    let (limit, runtime) = (config.limits.dead_letters, Handle::current());
     let parts = SourceParts {
         settings: config.kafka.clone(),
-        types: types.clone(),
+        types: changes.types().registry().clone(),
         limits: config.limits.intake.clone(),
-        tenants: Arc::new(Known(directory.clone())),
+        tenants: Arc::new(Known { changes, runtime }),
         registry: config.schema_registry.clone(),
         letters: Arc::new(StoredDeadLetters { store: store.clone(), limit }),
         id_key: store.id_key().await?,
     };
-    Ok(Some(KafkaSource::open(parts).await?))
+    Ok(KafkaSource::open(parts).await?)
 }
 
 /// Which of `count` partitions a tenant lives in.

@@ -10,7 +10,8 @@ use crate::{NewTenant, Store, StoreError, TenantChange, TenantId, TenantRecord};
 /// All tenant records, by id and by number. Cheap to clone; all clones are one directory.
 ///
 /// It is read from memory and changed through the store: a change is there when its call returns,
-/// and only if the store took it. There must be one directory a store.
+/// and only if the store took it. There must be one directory a process; what other processes change
+/// in the store is there after the next [`Directory::refresh`].
 #[derive(Clone, Debug)]
 pub struct Directory {
     shared: Arc<Shared>,
@@ -69,6 +70,19 @@ impl Directory {
     ) -> Result<Arc<TenantRecord>, StoreError> {
         let id = id.clone();
         self.change(|store: Store| async move { store.update_tenant(&id, change).await }).await
+    }
+
+    /// Takes over what was changed in the store after its change `since`, by whomever; answers how
+    /// many tenants that are.
+    pub async fn refresh(&self, since: u64) -> Result<usize, StoreError> {
+        let _turn = self.shared.turn.lock().await;
+        let changed = self.shared.store.tenants_since(since).await?;
+        let mut records = self.shared.records.write().unwrap_or_else(PoisonError::into_inner);
+        let count = changed.len();
+        for record in changed {
+            records.insert(&Arc::new(record));
+        }
+        Ok(count)
     }
 
     /// Runs a change of the store and takes its result over.

@@ -1,5 +1,13 @@
 //! The control store: tenants, and what they have registered and defined, in an SQLite file.
 
+/// The columns of a record, in the order in which they are read.
+macro_rules! columns {
+    () => {
+        "number, id, name, timezone, currency, clock, vertical, modules, branding, created_at"
+    };
+}
+
+mod changes;
 mod checkpoints;
 mod dead_letters;
 mod event_types;
@@ -32,13 +40,6 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 const CONNECTIONS: u32 = 4;
 /// How long a statement waits for another's lock.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// The columns of a record, in the order in which they are read.
-macro_rules! columns {
-    () => {
-        "number, id, name, timezone, currency, clock, vertical, modules, branding, created_at"
-    };
-}
 
 /// The control store. Cheap to clone; all clones share one bounded pool of connections.
 ///

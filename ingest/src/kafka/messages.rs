@@ -24,8 +24,16 @@ const REGISTRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// Finds tenants by their ids: what messages have as keys.
 pub trait KnownTenants: Send + Sync {
-    /// The tenant of that id as a sender of events.
+    /// The tenant of that id as a sender of events, from memory.
     fn find(&self, id: &str) -> Option<Sender>;
+
+    /// Looks for tenants and event types that others have created since, and has them known; may
+    /// block. Asked when a message names what is not known: it may have come about just before the
+    /// message did.
+    ///
+    /// # Errors
+    /// It cannot be told at this moment, for the reason given.
+    fn look(&self) -> Result<(), String>;
 }
 
 /// A message, wherever it stands in memory.
@@ -146,17 +154,20 @@ enum Form {
 }
 
 /// The senders of the messages of one poll.
-#[derive(Default)]
 struct Senders<'m> {
     by_key: HashMap<&'m [u8], Option<usize>>,
     all: Vec<Sender>,
+    tenants: Arc<dyn KnownTenants>,
+    /// Whether tenants and types are known that came about before the messages were read, once that
+    /// has been looked after.
+    looked: Option<bool>,
 }
 
 /// Why a message is not decoded.
 enum Stop {
     /// It never can be.
     Letter(Option<Tenant>, String),
-    /// Its schema is not known yet.
+    /// Its schema is not known yet, or it cannot be told whether its tenant or type is.
     Wait,
 }
 
@@ -193,7 +204,7 @@ impl Translator {
     ) -> Result<Translated, SourceError> {
         let mut out = Translated::default();
         let mut waiting: BTreeSet<&str> = held.iter().map(String::as_str).collect();
-        let mut senders = Senders::default();
+        let mut senders = Senders::new(Arc::clone(&self.tenants));
         let mut groups: HashMap<Form, Group> = HashMap::new();
         for (place, message) in messages.iter().enumerate() {
             if waiting.contains(message.topic) {
@@ -245,7 +256,7 @@ impl Translator {
         let id_of_tenant = message
             .key
             .ok_or_else(|| stop("the key is null: expected the id of the tenant".to_owned()))?;
-        let sender = senders.find(id_of_tenant, &*self.tenants).ok_or_else(|| {
+        let sender = senders.find(id_of_tenant)?.ok_or_else(|| {
             let key = String::from_utf8_lossy(id_of_tenant);
             stop(format!("the key \"{}\" is no tenant's id", shown(&key)))
         })?;
@@ -272,7 +283,12 @@ impl Translator {
             )));
         }
         let name = message.topic.strip_prefix(&self.prefix).unwrap_or(message.topic);
-        let event_type = self.event_type(tenant, name).ok_or_else(|| {
+        let event_type = match self.event_type(tenant, name) {
+            Some(known) => Some(known),
+            None if senders.has_looked()? => self.event_type(tenant, name),
+            None => None,
+        };
+        let event_type = event_type.ok_or_else(|| {
             stop(format!("the topic is of \"{}\", which is no known event type", shown(name)))
         })?;
         if message.is_json || value.first() == Some(&b'{') {
@@ -409,12 +425,43 @@ impl Translator {
 }
 
 impl<'m> Senders<'m> {
-    fn find(&mut self, key: &'m [u8], tenants: &dyn KnownTenants) -> Option<usize> {
-        let all = &mut self.all;
-        *self.by_key.entry(key).or_insert_with(|| {
-            let sender = tenants.find(std::str::from_utf8(key).ok()?)?;
-            all.push(sender);
-            Some(all.len() - 1)
-        })
+    fn new(tenants: Arc<dyn KnownTenants>) -> Self {
+        Self { by_key: HashMap::new(), all: Vec::new(), tenants, looked: None }
+    }
+
+    /// The place of the sender with that key, if it is a tenant's.
+    fn find(&mut self, key: &'m [u8]) -> Result<Option<usize>, Stop> {
+        if let Some(found) = self.by_key.get(key) {
+            return Ok(*found);
+        }
+        let sender = match std::str::from_utf8(key) {
+            Err(_) => None,
+            Ok(id) => match self.tenants.find(id) {
+                Some(sender) => Some(sender),
+                None if self.has_looked()? => self.tenants.find(id),
+                None => None,
+            },
+        };
+        let place = sender.map(|sender| {
+            self.all.push(sender);
+            self.all.len() - 1
+        });
+        self.by_key.insert(key, place);
+        Ok(place)
+    }
+
+    /// Looks for what has come about elsewhere, once for all messages: they had been read before.
+    /// Whether something may be known now that was not.
+    fn has_looked(&mut self) -> Result<bool, Stop> {
+        let is_first = self.looked.is_none();
+        let tenants = &self.tenants;
+        let looked = *self.looked.get_or_insert_with(|| match tenants.look() {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(error, "events of unknown tenants and types wait");
+                false
+            }
+        });
+        if looked { Ok(is_first) } else { Err(Stop::Wait) }
     }
 }

@@ -26,8 +26,11 @@ pub enum ReplayError {
         /// Those that are kept.
         kept: usize,
     },
-    /// Its schema cannot be asked for at this moment.
-    #[error("the schema registry does not answer; try again once it does")]
+    /// What it is checked against cannot be asked at this moment.
+    #[error(
+        "what it is checked against does not answer, the schema registry or the control store; try \
+         again once it does"
+    )]
     RegistryDown,
     /// Kafka did not take it.
     #[error(transparent)]

@@ -47,6 +47,8 @@ impl Cluster {
     /// in the views that was in the topics by then.
     pub(super) async fn take(&self, number: u32, epoch: u64) -> Result<Taken, ServeError> {
         let begun = std::time::Instant::now();
+        // Of every tenant that may have had events.
+        self.changes.look().await?;
         let tail = Tail::new(TAIL_BYTES);
         let opened = self.host.open(number, Some(epoch), Recent::Tail(tail.clone())).await;
         let (opened, from) = match opened {

@@ -121,6 +121,51 @@ async fn stays_equal_while_many_change_it() {
     assert_equal_to_the_store(&directory).await;
 }
 
+/// Two processes with one store: numbers are given once, and each sees the other's changes.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_directories_of_one_store_come_to_hold_the_same() {
+    let (dir, one) = fresh().await;
+    let store = Store::open(&dir.path().join("control.db")).await.unwrap();
+    let other = Directory::open(store).await.unwrap();
+    let workers: Vec<_> = (0..40)
+        .map(|n| {
+            let directory = if n % 2 == 0 { one.clone() } else { other.clone() };
+            tokio::spawn(async move {
+                let name = format!("t{}", n % 15);
+                match directory.create(new_tenant(&name)).await {
+                    Ok(_) | Err(StoreError::Conflict { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+                let renamed = change(json!({"name": format!("renamed by {n}")}));
+                directory.update(&id(&name), renamed).await.unwrap();
+            })
+        })
+        .collect();
+    for worker in workers {
+        worker.await.unwrap();
+    }
+    for directory in [one, other] {
+        directory.refresh(0).await.unwrap();
+        assert_eq!(directory.all().len(), 15);
+        assert_equal_to_the_store(&directory).await;
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_takes_over_what_came_after_a_change() {
+    let (dir, directory) = fresh().await;
+    let store = Store::open(&dir.path().join("control.db")).await.unwrap();
+    store.create_tenant(new_tenant("a")).await.unwrap();
+    let since = store.last_change().await.unwrap();
+    store.create_tenant(new_tenant("b")).await.unwrap();
+    assert_eq!(directory.refresh(since).await.unwrap(), 1);
+    assert_eq!((directory.get(&id("a")), directory.all().len()), (None, 1));
+    assert_eq!(directory.refresh(0).await.unwrap(), 2);
+    store.update_tenant(&id("a"), change(json!({"clock": "fixed:2025-06-30"}))).await.unwrap();
+    assert_eq!(directory.refresh(since).await.unwrap(), 2);
+    assert_equal_to_the_store(&directory).await;
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Create(u8),

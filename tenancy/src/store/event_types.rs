@@ -29,30 +29,36 @@ impl Store {
         .map_err(|source| StoreError::Database { doing: "listing the event types", source })
     }
 
-    /// Stores a type, or the schema of one that is there already.
-    pub async fn put_event_type(&self, event_type: &StoredEventType) -> Result<(), StoreError> {
+    /// Stores a type, or a later schema of one that is there already, if what is there is what the
+    /// caller has looked at: the schema `before`, or no such type. Answers whether it was.
+    pub async fn put_event_type(
+        &self,
+        event_type: &StoredEventType,
+        before: Option<&str>,
+    ) -> Result<bool, StoreError> {
         let StoredEventType { tenant, name, schema } = event_type;
         let now = Utc::now().timestamp_micros();
         let statement = match tenant {
             Some(tenant) => sqlx::query(
                 "INSERT INTO event_types (tenant, type, schema, created_at, changed_at) \
                  VALUES (?1, ?2, ?3, ?4, ?4) ON CONFLICT DO UPDATE \
-                 SET schema = excluded.schema, changed_at = excluded.changed_at",
+                 SET schema = excluded.schema, changed_at = excluded.changed_at WHERE schema = ?5",
             )
             .bind(tenant),
             None => sqlx::query(
                 "INSERT INTO platform_event_types (type, schema, created_at, changed_at) \
                  VALUES (?1, ?2, ?3, ?3) ON CONFLICT DO UPDATE \
-                 SET schema = excluded.schema, changed_at = excluded.changed_at",
+                 SET schema = excluded.schema, changed_at = excluded.changed_at WHERE schema = ?4",
             ),
         };
         statement
             .bind(name)
             .bind(schema)
             .bind(now)
+            .bind(before)
             .execute(&self.pool)
             .await
-            .map(drop)
+            .map(|done| done.rows_affected() > 0)
             .map_err(|source| StoreError::Database { doing: "storing an event type", source })
     }
 }

@@ -323,10 +323,14 @@ async fn event_types_are_kept_for_each_tenant_and_for_all() {
         (None, "acme.x", "of all"),
         (Some(1), "acme.y", "of a"),
         (Some(1), "acme.x", "of a"),
-        (Some(1), "acme.x", "of a, later"),
-        (None, "acme.x", "of all, later"),
     ] {
-        store.put_event_type(&stored(tenant, name, schema)).await.unwrap();
+        assert!(store.put_event_type(&stored(tenant, name, schema), None).await.unwrap());
+    }
+    for (tenant, before) in [(Some(1), "of a"), (None, "of all")] {
+        let later = stored(tenant, "acme.x", &format!("{before}, later"));
+        for (seen, is_taken) in [(None, false), (Some("else"), false), (Some(before), true)] {
+            assert_eq!(store.put_event_type(&later, seen).await.unwrap(), is_taken);
+        }
     }
     store.close().await;
     let store = Store::open(&dir.path().join("control.db")).await.unwrap();
@@ -339,7 +343,7 @@ async fn event_types_are_kept_for_each_tenant_and_for_all() {
             stored(Some(2), "acme.x", "of b"),
         ]
     );
-    let nobody = store.put_event_type(&stored(Some(9), "acme.x", "")).await;
+    let nobody = store.put_event_type(&stored(Some(9), "acme.x", ""), None).await;
     assert!(matches!(nobody, Err(StoreError::Database { .. })), "{nobody:?}");
 }
 
@@ -358,6 +362,9 @@ async fn a_store_with_tenants_takes_the_later_migrations() {
     let store = Store::open(&path).await.unwrap();
     assert_eq!(store.tenants().await.unwrap(), std::slice::from_ref(&tenant));
     let own = stored(Some(tenant.number), "acme.x", "{}");
-    store.put_event_type(&own).await.unwrap();
+    assert!(store.put_event_type(&own, None).await.unwrap());
+    // What was there before is no change, what comes is one.
+    assert!(store.tenants_since(0).await.unwrap().is_empty());
+    assert_eq!(store.event_types_since(0).await.unwrap(), std::slice::from_ref(&own));
     assert_eq!(store.event_types().await.unwrap(), [own]);
 }

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod bench;
+mod new_names;
 mod reading;
 mod registry_down;
 mod topics;

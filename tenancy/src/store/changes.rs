@@ -1,0 +1,50 @@
+//! What others have changed in the store: one number to ask for, and what has a higher one.
+
+use super::{Store, TenantRow};
+use crate::{StoreError, StoredEventType, TenantRecord};
+
+impl Store {
+    /// The number of the last change of a tenant or an event type, whoever made it. It grows with
+    /// every one; reading it is the cheapest question there is.
+    pub async fn last_change(&self) -> Result<u64, StoreError> {
+        let number: i64 = sqlx::query_scalar("SELECT number FROM platform_changes")
+            .fetch_one(&self.pool)
+            .await
+            .map_err(|source| StoreError::Database { doing: "reading what changed", source })?;
+        Ok(number as u64)
+    }
+
+    /// The tenants that were created or changed after the change of this number, as they are now.
+    pub async fn tenants_since(&self, change: u64) -> Result<Vec<TenantRecord>, StoreError> {
+        sqlx::query_as::<_, TenantRow>(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM tenants WHERE change > ?1 ORDER BY number"
+        ))
+        .bind(change as i64)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|source| StoreError::Database { doing: "listing changed tenants", source })?
+        .into_iter()
+        .map(TenantRow::record)
+        .collect()
+    }
+
+    /// The event types that were registered or changed after the change of this number, as they
+    /// are now.
+    pub async fn event_types_since(&self, change: u64) -> Result<Vec<StoredEventType>, StoreError> {
+        sqlx::query_as(
+            "SELECT NULL AS tenant, type AS name, schema FROM platform_event_types \
+             WHERE change > ?1 UNION ALL \
+             SELECT tenant, type, schema FROM event_types WHERE change > ?1 ORDER BY tenant, name",
+        )
+        .bind(change as i64)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|source| StoreError::Database { doing: "listing changed event types", source })
+    }
+}
+
+#[cfg(test)]
+#[path = "changes_tests.rs"]
+mod tests;
