@@ -10,6 +10,7 @@ use projections::{EventRegistry, EventType, EventTypes, Tenant};
 use rdkafka::message::{BorrowedMessage, Headers, Message as _, OwnedMessage};
 
 use super::error::SourceError;
+use super::first::{Decoded, first_of_each};
 use super::murmur2::partition_of;
 use crate::avro::{AvroDecoder, Body, Bounds, RegistryError, SchemaRegistry, schema_id};
 use crate::dead_letters::{DeadLetter, KEPT_BYTES};
@@ -226,16 +227,19 @@ impl Translator {
                 }
             }
         }
+        let mut decoded = Vec::with_capacity(groups.len());
         for (form, group) in groups {
-            match form {
+            let letters = &mut out.letters;
+            decoded.extend(match form {
                 Form::Avro(type_key, id) => {
-                    self.avro(&(type_key, id), &group, messages, &senders, now, &mut out)?;
+                    self.avro(&(type_key, id), &group, messages, &senders, now, letters)?
                 }
                 Form::Json(topic, sender) => {
-                    self.json(&topic, &senders.all[sender], &group, messages, now, &mut out)?;
+                    self.json(&topic, &senders.all[sender], &group, messages, now, letters)?
                 }
-            }
+            });
         }
+        out.segments = first_of_each(decoded)?;
         // Forms are decoded one after the other; letters are kept in the order of their topics.
         out.letters.sort_by(|a, b| (&a.topic, a.offset).cmp(&(&b.topic, b.offset)));
         for sender in &senders.all {
@@ -368,8 +372,8 @@ impl Translator {
         messages: &[Message<'_>],
         senders: &Senders<'_>,
         now: DateTime<Utc>,
-        out: &mut Translated,
-    ) -> Result<(), SourceError> {
+        letters: &mut Vec<DeadLetter>,
+    ) -> Result<Option<Decoded>, SourceError> {
         let Some(Decoder { reader: Ok(reader), .. }) = self.decoders.get_mut(form) else {
             return Err(SourceError::Columns(format!("the reader of {} is gone", form.0)));
         };
@@ -382,17 +386,19 @@ impl Translator {
         let outcome = reader.read(&bodies, &Bounds { limits: &self.limits, now })?;
         for (at, refusal) in outcome.refused {
             let tenant = (!refusal.is_foreign).then_some(bodies[at].sender.tenant);
-            out.letters.push(messages[group.places[at]].letter(tenant, refusal.reason));
+            letters.push(messages[group.places[at]].letter(tenant, refusal.reason));
         }
-        if !outcome.taken.is_empty() {
-            let tenants = outcome.taken.iter().map(|at| bodies[*at].sender.tenant.0);
-            out.segments.push(Segment {
-                event_type: Arc::clone(reader.event_type()),
-                tenants: UInt32Array::from_iter_values(tenants),
-                rows: outcome.rows,
-            });
+        if outcome.taken.is_empty() {
+            return Ok(None);
         }
-        Ok(())
+        let tenants = outcome.taken.iter().map(|at| bodies[*at].sender.tenant.0);
+        let segment = Segment {
+            event_type: Arc::clone(reader.event_type()),
+            tenants: UInt32Array::from_iter_values(tenants),
+            rows: outcome.rows,
+        };
+        let places = outcome.taken.iter().map(|at| group.places[*at]).collect();
+        Ok(Some(Decoded { segment, places }))
     }
 
     fn json(
@@ -402,25 +408,27 @@ impl Translator {
         group: &Group,
         messages: &[Message<'_>],
         now: DateTime<Utc>,
-        out: &mut Translated,
-    ) -> Result<(), SourceError> {
+        letters: &mut Vec<DeadLetter>,
+    ) -> Result<Option<Decoded>, SourceError> {
         let types: EventTypes = self.types.visible(sender.tenant);
         let name = topic.strip_prefix(&self.prefix).unwrap_or(topic);
         let bodies = group.places.iter().map(|place| messages[*place].value.unwrap_or_default());
         let decoded = decode_each(&types, &self.limits, sender, Only(name), bodies, now)
             .map_err(|error| SourceError::Columns(error.to_string()))?;
-        for rejected in decoded.rejected {
-            let message = &messages[group.places[rejected.index]];
+        let mut places = group.places.clone();
+        for rejected in decoded.rejected.into_iter().rev() {
+            // From the last to the first, so that those before stay where they are.
+            let message = &messages[places.remove(rejected.index)];
             // What names another tenant may hold what is that one's.
             let tenant = (!rejected.reason.starts_with("tenantid:")).then_some(sender.tenant);
-            out.letters.push(message.letter(tenant, rejected.reason));
+            letters.push(message.letter(tenant, rejected.reason));
         }
-        for batch in decoded.batches {
+        // A topic is of one type.
+        Ok(decoded.batches.into_iter().next().map(|batch| {
             let tenants = UInt32Array::from(vec![sender.tenant.0; batch.rows.num_rows()]);
-            let event_type = batch.event_type;
-            out.segments.push(Segment { event_type, tenants, rows: batch.rows });
-        }
-        Ok(())
+            let segment = Segment { event_type: batch.event_type, tenants, rows: batch.rows };
+            Decoded { segment, places }
+        }))
     }
 }
 

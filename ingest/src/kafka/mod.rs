@@ -14,6 +14,7 @@
 //! - The client's queues, polls, the way to the views and what waits for a schema are bounded.
 
 mod error;
+mod first;
 mod messages;
 mod murmur2;
 mod offsets;

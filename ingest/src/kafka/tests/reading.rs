@@ -1,9 +1,13 @@
 //! What comes by the topics: once, in steps, whatever the codec; and going on from offsets.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use arrow::array::AsArray;
+use arrow::datatypes::Decimal128Type;
 use projections::{Tenant, Tick};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+use tokio::time::timeout;
 
 use super::bench::{config, services};
 use super::*;
@@ -13,13 +17,18 @@ use crate::kafka::{Begin, KafkaSettings, partition_of};
 
 /// A payment as a record of a schema.
 fn record(schema: u32, id: &str, tenant: &str) -> Record {
+    payment(schema, id, tenant, 9)
+}
+
+/// The same of so many ten-thousandths.
+fn payment(schema: u32, id: &str, tenant: &str, amount: u8) -> Record {
     Record::new(schema)
         .text(id)
         .text(tenant)
         .long(1_717_165_800_000_000)
         .text(id)
         .text("I")
-        .bytes(&[9])
+        .bytes(&[amount])
         .long(19_874)
 }
 
@@ -51,6 +60,45 @@ async fn avro_and_json_of_old_and_new_writers_come_once() {
     assert_eq!(reading.steps, (1..=reading.steps.len() as u64).collect::<Vec<_>>());
     assert_eq!(reading.partition.marks(Tenant(2)).sequence, 3);
     assert!(bench.reasons(&topic).is_empty(), "{:?}", bench.reasons(&topic));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_messages_with_one_id_the_first_counts_in_whatever_form() {
+    let bench = Bench::new(&[PAYMENT], 1).await;
+    let topic = bench.topic(PAYMENT);
+    let old = bench.register(&payment_schema(&[])).await;
+    let currency =
+        serde_json::json!({"name": "currency", "type": ["null", "string"], "default": null});
+    let new = bench.register(&payment_schema(&[currency])).await;
+    let mut expected = BTreeMap::new();
+    for number in 0..12 {
+        let id = format!("e{number:02}");
+        let forms = [
+            (125_000, event(&id)),
+            (9, payment(old, &id, "t1", 9).done()),
+            (7, payment(new, &id, "t1", 7).long(0).done()),
+        ];
+        expected.insert(id, forms[number % 3].0);
+        for turn in 0..3 {
+            bench.send(&topic, Some("t1"), Some(&forms[(number + turn) % 3].1)).await;
+        }
+    }
+    // All of them in one poll.
+    let mut reading = bench.read(0, &[PAYMENT]);
+    let mut amounts = BTreeMap::new();
+    while amounts.len() < expected.len() {
+        let input = timeout(Duration::from_secs(30), reading.inputs.recv()).await;
+        for batch in input.unwrap().unwrap().events {
+            let ids = batch.rows.column(0).as_string::<i32>();
+            let column = batch.rows.column_by_name("amount").unwrap();
+            let column = column.as_primitive::<Decimal128Type>();
+            for (id, amount) in ids.iter().zip(column.iter()) {
+                assert_eq!(amounts.insert(id.unwrap().to_owned(), amount.unwrap()), None);
+            }
+        }
+    }
+    assert_eq!(amounts, expected);
+    assert_eq!(reading.partition.marks(Tenant(1)).sequence, 12);
 }
 
 #[tokio::test(flavor = "multi_thread")]
