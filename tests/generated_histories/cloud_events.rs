@@ -14,7 +14,8 @@ pub(crate) fn body(facts: &[&Fact], turn: usize) -> (&'static str, Vec<u8>) {
     }
 }
 
-fn event(fact: &Fact) -> Json {
+/// A fact as a CloudEvent.
+pub(crate) fn event(fact: &Fact) -> Json {
     let data: Map<String, Json> = fact
         .kind
         .fields()

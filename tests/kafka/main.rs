@@ -6,6 +6,7 @@
 #[allow(dead_code)]
 mod service;
 
+mod broker;
 mod cluster;
 mod dead_letters;
 mod posting;

@@ -2,7 +2,8 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::Utc;
@@ -10,13 +11,15 @@ use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use tenancy::{Claims, Role, RoleSet, Secret};
 
-const SECRET: &str = "a secret of the tests, longer than 32 bytes";
+/// The key of the tokens.
+pub(crate) const SECRET: &str = "a secret of the tests, longer than 32 bytes";
 
 /// A running service.
 pub(crate) struct Process {
     client: Client,
     address: String,
     child: Child,
+    said: Arc<Mutex<Vec<String>>>,
 }
 
 impl Process {
@@ -32,7 +35,34 @@ impl Process {
 
     /// Starts it at an address.
     async fn start_at(folder: &Path, listen: &str, settings: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tidemark"))
+        Self::start_by(Self::binary(), folder, listen, settings).await
+    }
+
+    /// The program.
+    pub(crate) fn binary() -> Command {
+        Command::new(env!("CARGO_BIN_EXE_tidemark"))
+    }
+
+    /// Starts it by a command that the arguments are given to: the program itself, or one that
+    /// becomes it.
+    pub(crate) async fn start_by(
+        command: Command,
+        folder: &Path,
+        listen: &str,
+        settings: &[(&str, &str)],
+    ) -> Self {
+        let started = Self::try_start_by(command, folder, listen, settings).await;
+        started.unwrap_or_else(|(status, said)| panic!("{status}: {}", said.join("\n")))
+    }
+
+    /// Starts it; an error is how it ended and what it said if it did so before it was ready.
+    pub(crate) async fn try_start_by(
+        mut command: Command,
+        folder: &Path,
+        listen: &str,
+        settings: &[(&str, &str)],
+    ) -> Result<Self, (ExitStatus, Vec<String>)> {
+        let mut child = command
             .args(["serve", "--listen", listen, "--data"])
             .arg(folder)
             .env("TIDEMARK_JWT_SECRET", SECRET)
@@ -44,20 +74,51 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        let said = Arc::new(Mutex::new(Vec::new()));
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-        let address = lines.find_map(|line| address(&line)).expect("it says where it listens");
+        let found = {
+            let mut said = said.lock().unwrap();
+            let noted = lines.by_ref().inspect(|line| said.push(line.clone()));
+            noted.filter_map(|line| address(&line)).next()
+        };
+        let Some(address) = found else {
+            let status = child.wait().unwrap();
+            let said = said.lock().unwrap().clone();
+            return Err((status, said));
+        };
         // Read to the end, or the process would stop at a full pipe.
-        std::thread::spawn(move || lines.for_each(|line| eprintln!("  {line}")));
-        let process = Self { client: Client::new(), address, child };
-        process.until_ready().await;
-        process
+        let noted = Arc::clone(&said);
+        let reader = std::thread::spawn(move || {
+            for line in lines {
+                eprintln!("  {line}");
+                noted.lock().unwrap().push(line);
+            }
+        });
+        let mut process = Self { client: Client::new(), address, child, said };
+        match process.until_ready().await {
+            None => Ok(process),
+            Some(status) => {
+                reader.join().unwrap();
+                let said = process.said();
+                Err((status, said))
+            }
+        }
     }
 
-    async fn until_ready(&self) {
+    /// What it has said so far.
+    pub(crate) fn said(&self) -> Vec<String> {
+        self.said.lock().unwrap().clone()
+    }
+
+    /// Waits until it is ready; answers how it ended if it did so before.
+    async fn until_ready(&mut self) -> Option<ExitStatus> {
         for _ in 0..2_400 {
             let ready = self.client.get(self.url("/readyz")).send().await;
             if ready.is_ok_and(|answer| answer.status() == 200) {
-                return;
+                return None;
+            }
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return Some(status);
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -77,14 +138,18 @@ impl Process {
         Self::start_at(folder, &address, &[]).await
     }
 
+    /// One of its figures; 0 as long as it is not there.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let text = self.client.get(self.url("/metrics")).send().await.unwrap();
+        let text = text.text().await.unwrap();
+        let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+        let value = lines.find_map(|(of, value)| (of == name).then_some(value));
+        value.map_or(0.0, |value| value.parse().unwrap())
+    }
+
     /// Waits until a checkpoint has everything.
     pub(crate) async fn checkpointed(&self) {
-        let made = async || -> f64 {
-            let text = self.client.get(self.url("/metrics")).send().await.unwrap();
-            let text = text.text().await.unwrap();
-            let line = text.lines().find_map(|l| l.strip_prefix("tidemark_checkpoints_total "));
-            line.map_or(0.0, |count| count.parse().unwrap())
-        };
+        let made = async || self.metric("tidemark_checkpoints_total").await;
         for _ in 0..400 {
             // With nothing new none is made: then the last one has all.
             let before = made().await;
