@@ -19,11 +19,14 @@ pub enum Close {
     TooManyConnections = 4005,
     /// A message that is no text, or longer than allowed.
     BadMessage = 4006,
+    /// The tenant is no longer served here, or the service that serves it went away: connect again
+    /// and resume.
+    Moved = 4007,
 }
 
 impl Close {
     /// Every reason there is.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::ShuttingDown,
         Self::Unauthenticated,
         Self::TokenRefused,
@@ -31,6 +34,7 @@ impl Close {
         Self::TooSlow,
         Self::TooManyConnections,
         Self::BadMessage,
+        Self::Moved,
     ];
 
     /// The close code of a WebSocket.
@@ -48,6 +52,7 @@ impl Close {
             Self::TooSlow => "too slow: connect again and resume",
             Self::TooManyConnections => "too many connections: try again later",
             Self::BadMessage => "bad message: send JSON text within the limit",
+            Self::Moved => "served elsewhere now: connect again and resume",
         }
     }
 }

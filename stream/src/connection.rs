@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use axum::http::StatusCode;
 use projections::{Position, RuntimeError, TenantSnapshot, Unready, View, ViewSnapshot};
 use serde_json::value::RawValue;
+use tokio::sync::watch;
 
 use crate::filter::Filter;
 use crate::hub::{Hub, Seat};
@@ -118,6 +119,11 @@ impl Connection {
             next_heartbeat,
             is_idle: false,
         }
+    }
+
+    /// Becomes true when the tenant is no longer served here.
+    pub(crate) fn left(&self) -> watch::Receiver<bool> {
+        self.seat.channel().left()
     }
 
     /// Adds a subscription, or has an `error` sent that says why not.

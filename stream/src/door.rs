@@ -1,11 +1,14 @@
 //! Who may watch: decided outside, asked for here.
 
+use std::future::ready;
+
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use projections::Tenant;
 
 use crate::problem::Problem;
+use crate::relay::Far;
 
 /// Somebody who was let in: one tenant, until its token ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,11 +21,30 @@ pub struct Viewer {
     pub expires_at: DateTime<Utc>,
 }
 
-/// Checks the token that a WebSocket sends in its `auth` message.
+/// Checks the token that a WebSocket sends in its `auth` message, and knows whose views can be
+/// watched here.
 pub trait Door: Send + Sync {
     /// Lets the bearer of `token` in, or says why not. The problem goes to the client as it is,
     /// so it must not tell a tenant that exists from one that does not.
     fn admit<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Viewer, Problem>>;
+
+    /// The other end, where the viewer's tenant is served by another service; none if it is served
+    /// here. `token` is what it was let in by.
+    fn elsewhere<'a>(
+        &'a self,
+        viewer: &'a Viewer,
+        token: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Far>, Problem>> {
+        let _ = (viewer, token);
+        Box::pin(ready(Ok(None)))
+    }
+
+    /// Whether the viewer's tenant is served here. Asked once its connection has a seat: one that
+    /// came while [`Hub::leave`](crate::Hub::leave) was at work must not stay.
+    fn serves(&self, viewer: &Viewer) -> bool {
+        let _ = viewer;
+        true
+    }
 }
 
 impl Viewer {

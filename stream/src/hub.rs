@@ -98,6 +98,21 @@ impl Hub {
         self.shared.dispatch.wake(vec![channel]);
     }
 
+    /// Says that some tenants are no longer served here: their connections end, so that their
+    /// clients come again, a WebSocket with [`Close::Moved`], an event stream with its end. What was
+    /// kept for resuming is forgotten, as their views may change elsewhere from now on. To be called
+    /// after [`Door::serves`](crate::Door::serves) denies them; those who come later are not
+    /// affected.
+    pub fn leave(&self, is_left: impl Fn(Tenant) -> bool) {
+        let mut channels = self.shared.channels.write().unwrap_or_else(PoisonError::into_inner);
+        let left: Vec<Arc<Channel>> =
+            channels.extract_if(|tenant, _| is_left(*tenant)).map(|(_, channel)| channel).collect();
+        drop(channels);
+        for channel in left {
+            channel.end();
+        }
+    }
+
     /// Waits until the tenant has been brought to `position`, at most for `timeout`.
     pub async fn wait_for(&self, position: Position, timeout: Duration) -> Result<(), NotYet> {
         let applied =

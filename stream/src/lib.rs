@@ -2,7 +2,8 @@
 //!
 //! **In:** the changes of each applied batch ([`Hub::publish`], called by the partition's thread)
 //! and the subscriptions of clients. **Out:** for each subscription one snapshot and then deltas,
-//! over Server-Sent Events ([`sse`]) or a WebSocket ([`upgrade`]).
+//! over Server-Sent Events ([`sse`]) or a WebSocket ([`upgrade`]). A WebSocket whose tenant another
+//! service serves is relayed to it ([`Far`]).
 //!
 //! How it works: each tenant that is watched has a *ring* of its latest changes, bounded by bytes
 //! and by age. A connection holds no queue: it holds a place in the ring, and takes the next
@@ -34,6 +35,7 @@ mod merge;
 mod message;
 mod meter;
 mod problem;
+mod relay;
 mod request;
 mod ring;
 mod snapshot;
@@ -47,6 +49,7 @@ pub use door::{Door, Viewer};
 pub use hub::{Hub, Snapshots};
 pub use limits::StreamLimits;
 pub use problem::Problem;
+pub use relay::{Far, upgrade_relayed};
 pub use sse::sse;
 pub use subscription::Subscription;
 pub use wait::NotYet;

@@ -19,6 +19,7 @@ use crate::hub::{Hub, Place, Refused, is_set};
 use crate::message::Message;
 use crate::meter;
 use crate::problem::Problem;
+use crate::relay::{Far, refusal, relay};
 use crate::request::Request;
 
 /// Messages written before the client is listened to again.
@@ -28,7 +29,7 @@ const READ_BUFFER: usize = 4 << 10;
 /// What is gathered before it is written.
 const WRITE_BUFFER: usize = 16 << 10;
 /// How long a client may take to answer a close.
-const GOODBYE: Duration = Duration::from_secs(2);
+pub(crate) const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Answers a WebSocket's handshake, with buffers and limits that suit many quiet clients, and
 /// serves it as [`websocket`] does.
@@ -38,13 +39,17 @@ pub fn upgrade(
     viewer: Option<Viewer>,
     handshake: WebSocketUpgrade,
 ) -> Response {
+    bounded(&hub, handshake).on_upgrade(move |socket| websocket(hub, door, viewer, socket))
+}
+
+/// A handshake with the bounds of all sockets.
+pub(crate) fn bounded(hub: &Hub, handshake: WebSocketUpgrade) -> WebSocketUpgrade {
     let longest = hub.shared.limits.message_bytes;
     handshake
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
         .max_message_size(longest)
         .max_frame_size(longest)
-        .on_upgrade(move |socket| websocket(hub, door, viewer, socket))
 }
 
 /// Serves one WebSocket until it ends. Without a viewer it must send `auth` first, in time.
@@ -56,10 +61,11 @@ pub async fn websocket(
     mut socket: WebSocket,
 ) {
     match open(&hub, door.as_ref(), viewer, &mut socket).await {
-        Ok((connection, viewer)) => {
+        Ok(Opened::Here(connection, viewer)) => {
             let expiry = Instant::now() + viewer.remaining();
             let session = Session {
                 closing: hub.closing(),
+                left: connection.left(),
                 stall: hub.shared.limits.stall(),
                 longest: hub.shared.limits.message_bytes,
                 tenant: viewer.tenant,
@@ -69,6 +75,10 @@ pub async fn websocket(
                 socket,
             };
             session.run().await;
+        }
+        Ok(Opened::Elsewhere(far, place)) => {
+            relay(&mut socket, far, hub.closing(), hub.shared.limits.stall()).await;
+            drop(place);
         }
         Err(End::Gone) => {}
         Err(End::Close(close, problem)) => say_goodbye(&mut socket, close, problem).await,
@@ -89,25 +99,42 @@ impl From<Error> for End {
     }
 }
 
+/// A connection that was let in.
+enum Opened {
+    Here(Connection, Viewer),
+    Elsewhere(Far, Place),
+}
+
 /// Lets the client in.
 async fn open(
     hub: &Hub,
     door: &dyn Door,
     viewer: Option<Viewer>,
     socket: &mut WebSocket,
-) -> Result<(Connection, Viewer), End> {
+) -> Result<Opened, End> {
     let refused = |r: Refused| End::Close(r.close, Some(r.problem));
     let place: Place = hub.enter().map_err(refused)?;
     let viewer = match viewer {
         Some(viewer) => viewer,
-        None => authenticate(hub, door, socket).await?,
+        None => match authenticate(hub, door, socket).await? {
+            (viewer, None) => viewer,
+            (_, Some(far)) => return Ok(Opened::Elsewhere(far, place)),
+        },
     };
     let seat = hub.attach(viewer.tenant, place).map_err(refused)?;
-    Ok((Connection::new(hub.clone(), seat, Instant::now()), viewer))
+    if !door.serves(&viewer) {
+        return Err(End::Close(Close::Moved, None));
+    }
+    Ok(Opened::Here(Connection::new(hub.clone(), seat, Instant::now()), viewer))
 }
 
-/// Waits for the first message, which must be `auth`.
-async fn authenticate(hub: &Hub, door: &dyn Door, socket: &mut WebSocket) -> Result<Viewer, End> {
+/// Waits for the first message, which must be `auth`; answers also the other end, where its sender
+/// is served elsewhere.
+async fn authenticate(
+    hub: &Hub,
+    door: &dyn Door,
+    socket: &mut WebSocket,
+) -> Result<(Viewer, Option<Far>), End> {
     let mut closing = hub.closing();
     let first = tokio::select! {
         () = is_set(&mut closing) => {
@@ -117,13 +144,12 @@ async fn authenticate(hub: &Hub, door: &dyn Door, socket: &mut WebSocket) -> Res
     };
     let unauthenticated = || End::Close(Close::Unauthenticated, Some(unauthenticated()));
     let text = first.map_err(|_| unauthenticated())??;
-    match Request::parse(&text) {
-        Ok(Request::Auth { token }) => door
-            .admit(&token)
-            .await
-            .map_err(|problem| End::Close(Close::TokenRefused, Some(problem))),
-        _ => Err(unauthenticated()),
-    }
+    let Ok(Request::Auth { token }) = Request::parse(&text) else { return Err(unauthenticated()) };
+    let viewer = door.admit(&token).await;
+    let viewer = viewer.map_err(|problem| End::Close(Close::TokenRefused, Some(problem)))?;
+    let far = door.elsewhere(&viewer, &token).await;
+    let far = far.map_err(|problem| End::Close(refusal(&problem), Some(problem)))?;
+    Ok((viewer, far))
 }
 
 /// The next text from the client.
@@ -153,6 +179,8 @@ struct Session {
     connection: Connection,
     socket: WebSocket,
     closing: watch::Receiver<bool>,
+    /// Becomes true when the tenant is no longer served here.
+    left: watch::Receiver<bool>,
     expiry: Instant,
     stall: Duration,
     longest: usize,
@@ -186,6 +214,7 @@ impl Session {
             () = is_set(&mut self.closing) => {
                 return Err(End::Close(Close::ShuttingDown, None));
             }
+            () = is_set(&mut self.left) => return Err(End::Close(Close::Moved, None)),
             text = next_text(&mut self.socket) => Some(text?),
             () = self.connection.ready(self.expiry) => None,
         };
@@ -260,7 +289,7 @@ async fn patiently(
 
 /// Says the problem and the close code, and waits a moment for the client to close too, so that
 /// what was said is not lost. A client that does not read any more just loses its socket.
-async fn say_goodbye(socket: &mut WebSocket, close: Close, problem: Option<Problem>) {
+pub(crate) async fn say_goodbye(socket: &mut WebSocket, close: Close, problem: Option<Problem>) {
     let goodbye = async {
         if let Some(problem) = problem {
             socket.feed(Frame::Text(Message::error(None, &problem).into_json().into())).await?;

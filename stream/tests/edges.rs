@@ -249,3 +249,42 @@ fn close_codes_are_in_the_private_range_and_tell_apart() {
     // A close frame has room for 123 bytes.
     assert!(Close::ALL.iter().all(|c| c.reason().len() <= 123));
 }
+
+/// Whoever watches a tenant that goes elsewhere comes again; whoever watches another one stays.
+#[tokio::test]
+async fn connections_of_tenants_that_leave_end() {
+    let (world, hub, address) = start(StreamLimits::default()).await;
+    put(&world, &hub, "a", 10_000);
+    let mut socket = WebSocket::connect(&address, "?token=1").await;
+    socket.say(&items()).await;
+    let before = socket.hear().await["position"].clone();
+    let mut stream = EventStream::connect(&address, &[items()], "&token=1", "").await;
+    let mut other = WebSocket::connect(&address, "?token=2").await;
+    other.say(&items()).await;
+    assert_eq!(other.hear().await["type"], "snapshot");
+    until("all are there", || hub.connections() == 3).await;
+
+    hub.leave(|tenant| tenant == TENANT);
+    assert_eq!(socket.hear_close().await.0, Close::Moved.code());
+    while let Some(event) = stream.hear().await {
+        assert_ne!(event.kind.as_deref(), Some("error"));
+    }
+    other.say(&json!({"type": "ping"})).await;
+    assert_eq!(other.hear().await["type"], "pong");
+    until("one is left", || hub.connections() == 1).await;
+
+    // What happened elsewhere meanwhile was not published here, so nothing of before is resumed.
+    world.0.apply(TENANT, 1, &[(0, "b", Some((None, 20_000)))]);
+    let mut again = WebSocket::connect(&address, "?token=1").await;
+    let mut resuming = items();
+    resuming["resume"] = before;
+    again.say(&resuming).await;
+    let mut told = again.hear().await;
+    if told["type"] == "reset" {
+        told = again.hear().await;
+    }
+    assert_eq!(told["type"], "snapshot");
+    assert_eq!(told["rows"], json!([["a", null, "1.0000"], ["b", null, "2.0000"]]));
+    let position = put(&world, &hub, "c", 30_000);
+    assert_eq!(again.hear().await["position"], position.to_string());
+}

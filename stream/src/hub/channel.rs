@@ -18,6 +18,8 @@ pub(crate) struct Channel {
     head: watch::Sender<u64>,
     /// Whether the dispatcher has been asked to tell it.
     is_due: AtomicBool,
+    /// Becomes true when the tenant is no longer served here.
+    left: watch::Sender<bool>,
     members: Mutex<Members>,
 }
 
@@ -34,6 +36,7 @@ impl Channel {
             ring: RwLock::new(Ring::new(tenant, head)),
             head: watch::Sender::new(head),
             is_due: AtomicBool::new(false),
+            left: watch::Sender::new(false),
             members: Mutex::new(Members { count: 0, empty_since: Some(Instant::now()) }),
         }
     }
@@ -69,6 +72,16 @@ impl Channel {
         self.is_due.store(false, Ordering::Release);
         let head = self.ring().head();
         self.head.send_replace(head);
+    }
+
+    /// Ends the connections.
+    pub(crate) fn end(&self) {
+        self.left.send_replace(true);
+    }
+
+    /// Becomes true when they are to end.
+    pub(crate) fn left(&self) -> watch::Receiver<bool> {
+        self.left.subscribe()
     }
 
     /// One more member, if fewer than `bound` are there.
