@@ -139,7 +139,11 @@ fn micros(text: &str) -> Result<i64, Failure> {
 fn ten_thousandths(text: &str) -> Result<i128, Failure> {
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     let digits: i128 = format!("{whole}{part:0<4}").parse()?;
-    if part.len() > 4 { Err(format!("{text} has more than four places").into()) } else { Ok(digits) }
+    if part.len() > 4 {
+        Err(format!("{text} has more than four places").into())
+    } else {
+        Ok(digits)
+    }
 }
 
 fn text(out: &mut Vec<u8>, text: &str) {

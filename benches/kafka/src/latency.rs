@@ -51,8 +51,7 @@ impl Latency {
         let folder = tempfile::tempdir()?;
         let prefix = service::prefix();
         let variables = service::kafka(&self.surroundings, &prefix);
-        let mut service =
-            Service::start(&self.surroundings.tidemark, folder.path(), &variables)?;
+        let mut service = Service::start(&self.surroundings.tidemark, folder.path(), &variables)?;
         service.ready().await?;
         let watched: Vec<String> = (0..self.watched).map(|w| format!("watched{w}")).collect();
         let mut all: Vec<String> = (0..self.tenants).map(tenant).collect();
@@ -63,7 +62,8 @@ impl Latency {
         let plan = Plan { tenants: self.tenants, events: self.rate * whole.as_secs(), seed: 7 };
         let messages = Messages::new(plan, &schemas)?;
 
-        let (begin, marks) = (Instant::now(), (whole.as_millis() / MARK_EVERY.as_millis()) as usize + 10);
+        let (begin, marks) =
+            (Instant::now(), (whole.as_millis() / MARK_EVERY.as_millis()) as usize + 10);
         let topics = schemas.iter().map(|schema| format!("{prefix}{}", schema.name)).collect();
         let marked = Moments::new(begin, marks);
         let producer = Producer::new(&self.surroundings.kafka, topics, marked)?;

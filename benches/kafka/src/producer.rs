@@ -73,11 +73,7 @@ pub(crate) struct Producer {
 
 impl Producer {
     /// Connects; `marked` takes the moments at which marked messages are acknowledged.
-    pub(crate) fn new(
-        kafka: &str,
-        topics: Vec<String>,
-        marked: Moments,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn new(kafka: &str, topics: Vec<String>, marked: Moments) -> Result<Self, Failure> {
         let context = Acknowledged { failed: AtomicU64::new(0), marked };
         let client = ClientConfig::new()
             .set("bootstrap.servers", kafka)

@@ -54,7 +54,9 @@ impl Rate {
             grouped(self.plan.events),
             self.plan.tenants
         );
-        println!("| producer | events/s | read in | from the beginning | CPU of the service | peak memory |");
+        println!(
+            "| producer | events/s | read in | from the beginning | CPU of the service | peak memory |"
+        );
         println!("|---|---|---|---|---|---|");
         let taken = self.beforehand().await?;
         self.tell("done beforehand", &taken);
@@ -164,17 +166,14 @@ fn produce(producer: &Producer, messages: &Messages) -> Result<(), Failure> {
 }
 
 /// Waits until so many events more than `before` are in the views; the time since the first was.
-async fn applied(
-    service: &mut Service,
-    before: f64,
-    distinct: u64,
-) -> Result<Duration, Failure> {
+async fn applied(service: &mut Service, before: f64, distinct: u64) -> Result<Duration, Failure> {
     let (mut begun, mut last, mut moved) = (None, before, Instant::now());
     loop {
         service.lives()?;
         let looked = Instant::now();
         // The listener is up a moment after the process.
-        let now = service.metrics().await.map_or(before, |metrics| metrics.sum(APPLIED).max(before));
+        let now =
+            service.metrics().await.map_or(before, |metrics| metrics.sum(APPLIED).max(before));
         if now > before && begun.is_none() {
             // What came first came since the look before this one.
             begun = Some(looked - LOOK);

@@ -175,7 +175,8 @@ impl Service {
         let text = self.client.get(self.at("/metrics")).send().await?.text().await?;
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         let pairs = lines.filter_map(|line| line.rsplit_once(' '));
-        let figures = pairs.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)));
+        let figures =
+            pairs.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)));
         Ok(Metrics(figures.collect()))
     }
 
@@ -204,7 +205,7 @@ impl Metrics {
     /// The sum over all labels.
     pub(crate) fn sum(&self, name: &str) -> f64 {
         let is = |full: &str| full == name || full.starts_with(&format!("{name}{{"));
-        self.0.iter().filter(|(full, _)| is(full)).map(|(_, value)| value).sum()
+        self.0.iter().filter(|(full, _)| is(full)).fold(0.0, |sum, (_, value)| sum + value)
     }
 
     /// A histogram: how many were at most each bound, by rising bounds; the last is infinite.
