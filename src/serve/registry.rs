@@ -97,6 +97,8 @@ impl Registry {
 
     /// This node serves a partition from now on, or no more.
     pub(super) fn serve(&self, number: u32, serves: bool) {
+        metrics::gauge!("tidemark_partition_served", "partition" => number.to_string())
+            .set(f64::from(u8::from(serves)));
         let mut known = self.write();
         if serves {
             known.serving.insert(number);

@@ -9,4 +9,5 @@ mod service;
 mod broker;
 mod cluster;
 mod dead_letters;
+mod nodes;
 mod posting;

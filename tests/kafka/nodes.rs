@@ -1,0 +1,152 @@
+//! Two nodes that share a control store and an object store: each answers for every tenant, and
+//! whoever stays takes over from whoever goes.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+
+use crate::cluster::{addresses, prefix};
+use crate::service::{Service, invoice, payment};
+
+/// For a partition to move, however busy the machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What nodes share, and how the topics are called.
+struct Shared {
+    folder: TempDir,
+    prefix: String,
+}
+
+impl Shared {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), prefix: prefix() }
+    }
+
+    /// A node with a folder of its own.
+    async fn node(&self, data: &Arc<TempDir>) -> Service {
+        let (kafka, registry) = addresses();
+        let folder = self.folder.path().display();
+        let (database, objects) =
+            (format!("sqlite:{folder}/control.db"), format!("file://{folder}/objects"));
+        let variables = [
+            ("TIDEMARK_KAFKA_BROKERS", kafka.as_str()),
+            ("TIDEMARK_SCHEMA_REGISTRY_URL", registry.as_str()),
+            ("TIDEMARK_KAFKA_TOPIC_PREFIX", &self.prefix),
+            ("TIDEMARK_KAFKA_GROUP", &self.prefix),
+            ("TIDEMARK_KAFKA_PARTITIONS", "3"),
+            ("TIDEMARK_CHECKPOINT_MS", "300"),
+            ("TIDEMARK_DATABASE_URL", &database),
+            ("TIDEMARK_OBJECT_STORE_URL", &objects),
+        ];
+        Service::start_with(Arc::clone(data), &variables).await
+    }
+}
+
+/// The partitions that a node serves.
+async fn served(node: &Service) -> Vec<u32> {
+    let answer = node.client.get(node.url("/metrics")).send().await.unwrap();
+    let text = answer.text().await.unwrap();
+    let of = |line: &str| {
+        let rest = line.strip_prefix("tidemark_partition_served{partition=\"")?;
+        let (number, value) = rest.split_once("\"} ")?;
+        (value == "1").then(|| number.parse().unwrap())
+    };
+    text.lines().filter_map(of).collect()
+}
+
+async fn until_served(node: &Service, count: usize) {
+    let begun = Instant::now();
+    while served(node).await.len() != count {
+        assert!(begun.elapsed() < PATIENCE, "{:?} instead of {count}", served(node).await);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The balances of a tenant as a node says them; it may take a while to know who serves it.
+async fn balances(node: &Service, admin: &str) -> Value {
+    let begun = Instant::now();
+    loop {
+        let question = json!({"sql": "SELECT invoice_id, balance FROM open_invoices ORDER BY 1"});
+        let answer = node.post("/v1/query", admin).json(&question).send().await.unwrap();
+        if answer.status() == 200 {
+            return answer.json::<Value>().await.unwrap()["rows"].clone();
+        }
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert_eq!(status, 503, "{text}");
+        assert!(begun.elapsed() < PATIENCE, "{text}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The first messages of a view's stream over a WebSocket, the last of which is a snapshot.
+async fn snapshot(node: &Service, admin: &str) -> Value {
+    let mut request = format!("ws://{}/v1/ws", node.address).into_client_request().unwrap();
+    let bearer = format!("Bearer {admin}").parse().unwrap();
+    request.headers_mut().insert("authorization", bearer);
+    let (mut socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
+    let subscribe = json!({"type": "subscribe", "id": "a", "view": "open_invoices"});
+    futures::SinkExt::send(&mut socket, subscribe.to_string().into()).await.unwrap();
+    while let Some(message) = socket.next().await {
+        let message: Value = serde_json::from_str(message.unwrap().to_text().unwrap()).unwrap();
+        if message["type"] == "snapshot" {
+            return message["rows"].clone();
+        }
+    }
+    panic!("the stream ends without a snapshot");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_node_answers_for_all_and_who_stays_takes_over() {
+    let shared = Shared::new();
+    let folders = [(); 2].map(|()| Arc::new(tempfile::tempdir().unwrap()));
+    let first = shared.node(&folders[0]).await;
+    assert_eq!(served(&first).await, [0, 1, 2]);
+    let mut admins = Vec::new();
+    for number in 0..9 {
+        let admin = first.tenant(&format!("firm-{number}")).await;
+        first.send(&admin, &[invoice("i1", "c1", "100.00")]).await;
+        admins.push(admin);
+    }
+    // A second comes: one partition moves to it, and nothing is asked of anybody for it.
+    let second = shared.node(&folders[1]).await;
+    until_served(&second, 1).await;
+    assert_eq!(served(&first).await.len(), 2);
+    for (number, admin) in admins.iter().enumerate() {
+        let (sends, reads) = if number % 2 == 0 { (&first, &second) } else { (&second, &first) };
+        let receipt = sends.send(admin, &[payment("p1", "i1", "40.00")]).await;
+        let rows = reads.rows(admin, "open_invoices", &receipt["position"]).await;
+        assert_eq!(rows[0][9], "60.0000", "{rows}");
+        assert_eq!(snapshot(sends, admin).await, rows);
+        assert_eq!(snapshot(reads, admin).await, rows);
+    }
+    // A tenant that one has created is known to the other.
+    let late = second.tenant("late").await;
+    first.send(&late, &[invoice("i9", "c1", "5.00")]).await;
+    let expected = json!([["i1", "60.0000"]]);
+
+    // The first dies. What it has taken is in the topics, and what it served is served again.
+    drop(first);
+    until_served(&second, 3).await;
+    for admin in &admins {
+        assert_eq!(balances(&second, admin).await, expected);
+    }
+    assert_eq!(balances(&second, &late).await, json!([["i9", "5.0000"]]));
+    let again = second.send(&admins[0], &[payment("p1", "i1", "40.00")]).await;
+    assert_eq!(again["duplicates"], 1);
+
+    // It comes back, and the second leaves in order.
+    let first = shared.node(&folders[0]).await;
+    until_served(&first, 1).await;
+    let mut second = second;
+    let id = second.process.id().to_string();
+    assert!(std::process::Command::new("kill").arg(&id).status().unwrap().success());
+    until_served(&first, 3).await;
+    for admin in &admins {
+        assert_eq!(balances(&first, admin).await, expected);
+    }
+    assert!(second.process.wait().unwrap().success());
+}
