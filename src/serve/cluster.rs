@@ -39,7 +39,7 @@ const MARGIN: Duration = Duration::from_millis(500);
 /// How long a partition that could not be taken is left alone.
 const TAKE_AGAIN: Duration = Duration::from_secs(5);
 /// For all partitions to be given up at shutdown.
-const LEAVE_TIME: Duration = Duration::from_secs(20);
+const LEAVE_TIME: Duration = Duration::from_secs(12);
 
 /// What this node has to do with the others.
 pub(super) struct Cluster {
