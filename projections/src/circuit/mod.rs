@@ -10,6 +10,7 @@ mod arena;
 mod calendar;
 mod evaluate;
 mod flips;
+mod groups;
 mod holding;
 mod index;
 mod join;

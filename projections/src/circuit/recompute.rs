@@ -16,13 +16,10 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use futures::executor::block_on;
 
 use super::evaluate::guarded;
-use super::journal::Journal;
-use super::memory::Tally;
+use super::groups::{Groups, Kept};
 use super::ordered::Ordered;
-use super::packed::{Packer, owner};
-use super::slots::Slots;
-use super::state::{Capture, Reader, put_bytes, store};
-use super::table::{KeyTable, Touched};
+use super::packed::Packer;
+use super::state::{Capture, Reader};
 use super::{Operator, Step};
 use crate::bytes::ByteRows;
 use crate::change::{RowCodec, batch};
@@ -140,19 +137,24 @@ pub(crate) struct Recompute {
     /// The columns of the plan's answer that make the output.
     kept: Vec<usize>,
     schema: SchemaRef,
-    keys: KeyTable,
-    rows: Slots<Ordered>,
-    touched: Touched,
-    tally: Tally,
-    journal: Journal,
+    groups: Groups<Ordered>,
 }
 
-/// What a checkpoint keeps of a group: its key and its rows.
-fn write_group(keys: &KeyTable, rows: &Slots<Ordered>, slot: u32, out: &mut Vec<u8>) {
-    let key = keys.key_or_none(slot);
-    if !key.is_empty() {
-        put_bytes(out, key);
-        rows[slot].write(out);
+impl Kept for Ordered {
+    fn is_empty(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn cost(&self) -> usize {
+        self.cost()
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        self.write(out);
+    }
+
+    fn read(entry: &mut Reader<'_>) -> Result<Self, RuntimeError> {
+        Self::read(entry).map(|(rows, _)| rows)
     }
 }
 
@@ -173,20 +175,16 @@ impl Recompute {
             runner,
             kept,
             schema,
-            keys: KeyTable::default(),
-            rows: Slots::default(),
-            touched: Touched::default(),
-            tally: Tally::default(),
-            journal: Journal::default(),
+            groups: Groups::default(),
         })
     }
 
     /// The touched groups' rows, each with its group's number: twice the place, plus `version`.
     fn gather(&self, version: u32) -> Result<RecordBatch, RuntimeError> {
         let (mut rows, mut numbers) = (Vec::new(), Vec::new());
-        for (place, slot) in self.touched.slots.iter().enumerate() {
+        for (place, slot) in self.groups.touched.slots.iter().enumerate() {
             let before = rows.len();
-            rows.extend(self.rows[*slot].repeated());
+            rows.extend(self.groups.kept[*slot].repeated());
             numbers.extend(std::iter::repeat_n(place as u32 * 2 + version, rows.len() - before));
         }
         let length = numbers.len();
@@ -198,12 +196,12 @@ impl Recompute {
 
     fn add(&mut self, slots: &[u32], rows: &ByteRows, weights: &[i64], sign: i64) {
         for (i, (slot, weight)) in slots.iter().zip(weights).enumerate() {
-            let more = self.rows[*slot].add(rows.row(i), weight * sign);
-            let tenant = owner(self.keys.key(*slot));
+            let more = self.groups.kept[*slot].add(rows.row(i), weight * sign);
+            let tenant = self.groups.owner(*slot);
             if more >= 0 {
-                self.tally.add(tenant, more.unsigned_abs());
+                self.groups.tally.add(tenant, more.unsigned_abs());
             } else {
-                self.tally.remove(tenant, more.unsigned_abs());
+                self.groups.tally.remove(tenant, more.unsigned_abs());
             }
         }
     }
@@ -226,15 +224,6 @@ impl Recompute {
         let change = Change::new(owners, rows, Int64Array::from_iter_values(weights));
         Ok(self.output_codec.consolidate(&change)?)
     }
-
-    fn release_empty(&mut self) {
-        for slot in &self.touched.slots {
-            if self.rows[*slot].is_empty() {
-                self.keys.remove(*slot);
-            }
-        }
-        self.touched.clear();
-    }
 }
 
 impl Operator for Recompute {
@@ -245,18 +234,9 @@ impl Operator for Recompute {
         let rows = self.row_codec.encode(&change.tenants, change.rows.columns())?;
         let (mut slots, mut tenants) = (Vec::with_capacity(change.len()), Vec::new());
         for ((slot, added), tenant) in
-            self.keys.locate(&keys).into_iter().zip(change.tenants.values())
+            self.groups.locate(&keys).into_iter().zip(change.tenants.values())
         {
-            if added {
-                *self.rows.at(slot) = Ordered::default();
-            }
-            if self.touched.touch(slot).1 {
-                let (keys, rows) = (&self.keys, &self.rows);
-                self.journal.before(slot, |out| {
-                    if !added {
-                        write_group(keys, rows, slot, out);
-                    }
-                });
+            if self.groups.touch(slot, added).1 {
                 tenants.push(Tenant(*tenant));
             }
             slots.push(slot);
@@ -265,7 +245,7 @@ impl Operator for Recompute {
         let before = match self.gather(0) {
             Ok(before) => before,
             Err(error) => {
-                self.release_empty();
+                self.groups.release_empty();
                 return Err(error);
             }
         };
@@ -274,59 +254,31 @@ impl Operator for Recompute {
         if compared.is_err() {
             self.add(&slots, &rows, weights, -1);
         }
-        self.release_empty();
+        self.groups.release_empty();
         compared
     }
 
     fn bytes(&self, tenant: Tenant) -> usize {
-        self.keys.bytes(tenant) + self.tally.bytes(tenant)
+        self.groups.bytes(tenant)
     }
 
     fn forget(&mut self, tenant: Tenant) {
-        for slot in self.keys.of_tenant(tenant) {
-            let (keys, rows) = (&self.keys, &self.rows);
-            self.journal.before(slot, |out| write_group(keys, rows, slot, out));
-            self.rows[slot] = Ordered::default();
-            self.keys.remove(slot);
-        }
-        self.tally.forget(tenant);
+        self.groups.forget(tenant);
     }
 
     fn cut(&mut self, whole: bool) {
-        self.journal.cut(whole, self.keys.slots());
+        self.groups.cut(whole);
     }
 
     fn capture(&mut self, capture: &mut Capture) -> bool {
-        let (keys, rows) = (&self.keys, &self.rows);
-        let done = self.journal.take(&mut capture.room, |slot, out| {
-            write_group(keys, rows, slot, out);
-        });
-        capture.parts.extend(self.journal.carry_off(store(capture.node, 0), 0));
-        done
+        self.groups.capture(capture)
     }
 
     fn restore(&mut self, _store: u32, slot: u64, entry: &[u8]) -> Result<(), RuntimeError> {
-        let slot = slot as u32;
-        let mut entry = Reader(entry);
-        let old = self.rows.at(slot).cost();
-        if old > 0 {
-            self.tally.remove(owner(self.keys.key(slot)), old);
-        }
-        if entry.0.is_empty() {
-            self.rows[slot] = Ordered::default();
-            self.keys.restore(slot, &[]);
-            return Ok(());
-        }
-        let key = entry.bytes()?;
-        let (rows, cost) = Ordered::read(&mut entry)?;
-        self.rows[slot] = rows;
-        self.tally.add(owner(key), cost);
-        self.keys.restore(slot, key);
-        Ok(())
+        self.groups.restore(slot, entry)
     }
 
     fn restored(&mut self) {
-        self.journal.keep();
-        self.keys.restored();
+        self.groups.restored();
     }
 }

@@ -11,12 +11,9 @@ use arrow::compute::SortOptions;
 use arrow::datatypes::{Schema, SchemaRef};
 use std::sync::Arc;
 
-use super::journal::Journal;
-use super::memory::Tally;
-use super::packed::{Packer, owner};
-use super::slots::Slots;
-use super::state::{Capture, Reader, put_bytes, put_i64, store};
-use super::table::{KeyTable, Touched};
+use super::groups::{Groups, Kept};
+use super::packed::Packer;
+use super::state::{Capture, Reader, put_bytes, put_i64};
 use super::{Operator, Step};
 use crate::change::{RowCodec, batch};
 use crate::sorted::Sorter;
@@ -65,31 +62,44 @@ pub(crate) struct Top {
     order_sorter: Sorter,
     row_codec: RowCodec,
     schema: SchemaRef,
-    keys: KeyTable,
-    rows: Slots<Rows>,
-    touched: Touched,
-    tally: Tally,
+    groups: Groups<Rows>,
     /// Whether no row ever goes: then one that is not taken never will be, and need not be kept.
     append_only: bool,
-    journal: Journal,
-}
-
-/// What a checkpoint keeps of a partition: its key and its rows.
-fn write_rows(keys: &KeyTable, rows: &Slots<Rows>, slot: u32, out: &mut Vec<u8>) {
-    let key = keys.key_or_none(slot);
-    if key.is_empty() {
-        return;
-    }
-    put_bytes(out, key);
-    for ((order, row), weight) in &rows[slot] {
-        put_i64(out, *weight);
-        put_bytes(out, order);
-        put_bytes(out, row);
-    }
 }
 
 /// What a row costs beside its bytes.
 const ROW_COST: usize = size_of::<(Box<[u8]>, Box<[u8]>, i64)>() + 16;
+
+fn cost(order: &[u8], row: &[u8]) -> usize {
+    order.len() + row.len() + ROW_COST
+}
+
+impl Kept for Rows {
+    fn is_empty(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn cost(&self) -> usize {
+        self.keys().map(|(order, row)| cost(order, row)).sum()
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        for ((order, row), weight) in self {
+            put_i64(out, *weight);
+            put_bytes(out, order);
+            put_bytes(out, row);
+        }
+    }
+
+    fn read(entry: &mut Reader<'_>) -> Result<Self, RuntimeError> {
+        let mut rows = Self::new();
+        while !entry.0.is_empty() {
+            let (weight, order, row) = (entry.i64()?, entry.bytes()?, entry.bytes()?);
+            rows.insert((order.into(), row.into()), weight);
+        }
+        Ok(rows)
+    }
+}
 
 impl Top {
     /// The first rows of `input`; the output has the columns of `schema`.
@@ -106,12 +116,8 @@ impl Top {
             row_codec: RowCodec::new(&input.project(&width)?)?,
             what,
             schema,
-            keys: KeyTable::default(),
-            rows: Slots::default(),
-            touched: Touched::default(),
-            tally: Tally::default(),
+            groups: Groups::default(),
             append_only: false,
-            journal: Journal::default(),
         })
     }
 
@@ -120,7 +126,7 @@ impl Top {
         let mut taken = BTreeMap::new();
         let (mut before, mut distinct) = (0_u64, 0_u64);
         let mut previous: Option<(&[u8], u64)> = None;
-        for ((order, row), weight) in &self.rows[slot] {
+        for ((order, row), weight) in &self.groups.kept[slot] {
             let number = match previous {
                 Some((same, number)) if same == order.as_ref() => number,
                 _ => {
@@ -174,18 +180,17 @@ impl Top {
         if weight == 0 {
             return;
         }
-        let tenant = owner(self.keys.key(slot));
-        let cost = order.len() + row.len() + ROW_COST;
-        match self.rows[slot].entry((order.into(), row.into())) {
+        let (tenant, cost) = (self.groups.owner(slot), cost(order, row));
+        match self.groups.kept[slot].entry((order.into(), row.into())) {
             Entry::Vacant(place) => {
                 place.insert(weight);
-                self.tally.add(tenant, cost);
+                self.groups.tally.add(tenant, cost);
             }
             Entry::Occupied(mut place) => {
                 *place.get_mut() += weight;
                 if *place.get() == 0 {
                     place.remove();
-                    self.tally.remove(tenant, cost);
+                    self.groups.tally.remove(tenant, cost);
                 }
             }
         }
@@ -195,7 +200,7 @@ impl Top {
     fn prune(&mut self, slot: u32) {
         let (mut before, mut distinct) = (0_u64, 0_u64);
         let mut previous: Option<&[u8]> = None;
-        let rows = &self.rows[slot];
+        let rows = &self.groups.kept[slot];
         let beyond = rows.iter().find(|((order, _), weight)| {
             let first = previous.is_none_or(|same| same != order.as_ref());
             previous = Some(order);
@@ -209,11 +214,8 @@ impl Top {
             beyond
         });
         let Some(first) = beyond.map(|(row, _)| row.clone()) else { return };
-        let gone = self.rows[slot].split_off(&first);
-        let tenant = owner(self.keys.key(slot));
-        for (order, row) in gone.keys() {
-            self.tally.remove(tenant, order.len() + row.len() + ROW_COST);
-        }
+        let gone = self.groups.kept[slot].split_off(&first);
+        self.groups.tally.remove(self.groups.owner(slot), Kept::cost(&gone));
     }
 
     /// What differs between the rows taken before and after.
@@ -262,17 +264,8 @@ impl Operator for Top {
         let rows = self.row_codec.encode(&change.tenants, &columns[..self.what.width])?;
         let mut slots = Vec::with_capacity(change.len());
         let mut before = Vec::new();
-        for (slot, added) in self.keys.locate(&partitions) {
-            if added {
-                *self.rows.at(slot) = Rows::new();
-            }
-            if self.touched.touch(slot).1 {
-                let (keys, rows) = (&self.keys, &self.rows);
-                self.journal.before(slot, |out| {
-                    if !added {
-                        write_rows(keys, rows, slot, out);
-                    }
-                });
+        for (slot, added) in self.groups.locate(&partitions) {
+            if self.groups.touch(slot, added).1 {
                 before.push(self.taken(slot));
             }
             slots.push(slot);
@@ -281,18 +274,13 @@ impl Operator for Top {
             self.add(*slot, orders.row(row), rows.row(row), *weight);
         }
         if self.append_only {
-            for slot in self.touched.slots.clone() {
+            for slot in self.groups.touched.slots.clone() {
                 self.prune(slot);
             }
         }
-        let after = self.touched.slots.iter().map(|slot| self.taken(*slot)).collect();
+        let after = self.groups.touched.slots.iter().map(|slot| self.taken(*slot)).collect();
         let difference = self.difference(before, after);
-        for slot in &self.touched.slots {
-            if self.rows[*slot].is_empty() {
-                self.keys.remove(*slot);
-            }
-        }
-        self.touched.clear();
+        self.groups.release_empty();
         difference
     }
 
@@ -302,55 +290,26 @@ impl Operator for Top {
     }
 
     fn bytes(&self, tenant: Tenant) -> usize {
-        self.keys.bytes(tenant) + self.tally.bytes(tenant)
+        self.groups.bytes(tenant)
     }
 
     fn forget(&mut self, tenant: Tenant) {
-        for slot in self.keys.of_tenant(tenant) {
-            let (keys, rows) = (&self.keys, &self.rows);
-            self.journal.before(slot, |out| write_rows(keys, rows, slot, out));
-            self.rows[slot] = Rows::new();
-            self.keys.remove(slot);
-        }
-        self.tally.forget(tenant);
+        self.groups.forget(tenant);
     }
 
     fn cut(&mut self, whole: bool) {
-        self.journal.cut(whole, self.keys.slots());
+        self.groups.cut(whole);
     }
 
     fn capture(&mut self, capture: &mut Capture) -> bool {
-        let (keys, rows) = (&self.keys, &self.rows);
-        let done = self.journal.take(&mut capture.room, |slot, out| {
-            write_rows(keys, rows, slot, out);
-        });
-        capture.parts.extend(self.journal.carry_off(store(capture.node, 0), 0));
-        done
+        self.groups.capture(capture)
     }
 
     fn restore(&mut self, _store: u32, slot: u64, entry: &[u8]) -> Result<(), RuntimeError> {
-        let slot = slot as u32;
-        let mut entry = Reader(entry);
-        for (order, row) in std::mem::take(self.rows.at(slot)).into_keys() {
-            let cost = order.len() + row.len() + ROW_COST;
-            self.tally.remove(owner(self.keys.key(slot)), cost);
-        }
-        if entry.0.is_empty() {
-            self.keys.restore(slot, &[]);
-            return Ok(());
-        }
-        let key = entry.bytes()?;
-        while !entry.0.is_empty() {
-            let (weight, order, row) = (entry.i64()?, entry.bytes()?, entry.bytes()?);
-            self.tally.add(owner(key), order.len() + row.len() + ROW_COST);
-            self.rows[slot].insert((order.into(), row.into()), weight);
-        }
-        self.keys.restore(slot, key);
-        Ok(())
+        self.groups.restore(slot, entry)
     }
 
     fn restored(&mut self) {
-        self.journal.keep();
-        self.keys.restored();
+        self.groups.restored();
     }
 }

@@ -13,13 +13,10 @@ use arrow::array::{ArrayRef, Int64Array, UInt32Array, UInt64Array};
 use arrow::compute::SortOptions;
 use arrow::datatypes::SchemaRef;
 
-use super::journal::Journal;
-use super::memory::Tally;
+use super::groups::{Groups, Kept};
 use super::ordered::{split_sorted, write_sorted};
 use super::packed::{Packer, owner};
-use super::slots::Slots;
-use super::state::{Capture, Reader, put_bytes, store};
-use super::table::{KeyTable, Touched};
+use super::state::{Capture, Reader, put_bytes};
 use super::{Operator, Step};
 use crate::change::batch;
 use crate::sorted::Sorter;
@@ -54,24 +51,36 @@ pub(crate) struct Window {
     order_sorter: Sorter,
     packer: Packer,
     schema: SchemaRef,
-    keys: KeyTable,
-    rows: Slots<Vec<Arc<[u8]>>>,
-    touched: Touched,
-    tally: Tally,
-    journal: Journal,
+    groups: Groups<Rows>,
 }
 
-/// What a checkpoint keeps of a partition: its key and its rows in order.
-fn write_rows(keys: &KeyTable, rows: &Slots<Vec<Arc<[u8]>>>, slot: u32, out: &mut Vec<u8>) {
-    let key = keys.key_or_none(slot);
-    if !key.is_empty() {
-        put_bytes(out, key);
-        rows[slot].iter().for_each(|row| put_bytes(out, row));
-    }
-}
+/// The rows of a partition in order.
+type Rows = Vec<Arc<[u8]>>;
 
 /// What a row costs beside its bytes.
 const ROW_COST: usize = size_of::<Arc<[u8]>>() + 2 * size_of::<usize>() + 8;
+
+impl Kept for Rows {
+    fn is_empty(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn cost(&self) -> usize {
+        self.iter().map(|row| row.len() + ROW_COST).sum()
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        self.iter().for_each(|row| put_bytes(out, row));
+    }
+
+    fn read(entry: &mut Reader<'_>) -> Result<Self, RuntimeError> {
+        let mut rows = Self::new();
+        while !entry.0.is_empty() {
+            rows.push(entry.bytes()?.into());
+        }
+        Ok(rows)
+    }
+}
 
 impl Window {
     /// Partitions by the columns `key` of `input`, each in the order of the columns `order`. The
@@ -94,11 +103,7 @@ impl Window {
             values,
             width,
             schema,
-            keys: KeyTable::default(),
-            rows: Slots::default(),
-            touched: Touched::default(),
-            tally: Tally::default(),
-            journal: Journal::default(),
+            groups: Groups::default(),
         })
     }
 
@@ -112,16 +117,9 @@ impl Window {
         let order = self.order_sorter.encode(None, &of(&self.order), change.len())?;
         let mut arrived: Vec<Vec<Arrived>> = Vec::new();
         let mut bytes = Vec::new();
-        for (i, (slot, added)) in self.keys.locate(&keys).into_iter().enumerate() {
-            let (place, first) = self.touched.touch(slot);
+        for (i, (slot, added)) in self.groups.locate(&keys).into_iter().enumerate() {
+            let (place, first) = self.groups.touch(slot, added);
             if first {
-                self.rows.at(slot);
-                let (keys, rows) = (&self.keys, &self.rows);
-                self.journal.before(slot, |out| {
-                    if !added {
-                        write_rows(keys, rows, slot, out);
-                    }
-                });
                 arrived.push(Vec::new());
             }
             write_sorted(&mut bytes, order.row(i), rows.row(i));
@@ -165,7 +163,7 @@ impl Window {
             WindowValue::RowNumber => net != 0,
             WindowValue::Rank | WindowValue::DenseRank => true,
         };
-        let mut rows = std::mem::take(&mut self.rows[slot]);
+        let mut rows = std::mem::take(&mut self.groups.kept[slot]);
         // Most rows come in order: then there is nothing to look for.
         let end = rows.last();
         let from = match end {
@@ -189,11 +187,11 @@ impl Window {
         self.merge(&mut rows, tail, arrived);
         let after = self.shown(&rows, range(rows.len()));
         out.difference(&before, &after, self.values.len());
-        self.rows[slot] = rows;
+        self.groups.kept[slot] = rows;
     }
 
     /// Puts a partition's rows from the first change on and the rows that came together.
-    fn merge(&mut self, rows: &mut Vec<Arc<[u8]>>, tail: Vec<Arc<[u8]>>, arrived: Vec<Arrived>) {
+    fn merge(&mut self, rows: &mut Rows, tail: Rows, arrived: Vec<Arrived>) {
         let mut tail = tail.into_iter().peekable();
         for Arrived { bytes, weight } in arrived {
             let tenant = owner(split_sorted(&bytes).1);
@@ -203,12 +201,12 @@ impl Window {
             }
             for _ in weight..0 {
                 if tail.next_if(|row| *row == bytes).is_some() {
-                    self.tally.remove(tenant, cost);
+                    self.groups.tally.remove(tenant, cost);
                 }
             }
             for _ in 0..weight {
                 rows.push(bytes.clone());
-                self.tally.add(tenant, cost);
+                self.groups.tally.add(tenant, cost);
             }
         }
         rows.extend(tail);
@@ -360,67 +358,36 @@ impl Shown {
 impl Operator for Window {
     fn step(&mut self, step: &Step<'_>) -> Result<Change, RuntimeError> {
         let arrived = self.arrive(&step.inputs[0])?;
-        let slots = self.touched.slots.clone();
+        let slots = self.groups.touched.slots.clone();
         let mut out = Output::default();
         for (slot, arrived) in slots.iter().zip(arrived) {
             self.update(*slot, arrived, &mut out);
-            if self.rows[*slot].is_empty() {
-                self.keys.remove(*slot);
-            }
         }
-        self.touched.clear();
+        self.groups.release_empty();
         self.change(&out)
     }
 
     fn bytes(&self, tenant: Tenant) -> usize {
-        self.keys.bytes(tenant) + self.tally.bytes(tenant)
+        self.groups.bytes(tenant)
     }
 
     fn forget(&mut self, tenant: Tenant) {
-        for slot in self.keys.of_tenant(tenant) {
-            let (keys, rows) = (&self.keys, &self.rows);
-            self.journal.before(slot, |out| write_rows(keys, rows, slot, out));
-            self.rows[slot] = Vec::new();
-            self.keys.remove(slot);
-        }
-        self.tally.forget(tenant);
+        self.groups.forget(tenant);
     }
 
     fn cut(&mut self, whole: bool) {
-        self.journal.cut(whole, self.keys.slots());
+        self.groups.cut(whole);
     }
 
     fn capture(&mut self, capture: &mut Capture) -> bool {
-        let (keys, rows) = (&self.keys, &self.rows);
-        let done = self.journal.take(&mut capture.room, |slot, out| {
-            write_rows(keys, rows, slot, out);
-        });
-        capture.parts.extend(self.journal.carry_off(store(capture.node, 0), 0));
-        done
+        self.groups.capture(capture)
     }
 
     fn restore(&mut self, _store: u32, slot: u64, entry: &[u8]) -> Result<(), RuntimeError> {
-        let slot = slot as u32;
-        let mut entry = Reader(entry);
-        for row in std::mem::take(self.rows.at(slot)) {
-            self.tally.remove(owner(split_sorted(&row).1), row.len() + ROW_COST);
-        }
-        if entry.0.is_empty() {
-            self.keys.restore(slot, &[]);
-            return Ok(());
-        }
-        let key = entry.bytes()?;
-        while !entry.0.is_empty() {
-            let row = entry.bytes()?;
-            self.tally.add(owner(key), row.len() + ROW_COST);
-            self.rows[slot].push(row.into());
-        }
-        self.keys.restore(slot, key);
-        Ok(())
+        self.groups.restore(slot, entry)
     }
 
     fn restored(&mut self) {
-        self.journal.keep();
-        self.keys.restored();
+        self.groups.restored();
     }
 }
