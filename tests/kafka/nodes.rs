@@ -55,7 +55,9 @@ async fn served(node: &Service) -> Vec<u32> {
         let (number, value) = rest.split_once("\"} ")?;
         (value == "1").then(|| number.parse().unwrap())
     };
-    text.lines().filter_map(of).collect()
+    let mut served: Vec<u32> = text.lines().filter_map(of).collect();
+    served.sort_unstable();
+    served
 }
 
 async fn until_served(node: &Service, count: usize) {
