@@ -6,6 +6,7 @@
 //! Invariants:
 //! - A handler gets its tenant from [`caller::Caller`] alone, which only the guard makes, from a
 //!   verified token.
+//! - A handler is given only callers whose tenant is served here; the guard forwards all others.
 //! - A route that `tenancy::access` does not list is not reached.
 //! - Every error is a problem document ([`problems`]); a panic is one too and ends only its request.
 //! - Bodies, addresses, connections, waiting calls and work in progress are bounded.
@@ -18,6 +19,7 @@ mod dead_letters;
 mod envelope;
 mod event_types;
 mod events;
+mod forwarded;
 mod health;
 mod live;
 mod own_views;
@@ -44,6 +46,7 @@ use tokio::sync::Semaphore;
 use crate::changes::Changes;
 use crate::config::Limits;
 use crate::event_types::TypeDirectory;
+use crate::forward::{Forwarder, Places, Served};
 use crate::own_views::OwnViews;
 use crate::serve::Intake;
 
@@ -57,6 +60,7 @@ pub(crate) struct App {
     pub(crate) hub: Hub,
     verifier: Verifier,
     tickets: Tickets,
+    forwarder: Forwarder,
     readers: Readers,
     queries: Queries,
     types: TypeDirectory,
@@ -83,6 +87,8 @@ pub(crate) struct Parts {
     pub(crate) queries: Queries,
     pub(crate) types: TypeDirectory,
     pub(crate) changes: Option<Arc<Changes>>,
+    /// Which node serves whom.
+    pub(crate) places: Arc<dyn Places>,
     pub(crate) own_views: OwnViews,
     pub(crate) limits: Limits,
 }
@@ -99,6 +105,7 @@ impl App {
             queries,
             types,
             changes,
+            places,
             own_views,
             limits,
         } = parts;
@@ -109,6 +116,7 @@ impl App {
             hub,
             verifier,
             tickets: Tickets::new(tenancy::TicketLimits::default()),
+            forwarder: Forwarder::new(places),
             readers,
             queries,
             types,
@@ -138,9 +146,14 @@ impl App {
         }
     }
 
-    /// What other processes change, where there may be any.
-    pub(crate) fn changes(&self) -> Option<&Changes> {
-        self.changes.as_deref()
+    /// Which node serves whom.
+    pub(crate) fn places(&self) -> &dyn Places {
+        self.forwarder.places()
+    }
+
+    /// Whether a tenant is served by this process at this moment.
+    fn serves(&self, tenant: &TenantId) -> bool {
+        self.places().of(tenant) == Served::Here
     }
 
     /// The intake, once calls are answered.
@@ -184,4 +197,4 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

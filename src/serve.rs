@@ -51,6 +51,7 @@ use self::slots::Home;
 use crate::changes::Changes;
 use crate::config::Config;
 use crate::event_types::TypeDirectory;
+use crate::forward::{Alone, Places};
 use crate::http::{self, App, Parts};
 use crate::own_views::OwnViews;
 
@@ -151,6 +152,11 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         views: config.limits.views.clone(),
         tenant_bytes: config.limits.tenant_bytes,
     };
+    let registry = Registry::new(node, source.count());
+    let places: Arc<dyn Places> = match &source {
+        Source::Log(_) => Arc::new(Alone),
+        Source::Kafka(..) => Arc::new(registry.clone()),
+    };
     let app = Arc::new(App::new(Parts {
         store,
         directory: directory.clone(),
@@ -160,6 +166,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         queries,
         types,
         changes: source.changes().cloned(),
+        places,
         own_views,
         limits: config.limits,
     }));
@@ -182,7 +189,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
                 host: Arc::new(host),
                 app: Arc::clone(&app),
                 intake: KafkaIntake::new(source.parts().clone(), source.partitions())?,
-                registry: Registry::new(node, source.partitions()),
+                registry,
                 source: Arc::new(source),
                 directory,
                 changes,
@@ -206,15 +213,22 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
 }
 
 impl Source {
+    /// How many partitions it has.
+    fn count(&self) -> i32 {
+        match self {
+            Self::Log(_) => 1,
+            Self::Kafka(source, _) => source.partitions(),
+        }
+    }
+
     /// How many partitions it has, and in which of them a tenant lives.
     fn partitions(&self, directory: &Directory) -> (usize, Home) {
-        match self {
-            Self::Log(_) => (1, alone()),
-            Self::Kafka(source, _) => {
-                let count = source.partitions();
-                (usize::try_from(count).unwrap_or(1), kafka::home(directory, count))
-            }
-        }
+        let count = self.count();
+        let home = match self {
+            Self::Log(_) => alone(),
+            Self::Kafka(..) => kafka::home(directory, count),
+        };
+        (usize::try_from(count).unwrap_or(1), home)
     }
 
     /// The key of the hashes of event ids.

@@ -12,8 +12,9 @@ use chrono::Utc;
 use projections::Tenant;
 use stream::{Problem, Viewer};
 use tenancy::access::{self, Access, Callers, Credentials, Route};
-use tenancy::{Identity, TenantRecord};
+use tenancy::{Identity, TenantRecord, Tickets};
 
+use super::forwarded::{self, Passed};
 use super::params::Params;
 use super::{App, problems};
 
@@ -65,8 +66,39 @@ impl<S: Send + Sync> FromRequestParts<S> for LateCaller {
     }
 }
 
+/// What a request shows of its caller.
+enum Credential {
+    /// A token that was verified.
+    Token(Identity),
+    /// A ticket, and the partition that it names.
+    Ticket(String, u32),
+    /// Nothing yet: a WebSocket, which says it in its first message.
+    Later,
+}
+
+/// Who calls, as far as it is known before it is known where its tenant is served.
+enum Known {
+    /// One of a tenant; none for the platform's and for a WebSocket that has not said who it is.
+    Caller(Option<Caller>),
+    /// Whoever got a ticket, which can be redeemed where its partition is served and nowhere else.
+    Ticket(String, u32),
+}
+
+impl Known {
+    /// The partition of the caller's tenant.
+    fn partition(&self, app: &App) -> Option<u32> {
+        match self {
+            Self::Caller(caller) => {
+                caller.as_ref().map(|caller| app.places().partition(&caller.tenant.id))
+            }
+            Self::Ticket(_, partition) => Some(*partition),
+        }
+    }
+}
+
 /// Lets a request through if the table of routes gives its caller the right, and puts the
-/// [`Caller`] into it. A route that is not in the table is never reached.
+/// [`Caller`] into it. A route that is not in the table is never reached. A request whose tenant
+/// another node serves is answered by that one.
 pub(super) async fn guard(
     State(app): State<Arc<App>>,
     path: MatchedPath,
@@ -87,7 +119,18 @@ pub(super) async fn guard(
         Ok(shown) => shown,
         Err(problem) => return problem.into_response(),
     };
-    match admit(&app, route, shown).await {
+    let known = match known(&app, route, shown).await {
+        Ok(known) => known,
+        Err(problem) => return problem.into_response(),
+    };
+    if let Some(partition) = known.partition(&app) {
+        let is_socket = (route.method, route.path) == LATE;
+        request = match forwarded::pass(&app, partition, is_socket, request).await {
+            Passed::Here(request) => request,
+            Passed::Answered(answer) => return answer,
+        };
+    }
+    match admit(&app, route, known).await {
         Ok(Some(caller)) => {
             request.extensions_mut().insert(caller);
         }
@@ -97,17 +140,25 @@ pub(super) async fn guard(
     next.run(request).await
 }
 
-/// The caller of a request: one of a tenant, or none for the platform's and for a WebSocket that
-/// has not said who it is.
-async fn admit(
-    app: &App,
-    route: &Route,
-    shown: Option<Identity>,
-) -> Result<Option<Caller>, Problem> {
-    let caller = match shown {
-        Some(identity) => authorize(app, route.method, route.path, identity).await?,
-        None if route.credentials == Credentials::BearerTicketOrMessage => None,
-        None => return Err(problems::no_token(route.credentials)),
+/// Checks who calls, but for a ticket.
+async fn known(app: &App, route: &Route, shown: Credential) -> Result<Known, Problem> {
+    match shown {
+        Credential::Token(identity) => {
+            authorize(app, route.method, route.path, identity).await.map(Known::Caller)
+        }
+        Credential::Ticket(ticket, partition) => Ok(Known::Ticket(ticket, partition)),
+        Credential::Later => Ok(Known::Caller(None)),
+    }
+}
+
+/// The caller of a request that is served here.
+async fn admit(app: &App, route: &Route, known: Known) -> Result<Option<Caller>, Problem> {
+    let caller = match known {
+        Known::Caller(caller) => caller,
+        Known::Ticket(ticket, _) => {
+            let identity = app.tickets.redeem(&ticket, Utc::now()).ok_or_else(problems::ticket)?;
+            authorize(app, route.method, route.path, identity).await?
+        }
     };
     // After the caller is known: nobody else learns that the service is starting.
     let intake = app.intake()?;
@@ -145,23 +196,29 @@ pub(super) async fn admit_late(app: &App, token: &str) -> Result<Viewer, Problem
     caller.map(|caller| caller.viewer()).ok_or_else(problems::unknown_tenant)
 }
 
-/// The identity by header, or by ticket where the route takes one.
+/// The token by header, verified, or a ticket where the route takes one.
 fn credential(
     app: &App,
     credentials: Credentials,
     request: &Request,
-) -> Result<Option<Identity>, Problem> {
+) -> Result<Credential, Problem> {
     if let Some(token) = bearer(request.headers())? {
         let identity = app.verifier.verify(token, Utc::now()).map_err(|e| problems::token(&e))?;
-        return Ok(Some(identity));
+        return Ok(Credential::Token(identity));
     }
-    match credentials {
-        Credentials::None | Credentials::Bearer => return Ok(None),
-        Credentials::BearerOrTicket | Credentials::BearerTicketOrMessage => {}
+    let may_come_later = match credentials {
+        Credentials::None | Credentials::Bearer => return Err(problems::no_token(credentials)),
+        Credentials::BearerOrTicket => false,
+        Credentials::BearerTicketOrMessage => true,
+    };
+    match Params::of(request.uri())?.one("ticket")? {
+        Some(ticket) => {
+            let partition = Tickets::partition(&ticket).ok_or_else(problems::ticket)?;
+            Ok(Credential::Ticket(ticket, partition))
+        }
+        None if may_come_later => Ok(Credential::Later),
+        None => Err(problems::no_token(credentials)),
     }
-    let Some(ticket) = Params::of(request.uri())?.one("ticket")? else { return Ok(None) };
-    let identity = app.tickets.redeem(&ticket, Utc::now()).ok_or_else(problems::ticket)?;
-    Ok(Some(identity))
 }
 
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {

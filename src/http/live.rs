@@ -10,11 +10,13 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::Utc;
 use futures::future::BoxFuture;
-use stream::{Door, Problem, Subscription, Viewer};
+use stream::{Door, Far, Problem, Subscription, Viewer};
+use tenancy::TenantId;
 
 use super::caller::{Caller, LateCaller, admit_late};
 use super::params::Params;
-use super::{App, problems};
+use super::{App, forwarded, problems};
+use crate::forward::ForwardError;
 
 /// Server-Sent Events of the subscriptions in `sub`.
 pub(super) async fn events(
@@ -38,7 +40,13 @@ pub(super) async fn events(
         .map(|text| Subscription::parse(text))
         .collect::<Result<Vec<Subscription>, Problem>>()?;
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
-    Ok(stream::sse(&app.hub, caller.viewer(), subs, last.map(str::to_owned)))
+    let answer = stream::sse(&app.hub, caller.viewer(), subs, last.map(str::to_owned));
+    // After it has its seat: it may have come while the tenant was being handed over.
+    if app.serves(&caller.tenant.id) {
+        Ok(answer)
+    } else {
+        Err(problems::forward(ForwardError::Unserved))
+    }
 }
 
 /// A WebSocket; its caller is known by header or ticket, or says who it is in its first message.
@@ -56,12 +64,28 @@ pub(super) async fn websocket(
     Ok(stream::upgrade(hub, Arc::new(TokenDoor(app)), viewer, upgrade))
 }
 
-/// Admits those who present their token in a message.
+/// Admits those who present their token in a message, and tells who is served here.
 struct TokenDoor(Arc<App>);
 
 impl Door for TokenDoor {
     fn admit<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Viewer, Problem>> {
         Box::pin(admit_late(&self.0, token))
+    }
+
+    fn elsewhere<'a>(
+        &'a self,
+        viewer: &'a Viewer,
+        token: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Far>, Problem>> {
+        Box::pin(async move {
+            let Self(app) = self;
+            let id: TenantId = viewer.tenant_id.parse().map_err(|_| problems::unknown_tenant())?;
+            forwarded::far(app, app.places().partition(&id), token).await
+        })
+    }
+
+    fn serves(&self, viewer: &Viewer) -> bool {
+        viewer.tenant_id.parse::<TenantId>().is_ok_and(|id| self.0.serves(&id))
     }
 }
 
@@ -72,6 +96,8 @@ pub(super) async fn ticket(
     params: Params,
 ) -> Result<Response, Problem> {
     params.finish("")?;
-    let ticket = app.tickets.issue(caller.identity, Utc::now()).map_err(problems::no_ticket)?;
+    let partition = app.places().partition(&caller.tenant.id);
+    let ticket = app.tickets.issue(partition, caller.identity, Utc::now());
+    let ticket = ticket.map_err(problems::no_ticket)?;
     Ok((StatusCode::CREATED, Json(ticket)).into_response())
 }

@@ -12,6 +12,7 @@ use tenancy::access::Credentials;
 use tenancy::{RoleSet, StoreError, TicketError, TokenError};
 
 use crate::event_types::{RefreshError, RegisterError};
+use crate::forward::ForwardError;
 use crate::own_views::OwnViewError;
 use crate::serve::NotCome;
 
@@ -558,6 +559,29 @@ pub(super) fn moving() -> Problem {
         "The tenant is being handed over to another node",
         "this takes about a second; send it again, repeats have no effect",
     )
+}
+
+/// Of a tenant that another node serves.
+pub(super) fn forward(error: ForwardError) -> Problem {
+    let (slug, title, detail) = match error {
+        ForwardError::Unserved => (
+            "not-served",
+            "No node serves this tenant at the moment",
+            "it is being handed over to another one; nothing was done, try again in a moment",
+        ),
+        ForwardError::Interrupted => (
+            "interrupted",
+            "The node that serves this tenant went away",
+            "it had the request, and whether it was done is not known: look before you send it \
+             again; events can be sent again in any case",
+        ),
+        ForwardError::Busy => (
+            "busy",
+            "Too many requests are on their way to other nodes",
+            "nothing was done; try again in a moment",
+        ),
+    };
+    Problem::new(slug, StatusCode::SERVICE_UNAVAILABLE, title, detail)
 }
 
 pub(super) fn closing() -> Problem {

@@ -53,10 +53,12 @@ pub(super) async fn list(
     Ok(Json(json!({ "tenants": tenants })))
 }
 
-/// A tenant with the bytes that its views hold.
+/// A tenant with the bytes that its views hold, if it is served here.
 fn with_memory(app: &App, tenant: &TenantRecord) -> Value {
     let mut described = json!(tenant);
-    described["memory_bytes"] = json!(app.readers.snapshot(Tenant(tenant.number)).bytes());
+    if app.serves(&tenant.id) {
+        described["memory_bytes"] = json!(app.readers.snapshot(Tenant(tenant.number)).bytes());
+    }
     described
 }
 
@@ -119,9 +121,13 @@ async fn change_tenant(
 }
 
 /// Records the date that follows from the tenant's clock, if it is another than before, so that
-/// who reads after the answer sees it.
+/// who reads after the answer sees it. Another node that serves the tenant does it as soon as it
+/// has seen the change.
 async fn settle(app: &App, tenant: &TenantRecord) -> Result<(), Problem> {
     let intake = app.intake()?;
+    if !app.serves(&tenant.id) {
+        return Ok(());
+    }
     tick_one(tenant, intake, Utc::now()).await.map_err(|error| problems::intake(&error))?;
     let number = Tenant(tenant.number);
     let position = Position::new(number, intake.sequence(number));

@@ -1,6 +1,7 @@
 //! What cannot be seen from outside: a route that the table of roles forgot, a handler that panics.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -10,17 +11,21 @@ use axum::routing::get;
 use axum::{Router, middleware};
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
+use ingest::{Known, Log};
 use projections::{EventTypes, Partition};
 use query::Queries;
 use stream::Hub;
 use tempfile::TempDir;
 use tenancy::{Directory, Secret, Store, Verifier};
+use tokio::sync::mpsc;
 
 use super::{App, Parts, caller, envelope};
+use crate::changes::Changes;
 use crate::config::Limits;
 use crate::event_types::TypeDirectory;
+use crate::forward::{Alone, Places};
 use crate::own_views::OwnViews;
-use crate::serve::{EventHistory, Orders, alone};
+use crate::serve::{EventHistory, Intake, Orders, alone};
 
 struct NoHistory;
 
@@ -38,10 +43,17 @@ impl query::History for NoHistory {
 }
 
 async fn app(folder: &TempDir) -> Arc<App> {
-    let store = Store::open(&folder.path().join("control.db")).await.unwrap();
+    let control = folder.path().join("control.db");
+    front_app(&control, Secret::random().unwrap(), Arc::new(Alone)).await
+}
+
+/// An interface without a source, over a control store that others may use too.
+pub(crate) async fn front_app(control: &Path, secret: Secret, places: Arc<dyn Places>) -> Arc<App> {
+    let store = Store::open(control).await.unwrap();
     let directory = Directory::open(store.clone()).await.unwrap();
     let limits = Limits::default();
     let types = TypeDirectory::new(store.clone(), Vec::new(), limits.types.clone()).unwrap();
+    let changes = Changes::new(store.clone(), directory.clone(), types.clone(), 0);
     let registry = types.registry().clone();
     let history = EventHistory::new(1, alone());
     let partition = Partition::new(&EventTypes::builtin(), Vec::new()).unwrap();
@@ -49,7 +61,7 @@ async fn app(folder: &TempDir) -> Arc<App> {
     let hub = Hub::new(readers.clone(), limits.stream.clone());
     let queries =
         Queries::new(types.registry().clone(), Arc::new(NoHistory), limits.query.clone()).unwrap();
-    let verifier = Verifier::hs256(vec![Secret::random().unwrap()]);
+    let verifier = Verifier::hs256(vec![secret]);
     let orders = Orders::new(1, alone());
     let (views, bounds) = (store.clone(), limits.views.clone());
     let own_views =
@@ -62,10 +74,20 @@ async fn app(folder: &TempDir) -> Arc<App> {
         readers,
         queries,
         types,
-        changes: None,
+        changes: Some(changes),
+        places,
         own_views,
         limits,
     }))
+}
+
+/// Opens an interface, with a source from which nothing comes.
+pub(crate) async fn open(app: &App, folder: &TempDir) {
+    let registry = app.types.registry().clone();
+    let log = Log::open(&folder.path().join("log.db"), registry).await.unwrap();
+    let (forward, _) = mpsc::channel(1);
+    let log = ingest::Intake::resume(log, Known::default(), 0, forward).await.unwrap();
+    app.open(Intake::Log(log));
 }
 
 async fn call(router: Router, path: &str) -> Response {

@@ -10,17 +10,7 @@ use ingest::partition_of;
 use tenancy::{Ownership, TenantId};
 
 use super::assignment;
-
-/// Where a partition is served.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Served {
-    /// By this node.
-    Here,
-    /// By the node at this `host:port`.
-    At(String),
-    /// By nobody at this moment, or by somebody who is not known yet.
-    Nowhere,
-}
+use crate::forward::{Places, Served};
 
 /// Where partitions are served. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -60,26 +50,6 @@ impl Registry {
         u32::try_from(self.shared.partitions).unwrap_or_default()
     }
 
-    /// Where the partition of a tenant is served.
-    pub(crate) fn of(&self, tenant: &TenantId) -> Served {
-        let number = partition_of(tenant.to_string().as_bytes(), self.shared.partitions);
-        self.of_partition(u32::try_from(number).unwrap_or_default())
-    }
-
-    /// Where a partition is served. This node serves nothing when it has not been able to say for a
-    /// while that it lives: another one may have taken its partitions.
-    pub(crate) fn of_partition(&self, number: u32) -> Served {
-        let known = self.read();
-        if known.serving.contains(&number) {
-            let is_mine = Instant::now() < known.alive_until;
-            return if is_mine { Served::Here } else { Served::Nowhere };
-        }
-        let (owner, _) = assignment::owner(&known.ownership, number, Utc::now());
-        let others = known.ownership.nodes.iter().filter(|found| found.node != self.shared.node);
-        let found = others.into_iter().find(|found| Some(found.node.as_str()) == owner);
-        found.map_or(Served::Nowhere, |found| Served::At(found.address.clone()))
-    }
-
     /// What the control store says now.
     pub(super) fn learn(&self, ownership: Ownership) {
         self.write().ownership = ownership;
@@ -116,6 +86,30 @@ impl Registry {
     }
 }
 
+impl Places for Registry {
+    fn partition(&self, tenant: &TenantId) -> u32 {
+        let number = partition_of(tenant.to_string().as_bytes(), self.shared.partitions);
+        u32::try_from(number).unwrap_or_default()
+    }
+
+    /// This node serves nothing when it has not been able to say for a while that it lives: another
+    /// one may have taken its partitions.
+    fn of_partition(&self, number: u32) -> Served {
+        if number >= self.count() {
+            return Served::Here;
+        }
+        let known = self.read();
+        if known.serving.contains(&number) {
+            let is_mine = Instant::now() < known.alive_until;
+            return if is_mine { Served::Here } else { Served::Nowhere };
+        }
+        let (owner, _) = assignment::owner(&known.ownership, number, Utc::now());
+        let others = known.ownership.nodes.iter().filter(|found| found.node != self.shared.node);
+        let found = others.into_iter().find(|found| Some(found.node.as_str()) == owner);
+        found.map_or(Served::Nowhere, |found| Served::At(found.address.as_str().into()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -138,7 +132,9 @@ mod tests {
         };
         let partitions = vec![owned(0, "b"), owned(1, "a")];
         registry.learn(Ownership { nodes, partitions });
-        assert_eq!(registry.of_partition(0), Served::At(address));
+        assert_eq!(registry.of_partition(0), Served::At(address.as_str().into()));
+        // No partition has such a number: whoever names it is answered here.
+        assert_eq!(registry.of_partition(2), Served::Here);
         // Owned here, but not put together yet.
         assert_eq!(registry.of_partition(1), Served::Nowhere);
         registry.serve(1, true);

@@ -19,7 +19,7 @@ const LIFETIME: TimeDelta = TimeDelta::seconds(30);
 /// A ticket as it is answered. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Ticket {
-    /// 256 random bits in base64url.
+    /// The partition in which it can be used, a hyphen, and 256 random bits in base64url.
     pub ticket: String,
     /// From when on it cannot be used.
     pub expires_at: DateTime<Utc>,
@@ -67,7 +67,8 @@ pub struct Tickets {
     open: Mutex<Open>,
 }
 
-type Key = [u8; 32];
+/// The partition, and what is random.
+type Key = (u32, [u8; 32]);
 
 #[derive(Default)]
 struct Open {
@@ -89,14 +90,22 @@ impl Tickets {
         Self { limits, open: Mutex::default() }
     }
 
-    /// A ticket for the identity: good once, for 30 s and no longer than the identity itself.
-    pub fn issue(&self, identity: Identity, now: DateTime<Utc>) -> Result<Ticket, TicketError> {
+    /// A ticket for the identity: good once, for 30 s and no longer than the identity itself. It
+    /// bears the number of the partition that its tenant lives in, so that whoever is shown it can
+    /// tell who has issued it.
+    pub fn issue(
+        &self,
+        partition: u32,
+        identity: Identity,
+        now: DateTime<Utc>,
+    ) -> Result<Ticket, TicketError> {
         let end = now.checked_add_signed(LIFETIME).unwrap_or(now).min(identity.expires_at);
         if end <= now {
             return Err(TicketError::Expired);
         }
-        let mut key: Key = [0; 32];
-        OsRng.try_fill_bytes(&mut key).map_err(|_| TicketError::Random)?;
+        let mut random = [0; 32];
+        OsRng.try_fill_bytes(&mut random).map_err(|_| TicketError::Random)?;
+        let key = (partition, random);
 
         let mut open = self.lock();
         open.drop_expired(now);
@@ -105,24 +114,36 @@ impl Tickets {
             return Err(TicketError::Full);
         }
         open.insert(key, end, identity);
-        Ok(Ticket { ticket: URL_SAFE_NO_PAD.encode(key), expires_at: end })
+        let ticket = format!("{partition}-{}", URL_SAFE_NO_PAD.encode(random));
+        Ok(Ticket { ticket, expires_at: end })
     }
 
     /// The identity the ticket stands for, once. `None` for a ticket that is unknown, used or
     /// expired; which of them is not told.
     pub fn redeem(&self, ticket: &str, now: DateTime<Utc>) -> Option<Identity> {
-        let mut key: Key = [0; 32];
-        match URL_SAFE_NO_PAD.decode_slice(ticket, &mut key) {
-            Ok(32) => {}
-            _ => return None,
-        }
-        let (end, identity) = self.lock().remove(key)?;
+        let (end, identity) = self.lock().remove(key(ticket)?)?;
         (now < end).then_some(identity)
+    }
+
+    /// The partition that a text names which looks like a ticket; of what does not, none.
+    pub fn partition(ticket: &str) -> Option<u32> {
+        key(ticket).map(|(partition, _)| partition)
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
         // Nothing under the lock can panic half way, so what a poisoned lock guards is whole.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn key(ticket: &str) -> Option<Key> {
+    let (partition, text) = ticket.split_once('-')?;
+    let is_plain = partition.bytes().all(|byte| byte.is_ascii_digit());
+    let partition = partition.parse().ok().filter(|_| is_plain)?;
+    let mut random = [0; 32];
+    match URL_SAFE_NO_PAD.decode_slice(text, &mut random) {
+        Ok(32) => Some((partition, random)),
+        _ => None,
     }
 }
 

@@ -90,10 +90,12 @@ impl Cluster {
         self.intake.take(number as i32);
         let slot = number as usize;
         let host = &self.host;
+        let lives_there = |tenant: Tenant| host.orders.home(tenant) == slot;
+        // Whoever watches comes again, and finds who serves it then.
+        host.hub.leave(lives_there);
         host.orders.close(slot);
         host.own_views.unload(slot);
         let ended = held.end().await;
-        let lives_there = |tenant: Tenant| host.orders.home(tenant) == slot;
         host.history.set(slot, None);
         host.place.readers.retain(|tenant| !lives_there(tenant));
         if is_owner {

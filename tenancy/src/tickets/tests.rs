@@ -33,7 +33,7 @@ fn small() -> Tickets {
 #[test]
 fn is_good_once() {
     let tickets = Tickets::default();
-    let ticket = tickets.issue(identity("a"), start()).unwrap();
+    let ticket = tickets.issue(7, identity("a"), start()).unwrap();
     assert_eq!(ticket.expires_at, after(30));
     assert_eq!(tickets.redeem(&ticket.ticket, after(1)), Some(identity("a")));
     assert_eq!(tickets.redeem(&ticket.ticket, after(1)), None);
@@ -42,54 +42,74 @@ fn is_good_once() {
 #[test]
 fn ends_after_thirty_seconds_or_with_the_identity() {
     let tickets = Tickets::default();
-    let early = tickets.issue(identity("a"), start()).unwrap().ticket;
-    let late = tickets.issue(identity("a"), start()).unwrap().ticket;
+    let early = tickets.issue(7, identity("a"), start()).unwrap().ticket;
+    let late = tickets.issue(7, identity("a"), start()).unwrap().ticket;
     assert_eq!(tickets.redeem(&late, after(30)), None);
     assert_eq!(tickets.redeem(&early, after(29)), Some(identity("a")));
 
     let short = Identity { expires_at: after(10), ..identity("a") };
-    let ticket = tickets.issue(short.clone(), start()).unwrap();
+    let ticket = tickets.issue(7, short.clone(), start()).unwrap();
     assert_eq!(ticket.expires_at, after(10));
     assert_eq!(tickets.redeem(&ticket.ticket, after(10)), None);
-    assert_eq!(tickets.issue(short, after(10)), Err(TicketError::Expired));
+    assert_eq!(tickets.issue(7, short, after(10)), Err(TicketError::Expired));
 }
 
 #[test]
 fn what_is_no_ticket_is_refused() {
     let tickets = Tickets::default();
-    let ticket = tickets.issue(identity("a"), start()).unwrap().ticket;
-    let (shorter, longer) = (&ticket[..42], format!("{ticket}A"));
-    for text in ["", "é", "====", shorter, &longer, &"A".repeat(43), &"A".repeat(1 << 20)] {
+    let ticket = tickets.issue(7, identity("a"), start()).unwrap().ticket;
+    let (shorter, longer) = (&ticket[..44], format!("{ticket}A"));
+    let random = ticket.strip_prefix("7-").unwrap();
+    let unknown = format!("7-{}", "A".repeat(43));
+    for text in ["", "é", "7-", "-7", "====", "7-====", shorter, &longer, random, &unknown] {
         assert_eq!(tickets.redeem(text, start()), None, "{text:.50}");
     }
+    for prefix in ["8-", "+7-", "-7-", "07-0-", "4294967303-", " 7-", "-", ""] {
+        let text = format!("{prefix}{random}");
+        assert_eq!(tickets.redeem(&text, start()), None, "{text:.50}");
+    }
+    assert_eq!(tickets.redeem(&"A".repeat(1 << 20), start()), None);
     assert!(tickets.redeem(&ticket, start()).is_some());
+}
+
+#[test]
+fn a_ticket_says_where_it_was_issued() {
+    let tickets = Tickets::default();
+    for partition in [0, 7, u32::MAX] {
+        let ticket = tickets.issue(partition, identity("a"), start()).unwrap().ticket;
+        assert_eq!(Tickets::partition(&ticket), Some(partition));
+        assert_eq!(tickets.redeem(&ticket, start()), Some(identity("a")));
+    }
+    for text in ["", "7", "7-", "x-AAAA", "guessed", &format!("-{}", "A".repeat(43))] {
+        assert_eq!(Tickets::partition(text), None, "{text}");
+    }
 }
 
 #[test]
 fn one_tenant_cannot_use_up_what_all_share() {
     let tickets = small();
-    tickets.issue(identity("a"), start()).unwrap();
-    tickets.issue(identity("a"), start()).unwrap();
-    assert_eq!(tickets.issue(identity("a"), start()), Err(TicketError::Full));
-    tickets.issue(identity("b"), start()).unwrap();
-    assert_eq!(tickets.issue(identity("c"), start()), Err(TicketError::Full));
+    tickets.issue(7, identity("a"), start()).unwrap();
+    tickets.issue(7, identity("a"), start()).unwrap();
+    assert_eq!(tickets.issue(7, identity("a"), start()), Err(TicketError::Full));
+    tickets.issue(7, identity("b"), start()).unwrap();
+    assert_eq!(tickets.issue(7, identity("c"), start()), Err(TicketError::Full));
 }
 
 #[test]
 fn used_and_expired_tickets_make_room() {
     let tickets = small();
-    let first = tickets.issue(identity("a"), start()).unwrap().ticket;
-    tickets.issue(identity("a"), after(1)).unwrap();
+    let first = tickets.issue(7, identity("a"), start()).unwrap().ticket;
+    tickets.issue(7, identity("a"), after(1)).unwrap();
     tickets.redeem(&first, after(2)).unwrap();
-    tickets.issue(identity("a"), after(3)).unwrap();
-    assert_eq!(tickets.issue(identity("a"), after(30)), Err(TicketError::Full));
-    tickets.issue(identity("a"), after(31)).unwrap();
+    tickets.issue(7, identity("a"), after(3)).unwrap();
+    assert_eq!(tickets.issue(7, identity("a"), after(30)), Err(TicketError::Full));
+    tickets.issue(7, identity("a"), after(31)).unwrap();
 }
 
 #[test]
 fn shows_no_ticket_in_debug_and_both_fields_in_json() {
     let tickets = Tickets::default();
-    let ticket = tickets.issue(identity("a"), start()).unwrap();
+    let ticket = tickets.issue(7, identity("a"), start()).unwrap();
     assert!(!format!("{ticket:?} {tickets:?}").contains(&ticket.ticket));
     let json = serde_json::to_value(&ticket).unwrap();
     assert_eq!(json["ticket"], ticket.ticket);
@@ -99,8 +119,9 @@ fn shows_no_ticket_in_debug_and_both_fields_in_json() {
 #[test]
 fn racing_callers_redeem_each_ticket_once() {
     let tickets = Arc::new(Tickets::default());
-    let issued: Arc<Vec<_>> =
-        Arc::new((0..200).map(|_| tickets.issue(identity("a"), start()).unwrap().ticket).collect());
+    let issued: Arc<Vec<_>> = Arc::new(
+        (0..200).map(|_| tickets.issue(7, identity("a"), start()).unwrap().ticket).collect(),
+    );
     assert_eq!(issued.iter().collect::<HashSet<_>>().len(), 200);
     let racers: Vec<_> = (0..4)
         .map(|_| {
@@ -146,7 +167,7 @@ proptest! {
                     let tenant = format!("t{n}");
                     model.retain(|(_, end, _)| *end > clock);
                     let full = model.len() >= 3 || model.iter().filter(|m| m.2 == tenant).count() >= 2;
-                    match tickets.issue(identity(&tenant), after(clock)) {
+                    match tickets.issue(7, identity(&tenant), after(clock)) {
                         Ok(ticket) => { prop_assert!(!full); model.push((ticket.ticket, clock + 30, tenant)); }
                         Err(error) => { prop_assert_eq!(error, TicketError::Full); prop_assert!(full); }
                     }
