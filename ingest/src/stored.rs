@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, new_null_array};
+use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use projections::EventType;
@@ -50,4 +50,14 @@ pub(crate) fn widen(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatc
         None => new_null_array(field.data_type(), rows.num_rows()),
     });
     RecordBatch::try_new(Arc::clone(schema), columns.collect())
+}
+
+/// The bytes of rows, without what else may stand in the memory that their columns are parts of: the
+/// columns of a row of the log are all parts of one piece.
+pub(crate) fn row_bytes(rows: &RecordBatch) -> usize {
+    let bytes = |column: &ArrayRef| match column.to_data().get_slice_memory_size() {
+        Ok(bytes) => bytes,
+        Err(_) => column.get_array_memory_size(),
+    };
+    rows.columns().iter().map(bytes).sum()
 }

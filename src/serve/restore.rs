@@ -301,10 +301,11 @@ fn load_chunks(restored: &Restored) -> Result<HashMap<u64, SavedChunk>, Checkpoi
 
 fn known(restored: &Restored) -> Result<Known, CheckpointError> {
     let (blocks, count) = restored.id_blocks();
-    let mut known = Known::with_capacity(count);
+    let mut ids = Vec::with_capacity(count);
     for block in blocks {
-        known.add(&restored.ids(block)?);
+        ids.extend(restored.ids(block)?);
     }
+    let mut known = Known::of(&ids);
     for (tenant, newest) in restored.marks()? {
         if let Ok(newest) = <[u8; 8]>::try_from(newest.as_ref()) {
             known.newest(Tenant(tenant), i64::from_le_bytes(newest));

@@ -12,7 +12,7 @@ use super::store::{HistoryStore, aside};
 use super::write::FileWriter;
 use super::{HistoryError, HistoryFile};
 use crate::log::{Segment, key};
-use crate::stored::{stored_schema, widen};
+use crate::stored::{row_bytes, stored_schema, widen};
 
 /// Bytes of rows in memory after which the largest types are written, so that a cut of any size is written
 /// with no more than that.
@@ -45,7 +45,7 @@ impl CutWriter {
 
     /// Takes the events that were accepted at `offset`.
     pub(super) async fn push(&mut self, offset: u64, segment: Segment) -> Result<(), HistoryError> {
-        let bytes = segment.rows.get_array_memory_size();
+        let bytes = row_bytes(&segment.rows);
         let key = key(&segment.event_type);
         let schema = stored_schema(&segment.event_type);
         let pending = self.types.entry(key.into_owned()).or_insert_with(|| Pending {

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::scan::{BATCH_ROWS, Wanted, of_tenant};
 use crate::log::{Segment, key};
+use crate::stored::row_bytes;
 
 /// Accepted events in memory, in order, with their offsets; cheap to clone.
 ///
@@ -60,7 +61,7 @@ impl Tail {
 
     /// Takes the events that were accepted at an offset beyond all before it.
     pub(crate) fn push(&self, offset: u64, segments: Vec<Segment>) {
-        let bytes = segments.iter().map(|segment| segment.rows.get_array_memory_size()).sum();
+        let bytes = segments.iter().map(|segment| row_bytes(&segment.rows)).sum();
         let held = Held { offset, segments: Arc::new(segments), bytes };
         self.inner.held.write().unwrap_or_else(PoisonError::into_inner).push_back(held);
         self.inner.bytes.send_modify(|all| *all += bytes);

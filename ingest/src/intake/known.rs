@@ -12,6 +12,9 @@ use siphasher::sip128::SipHasher13;
 
 use super::ledger::{Marks, Seen, hash, prefix};
 
+/// Groups in which ids are put into the table: each group's part of it stays in the cache.
+const GROUP_BITS: u32 = 12;
+
 /// What came before the rows of the log that an intake replays at its start.
 #[derive(Default)]
 pub struct Known {
@@ -20,15 +23,28 @@ pub struct Known {
 }
 
 impl Known {
-    /// Nothing yet, with room for so many ids.
-    pub fn with_capacity(ids: usize) -> Self {
-        let seen = Seen::with_capacity_and_hasher(ids, Default::default());
+    /// Knows the events of these hashes, as [`IdNotes`] has them.
+    pub fn of(ids: &[u128]) -> Self {
+        let mut seen = Seen::with_capacity_and_hasher(ids.len(), Default::default());
+        // In the order in which they will stand in memory, roughly: each of millions would else wait
+        // for memory that is nowhere near.
+        let places = (seen.capacity().max(1) as u64).next_power_of_two();
+        let shift = places.trailing_zeros().saturating_sub(GROUP_BITS);
+        let group = |id: &u128| ((*id as u64 & (places - 1)) >> shift) as usize;
+        let mut ends = vec![0_usize; 1 << GROUP_BITS];
+        ids.iter().for_each(|id| ends[group(id)] += 1);
+        let mut before = 0;
+        for end in &mut ends {
+            before += std::mem::replace(end, before);
+        }
+        let mut grouped = vec![0_u128; ids.len()];
+        for id in ids {
+            let end = &mut ends[group(id)];
+            grouped[*end] = *id;
+            *end += 1;
+        }
+        seen.extend(grouped);
         Self { seen, marks: HashMap::new() }
-    }
-
-    /// Adds hashes of ids as [`IdNotes`] has them.
-    pub fn add(&mut self, ids: &[u128]) {
-        self.seen.extend(ids);
     }
 
     /// The time of a tenant's newest event, in microseconds.
@@ -74,6 +90,23 @@ impl IdNotes {
             self.ids.push(hash(&of_tenant, ids.value(row)));
             let newest = self.newest.entry(tenant).or_insert(i64::MIN);
             *newest = times.value(row).max(*newest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_knows_all_of_many_and_of_few() {
+        for count in [0_u64, 1, 3, 5_000, 100_000] {
+            let id = |n: u64| u128::from(n).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_0C4F_2A5B_D1E7);
+            let ids: Vec<u128> = (0..count).chain(0..count / 2).map(id).collect();
+            let known = Known::of(&ids);
+            assert_eq!(known.seen.len() as u64, count);
+            assert!(ids.iter().all(|id| known.seen.contains(id)));
+            assert!(!known.seen.contains(&id(count + 1)));
         }
     }
 }

@@ -111,7 +111,7 @@ async fn what_is_recent_is_kept_for_who_reads_from_an_earlier_cut() {
 async fn a_full_tail_makes_its_source_wait_until_a_cut() {
     let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let row = segment(&kind(None, NAME, 0), &[(1, 1)]);
-    let bytes = row.rows.get_array_memory_size();
+    let bytes = crate::stored::row_bytes(&row.rows);
     let tail = Tail::new(bytes * 3);
     let store = HistoryStore::new(objects, 1, 1);
     let accepted = Accepted::new(store, Recent::Tail(tail.clone()), Vec::new(), 0);

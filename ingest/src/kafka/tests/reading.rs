@@ -193,9 +193,9 @@ async fn it_goes_on_from_a_cut() {
     let offsets = first.partition.offsets(step).unwrap();
     assert_eq!(offsets.get(&topic).unwrap().next, 3);
     assert_eq!(offsets.get(&bench.topic("invoicing.invoice_voided")), None);
-    let (tenant, mut known) = (Tenant(1), Known::default());
+    let tenant = Tenant(1);
     let hash = |id| first.partition.hash(tenant, PAYMENT, id);
-    known.add(&["a", "b", "c"].map(hash));
+    let mut known = Known::of(&["a", "b", "c"].map(hash));
     known.resume(tenant, first.partition.marks(tenant).sequence, None);
     bench.send(&topic, Some("t1"), Some(&event("d"))).await;
     first.until(4).await;
