@@ -14,6 +14,7 @@ mod event_types;
 mod nodes;
 mod own_views;
 
+use std::fs::{File, OpenOptions};
 use std::path::Path;
 use std::time::Duration;
 
@@ -49,10 +50,26 @@ pub struct Store {
     pool: SqlitePool,
 }
 
+/// Waits until no other process opens the file, and has it to itself for as long as what this gives
+/// lives: nodes that share it may begin at the same moment, and neither the change to WAL nor the
+/// migrations bear that.
+async fn turn(path: &Path) -> Result<File, StoreError> {
+    let path = path.to_owned();
+    let locked = move || {
+        let mut name = path.clone().into_os_string();
+        name.push(".lock");
+        let opened = OpenOptions::new().create(true).truncate(false).write(true).open(name);
+        let locked = opened.and_then(|file| file.lock().map(|()| file));
+        locked.map_err(|error| StoreError::Open { path, source: error.into() })
+    };
+    tokio::task::spawn_blocking(locked).await?
+}
+
 impl Store {
     /// Opens the file, creating it where it is missing (its folder must exist), and applies the
     /// migrations it does not have yet.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let turn = turn(path).await?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -66,7 +83,9 @@ impl Store {
             .connect_with(options)
             .await
             .map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
-        if let Err(source) = MIGRATIONS.run(&pool).await {
+        let migrated = MIGRATIONS.run(&pool).await;
+        drop(turn);
+        if let Err(source) = migrated {
             pool.close().await;
             let reason = migration_reason(&source);
             return Err(StoreError::Migration { path: path.to_owned(), reason, source });

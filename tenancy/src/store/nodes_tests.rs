@@ -30,6 +30,21 @@ async fn nodes_beat_and_retire_and_are_forgotten() {
 }
 
 #[tokio::test]
+async fn nodes_that_begin_at_the_same_moment_make_the_schema_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("control.db");
+    let mut opening = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let path = path.clone();
+        opening.spawn(async move { Store::open(&path).await });
+    }
+    while let Some(opened) = opening.join_next().await {
+        let store = opened.unwrap().unwrap();
+        assert_eq!(store.ownership().await.unwrap(), Ownership::default());
+    }
+}
+
+#[tokio::test]
 async fn of_two_that_want_a_partition_one_gets_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("control.db");
