@@ -103,7 +103,7 @@ impl Checkpointer {
         }
     }
 
-    /// Makes a checkpoint if anything has come since the last.
+    /// Makes a checkpoint if anything has come, or files have been merged, since the last.
     pub(super) async fn checkpoint(&mut self, reading: &Reading) -> Result<(), CheckpointFailure> {
         if let Some(committed) = self.checkpoints.resolve().await? {
             tracing::info!(number = committed.checkpoint.number, "a checkpoint had been committed");
@@ -112,7 +112,8 @@ impl Checkpointer {
         let extent = if self.has_failed { Extent::Whole } else { self.checkpoints.extent() };
         let mut begun = self.cuts.begin(extent == Extent::Whole).await?;
         let source = reading.source(begun.offset);
-        if begun.snapshots.tenants.is_empty() && extent == Extent::Changes {
+        let is_idle = begun.snapshots.tenants.is_empty() && !self.checkpoints.has_merged();
+        if is_idle && extent == Extent::Changes {
             // Nothing has changed; the portions are taken to their end all the same.
             while begun.portions.recv().await.is_some_and(|portion| !portion.is_last) {}
             return Ok(());

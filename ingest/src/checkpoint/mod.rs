@@ -206,6 +206,11 @@ impl Checkpoints {
         if self.inner.standing().base.is_some() { Extent::Changes } else { Extent::Whole }
     }
 
+    /// Whether files have been merged since the last commit, which the next one makes count.
+    pub fn has_merged(&self) -> bool {
+        !self.inner.standing().pending.is_empty()
+    }
+
     /// Begins a checkpoint. There is one at a time.
     ///
     /// Changes are those since the one that was committed last. If a checkpoint has failed since,

@@ -533,7 +533,7 @@ impl Operator for LinearAggregate {
         let done = self.journal.take(&mut capture.room, |slot, out| {
             write_group(keys, rows, functions, slot, out);
         });
-        capture.parts.extend(self.journal.carry_off(store(capture.node, 0), 0));
+        capture.push(self.journal.carry_off(store(capture.node, 0), 0));
         done
     }
 

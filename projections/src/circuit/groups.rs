@@ -97,7 +97,7 @@ impl<K: Kept> Groups<K> {
     pub(super) fn capture(&mut self, capture: &mut Capture) -> bool {
         let (keys, kept) = (&self.keys, &self.kept);
         let done = self.journal.take(&mut capture.room, |slot, out| write(keys, kept, slot, out));
-        capture.parts.extend(self.journal.carry_off(store(capture.node, 0), 0));
+        capture.push(self.journal.carry_off(store(capture.node, 0), 0));
         done
     }
 

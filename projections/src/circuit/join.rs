@@ -505,10 +505,11 @@ impl Operator for Join {
             self.journal.take(room, |slot, out| out.extend_from_slice(keys.key_or_none(slot)))
                 && self.left.take(room)
                 && self.right.take(room);
-        let of = |part| store(capture.node, part);
-        capture.parts.extend(self.journal.carry_off(of(KEYS), 0));
-        capture.parts.extend(self.left.carry_off(of(LEFT)));
-        capture.parts.extend(self.right.carry_off(of(RIGHT)));
+        let node = capture.node;
+        let of = |part| store(node, part);
+        capture.push(self.journal.carry_off(of(KEYS), 0));
+        capture.push(self.left.carry_off(of(LEFT)));
+        capture.push(self.right.carry_off(of(RIGHT)));
         done
     }
 

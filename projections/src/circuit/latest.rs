@@ -507,7 +507,7 @@ impl Operator for Latest {
         let done = self.journal.take(&mut capture.room, |slot, out| {
             write_group(keys, picks, slot, out);
         });
-        capture.parts.extend(self.journal.carry_off(store(capture.node, 0), 0));
+        capture.push(self.journal.carry_off(store(capture.node, 0), 0));
         done
     }
 

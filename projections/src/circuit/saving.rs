@@ -80,14 +80,16 @@ impl Circuit {
     /// last of it.
     pub(crate) fn capture(&mut self, room: usize) -> (Vec<StatePart>, bool) {
         let mut capture = Capture { node: 0, room, parts: Vec::new() };
-        let mut done = true;
         for (place, node) in self.nodes.iter_mut().enumerate() {
             if let Some(operator) = &mut node.operator {
                 capture.node = place;
-                done &= operator.capture(&mut capture);
+                // What others have taken meanwhile, before steps changed it, may be much: it waits.
+                if !operator.capture(&mut capture) || capture.room == 0 {
+                    return (capture.parts, false);
+                }
             }
         }
-        (capture.parts, done)
+        (capture.parts, true)
     }
 
     /// The tenants of which something has failed.

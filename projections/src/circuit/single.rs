@@ -66,7 +66,7 @@ impl Operator for SingleRow {
     fn capture(&mut self, capture: &mut Capture) -> bool {
         let rows = &self.rows;
         let done = self.journal.take(&mut capture.room, |slot, out| write_rows(rows, slot, out));
-        capture.parts.extend(self.journal.carry_off(store(capture.node, 0), 0));
+        capture.push(self.journal.carry_off(store(capture.node, 0), 0));
         done
     }
 

@@ -62,6 +62,15 @@ pub(crate) struct Capture {
     pub(crate) parts: Vec<StatePart>,
 }
 
+impl Capture {
+    /// Takes what a journal gives.
+    pub(crate) fn push(&mut self, part: Option<StatePart>) {
+        let Some(part) = part else { return };
+        self.room = self.room.saturating_sub(part.size());
+        self.parts.push(part);
+    }
+}
+
 /// Writes bytes with their length before them.
 pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());

@@ -116,14 +116,19 @@ impl KeyTable {
         if piece.len() == 0 {
             return false;
         }
-        let key = self.arena.get(piece);
-        self.index.remove(self.hash(key), slot);
-        self.tally.remove(owner(key), piece.len() + KEY_COST + self.beside);
+        self.index.remove(self.hash(self.arena.get(piece)), slot);
+        self.let_go(piece);
+        true
+    }
+
+    /// Lets the bytes of a key go that stands at no slot any more.
+    fn let_go(&mut self, piece: Piece) {
+        let tenant = owner(self.arena.get(piece));
+        self.tally.remove(tenant, piece.len() + KEY_COST + self.beside);
         self.arena.remove(piece);
         if self.arena.is_wasteful() {
             self.arena.compact(self.pieces.iter_mut());
         }
-        true
     }
 
     /// One more than the last slot.
@@ -138,18 +143,27 @@ impl KeyTable {
         if self.key(slot) == key {
             return;
         }
-        self.take_out(slot);
+        let piece = std::mem::take(&mut self.pieces[slot]);
+        if piece.len() > 0 {
+            self.let_go(piece);
+        }
         if !key.is_empty() {
             self.pieces[slot] = self.arena.add(key);
-            self.index.insert(self.hash(key), slot);
             self.tally.add(owner(key), key.len() + KEY_COST + self.beside);
         }
     }
 
-    /// Says that all keys are restored: slots without one are free.
+    /// Says that all keys are restored: now they can be found, and slots without one are free.
     pub(crate) fn restored(&mut self) {
-        let slots = 0..self.pieces.len() as u32;
-        self.free = slots.filter(|slot| self.pieces[*slot].len() == 0).collect();
+        let mut entries = Vec::with_capacity(self.pieces.len());
+        self.free.clear();
+        for slot in 0..self.pieces.len() as u32 {
+            match self.key(slot) {
+                [] => self.free.push(slot),
+                key => entries.push((self.hash(key), slot)),
+            }
+        }
+        self.index = SlotIndex::of(&entries);
     }
 
     /// The key of a slot; no bytes where the slot is free or not there.

@@ -279,11 +279,11 @@ impl Operator for Temporal {
         let tenants = &self.tenants;
         let mut done =
             self.journal.take(&mut capture.room, |slot, out| write_date(tenants, slot, out));
-        capture.parts.extend(self.journal.carry_off(store(capture.node, DATES), 0));
+        capture.push(self.journal.carry_off(store(capture.node, DATES), 0));
         let rows = store(capture.node, ROWS);
         for (tenant, calendar) in &mut self.tenants {
             done &= calendar.take(&mut capture.room);
-            capture.parts.extend(calendar.carry_off(rows, *tenant));
+            capture.push(calendar.carry_off(rows, *tenant));
         }
         done
     }
