@@ -312,9 +312,8 @@ impl Intake {
     }
 
     fn begin(&mut self, topics: &[String]) -> Result<(), SourceError> {
-        self.reader.read(topics, &self.offsets)?;
-        self.ends = self.reader.ends()?;
-        Ok(())
+        self.ends = self.reader.ends(topics)?;
+        self.reader.read(topics, &self.offsets)
     }
 
     /// Commands, what waits, and what one poll brings.

@@ -102,10 +102,10 @@ impl Reader {
         }
     }
 
-    /// The offset behind the last message of each topic that is read.
-    pub(crate) fn ends(&self) -> Result<Vec<(String, i64)>, SourceError> {
-        let ends = self.next.keys().map(|topic| Ok((topic.clone(), self.watermarks(topic)?.1)));
-        ends.collect()
+    /// The offset behind the last message of each of these topics. To be asked before anything is
+    /// read: a broker answers nothing else on a connection on which a fetch waits for messages.
+    pub(crate) fn ends(&self, topics: &[String]) -> Result<Vec<(String, i64)>, SourceError> {
+        topics.iter().map(|topic| Ok((topic.clone(), self.watermarks(topic)?.1))).collect()
     }
 
     /// The client, in whose memory the messages are that [`Reader::poll`] brings.
