@@ -12,6 +12,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 use axum::response::Response;
 use futures::StreamExt;
+use futures::future::select;
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -217,8 +218,9 @@ impl Sent {
 }
 
 impl Answer {
-    /// The answer as the caller gets it, streamed. Events end when another node serves the tenant.
-    pub(crate) fn streamed(self) -> Response {
+    /// The answer as the caller gets it, streamed. Events end when another node serves the tenant,
+    /// and when this one is `closing`.
+    pub(crate) fn streamed(self, closing: impl Future<Output = ()> + Send + 'static) -> Response {
         let Self { response, moved, seat } = self;
         let (mut parts, body) = response.into_parts();
         end_to_end(&mut parts.headers);
@@ -230,7 +232,8 @@ impl Answer {
         let is_live = kind.is_some_and(|kind| kind.starts_with(b"text/event-stream"));
         let body = Body::new(Seated { body, _seat: seat });
         let body = if is_live {
-            Body::from_stream(body.into_data_stream().take_until(Box::pin(moved.wait())))
+            let end = select(Box::pin(moved.wait()), Box::pin(closing));
+            Body::from_stream(body.into_data_stream().take_until(end))
         } else {
             body
         };

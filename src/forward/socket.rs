@@ -1,6 +1,6 @@
 //! A WebSocket's other end at the node that serves its caller.
 
-use std::future::ready;
+use std::future::{pending, ready};
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -76,7 +76,7 @@ impl Forwarder {
 
 async fn far(answer: Answer, accept: &str) -> Result<Connected, ForwardError> {
     if answer.response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(Connected::Refused(answer.streamed()));
+        return Ok(Connected::Refused(answer.streamed(pending())));
     }
     let Answer { mut response, moved, seat } = answer;
     let accepted = response.headers().get(SEC_WEBSOCKET_ACCEPT).map(HeaderValue::as_bytes);

@@ -36,7 +36,7 @@ pub(super) async fn pass(app: &App, partition: u32, is_socket: bool, request: Re
     } else {
         app.forwarder.exchange(partition, request).await.map(|exchange| match exchange {
             Exchange::Here(request) => Passed::Here(request),
-            Exchange::Answered(answer) => Passed::Answered(answer.streamed()),
+            Exchange::Answered(answer) => Passed::Answered(answer.streamed(app.hub.ended())),
         })
     };
     passed.unwrap_or_else(|error| {

@@ -132,6 +132,12 @@ impl Hub {
         self.shared.closing.send_replace(true);
     }
 
+    /// Returns once [`Hub::close`] was called: for live answers that are not the hub's own.
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut closing = self.closing();
+        async move { is_set(&mut closing).await }
+    }
+
     /// Waits until no connection is left. Bound it with a timeout: a client that does not read
     /// leaves late.
     pub async fn closed(&self) {

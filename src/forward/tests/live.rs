@@ -61,6 +61,17 @@ async fn an_event_stream_ends_when_another_node_serves_the_tenant() {
     owner.stop().await;
 }
 
+/// A node that stops does not wait for the streams that it passes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_stream_ends_when_the_node_that_passes_it_on_stops() {
+    let (owner, front, admin) = pair().await;
+    let mut stream = front.get(&format!("/v1/stream?{AGING}"), &admin).send().await.unwrap();
+    until(&mut stream, "event: snapshot").await;
+    front.close();
+    while timeout(PATIENCE, stream.chunk()).await.unwrap().unwrap().is_some() {}
+    owner.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ticket_is_redeemed_where_it_was_issued() {
     let (owner, front, admin) = pair().await;

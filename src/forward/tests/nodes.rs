@@ -153,6 +153,11 @@ impl Front {
         open(&self.app, &self.folder).await;
     }
 
+    /// Ends what is live, as at its end.
+    pub(super) fn close(&self) {
+        self.app.hub.close();
+    }
+
     pub(super) fn get(&self, path: &str, token: &str) -> RequestBuilder {
         get(self.address, path, token)
     }
