@@ -105,6 +105,7 @@ pub static ROUTES: &[Route] = &[
     bearer("POST", "/v1/platform/tenants", PLATFORM, "create a tenant"),
     bearer("GET", "/v1/platform/tenants/{id}", PLATFORM, "read a tenant"),
     bearer("PATCH", "/v1/platform/tenants/{id}", PLATFORM, "change a tenant"),
+    bearer("DELETE", "/v1/platform/tenants/{id}", PLATFORM, "delete a tenant and erase its data"),
     bearer("GET", "/v1/platform/dead-letters", PLATFORM, "list dead letters without a tenant"),
     bearer(
         "POST",

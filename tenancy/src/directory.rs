@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
-use crate::{NewTenant, Store, StoreError, TenantChange, TenantId, TenantRecord};
+use crate::{NewTenant, Store, StoreError, TenantChange, TenantId, TenantRecord, Tombstone};
 
 /// All tenant records, by id and by number. Cheap to clone; all clones are one directory.
 ///
 /// It is read from memory and changed through the store: a change is there when its call returns,
 /// and only if the store took it. There must be one directory a process; what other processes change
-/// in the store is there after the next [`Directory::refresh`].
+/// in the store is there after the next [`Directory::refresh`]. A tenant that is deleted is found no
+/// more but by its tombstone.
 #[derive(Clone, Debug)]
 pub struct Directory {
     shared: Arc<Shared>,
@@ -23,12 +24,17 @@ struct Shared {
     /// Changes take turns, so that records come into the maps in the order of the store.
     turn: Mutex<()>,
     records: RwLock<Records>,
+    /// How many deletions were learned of.
+    deletions: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
 struct Records {
     by_id: HashMap<TenantId, Arc<TenantRecord>>,
     by_number: BTreeMap<u32, Arc<TenantRecord>>,
+    /// The deleted ones, by number.
+    deleted: BTreeMap<u32, Tombstone>,
+    deleted_ids: HashMap<TenantId, u32>,
 }
 
 impl Directory {
@@ -38,7 +44,11 @@ impl Directory {
         for record in store.tenants().await? {
             records.insert(&Arc::new(record));
         }
-        let shared = Shared { store, turn: Mutex::default(), records: RwLock::new(records) };
+        for stone in store.tombstones().await? {
+            records.bury(stone);
+        }
+        let (turn, deletions) = (Mutex::default(), watch::Sender::new(0));
+        let shared = Shared { store, turn, records: RwLock::new(records), deletions };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -52,6 +62,29 @@ impl Directory {
         self.shared.read().by_number.get(&number).cloned()
     }
 
+    /// The id of the tenant with this number, also if it is deleted.
+    pub fn id_of(&self, number: u32) -> Option<TenantId> {
+        let records = self.shared.read();
+        let living = records.by_number.get(&number).map(|record| &record.id);
+        living.or_else(|| Some(&records.deleted.get(&number)?.id)).cloned()
+    }
+
+    /// What stays of the tenant with this id, if it is deleted.
+    pub fn tombstone(&self, id: &TenantId) -> Option<Tombstone> {
+        let records = self.shared.read();
+        records.deleted.get(records.deleted_ids.get(id)?).cloned()
+    }
+
+    /// What stays of all tenants that are deleted, in the order of their creation.
+    pub fn tombstones(&self) -> Vec<Tombstone> {
+        self.shared.read().deleted.values().cloned().collect()
+    }
+
+    /// Changes whenever it is learned that a tenant is deleted.
+    pub fn deletions(&self) -> watch::Receiver<u64> {
+        self.shared.deletions.subscribe()
+    }
+
     /// All tenants, in the order of their creation.
     pub fn all(&self) -> Vec<Arc<TenantRecord>> {
         self.shared.read().by_number.values().cloned().collect()
@@ -59,7 +92,8 @@ impl Directory {
 
     /// Creates a tenant, as [`Store::create_tenant`].
     pub async fn create(&self, new: NewTenant) -> Result<Arc<TenantRecord>, StoreError> {
-        self.change(|store: Store| async move { store.create_tenant(new).await }).await
+        self.change(|store: Store| async move { store.create_tenant(new).await }, Records::take)
+            .await
     }
 
     /// Changes a tenant, as [`Store::update_tenant`].
@@ -69,7 +103,24 @@ impl Directory {
         change: TenantChange,
     ) -> Result<Arc<TenantRecord>, StoreError> {
         let id = id.clone();
-        self.change(|store: Store| async move { store.update_tenant(&id, change).await }).await
+        let change = |store: Store| async move { store.update_tenant(&id, change).await };
+        self.change(change, Records::take).await
+    }
+
+    /// Deletes a tenant, as [`Store::delete_tenant`].
+    pub async fn delete(&self, id: &TenantId, actor: &str) -> Result<Tombstone, StoreError> {
+        let (id, actor) = (id.clone(), actor.to_owned());
+        let change = |store: Store| async move { store.delete_tenant(&id, &actor).await };
+        let stone = self.change(change, Records::bury).await?;
+        self.shared.deletions.send_modify(|count| *count += 1);
+        Ok(stone)
+    }
+
+    /// Says that nothing is left of a deleted tenant, as [`Store::finish_erasure`].
+    pub async fn finish_erasure(&self, stone: &Tombstone) -> Result<Tombstone, StoreError> {
+        let stone = stone.clone();
+        let change = |store: Store| async move { store.finish_erasure(&stone).await };
+        self.change(change, Records::bury).await
     }
 
     /// Takes over what was changed in the store after its change `since`, by whomever; answers how
@@ -77,29 +128,46 @@ impl Directory {
     pub async fn refresh(&self, since: u64) -> Result<usize, StoreError> {
         let _turn = self.shared.turn.lock().await;
         let changed = self.shared.store.tenants_since(since).await?;
-        let mut records = self.shared.records.write().unwrap_or_else(PoisonError::into_inner);
-        let count = changed.len();
-        for record in changed {
-            records.insert(&Arc::new(record));
+        // Read later: who was deleted in between is among these, and found no more.
+        let deleted = self.shared.store.tombstones_since(since).await?;
+        let count = changed.len() + deleted.len();
+        let has_deletions = !deleted.is_empty();
+        {
+            let mut records = self.shared.records.write().unwrap_or_else(PoisonError::into_inner);
+            for record in changed {
+                records.insert(&Arc::new(record));
+            }
+            for stone in deleted {
+                records.bury(stone);
+            }
+        }
+        if has_deletions {
+            self.shared.deletions.send_modify(|count| *count += 1);
         }
         Ok(count)
     }
 
-    /// Runs a change of the store and takes its result over.
+    /// Runs a change of the store and takes its result over, which `take` answers.
     ///
     /// On a task of its own: a caller that goes away must not leave the store changed and the
     /// directory not.
-    async fn change<F, Fut>(&self, change: F) -> Result<Arc<TenantRecord>, StoreError>
+    async fn change<F, Fut, T, U>(
+        &self,
+        change: F,
+        take: fn(&mut Records, T) -> U,
+    ) -> Result<U, StoreError>
     where
         F: FnOnce(Store) -> Fut + Send + 'static,
-        Fut: Future<Output = Result<TenantRecord, StoreError>> + Send + 'static,
+        Fut: Future<Output = Result<T, StoreError>> + Send + 'static,
+        T: Send + 'static,
+        U: Send + 'static,
     {
         let shared = Arc::clone(&self.shared);
         tokio::spawn(async move {
             let _turn = shared.turn.lock().await;
-            let record = Arc::new(change(shared.store.clone()).await?);
-            shared.records.write().unwrap_or_else(PoisonError::into_inner).insert(&record);
-            Ok(record)
+            let changed = change(shared.store.clone()).await?;
+            let mut records = shared.records.write().unwrap_or_else(PoisonError::into_inner);
+            Ok(take(&mut records, changed))
         })
         .await?
     }
@@ -114,8 +182,25 @@ impl Shared {
 
 impl Records {
     fn insert(&mut self, record: &Arc<TenantRecord>) {
+        if self.deleted.contains_key(&record.number) {
+            return;
+        }
         self.by_id.insert(record.id.clone(), Arc::clone(record));
         self.by_number.insert(record.number, Arc::clone(record));
+    }
+
+    fn take(&mut self, record: TenantRecord) -> Arc<TenantRecord> {
+        let record = Arc::new(record);
+        self.insert(&record);
+        record
+    }
+
+    fn bury(&mut self, stone: Tombstone) -> Tombstone {
+        self.by_id.remove(&stone.id);
+        self.by_number.remove(&stone.number);
+        self.deleted_ids.insert(stone.id.clone(), stone.number);
+        self.deleted.insert(stone.number, stone.clone());
+        stone
     }
 }
 

@@ -20,7 +20,7 @@ impl Invalid {
     }
 }
 
-/// Errors of the control store. The first three are the caller's, the others the installation's.
+/// Errors of the control store. The first four are the caller's, the others the installation's.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// There is a tenant with this id. Only ever told to the platform.
@@ -32,6 +32,14 @@ pub enum StoreError {
     /// There is no tenant with this id.
     #[error("there is no tenant `{id}`; create it first")]
     NotFound {
+        /// The id that was asked for.
+        id: TenantId,
+    },
+    /// There was a tenant with this id, and its id is never given out again.
+    #[error(
+        "the tenant `{id}` was deleted, and its id is never given out again; choose another id"
+    )]
+    Deleted {
         /// The id that was asked for.
         id: TenantId,
     },

@@ -34,8 +34,8 @@ pub use id::TenantId;
 pub use roles::{Role, RoleSet, UnknownRole};
 pub use secret::{Secret, SecretError};
 pub use store::{
-    CommitOutcome, NewDeadLetter, Ownership, Store, StoredCheckpoint, StoredDeadLetter,
-    StoredEventType, StoredNode, StoredPartition, StoredView,
+    AuditRecord, CommitOutcome, NewDeadLetter, Ownership, Store, StoredCheckpoint,
+    StoredDeadLetter, StoredEventType, StoredNode, StoredPartition, StoredView, Tombstone,
 };
 pub use tenant::{Clock, Currency, MODULES, TenantRecord};
 pub use tickets::{Ticket, TicketError, TicketLimits, Tickets};

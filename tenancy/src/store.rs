@@ -10,6 +10,7 @@ macro_rules! columns {
 mod changes;
 mod checkpoints;
 mod dead_letters;
+mod deletion;
 mod event_types;
 mod nodes;
 mod own_views;
@@ -28,6 +29,7 @@ use sqlx::sqlite::{
 
 pub use self::checkpoints::{CommitOutcome, StoredCheckpoint};
 pub use self::dead_letters::{NewDeadLetter, StoredDeadLetter};
+pub use self::deletion::{AuditRecord, Tombstone};
 pub use self::nodes::{Ownership, StoredNode, StoredPartition};
 pub use self::own_views::StoredView;
 use crate::change::timezone;
@@ -98,7 +100,8 @@ impl Store {
         self.pool.close().await;
     }
 
-    /// Creates a tenant. [`StoreError::Conflict`] where there is one with its id.
+    /// Creates a tenant. [`StoreError::Conflict`] where there is one with its id,
+    /// [`StoreError::Deleted`] where there was one.
     pub async fn create_tenant(&self, new: NewTenant) -> Result<TenantRecord, StoreError> {
         let new = new.checked()?;
         // Read to the end: the insertion is committed when the statement is done, not when it has
@@ -122,16 +125,19 @@ impl Store {
         .map_err(|source| StoreError::Database { doing: "creating a tenant", source })?;
         match rows.into_iter().next() {
             Some(row) => row.record(),
+            None if self.tombstone(&new.id).await?.is_some() => {
+                Err(StoreError::Deleted { id: new.id })
+            }
             None => Err(StoreError::Conflict { id: new.id }),
         }
     }
 
-    /// All tenants, in the order of their creation.
+    /// All tenants that are not deleted, in the order of their creation.
     pub async fn tenants(&self) -> Result<Vec<TenantRecord>, StoreError> {
         sqlx::query_as::<_, TenantRow>(concat!(
             "SELECT ",
             columns!(),
-            " FROM tenants ORDER BY number"
+            " FROM tenants WHERE deleted_at IS NULL ORDER BY number"
         ))
         .fetch_all(&self.pool)
         .await
@@ -146,7 +152,7 @@ impl Store {
         sqlx::query_as::<_, TenantRow>(concat!(
             "SELECT ",
             columns!(),
-            " FROM tenants WHERE id = ?1"
+            " FROM tenants WHERE id = ?1 AND deleted_at IS NULL"
         ))
         .bind(id.as_str())
         .fetch_optional(&self.pool)
@@ -168,7 +174,7 @@ impl Store {
             "UPDATE tenants SET name = coalesce(?2, name), timezone = coalesce(?3, timezone), \
              currency = coalesce(?4, currency), clock = coalesce(?5, clock), \
              vertical = iif(?6, ?7, vertical), modules = iif(?8, ?9, modules), \
-             branding = iif(?10, ?11, branding) WHERE id = ?1 RETURNING ",
+             branding = iif(?10, ?11, branding) WHERE id = ?1 AND deleted_at IS NULL RETURNING ",
             columns!()
         ))
         .bind(id.as_str())

@@ -33,6 +33,14 @@ async fn assert_equal_to_the_store(directory: &Directory) {
     for record in &stored {
         assert_eq!(directory.get(&record.id).as_deref(), Some(record));
         assert_eq!(directory.by_number(record.number).as_deref(), Some(record));
+        assert_eq!(directory.id_of(record.number).as_ref(), Some(&record.id));
+    }
+    let stones = directory.shared.store.tombstones().await.unwrap();
+    assert_eq!(directory.tombstones(), stones);
+    for stone in &stones {
+        assert_eq!(directory.tombstone(&stone.id).as_ref(), Some(stone));
+        assert_eq!(directory.id_of(stone.number).as_ref(), Some(&stone.id));
+        assert_eq!((directory.get(&stone.id), directory.by_number(stone.number)), (None, None));
     }
 }
 
@@ -170,6 +178,8 @@ async fn a_refresh_takes_over_what_came_after_a_change() {
 enum Step {
     Create(u8),
     Update(u8, &'static str, Value),
+    Delete(u8),
+    Erase(u8),
     Reopen,
 }
 
@@ -187,6 +197,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         2 => (0..5u8).prop_map(Step::Create),
         6 => (0..5u8, value).prop_map(|(n, (field, value))| Step::Update(n, field, value)),
+        1 => (0..5u8).prop_map(Step::Delete),
+        1 => (0..5u8).prop_map(Step::Erase),
         1 => Just(Step::Reopen),
     ]
 }
@@ -203,9 +215,18 @@ proptest! {
             for step in steps {
                 match step {
                     Step::Create(n) => match directory.create(new_tenant(&format!("t{n}"))).await {
-                        Ok(_) | Err(StoreError::Conflict { .. }) => {}
+                        Ok(_) | Err(StoreError::Conflict { .. } | StoreError::Deleted { .. }) => {}
                         Err(error) => panic!("{error}"),
                     },
+                    Step::Delete(n) => match directory.delete(&id(&format!("t{n}")), "x").await {
+                        Ok(_) | Err(StoreError::NotFound { .. }) => {}
+                        Err(error) => panic!("{error}"),
+                    },
+                    Step::Erase(n) => {
+                        if let Some(stone) = directory.tombstone(&id(&format!("t{n}"))) {
+                            directory.finish_erasure(&stone).await.unwrap();
+                        }
+                    }
                     Step::Update(n, field, value) => {
                         if let Ok(change) = serde_json::from_value(json!({ field: value })) {
                             match directory.update(&id(&format!("t{n}")), change).await {

@@ -14,12 +14,13 @@ impl Store {
         Ok(number as u64)
     }
 
-    /// The tenants that were created or changed after the change of this number, as they are now.
+    /// The tenants that were created or changed after the change of this number, as they are now;
+    /// for those that were deleted see [`Store::tombstones_since`].
     pub async fn tenants_since(&self, change: u64) -> Result<Vec<TenantRecord>, StoreError> {
         sqlx::query_as::<_, TenantRow>(concat!(
             "SELECT ",
             columns!(),
-            " FROM tenants WHERE change > ?1 ORDER BY number"
+            " FROM tenants WHERE change > ?1 AND deleted_at IS NULL ORDER BY number"
         ))
         .bind(change as i64)
         .fetch_all(&self.pool)

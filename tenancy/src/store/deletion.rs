@@ -1,0 +1,284 @@
+//! Tenants that are deleted: from the word that they are, until nothing of them is left but that.
+
+use chrono::{DateTime, Utc};
+use sqlx::FromRow;
+use sqlx::sqlite::SqliteConnection;
+
+use super::Store;
+use crate::{StoreError, TenantId};
+
+/// What an audit record calls the deletion of a tenant.
+const DELETED: &str = "tenant_deleted";
+
+/// What stays of a tenant that is deleted. Its id and number are never given out again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tombstone {
+    /// What its data was filed under.
+    pub number: u32,
+    /// Its id.
+    pub id: TenantId,
+    /// When it was deleted: from then on it is served no more.
+    pub deleted_at: DateTime<Utc>,
+    /// When nothing of its data was left; none as long as there may be some.
+    pub erased_at: Option<DateTime<Utc>>,
+}
+
+/// A record of what the platform has done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditRecord {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Who: the subject of the token.
+    pub actor: String,
+    /// What, such as `tenant_deleted`.
+    pub action: String,
+    /// To which tenant.
+    pub tenant: String,
+    /// Events that were erased from history.
+    pub events: u64,
+    /// Files of history that were rewritten or removed for it.
+    pub files: u64,
+    /// When it was done; none as long as it is not.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+#[derive(FromRow)]
+struct Row {
+    number: i64,
+    id: String,
+    deleted_at: i64,
+    erased_at: Option<i64>,
+}
+
+/// The beginning of a question for tombstones.
+macro_rules! stones {
+    () => {
+        "SELECT number, id, deleted_at, erased_at FROM tenants WHERE deleted_at IS NOT NULL"
+    };
+}
+
+impl Store {
+    /// Says that a tenant is deleted, and by whom. One that is deleted already stays as it is.
+    /// [`StoreError::NotFound`] where there never was one with this id.
+    pub async fn delete_tenant(&self, id: &TenantId, actor: &str) -> Result<Tombstone, StoreError> {
+        let failed = |source| StoreError::Database { doing: "deleting a tenant", source };
+        let now = Utc::now().timestamp_micros();
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+        let marked =
+            sqlx::query("UPDATE tenants SET deleted_at = ?2 WHERE id = ?1 AND deleted_at IS NULL")
+                .bind(id.as_str())
+                .bind(now)
+                .execute(&mut *transaction)
+                .await
+                .map_err(failed)?;
+        if marked.rows_affected() > 0 {
+            sqlx::query(
+                "INSERT INTO platform_audit (at, actor, action, tenant) VALUES (?1, ?2, ?3, ?4)",
+            )
+            .bind(now)
+            .bind(actor)
+            .bind(DELETED)
+            .bind(id.as_str())
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        }
+        let stone = stone(&mut transaction, id).await.map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        stone.ok_or_else(|| StoreError::NotFound { id: id.clone() })?.tombstone()
+    }
+
+    /// What stays of a tenant, if it is deleted.
+    pub async fn tombstone(&self, id: &TenantId) -> Result<Option<Tombstone>, StoreError> {
+        let failed =
+            |source| StoreError::Database { doing: "looking for a deleted tenant", source };
+        let mut connection = self.pool.acquire().await.map_err(failed)?;
+        stone(&mut connection, id).await.map_err(failed)?.map(Row::tombstone).transpose()
+    }
+
+    /// All tenants that are deleted, in the order of their creation.
+    pub async fn tombstones(&self) -> Result<Vec<Tombstone>, StoreError> {
+        self.tombstones_since(0).await
+    }
+
+    /// Those that were deleted, or whose data is gone, after the change of this number.
+    pub async fn tombstones_since(&self, change: u64) -> Result<Vec<Tombstone>, StoreError> {
+        let all = change == 0;
+        let rows: Vec<Row> =
+            sqlx::query_as(concat!(stones!(), " AND (?1 OR change > ?2) ORDER BY number"))
+                .bind(all)
+                .bind(change as i64)
+                .fetch_all(&self.pool)
+                .await
+                .map_err(|source| StoreError::Database {
+                    doing: "listing deleted tenants",
+                    source,
+                })?;
+        rows.into_iter().map(Row::tombstone).collect()
+    }
+
+    /// Notes in the audit what is erased from history, before it is. What was noted before, of a
+    /// try that was cut off, counts if it is more.
+    pub async fn note_erasure(
+        &self,
+        id: &TenantId,
+        events: u64,
+        files: u64,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE platform_audit SET events = max(events, ?3), files = max(files, ?4) \
+             WHERE action = ?1 AND tenant = ?2 AND finished_at IS NULL",
+        )
+        .bind(DELETED)
+        .bind(id.as_str())
+        .bind(events as i64)
+        .bind(files as i64)
+        .execute(&self.pool)
+        .await
+        .map(drop)
+        .map_err(|source| StoreError::Database { doing: "noting what is erased", source })
+    }
+
+    /// Removes what is stored of a deleted tenant but its tombstone, and writes the file anew, so
+    /// that none of it can be found there. Others wait meanwhile.
+    pub async fn erase_tenant(&self, stone: &Tombstone) -> Result<(), StoreError> {
+        let failed = |source| StoreError::Database { doing: "erasing a tenant", source };
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+        for delete in [
+            "DELETE FROM own_views WHERE tenant = ?1",
+            "DELETE FROM event_types WHERE tenant = ?1",
+            "DELETE FROM dead_letters WHERE tenant = ?1",
+        ] {
+            sqlx::query(delete)
+                .bind(stone.number)
+                .execute(&mut *transaction)
+                .await
+                .map_err(failed)?;
+        }
+        // Those that came under its key and could not be its own.
+        sqlx::query("DELETE FROM platform_dead_letters WHERE key = ?1")
+            .bind(stone.id.as_str().as_bytes())
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        sqlx::query(
+            "UPDATE tenants SET name = '', timezone = 'UTC', currency = 'XXX', clock = 'wall', \
+             vertical = NULL, modules = NULL, branding = NULL \
+             WHERE number = ?1 AND deleted_at IS NOT NULL",
+        )
+        .bind(stone.number)
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        let mut connection = self.pool.acquire().await.map_err(failed)?;
+        rewrite(&mut connection).await.map_err(failed)
+    }
+
+    /// Says that nothing is left of a deleted tenant.
+    pub async fn finish_erasure(&self, stone: &Tombstone) -> Result<Tombstone, StoreError> {
+        let failed = |source| StoreError::Database { doing: "finishing an erasure", source };
+        let now = Utc::now().timestamp_micros();
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+        sqlx::query("UPDATE tenants SET erased_at = ?2 WHERE number = ?1 AND erased_at IS NULL")
+            .bind(stone.number)
+            .bind(now)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        sqlx::query(
+            "UPDATE platform_audit SET finished_at = ?3 \
+             WHERE action = ?1 AND tenant = ?2 AND finished_at IS NULL",
+        )
+        .bind(DELETED)
+        .bind(stone.id.as_str())
+        .bind(now)
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?;
+        let after = self::stone(&mut transaction, &stone.id).await.map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        after.ok_or_else(|| StoreError::NotFound { id: stone.id.clone() })?.tombstone()
+    }
+
+    /// The audit, oldest first.
+    pub async fn audit(&self) -> Result<Vec<AuditRecord>, StoreError> {
+        let failed = |source| StoreError::Database { doing: "reading the audit", source };
+        let rows: Vec<AuditRow> = sqlx::query_as(
+            "SELECT at, actor, action, tenant, events, files, finished_at FROM platform_audit \
+             ORDER BY number",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed)?;
+        Ok(rows.into_iter().map(AuditRow::record).collect())
+    }
+}
+
+async fn stone(
+    connection: &mut SqliteConnection,
+    id: &TenantId,
+) -> Result<Option<Row>, sqlx::Error> {
+    sqlx::query_as(concat!(stones!(), " AND id = ?1"))
+        .bind(id.as_str())
+        .fetch_optional(connection)
+        .await
+}
+
+/// Writes the file anew and cuts the write-ahead log, which still holds what it was.
+async fn rewrite(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql("VACUUM").execute(&mut *connection).await?;
+    let busy: i64 =
+        sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(connection).await?;
+    match busy {
+        0 => Ok(()),
+        _ => Err(sqlx::Error::Protocol(String::from("a reader holds the write-ahead log"))),
+    }
+}
+
+#[derive(FromRow)]
+struct AuditRow {
+    at: i64,
+    actor: String,
+    action: String,
+    tenant: String,
+    events: i64,
+    files: i64,
+    finished_at: Option<i64>,
+}
+
+impl AuditRow {
+    fn record(self) -> AuditRecord {
+        let time = |micros| DateTime::from_timestamp_micros(micros).unwrap_or_default();
+        AuditRecord {
+            at: time(self.at),
+            actor: self.actor,
+            action: self.action,
+            tenant: self.tenant,
+            events: self.events.cast_unsigned(),
+            files: self.files.cast_unsigned(),
+            finished_at: self.finished_at.map(time),
+        }
+    }
+}
+
+impl Row {
+    fn tombstone(self) -> Result<Tombstone, StoreError> {
+        let number = self.number;
+        let damaged = |field, message: String| StoreError::Damaged { number, field, message };
+        let time = |field, micros| {
+            DateTime::from_timestamp_micros(micros)
+                .ok_or_else(|| damaged(field, "is out of range".to_owned()))
+        };
+        Ok(Tombstone {
+            number: u32::try_from(number).map_err(|e| damaged("number", e.to_string()))?,
+            id: self.id.try_into().map_err(|e: crate::Invalid| damaged("id", e.message))?,
+            deleted_at: time("deleted_at", self.deleted_at)?,
+            erased_at: self.erased_at.map(|at| time("erased_at", at)).transpose()?,
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "deletion_tests.rs"]
+mod tests;

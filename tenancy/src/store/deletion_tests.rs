@@ -1,0 +1,122 @@
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::*;
+use crate::{NewDeadLetter, NewTenant, StoredEventType, StoredView, TenantChange};
+
+const MARKER: &str = "Marker-of-the-deleted";
+
+fn new_tenant(id: &str) -> NewTenant {
+    serde_json::from_value(json!({
+        "id": id, "name": format!("{MARKER} {id}"), "timezone": "Europe/Berlin", "currency": "CHF",
+        "clock": "fixed:2031-05-17", "branding": {"motto": MARKER},
+    }))
+    .unwrap()
+}
+
+fn letter(tenant: Option<u32>, key: &str, offset: i64) -> NewDeadLetter {
+    NewDeadLetter {
+        tenant,
+        topic: "t".to_owned(),
+        partition: 0,
+        offset,
+        reason: MARKER.to_owned(),
+        key: Some(key.as_bytes().to_vec()),
+        value: Some(MARKER.repeat(300).into_bytes()),
+        size: 1,
+    }
+}
+
+async fn fill(store: &Store, tenant: u32) {
+    let (sql, key) = (format!("SELECT '{MARKER}' AS x"), vec!["x".to_owned()]);
+    let view = StoredView { name: format!("v{tenant}"), sql, key };
+    store.put_own_views(tenant, &[view]).await.unwrap();
+    let (name, schema) = (format!("a.b{tenant}"), format!("\"{MARKER}\""));
+    let event_type = StoredEventType { tenant: Some(tenant), name, schema };
+    assert!(store.put_event_type(&event_type, None).await.unwrap());
+    let letters = [letter(Some(tenant), "k", i64::from(tenant))];
+    store.put_dead_letters(&letters, 100).await.unwrap();
+}
+
+/// How often the marker stands in the files of the store.
+fn found(folder: &Path, text: &str) -> usize {
+    let files = std::fs::read_dir(folder).unwrap();
+    let count =
+        |bytes: Vec<u8>| bytes.windows(text.len()).filter(|w| *w == text.as_bytes()).count();
+    files.map(|file| count(std::fs::read(file.unwrap().path()).unwrap())).sum()
+}
+
+#[tokio::test]
+async fn of_an_erased_tenant_only_the_tombstone_and_the_record_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("control.db")).await.unwrap();
+    let acme = store.create_tenant(new_tenant("acme")).await.unwrap();
+    let other = store.create_tenant(new_tenant("other")).await.unwrap();
+    fill(&store, acme.number).await;
+    fill(&store, other.number).await;
+    let shared = [letter(None, "acme", 7), letter(None, "nobody", 8)];
+    store.put_dead_letters(&shared, 100).await.unwrap();
+    let before = store.last_change().await.unwrap();
+
+    let stone = store.delete_tenant(&acme.id, "ops").await.unwrap();
+    assert_eq!((stone.number, stone.erased_at), (acme.number, None));
+    assert_eq!(store.delete_tenant(&acme.id, "again").await.unwrap(), stone, "it stays as it is");
+    assert_eq!(store.tombstones_since(before).await.unwrap(), [stone.clone()]);
+    assert!(store.tenants_since(before).await.unwrap().is_empty());
+    assert_eq!(store.tenant(&acme.id).await.unwrap(), None);
+    assert_eq!(store.tenants().await.unwrap(), [other.clone()]);
+    let again = store.create_tenant(new_tenant("acme")).await.unwrap_err();
+    assert!(matches!(again, StoreError::Deleted { .. }), "{again}");
+    let changed = store.update_tenant(&acme.id, TenantChange::default()).await.unwrap_err();
+    assert!(matches!(changed, StoreError::NotFound { .. }), "{changed}");
+    let unknown = store.delete_tenant(&"none".parse().unwrap(), "ops").await.unwrap_err();
+    assert!(matches!(unknown, StoreError::NotFound { .. }), "{unknown}");
+
+    // What was under way stores nothing.
+    let late = StoredView { name: "late".to_owned(), sql: String::new(), key: Vec::new() };
+    store.put_own_views(acme.number, &[late]).await.unwrap_err();
+    store.put_dead_letters(&[letter(Some(acme.number), "k", 99)], 100).await.unwrap();
+    assert_eq!(store.dead_letters(Some(acme.number), None, 9).await.unwrap().len(), 1);
+
+    store.note_erasure(&acme.id, 5, 2).await.unwrap();
+    store.note_erasure(&acme.id, 0, 0).await.unwrap();
+    // The other's are erased too in the end, so that nothing with the marker may be left.
+    store.erase_tenant(&stone).await.unwrap();
+    assert!(store.dead_letters(Some(acme.number), None, 9).await.unwrap().is_empty());
+    let left = store.dead_letters(None, None, 9).await.unwrap();
+    assert_eq!(left.len(), 1, "one of a key that is nobody's");
+    store.remove_dead_letter(None, &left[0].id).await.unwrap();
+    assert_eq!(store.own_views().await.unwrap().len(), 1);
+    let done = store.finish_erasure(&stone).await.unwrap();
+    assert!(done.erased_at.is_some());
+    let record = &store.audit().await.unwrap()[0];
+    assert_eq!((record.actor.as_str(), record.tenant.as_str()), ("ops", "acme"));
+    assert_eq!((record.events, record.files, record.finished_at), (5, 2, done.erased_at));
+
+    assert!(found(folder.path(), MARKER) > 0, "the other's");
+    let stone = store.delete_tenant(&other.id, "ops").await.unwrap();
+    store.erase_tenant(&stone).await.unwrap();
+    assert_eq!(found(folder.path(), MARKER), 0);
+    assert_eq!(found(folder.path(), "2031-05-17"), 0);
+}
+
+#[tokio::test]
+async fn records_of_the_audit_are_neither_removed_nor_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("control.db")).await.unwrap();
+    let acme = store.create_tenant(new_tenant("acme")).await.unwrap();
+    let stone = store.delete_tenant(&acme.id, "ops").await.unwrap();
+    let refused = async |statement: &'static str| {
+        sqlx::query(statement).execute(&store.pool).await.unwrap_err().to_string()
+    };
+    let removed = refused("DELETE FROM platform_audit").await;
+    assert!(removed.contains("never removed"), "{removed}");
+    let changed = refused("UPDATE platform_audit SET actor = 'another'").await;
+    assert!(changed.contains("never changed"), "{changed}");
+    store.finish_erasure(&stone).await.unwrap();
+    let reopened = refused("UPDATE platform_audit SET finished_at = NULL").await;
+    assert!(reopened.contains("never changed"), "{reopened}");
+}
