@@ -300,6 +300,19 @@ impl Checkpoints {
     }
 }
 
+/// For as long as it is there, nothing is merged.
+#[derive(Debug)]
+pub struct Unmerged {
+    _busy: Busy,
+}
+
+impl Checkpoints {
+    /// Lets no merge begin; none if one is under way.
+    pub fn unmerged(&self) -> Option<Unmerged> {
+        Busy::take(&self.inner.merging).map(|busy| Unmerged { _busy: busy })
+    }
+}
+
 /// Reads the manifest of a commit; [`CheckpointError::Damaged`] if it is not the one committed.
 async fn read_manifest(place: &Place, commit: &Commit) -> Result<Checkpoint, CheckpointError> {
     let path = Path::from(commit.manifest.as_str());

@@ -6,9 +6,9 @@ use chrono::Utc;
 use futures::TryStreamExt;
 use object_store::{GetResultPayload, ObjectStoreExt};
 
-use super::Checkpoints;
 use super::error::CheckpointError;
 use super::place::Place;
+use super::{Checkpoints, Unmerged};
 
 impl Checkpoints {
     /// Deletes the files that no kept checkpoint names, once their grace is over; answers how many.
@@ -16,13 +16,23 @@ impl Checkpoints {
     /// Files of a later epoch are not touched: they are a new owner's, and this one does not know
     /// yet.
     pub async fn sweep(&self) -> Result<usize, CheckpointError> {
+        self.sweep_older(self.inner.place.options.grace).await
+    }
+
+    /// The same without any grace, for when what orphans hold must be gone. Nothing may be merged
+    /// meanwhile, as what a merge has just written is named by nothing yet.
+    pub async fn sweep_at_once(&self, _: &Unmerged) -> Result<usize, CheckpointError> {
+        self.sweep_older(Duration::ZERO).await
+    }
+
+    async fn sweep_older(&self, grace: Duration) -> Result<usize, CheckpointError> {
         let place = &self.inner.place;
         let folder = place.folder();
         let listing =
             |source| CheckpointError::Objects { doing: "list", path: folder.to_string(), source };
         let found: Vec<_> =
             place.objects.list(Some(&folder)).try_collect().await.map_err(listing)?;
-        let oldest = Utc::now() - place.options.grace;
+        let oldest = Utc::now() - grace;
         let orphans: Vec<_> = {
             let standing = self.inner.standing();
             let named = standing.named();
@@ -41,12 +51,12 @@ impl Checkpoints {
             tracing::info!("the file '{orphan}' belongs to no checkpoint and is removed");
         }
         place.delete(orphans).await;
-        Ok(count + self.sweep_broken_off().await?)
+        Ok(count + self.sweep_broken_off(grace).await?)
     }
 
     /// In a folder, a file that a killed process was writing is left under a name with `#`, which
     /// the object store does not list.
-    async fn sweep_broken_off(&self) -> Result<usize, CheckpointError> {
+    async fn sweep_broken_off(&self, grace: Duration) -> Result<usize, CheckpointError> {
         let place = &self.inner.place;
         let newest = {
             let standing = self.inner.standing();
@@ -56,7 +66,6 @@ impl Checkpoints {
         let path = newest.as_str().into();
         let Ok(manifest) = place.objects.get(&path).await else { return Ok(0) };
         let GetResultPayload::File(_, at) = manifest.payload else { return Ok(0) };
-        let grace = place.options.grace;
         let removed = tokio::task::spawn_blocking(move || broken_off(&at, grace)).await?;
         removed.map_err(|error| CheckpointError::Objects {
             doing: "tidy the folder of",

@@ -163,6 +163,19 @@ impl Accepted {
         }
     }
 
+    /// Rewrites what recent events were kept in, so that nothing can be found there of those that
+    /// were let go of.
+    ///
+    /// # Errors
+    /// The log cannot be written; nothing is lost.
+    pub async fn scrub(&self) -> Result<(), HistoryError> {
+        match &self.inner.recent {
+            Recent::Log(log) => Ok(log.vacuum().await?),
+            // Memory.
+            Recent::Tail(_) => Ok(()),
+        }
+    }
+
     /// The tenant's events of that type up to and with the offset `up_to`, each once, with those
     /// columns of [`EventType::relation`] (all if none are named), in batches of a few megabytes.
     pub fn scan(

@@ -100,9 +100,22 @@ impl<'l> Draft<'l> {
         Ok(admitted.count)
     }
 
+    /// Forgets a tenant, and takes nothing of it from now on.
+    pub(super) fn forget(&mut self, tenant: Tenant) {
+        self.ledger.forget(tenant);
+    }
+
+    /// Whether nothing of the tenant is taken any more.
+    pub(super) fn is_deleted(&self, tenant: Tenant) -> bool {
+        self.ledger.is_deleted(tenant)
+    }
+
     /// Enters dates; of several for one tenant the last counts.
     pub(crate) fn ticks(&mut self, ticks: &[Tick]) {
         for tick in ticks {
+            if self.is_deleted(tick.tenant) {
+                continue;
+            }
             let mut marks = self.enter(tick.tenant);
             marks.date = Some(tick.today);
             self.ledger.marks.insert(tick.tenant, marks);

@@ -17,7 +17,15 @@ use crate::{Decoded, LogError};
 /// What is put to the writer.
 pub(super) enum Work {
     Submission(Submission),
-    Ticks { ticks: Vec<Tick>, reply: oneshot::Sender<Result<(), IntakeError>> },
+    Ticks {
+        ticks: Vec<Tick>,
+        reply: oneshot::Sender<Result<(), IntakeError>>,
+    },
+    /// Nothing of the tenant is taken any more; answers the offset up to which there may be some.
+    Forget {
+        tenant: Tenant,
+        reply: oneshot::Sender<Result<u64, IntakeError>>,
+    },
     Close,
 }
 
@@ -35,6 +43,7 @@ pub(super) struct Submission {
 enum Reply {
     Receipt(oneshot::Sender<Result<Receipt, IntakeError>>, Receipt),
     Ticks(oneshot::Sender<Result<(), IntakeError>>),
+    Forgotten(oneshot::Sender<Result<u64, IntakeError>>),
 }
 
 /// A group, deduplicated and encoded.
@@ -48,6 +57,8 @@ pub(super) struct Group {
     /// The tenants' marks once it is recorded.
     pub(super) marks: Vec<(Tenant, Marks)>,
     pub(super) entered: Entered,
+    /// The tenants that are to be forgotten.
+    pub(super) forgotten: Vec<Tenant>,
     replies: Vec<Reply>,
     _permits: Vec<OwnedSemaphorePermit>,
 }
@@ -55,6 +66,7 @@ pub(super) struct Group {
 /// A group as it is put together.
 struct Builder<'l> {
     draft: Draft<'l>,
+    forgotten: Vec<Tenant>,
     replies: Vec<Reply>,
     permits: Vec<OwnedSemaphorePermit>,
 }
@@ -64,8 +76,12 @@ impl Group {
     ///
     /// If it cannot be laid out, the ledger is as before and everybody has been told.
     pub(super) fn prepare(ledger: &mut Ledger, works: Vec<Work>) -> Option<Self> {
-        let mut builder =
-            Builder { draft: Draft::new(ledger), replies: Vec::new(), permits: Vec::new() };
+        let mut builder = Builder {
+            draft: Draft::new(ledger),
+            forgotten: Vec::new(),
+            replies: Vec::new(),
+            permits: Vec::new(),
+        };
         let mut fault = None;
         for work in works {
             match work {
@@ -78,14 +94,21 @@ impl Group {
                     builder.draft.ticks(&ticks);
                     builder.replies.push(Reply::Ticks(reply));
                 }
+                Work::Forget { tenant, reply } => {
+                    builder.draft.forget(tenant);
+                    builder.forgotten.push(tenant);
+                    builder.replies.push(Reply::Forgotten(reply));
+                }
                 Work::Close => {}
             }
         }
         builder.finish(fault)
     }
 
-    /// Tells everybody what became of their submissions.
+    /// Tells everybody what became of their submissions; the input has the offset of the log's last
+    /// row by now.
     pub(super) fn succeed(self) -> Input {
+        let offset = self.input.offset;
         for reply in self.replies {
             // Who has gone away in the meantime does not need an answer.
             match reply {
@@ -96,6 +119,7 @@ impl Group {
                     drop(to.send(Ok(receipt)));
                 }
                 Reply::Ticks(to) => drop(to.send(Ok(()))),
+                Reply::Forgotten(to) => drop(to.send(Ok(offset))),
             }
         }
         self.input
@@ -112,6 +136,11 @@ impl Builder<'_> {
     fn submission(&mut self, submission: Submission) -> Result<(), ArrowError> {
         let Submission { decoded, zone, reply, permit } = submission;
         let tenant = decoded.tenant;
+        if self.draft.is_deleted(tenant) {
+            // Who has gone away in the meantime does not need an answer.
+            drop(reply.send(Err(IntakeError::Deleted)));
+            return Ok(());
+        }
         let (mut accepted, mut duplicates) = (0, 0);
         let mut fault = None;
         for batch in decoded.batches {
@@ -149,6 +178,7 @@ impl Builder<'_> {
                     input,
                     marks,
                     entered,
+                    forgotten: self.forgotten,
                     replies: self.replies,
                     _permits: self.permits,
                 })
@@ -211,6 +241,7 @@ fn tell_all(replies: Vec<Reply>, error: &LogError) {
         match reply {
             Reply::Receipt(to, _) => drop(to.send(Err(error))),
             Reply::Ticks(to) => drop(to.send(Err(error))),
+            Reply::Forgotten(to) => drop(to.send(Err(error))),
         }
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct Ledger {
     hasher: SipHasher13,
     seen: Seen,
     pub(crate) marks: HashMap<Tenant, Marks>,
+    /// Tenants that are deleted: nothing of them is taken any more.
+    deleted: HashSet<Tenant>,
 }
 
 /// Which rows of a batch are new.
@@ -59,7 +61,7 @@ pub(super) struct New {
 impl Ledger {
     pub(crate) fn new(key: &[u8; 16], known: Known) -> Self {
         let Known { seen, marks } = known;
-        Self { hasher: SipHasher13::new_with_key(key), seen, marks }
+        Self { hasher: SipHasher13::new_with_key(key), seen, marks, deleted: HashSet::new() }
     }
 
     /// Enters the ids of a batch of stored rows of the tenants beside them; notes the new ones in
@@ -118,6 +120,17 @@ impl Ledger {
         let marks = self.marks.entry(tenant).or_default();
         marks.sequence += 1;
         marks.newest = marks.newest.max(Some(time));
+    }
+
+    /// Forgets how far a tenant has come, and takes nothing of it any more.
+    pub(crate) fn forget(&mut self, tenant: Tenant) {
+        self.deleted.insert(tenant);
+        self.marks.remove(&tenant);
+    }
+
+    /// Whether the tenant was forgotten.
+    pub(crate) fn is_deleted(&self, tenant: Tenant) -> bool {
+        self.deleted.contains(&tenant)
     }
 
     /// Takes ids back that were not recorded after all.

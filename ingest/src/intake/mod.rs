@@ -66,6 +66,9 @@ pub enum IntakeError {
     /// The tenant's partition of Kafka is read by another node now, or by none at this moment.
     #[error("the tenant is being handed over to another node: send the events again in a second")]
     Elsewhere,
+    /// The tenant was deleted while the events were on their way: nothing of them was taken.
+    #[error("the tenant is deleted, and nothing of it is taken any more")]
+    Deleted,
     /// The intake has been closed or its writer has ended; what was waiting may have been recorded.
     #[error(
         "the intake is closed: send the events again once the service is back; repeats have no effect"
@@ -155,6 +158,16 @@ impl Intake {
     pub async fn tick(&self, ticks: Vec<Tick>) -> Result<(), IntakeError> {
         let (reply, done) = oneshot::channel();
         self.put(Work::Ticks { ticks, reply }).await?;
+        done.await.unwrap_or(Err(IntakeError::Closed))
+    }
+
+    /// Takes nothing of a tenant any more; answers the offset beyond which there is nothing of it.
+    ///
+    /// # Errors
+    /// The writer ended, or the group that it was in was not recorded: ask again.
+    pub async fn forget(&self, tenant: Tenant) -> Result<u64, IntakeError> {
+        let (reply, done) = oneshot::channel();
+        self.put(Work::Forget { tenant, reply }).await?;
         done.await.unwrap_or(Err(IntakeError::Closed))
     }
 

@@ -188,6 +188,8 @@ async fn commit(
     mut group: Group,
 ) -> Result<(), Failure> {
     let Some(payload) = group.payload.take() else {
+        group.input.offset = log.last().await;
+        settle(&on_disk, &mut group);
         group.succeed();
         return Ok(());
     };
@@ -202,7 +204,7 @@ async fn commit(
         }
     }
     metrics::histogram!("tidemark_commit_seconds").record(started.elapsed());
-    on_disk.write().unwrap_or_else(PoisonError::into_inner).extend(group.marks.drain(..));
+    settle(&on_disk, &mut group);
     let input = group.succeed();
     forward.send(input).await.map_err(|_| {
         Failure::Broken(
@@ -210,4 +212,13 @@ async fn commit(
                 .to_owned(),
         )
     })
+}
+
+/// Takes over how far the tenants of a group have come, now that it is on disk.
+fn settle(on_disk: &OnDisk, group: &mut Group) {
+    let mut on_disk = on_disk.write().unwrap_or_else(PoisonError::into_inner);
+    on_disk.extend(group.marks.drain(..));
+    for tenant in &group.forgotten {
+        on_disk.remove(tenant);
+    }
 }

@@ -35,6 +35,9 @@ pub trait KnownTenants: Send + Sync {
     /// # Errors
     /// It cannot be told at this moment, for the reason given.
     fn look(&self) -> Result<(), String>;
+
+    /// Whether the tenant of that id is deleted: its events are dropped.
+    fn is_deleted(&self, id: &str) -> bool;
 }
 
 /// A message, wherever it stands in memory.
@@ -113,6 +116,8 @@ pub(crate) struct Translated {
     pub(crate) clocks: HashMap<Tenant, chrono_tz::Tz>,
     /// What is no event.
     pub(crate) letters: Vec<DeadLetter>,
+    /// How many messages are of tenants that are deleted.
+    pub(crate) deleted: usize,
     /// The places of the messages that wait for their schema, or stand behind such in their topic.
     pub(crate) held: Vec<usize>,
 }
@@ -170,6 +175,8 @@ enum Stop {
     Letter(Option<Tenant>, String),
     /// Its schema is not known yet, or it cannot be told whether its tenant or type is.
     Wait,
+    /// Its tenant is deleted.
+    Deleted,
 }
 
 impl Translator {
@@ -221,6 +228,7 @@ impl Translator {
                 Err(Stop::Letter(tenant, reason)) => {
                     out.letters.push(message.letter(tenant, reason));
                 }
+                Err(Stop::Deleted) => out.deleted += 1,
                 Err(Stop::Wait) => {
                     waiting.insert(message.topic);
                     out.held.push(place);
@@ -444,11 +452,7 @@ impl<'m> Senders<'m> {
         }
         let sender = match std::str::from_utf8(key) {
             Err(_) => None,
-            Ok(id) => match self.tenants.find(id) {
-                Some(sender) => Some(sender),
-                None if self.has_looked()? => self.tenants.find(id),
-                None => None,
-            },
+            Ok(id) => self.find_id(id)?,
         };
         let place = sender.map(|sender| {
             self.all.push(sender);
@@ -456,6 +460,17 @@ impl<'m> Senders<'m> {
         });
         self.by_key.insert(key, place);
         Ok(place)
+    }
+
+    fn find_id(&mut self, id: &str) -> Result<Option<Sender>, Stop> {
+        let known = |tenants: &dyn KnownTenants| match tenants.find(id) {
+            None if tenants.is_deleted(id) => Err(Stop::Deleted),
+            found => Ok(found),
+        };
+        match known(&*self.tenants)? {
+            None if self.has_looked()? => known(&*self.tenants),
+            found => Ok(found),
+        }
     }
 
     /// Looks for what has come about elsewhere, once for all messages: they had been read before.

@@ -86,6 +86,7 @@ pub struct Outlet {
 enum Command {
     Ticks { ticks: Vec<Tick>, reply: oneshot::Sender<()> },
     Topics(Vec<String>),
+    Forget { tenant: Tenant, reply: oneshot::Sender<u64> },
 }
 
 /// The way to the intake of one partition number; cheap to clone.
@@ -204,6 +205,24 @@ impl KafkaPartition {
         let (reply, done) = oneshot::channel();
         self.put(Command::Ticks { ticks, reply }).await?;
         done.await.map_err(|_| IntakeError::Closed)
+    }
+
+    /// Takes no dates of a deleted tenant any more, as [`KnownTenants`] gives no events of it;
+    /// answers the step beyond which there is nothing of it.
+    ///
+    /// # Errors
+    /// The partition was closed meanwhile.
+    pub async fn forget(&self, tenant: Tenant) -> Result<u64, IntakeError> {
+        let (reply, done) = oneshot::channel();
+        let told = async {
+            self.put(Command::Forget { tenant, reply }).await?;
+            done.await.map_err(|_| IntakeError::Closed)
+        };
+        match told.await {
+            // Nothing comes any more of one that has stopped.
+            Err(IntakeError::Closed) if self.has_ended() => Ok(*self.shared.step.borrow()),
+            told => told,
+        }
     }
 
     /// Reads these topics too, from their beginning.
@@ -365,6 +384,11 @@ impl Intake {
                     replies.push(reply);
                 }
                 Command::Topics(topics) => self.reader.read(&topics, &self.offsets)?,
+                Command::Forget { tenant, reply } => {
+                    self.shared.ledger().forget(tenant);
+                    // Who has gone away in the meantime does not need an answer.
+                    reply.send(self.step).ok();
+                }
             }
         }
         if !replies.is_empty() {
@@ -458,7 +482,8 @@ impl Intake {
 
     /// Enters what is new into the ledger, and sends it on as one input.
     fn step(&mut self, translated: Translated, ticks: &[Tick]) -> Result<(), SourceError> {
-        let Translated { segments, clocks, .. } = translated;
+        let Translated { segments, clocks, deleted, .. } = translated;
+        count("deleted", deleted);
         let rows: usize = segments.iter().map(|segment| segment.rows.num_rows()).sum();
         let mut accepted = 0;
         let frame = {

@@ -247,6 +247,14 @@ impl KafkaIntake {
         Ok(())
     }
 
+    /// Takes nothing of a deleted tenant any more; answers the step beyond which there is nothing.
+    ///
+    /// # Errors
+    /// Its partition is not read here.
+    pub async fn forget(&self, tenant: Tenant, tenant_id: &str) -> Result<u64, IntakeError> {
+        self.partition(tenant_id)?.forget(tenant).await
+    }
+
     /// How far a tenant has come: its events and ticks, its date, its newest event's microseconds.
     pub(crate) fn marks(&self, tenant: Tenant, tenant_id: &str) -> Marks {
         self.partition(tenant_id).map(|of| of.marks(tenant)).unwrap_or_default()

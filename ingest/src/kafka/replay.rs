@@ -81,6 +81,9 @@ impl KafkaIntake {
         if let Some(refused) = judged.letters.into_iter().next() {
             return Err(ReplayError::Reason(refused.reason));
         }
+        if judged.deleted > 0 {
+            return Err(ReplayError::Reason("its tenant is deleted".to_owned()));
+        }
         if !judged.held.is_empty() {
             return Err(ReplayError::RegistryDown);
         }

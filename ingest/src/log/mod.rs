@@ -141,6 +141,11 @@ impl Log {
         Err(LogError::corrupt(&self.inner.path, offset, &what))
     }
 
+    /// The offset of the last row; 0 if there never was one.
+    pub(crate) async fn last(&self) -> u64 {
+        self.inner.writer.lock().await.last
+    }
+
     /// The key of the hashes of event ids.
     pub fn id_key(&self) -> &[u8; 16] {
         &self.inner.id_key

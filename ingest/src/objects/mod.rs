@@ -11,6 +11,7 @@ use std::fmt;
 use std::path::{Path as FilePath, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use object_store::ObjectStore;
 use object_store::aws::AmazonS3Builder;
@@ -96,6 +97,20 @@ impl FromStr for Address {
                 Ok(Self::Bucket { name, folder: folder.map_err(|e| refused(&e.to_string()))? })
             }
             other => Err(refused(&format!("`{other}` is no kind of store it knows"))),
+        }
+    }
+}
+
+impl Address {
+    /// Removes what killed processes left half-written below a folder of the store, where nobody
+    /// may be writing; answers how many files. A bucket shows nothing of such.
+    ///
+    /// # Errors
+    /// The folder cannot be read, or a file not be removed.
+    pub fn remove_half_written(&self, below: &str) -> std::io::Result<usize> {
+        match self {
+            Self::Folder(root) => synced::remove_staged(&root.join(below), Duration::ZERO),
+            Self::Bucket { .. } => Ok(0),
         }
     }
 }

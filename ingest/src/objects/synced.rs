@@ -31,8 +31,10 @@ impl Synced {
     pub(crate) fn open(root: &FilePath) -> io::Result<Self> {
         fs::create_dir_all(root)?;
         let root = root.canonicalize()?;
-        remove_abandoned(&root)?;
+        remove_staged(&root, ABANDONED)?;
         let files = LocalFileSystem::new_with_prefix(&root).map_err(io::Error::other)?;
+        // The folder of a type bears its name, which may be a tenant's own.
+        let files = files.with_automatic_cleanup(true);
         Ok(Self { root, files })
     }
 }
@@ -44,23 +46,31 @@ impl fmt::Display for Synced {
 }
 
 /// Files are written under a name that ends in `#` and a number, and renamed when they are whole.
-fn remove_abandoned(folder: &FilePath) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
+/// Removes those that are so old, and tells how many; a folder that is not there has none.
+pub(super) fn remove_staged(folder: &FilePath, age: Duration) -> io::Result<usize> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(error),
+    };
+    let mut removed = 0;
+    for entry in entries {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            remove_abandoned(&entry.path())?;
+            removed += remove_staged(&entry.path(), age)?;
             continue;
         }
         let name = entry.file_name();
         let staged = name.to_string_lossy().rsplit_once('#').is_some_and(|(_, number)| {
             !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
         });
-        let age = SystemTime::now().duration_since(entry.metadata()?.modified()?);
-        if staged && age.is_ok_and(|age| age > ABANDONED) {
+        let since = SystemTime::now().duration_since(entry.metadata()?.modified()?);
+        if staged && since.unwrap_or_default() >= age {
             fs::remove_file(entry.path())?;
+            removed += 1;
         }
     }
-    Ok(())
+    Ok(removed)
 }
 
 /// Puts a file on disk, and its name, and the names of the folders on the way to it.

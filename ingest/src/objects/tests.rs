@@ -66,6 +66,26 @@ async fn what_a_writer_left_half_written_is_no_object_and_goes_in_time() {
     let store = folder(root.path()).unwrap();
     assert!(!old.exists() && young.exists());
     assert_eq!(names(&*store).await.len(), 1);
+    let address = Address::Folder(root.path().to_owned());
+    assert_eq!(address.remove_half_written("nowhere").unwrap(), 0);
+    assert_eq!(address.remove_half_written("").unwrap(), 1);
+    assert!(!young.exists());
+    assert_eq!(names(&*store).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_folder_goes_with_its_last_file() {
+    let root = tempfile::tempdir().unwrap();
+    let store = folder(root.path()).unwrap();
+    for path in ["a/b/one", "a/c/two"] {
+        store.put(&Path::from(path), "x".into()).await.unwrap();
+    }
+    store.delete(&Path::from("a/b/one")).await.unwrap();
+    assert!(!root.path().join("a/b").exists() && root.path().join("a/c/two").exists());
+    store.delete(&Path::from("a/c/two")).await.unwrap();
+    assert!(root.path().exists());
+    store.put(&Path::from("a/b/one"), "y".into()).await.unwrap();
+    assert_eq!(names(&*store).await, ["a/b/one"]);
 }
 
 #[test]

@@ -10,8 +10,8 @@ use crate::Tenant;
 /// clone; all clones are one registry.
 ///
 /// Who asks gets the types as they are at that moment, and keeps them as they were: a change is
-/// seen by the next who asks. A type is never removed, and a later form of it has the columns of
-/// the earlier ones in front.
+/// seen by the next who asks. A type goes with its tenant only, and a later form of it has the
+/// columns of the earlier ones in front.
 #[derive(Clone, Debug)]
 pub struct EventRegistry {
     /// Held for a look-up or an insertion only.
@@ -69,6 +69,11 @@ impl EventRegistry {
             None => &mut types.shared,
         };
         Arc::make_mut(names).insert(event_type.name().to_owned(), Arc::new(event_type));
+    }
+
+    /// Lets the types go that a tenant has alone. There must be no events of them any more.
+    pub fn forget(&self, tenant: Tenant) {
+        self.types.write().unwrap_or_else(PoisonError::into_inner).own.remove(&tenant);
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Types> {

@@ -427,6 +427,12 @@ async fn within_its_grace_no_file_is_removed_and_none_of_a_later_epoch() {
     let checkpoints =
         Checkpoints::open(objects.clone(), register.clone(), 0, "here", patient).await.unwrap();
     assert_eq!(checkpoints.sweep().await.unwrap(), 0);
+    let unmerged = checkpoints.unmerged().unwrap();
+    assert!(checkpoints.unmerged().is_none(), "one at a time");
+    assert!(!checkpoints.merge().await.unwrap(), "nothing is merged meanwhile");
+    assert_eq!(checkpoints.sweep_at_once(&unmerged).await.unwrap(), 1);
+    assert_eq!(files(&*objects).await, [later.clone(), foreign.clone()]);
+    objects.put(&young, "x".into()).await.unwrap();
     assert_eq!(open(&objects, &register).await.sweep().await.unwrap(), 1);
     assert_eq!(files(&*objects).await, [later, foreign]);
 }

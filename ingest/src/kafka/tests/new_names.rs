@@ -35,6 +35,10 @@ impl KnownTenants for Elsewhere {
         self.types.put(EventType::owned(Some(Tenant(1)), MADE, fields));
         Ok(())
     }
+
+    fn is_deleted(&self, id: &str) -> bool {
+        Hundred.is_deleted(id)
+    }
 }
 
 fn made(id: &str) -> Vec<u8> {
@@ -56,6 +60,7 @@ async fn a_tenant_and_a_type_of_another_process_are_looked_for() {
     bench.send(&bench.topic(MADE), Some("t1"), Some(&made("w"))).await;
     bench.send(&bench.topic(PAYMENT), Some("new"), Some(&event("n"))).await;
     bench.send(&bench.topic(PAYMENT), Some("nobody"), Some(&event("x"))).await;
+    bench.send(&bench.topic(PAYMENT), Some("deleted"), Some(&event("d"))).await;
     let mut reading = bench.read(0, &[PAYMENT, MADE]);
     reading.until(2).await;
     bench.letters(1).await;
