@@ -7,9 +7,9 @@
 //!
 //! Invariants:
 //! - What the registry holds is on disk: an event of a type is never recorded before the type is.
-//! - A type is never removed, and changes only by optional fields at its end, so whatever is in the
-//!   log can always be read. This holds also where several processes register at once: the store
-//!   takes a schema only over the one that it was compared with.
+//! - A type is removed with its tenant only, and changes only by optional fields at its end, so
+//!   whatever is in the log can always be read. This holds also where several processes register at
+//!   once: the store takes a schema only over the one that it was compared with.
 //! - What one tenant registers is seen by that tenant alone, and stands before whatever the
 //!   platform registers under the same name.
 
@@ -137,6 +137,13 @@ impl TypeDirectory {
         let count = changed.len();
         self.shared.adopt(changed)?;
         Ok(count)
+    }
+
+    /// Lets the types of a deleted tenant go, of which there are no events any more.
+    pub(crate) fn forget(&self, tenant: Tenant) {
+        self.shared.registry.forget(tenant);
+        let mut schemas = self.shared.schemas.write().unwrap_or_else(PoisonError::into_inner);
+        schemas.retain(|(owner, _), _| *owner != Some(tenant));
     }
 
     /// The types as the service reads them.

@@ -184,7 +184,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/platform/dead-letters/{id}/replay", post(dead_letters::replay_shared))
         .route("/v1/tenant", get(tenants::own).patch(tenants::change_own))
         .route("/v1/platform/tenants", get(tenants::list).post(tenants::create))
-        .route("/v1/platform/tenants/{id}", get(tenants::read).patch(tenants::change))
+        .route(
+            "/v1/platform/tenants/{id}",
+            get(tenants::read).patch(tenants::change).delete(tenants::delete),
+        )
         .route(
             "/v1/platform/event-types",
             get(event_types::list_shared).post(event_types::register_shared),

@@ -145,6 +145,16 @@ impl OwnViews {
         self.shared.settled.send_replace(());
     }
 
+    /// Lets all views of a deleted tenant go; what is stored of them is for others to remove.
+    pub(crate) async fn forget(&self, tenant: Tenant) {
+        let _turn = self.shared.turn.lock().await;
+        let gone = self.shared.write().remove(&tenant).unwrap_or_default();
+        for view in gone.all().iter().filter(|view| view.state == State::Filling) {
+            self.shared.queue.cancel(tenant, view.group);
+        }
+        self.shared.settled.send_replace(());
+    }
+
     /// Fills nothing any more.
     pub(crate) fn close(&self) {
         self.shared.queue.close();

@@ -17,6 +17,7 @@ mod cluster;
 mod commits;
 mod embedded;
 mod engine;
+mod eraser;
 mod error;
 mod folder;
 mod held;
@@ -47,7 +48,7 @@ use self::cluster::Cluster;
 use self::folder::Folder;
 use self::held::Host;
 use self::registry::Registry;
-use self::slots::Home;
+use self::slots::{Home, Slots};
 use crate::changes::Changes;
 use crate::config::Config;
 use crate::event_types::TypeDirectory;
@@ -121,7 +122,8 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     // Only its readers' side is used: it is that of all partitions.
     let readers = Partition::new(&types.registry().shared(), ViewDefinition::builtin())?.readers();
     let hub = Hub::new(readers.clone(), config.limits.stream.clone());
-    let (orders, history) = (Orders::new(count, Arc::clone(&home)), EventHistory::new(count, home));
+    let orders = Orders::new(count, Arc::clone(&home));
+    let history = EventHistory::new(count, Arc::clone(&home));
     let queries = Arc::new(history.clone());
     let queries = Queries::new(types.registry().clone(), queries, config.limits.query.clone())?;
     let own_views = OwnViews::start(
@@ -135,6 +137,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     let node = folder::node(&config.data)?;
     let place = restore::Place {
         objects: config.objects().open(ingest::objects::environment())?,
+        address: config.objects(),
         store: store.clone(),
         types: types.registry().clone(),
         readers: readers.clone(),
@@ -148,6 +151,8 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         own_views: own_views.clone(),
         history,
         orders,
+        types: types.clone(),
+        erasures: Slots::new(count, home),
         every: Duration::from_millis(config.checkpoint_ms),
         views: config.limits.views.clone(),
         tenant_bytes: config.limits.tenant_bytes,

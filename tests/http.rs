@@ -1,6 +1,8 @@
 //! The HTTP interface of the real process: routes and roles, reads, intake, live streams, tenants.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "http/erasure.rs"]
+mod erasure;
 #[path = "http/event_types.rs"]
 mod event_types;
 #[path = "http/live.rs"]
@@ -19,3 +21,5 @@ mod service;
 mod shutdown;
 #[path = "http/tenants.rs"]
 mod tenants;
+#[path = "http/traces.rs"]
+mod traces;

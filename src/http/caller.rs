@@ -234,6 +234,20 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     }
 }
 
+/// Who calls a route of the platform, as its token says.
+pub(super) struct Operator(pub(super) String);
+
+impl FromRequestParts<Arc<App>> for Operator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let token = bearer(&parts.headers)?;
+        let token = token.ok_or_else(|| problems::no_token(Credentials::Bearer))?;
+        let identity = app.verifier.verify(token, Utc::now()).map_err(|e| problems::token(&e))?;
+        Ok(Self(identity.subject))
+    }
+}
+
 /// The methods a path has.
 fn allow(path: &str) -> String {
     let methods: Vec<&str> = access::ROUTES

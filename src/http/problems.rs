@@ -4,12 +4,13 @@
 use axum::http::header::ALLOW;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use chrono::SecondsFormat;
 use ingest::{BodyError, IntakeError, ReplayError, SchemaError};
 use projections::Unready;
 use query::QueryError;
 use stream::{NotYet, Problem};
 use tenancy::access::Credentials;
-use tenancy::{RoleSet, StoreError, TicketError, TokenError};
+use tenancy::{RoleSet, StoreError, TicketError, TokenError, Tombstone};
 
 use crate::event_types::{RefreshError, RegisterError};
 use crate::forward::ForwardError;
@@ -410,6 +411,9 @@ pub(super) fn store(error: &StoreError) -> Problem {
             Problem::new("conflict", StatusCode::CONFLICT, "It exists already", detail)
         }
         StoreError::NotFound { id } => no_tenant(id.as_ref()),
+        StoreError::Deleted { .. } => {
+            Problem::new("tenant-deleted", StatusCode::CONFLICT, "The tenant was deleted", detail)
+        }
         StoreError::Invalid { .. } => invalid_body(&detail),
         _ => failed("the control store", &detail),
     }
@@ -473,8 +477,23 @@ pub(super) fn no_tenant(id: &str) -> Problem {
     )
 }
 
+pub(super) fn erased_tenant(stone: &Tombstone) -> Problem {
+    Problem::new(
+        "tenant-deleted",
+        StatusCode::GONE,
+        "The tenant was deleted",
+        format!(
+            "the tenant '{}' was deleted at {}, and nothing of its data is left",
+            stone.id,
+            stone.deleted_at.to_rfc3339_opts(SecondsFormat::Secs, true)
+        ),
+    )
+}
+
 pub(super) fn intake(error: &IntakeError) -> Problem {
     match error {
+        // As any later call is refused.
+        IntakeError::Deleted => unknown_tenant(),
         IntakeError::Log(error) => {
             tracing::error!(%error, "the log could not be written");
             Problem::new(

@@ -13,9 +13,9 @@ use chrono::Utc;
 use projections::{Position, Tenant};
 use serde_json::{Value, json};
 use stream::Problem;
-use tenancy::{NewTenant, TenantChange, TenantId, TenantRecord, TenantSettings};
+use tenancy::{NewTenant, TenantChange, TenantId, TenantRecord, TenantSettings, Tombstone};
 
-use super::caller::Caller;
+use super::caller::{Caller, Operator};
 use super::params::{Name, Params};
 use super::{App, body, problems};
 use crate::serve::tick_one;
@@ -42,24 +42,33 @@ pub(super) async fn change_own(
     change_tenant(&app, &caller.tenant.id, settings.into()).await
 }
 
-/// All tenants, for the platform.
+/// All tenants, for the platform; those that are being erased last.
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     params: Params,
 ) -> Result<Json<Value>, Problem> {
     params.finish("")?;
     let tenants = app.directory.all();
-    let tenants = tenants.iter().map(|tenant| with_memory(&app, tenant)).collect::<Vec<Value>>();
+    let deleted = app.directory.tombstones();
+    let deleted = deleted.iter().filter(|stone| stone.erased_at.is_none()).map(buried);
+    let tenants = tenants.iter().map(|tenant| described(&app, tenant));
+    let tenants = tenants.chain(deleted).collect::<Vec<Value>>();
     Ok(Json(json!({ "tenants": tenants })))
 }
 
-/// A tenant with the bytes that its views hold, if it is served here.
-fn with_memory(app: &App, tenant: &TenantRecord) -> Value {
+/// A tenant with its state, and the bytes that its views hold if it is served here.
+fn described(app: &App, tenant: &TenantRecord) -> Value {
     let mut described = json!(tenant);
+    described["state"] = json!("active");
     if app.serves(&tenant.id) {
         described["memory_bytes"] = json!(app.readers.snapshot(Tenant(tenant.number)).bytes());
     }
     described
+}
+
+/// A tenant that is being erased.
+fn buried(stone: &Tombstone) -> Value {
+    json!({ "id": stone.id, "state": "deleting", "deleted_at": stone.deleted_at })
 }
 
 /// Creates a tenant; its date is recorded before the answer leaves.
@@ -88,12 +97,33 @@ pub(super) async fn read(
     params: Params,
 ) -> Result<Json<Value>, Problem> {
     params.finish("")?;
-    let known = match id.parse::<TenantId>() {
-        Ok(id) => app.tenant(&id).await?,
-        Err(_) => None,
-    };
-    let tenant = known.ok_or_else(|| problems::no_tenant(&id))?;
-    Ok(Json(with_memory(&app, &tenant)))
+    let known: TenantId = id.parse().map_err(|_| problems::no_tenant(&id))?;
+    if let Some(tenant) = app.tenant(&known).await? {
+        return Ok(Json(described(&app, &tenant)));
+    }
+    match app.directory.tombstone(&known) {
+        None => Err(problems::no_tenant(&id)),
+        Some(stone) if stone.erased_at.is_some() => Err(problems::erased_tenant(&stone)),
+        Some(stone) => Ok(Json(buried(&stone))),
+    }
+}
+
+/// Deletes a tenant, for the platform: from the answer on it is served no more, and its data is
+/// erased behind.
+pub(super) async fn delete(
+    State(app): State<Arc<App>>,
+    Name(id): Name,
+    Operator(actor): Operator,
+    params: Params,
+) -> Result<Response, Problem> {
+    params.finish("")?;
+    let id: TenantId = id.parse().map_err(|_| problems::no_tenant(&id))?;
+    let stone = app.directory.delete(&id, &actor).await.map_err(|error| problems::store(&error))?;
+    if stone.erased_at.is_some() {
+        return Err(problems::erased_tenant(&stone));
+    }
+    app.hub.leave(|tenant| tenant == Tenant(stone.number));
+    Ok((StatusCode::ACCEPTED, Json(buried(&stone))).into_response())
 }
 
 /// Changes a tenant, for the platform.

@@ -3,7 +3,9 @@
 //! A checkpoint that fails costs nothing but itself: what it held comes again with the next, which is
 //! then a whole one. Only a new owner of the partition ends the service.
 
-use std::collections::BTreeMap;
+mod erasure;
+
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,11 +16,15 @@ use ingest::checkpoint::{
     TenantViews,
 };
 use ingest::history::{Accepted, HistoryError, HistoryFile};
+use ingest::objects::Address;
 use ingest::{IdNotes, KafkaPartition};
 use projections::{CutSnapshots, Partition, StatePart, Tenant, ViewSaver};
+use tenancy::{Store, StoreError};
+use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::erasure::{Erasure, Leftover};
 use super::engine::{Begun, Cuts, EngineEnded};
 
 /// Why a checkpoint was not made.
@@ -34,10 +40,20 @@ pub(crate) enum CheckpointFailure {
     Late(u64),
     #[error("the list of history files cannot be written: {0}")]
     Listing(#[from] serde_json::Error),
+    #[error("the audit: {0}")]
+    Audit(#[from] StoreError),
+    #[error("what was left half-written cannot be removed: {0}")]
+    HalfWritten(#[from] Arc<std::io::Error>),
 }
 
 /// Writes the checkpoints of one partition.
 pub(crate) struct Checkpointer {
+    /// That of the partition.
+    pub(super) number: u32,
+    /// Where its files are.
+    pub(super) address: Address,
+    /// Where it is noted what is erased.
+    pub(super) store: Store,
     pub(super) checkpoints: Checkpoints,
     pub(super) cuts: Cuts,
     pub(super) accepted: Accepted,
@@ -53,6 +69,8 @@ pub(crate) struct Checkpointer {
     pub(super) kept: Vec<Arc<Checkpoint>>,
     /// When files that nobody needs were looked for last.
     pub(super) swept: Option<Instant>,
+    /// What is still to be removed of tenants that were erased.
+    pub(super) leftovers: Vec<Leftover>,
 }
 
 /// Where the events come from that checkpoints are made of.
@@ -70,24 +88,31 @@ const BETWEEN_SWEEPS: Duration = Duration::from_mins(1);
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 impl Checkpointer {
-    /// Makes checkpoints until `closing`, and then gives itself back for a last one; ends by itself
-    /// only when another process owns the partition, or when the engine has ended.
+    /// Makes checkpoints until `closing`, and those by which tenants are erased, and then gives
+    /// itself back for a last one; ends by itself only when another process owns the partition, or
+    /// when the engine has ended.
     pub(super) async fn run(
         mut self,
         reading: Reading,
         every: Duration,
+        mut erasures: mpsc::Receiver<Erasure>,
         closing: CancellationToken,
     ) -> Result<Self, CheckpointFailure> {
         let mut turns = interval(every);
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         turns.tick().await;
         loop {
-            tokio::select! {
+            let erasure = tokio::select! {
                 () = closing.cancelled() => return Ok(self),
-                _ = turns.tick() => {}
-                () = self.accepted.is_filling() => {}
-            }
-            match self.checkpoint(&reading).await {
+                Some(erasure) = erasures.recv() => Some(erasure),
+                _ = turns.tick() => None,
+                () = self.accepted.is_filling() => None,
+            };
+            let made = match erasure {
+                Some(erasure) => self.erase(&reading, erasure).await,
+                None => self.checkpoint(&reading).await,
+            };
+            match made {
                 Ok(()) => self.tidy().await,
                 Err(CheckpointFailure::Ended(_)) => return Ok(self),
                 Err(CheckpointFailure::Checkpoint(error @ CheckpointError::Fenced { .. })) => {
@@ -169,7 +194,7 @@ impl Checkpointer {
     /// Writes the events since the last checkpoint as history, and commits.
     async fn commit(
         &self,
-        mut writer: CheckpointWriter,
+        writer: CheckpointWriter,
         offset: u64,
         source: Source,
     ) -> Result<(Committed, Vec<Arc<HistoryFile>>), CheckpointFailure> {
@@ -178,14 +203,26 @@ impl Checkpointer {
         if writer.extent() == Extent::Whole {
             self.earlier(&mut notes).await?;
         }
+        let mut files = self.accepted.files();
+        files.extend(new);
+        Ok((self.commit_files(writer, &notes, &files, offset, source).await?, files))
+    }
+
+    /// Commits a cut with these files as its history.
+    async fn commit_files(
+        &self,
+        mut writer: CheckpointWriter,
+        notes: &IdNotes,
+        files: &[Arc<HistoryFile>],
+        offset: u64,
+        source: Source,
+    ) -> Result<Committed, CheckpointFailure> {
         for ids in notes.ids.chunks(1 << 16) {
             writer.ids(ids).await?;
         }
         let newest = |(tenant, at): (&Tenant, &i64)| (tenant.0, at.to_le_bytes().to_vec().into());
         let newest: BTreeMap<u32, Bytes> = notes.newest.iter().map(newest).collect();
         writer.marks(&newest).await?;
-        let mut files = self.accepted.files();
-        files.extend(new);
         let history =
             files.iter().map(|file| serde_json::to_value(&**file)).collect::<Result<_, _>>()?;
         let cut = Cut {
@@ -196,7 +233,7 @@ impl Checkpointer {
             history,
             sections: BTreeMap::new(),
         };
-        Ok((writer.commit(cut).await?, files))
+        Ok(writer.commit(cut).await?)
     }
 
     /// The ids of the history that earlier checkpoints had.
@@ -247,14 +284,18 @@ impl Checkpointer {
         if let Err(error) = self.checkpoints.sweep().await {
             tracing::warn!(%error, "files of checkpoints that nobody needs were not removed");
         }
-        let now = self.accepted.files();
-        let kept = self.kept.iter().flat_map(|kept| &kept.history);
-        let kept = kept.filter_map(|file| file["path"].as_str().map(str::to_owned));
-        let listed = now.iter().map(|file| file.path.clone()).chain(kept).collect();
+        let listed = self.listed();
         let removed = self.accepted.store().remove_unlisted(&listed, Utc::now(), false).await;
         if let Err(error) = removed {
             tracing::warn!(%error, "files of history that nobody needs were not removed");
         }
+    }
+
+    /// The paths of the history's files that are in use or named by a checkpoint that is kept.
+    fn listed(&self) -> HashSet<String> {
+        let kept = self.kept.iter().flat_map(|kept| &kept.history);
+        let kept = kept.filter_map(|file| file["path"].as_str().map(str::to_owned));
+        self.accepted.files().iter().map(|file| file.path.clone()).chain(kept).collect()
     }
 }
 

@@ -24,7 +24,7 @@ use super::assignment::{self, Plan};
 use super::checkpointer::CheckpointFailure;
 use super::held::Host;
 use super::registry::Registry;
-use super::{Intake, ServeError, clock};
+use super::{Intake, ServeError, clock, eraser};
 use crate::changes::Changes;
 use crate::http::App;
 
@@ -86,7 +86,7 @@ impl Cluster {
         let intake = Intake::Kafka(self.intake.clone(), self.directory.clone());
         let (directory, source) = (self.directory.clone(), Arc::clone(&self.source));
         let changes = Arc::clone(&self.changes);
-        let kafka = self.intake.clone();
+        let (kafka, host) = (self.intake.clone(), Arc::clone(&self.host));
         let mut keeper = Keeper {
             cluster: Arc::new(self),
             seats: BTreeMap::new(),
@@ -98,6 +98,7 @@ impl Cluster {
         let outcome = tokio::select! {
             () = ending.cancelled() => Ok(()),
             () = clock::keep(&directory, &intake, Some(&changes), &ending) => Ok(()),
+            () = eraser::keep(&host, &intake) => Ok(()),
             () = source.follow(&kafka) => Ok(()),
             () = changes.follow() => Ok(()),
             ended = keeper.keep() => ended,

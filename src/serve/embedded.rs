@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::checkpointer::Reading;
 use super::held::{Host, Opened};
-use super::{DRAIN_TIME, Intake, ServeError, clock};
+use super::{DRAIN_TIME, Intake, ServeError, clock, eraser};
 use crate::http::App;
 
 /// The one partition of the log.
@@ -55,6 +55,7 @@ async fn serve(
     let outcome = tokio::select! {
         () = ending.cancelled() => Ok(()),
         () = clock::keep(&host.directory, &intake, None, ending) => Ok(()),
+        () = eraser::keep(host, &intake) => Ok(()),
         error = held.ended() => Err(error),
         () = log.ended() => Err(ServeError::Ended("the intake")),
     };

@@ -148,6 +148,7 @@ async fn run(
     mut cuts: Requests,
     hub: &Hub,
 ) {
+    cuts.applied(applied);
     loop {
         let first = tokio::select! {
             biased;
@@ -171,6 +172,7 @@ async fn run(
         metrics::histogram!("tidemark_apply_seconds").record(begun.elapsed());
         metrics::counter!("tidemark_applied_rows_total").increment(rows as u64);
         metrics::gauge!("tidemark_engine_waiting_inputs").set(inputs.len() as f64);
+        cuts.applied(applied);
         cuts.between(&mut partition, applied);
         received.is_busy.store(!inputs.is_empty(), Ordering::Relaxed);
     }

@@ -16,9 +16,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::checkpointer::{CheckpointFailure, Checkpointer, Reading};
+use super::checkpointer::{CheckpointFailure, Checkpointer, Erasure, Reading};
 use super::engine::Engine;
+use super::slots::Slots;
 use super::{Cuts, EventHistory, Intake, Orders, ServeError, clock, restore};
+use crate::event_types::TypeDirectory;
 use crate::own_views::OwnViews;
 
 /// Inputs between the source and the engine; each is one group of submissions, or one poll of
@@ -35,6 +37,9 @@ pub(super) struct Host {
     pub(super) own_views: OwnViews,
     pub(super) history: EventHistory,
     pub(super) orders: Orders,
+    pub(super) types: TypeDirectory,
+    /// To the writers of checkpoints, who erase tenants.
+    pub(super) erasures: Slots<mpsc::Sender<Erasure>>,
     /// The time between two checkpoints.
     pub(super) every: Duration,
     /// The bounds of a tenant's own views, and the bytes of all its views.
@@ -70,6 +75,7 @@ pub(super) struct Held {
 pub(super) struct Opened {
     held: (u32, u64, Engine),
     checkpointer: Checkpointer,
+    erasures: mpsc::Receiver<Erasure>,
     /// To the engine.
     pub(super) forward: mpsc::Sender<Input>,
 }
@@ -106,7 +112,11 @@ impl Host {
         let hub = self.hub.clone();
         let engine = Engine::start(partition, offset, inputs, received, requests, hub)?;
         let from = From { known: restored.known, source: restored.source, offset };
-        Ok((Opened { held: (number, epoch, engine), checkpointer, forward }, from))
+        // One at a time is asked for.
+        let (erase, erasures) = mpsc::channel(1);
+        self.erasures.set(slot, Some(erase));
+        let held = (number, epoch, engine);
+        Ok((Opened { held, checkpointer, erasures, forward }, from))
     }
 
     /// Records today's dates of the tenants of a partition, and waits until all that has been taken
@@ -129,9 +139,9 @@ impl Host {
 impl Opened {
     /// The partition with its checkpoints being made of what is read in that way.
     pub(super) fn keep(self, reading: Reading, every: Duration) -> Held {
-        let Self { held: (number, epoch, engine), checkpointer, forward } = self;
+        let Self { held: (number, epoch, engine), checkpointer, erasures, forward } = self;
         let stop = CancellationToken::new();
-        let run = checkpointer.run(reading.clone(), every, stop.clone());
+        let run = checkpointer.run(reading.clone(), every, erasures, stop.clone());
         let checkpoints = tokio::spawn(run);
         Held { number, epoch, forward, engine, checkpoints, stop, reading }
     }

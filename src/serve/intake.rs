@@ -147,6 +147,15 @@ impl Intake {
         }
     }
 
+    /// Takes nothing of a deleted tenant any more; answers the offset beyond which there is nothing
+    /// of it.
+    pub(crate) async fn forget(&self, tenant: Tenant, id: &TenantId) -> Result<u64, IntakeError> {
+        match self {
+            Self::Log(log) => log.forget(tenant).await,
+            Self::Kafka(kafka, _) => kafka.forget(tenant, id.as_str()).await,
+        }
+    }
+
     /// How many events and ticks of the tenant have been taken.
     pub(crate) fn sequence(&self, tenant: Tenant) -> u64 {
         match self {

@@ -28,6 +28,10 @@ impl KnownTenants for Known {
     fn look(&self) -> Result<(), String> {
         self.runtime.block_on(self.changes.look()).map_err(|error| error.to_string())
     }
+
+    fn is_deleted(&self, id: &str) -> bool {
+        id.parse().is_ok_and(|id: TenantId| self.changes.directory().tombstone(&id).is_some())
+    }
 }
 
 /// A tenant as a sender of events.
@@ -59,14 +63,12 @@ pub(super) async fn open(
     Ok(KafkaSource::open(parts).await?)
 }
 
-/// Which of `count` partitions a tenant lives in.
+/// Which of `count` partitions a tenant lives in, or lived in until it was deleted.
 pub(super) fn home(directory: &Directory, count: i32) -> Home {
     let directory = directory.clone();
     Arc::new(move |Tenant(number)| {
-        let home = directory.by_number(number).map_or(0, |tenant| {
-            let id = tenant.id.to_string();
-            partition_of(id.as_bytes(), count)
-        });
+        let id = directory.id_of(number);
+        let home = id.map_or(0, |id| partition_of(id.as_str().as_bytes(), count));
         usize::try_from(home).unwrap_or_default()
     })
 }

@@ -11,6 +11,7 @@ use futures::TryStreamExt;
 use ingest::Known;
 use ingest::checkpoint::{Checkpoint, CheckpointError, Checkpoints, Options, Restored, Source};
 use ingest::history::{Accepted, HistoryError, HistoryFile, HistoryStore, Recent};
+use ingest::objects::Address;
 use object_store::ObjectStore;
 use projections::{
     EventBatch, EventRegistry, EventTypes, Input, Partition, Readers, RuntimeError, SavedChunk,
@@ -31,6 +32,8 @@ const EPOCH_BITS: u32 = 32;
 #[derive(Clone)]
 pub(super) struct Place {
     pub(super) objects: Arc<dyn ObjectStore>,
+    /// Where those are.
+    pub(super) address: Address,
     pub(super) store: Store,
     pub(super) types: EventRegistry,
     /// The readers' side of all partitions.
@@ -125,6 +128,9 @@ pub(super) async fn open(place: &Place, wanted: Wanted) -> Result<Opened, ServeE
         loaded.renumber(epoch, &tenants, step);
     }
     let checkpointer = Checkpointer {
+        number,
+        address: place.address.clone(),
+        store: place.store.clone(),
         checkpoints,
         cuts,
         accepted: accepted.clone(),
@@ -135,6 +141,7 @@ pub(super) async fn open(place: &Place, wanted: Wanted) -> Result<Opened, ServeE
         has_failed,
         kept: Vec::new(),
         swept: None,
+        leftovers: Vec::new(),
     };
     let Loaded { partition, known, .. } = loaded;
     Ok(Opened { partition, known, source, offset: step, epoch, accepted, checkpointer })

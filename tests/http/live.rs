@@ -63,6 +63,11 @@ impl Events {
         }
     }
 
+    /// Waits until the stream ends by itself, whole.
+    pub(crate) async fn end(mut self) {
+        while timeout(PATIENCE, self.answer.chunk()).await.unwrap().unwrap().is_some() {}
+    }
+
     /// The next message that is no heartbeat.
     pub(crate) async fn telling(&mut self) -> Received {
         loop {

@@ -6,8 +6,12 @@
 #[allow(dead_code)]
 mod service;
 
+#[path = "../http/traces.rs"]
+mod traces;
+
 mod broker;
 mod cluster;
 mod dead_letters;
+mod erasure;
 mod nodes;
 mod posting;

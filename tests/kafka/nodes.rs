@@ -16,18 +16,18 @@ use crate::service::{Service, invoice, payment};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What nodes share, and how the topics are called.
-struct Shared {
-    folder: TempDir,
-    prefix: String,
+pub(crate) struct Shared {
+    pub(crate) folder: TempDir,
+    pub(crate) prefix: String,
 }
 
 impl Shared {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap(), prefix: prefix() }
     }
 
     /// A node with a folder of its own.
-    async fn node(&self, data: &Arc<TempDir>) -> Service {
+    pub(crate) async fn node(&self, data: &Arc<TempDir>) -> Service {
         let (kafka, registry) = addresses();
         let folder = self.folder.path().display();
         let (database, objects) =

@@ -97,6 +97,7 @@ impl Cluster {
         host.own_views.unload(slot);
         let ended = held.end().await;
         host.history.set(slot, None);
+        host.erasures.set(slot, None);
         host.place.readers.retain(|tenant| !lives_there(tenant));
         if is_owner {
             host.place.store.release_partition(number, epoch).await?;

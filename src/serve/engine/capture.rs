@@ -1,8 +1,10 @@
 //! Cuts of the engine's state, taken bit by bit between two inputs.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use projections::{CutSnapshots, Partition, StatePart};
+use projections::{CutSnapshots, Partition, StatePart, Tenant};
 use tokio::sync::{mpsc, oneshot};
 
 use super::EngineEnded;
@@ -13,6 +15,8 @@ const REQUESTS: usize = 1;
 const PORTIONS: usize = 16;
 /// Bytes of a portion, about.
 const PORTION: usize = 1 << 18;
+/// How often it is looked how far the engine has come.
+const LOOK: Duration = Duration::from_millis(2);
 /// How long the engine takes portions between two inputs.
 const AT_ONCE: Duration = Duration::from_millis(5);
 
@@ -20,16 +24,21 @@ const AT_ONCE: Duration = Duration::from_millis(5);
 #[derive(Clone)]
 pub(crate) struct Cuts {
     queue: mpsc::Sender<Request>,
+    applied: Arc<AtomicU64>,
 }
 
 /// The engine's end of [`Cuts`].
 pub(crate) struct Requests {
     queue: mpsc::Receiver<Request>,
     under_way: Option<mpsc::Sender<Portion>>,
+    /// The offset of the last input that was applied.
+    applied: Arc<AtomicU64>,
 }
 
 pub(super) struct Request {
     whole: bool,
+    /// A tenant that is to be forgotten before.
+    without: Option<Tenant>,
     reply: oneshot::Sender<Begun>,
 }
 
@@ -54,19 +63,47 @@ impl Cuts {
     /// The way to an engine that is started with what comes second.
     pub(crate) fn channel() -> (Self, Requests) {
         let (queue, requests) = mpsc::channel(REQUESTS);
-        (Self { queue }, Requests { queue: requests, under_way: None })
+        let applied = Arc::<AtomicU64>::default();
+        let requests = Requests { queue: requests, under_way: None, applied: applied.clone() };
+        (Self { queue, applied }, requests)
     }
 
     /// Has the engine make a cut before its next input. The one before must have been taken to its
     /// end, or this one be `whole`.
     pub(crate) async fn begin(&self, whole: bool) -> Result<Begun, EngineEnded> {
+        self.ask(whole, None).await
+    }
+
+    /// Has the engine forget a tenant, and make a whole cut right after it.
+    pub(crate) async fn without(&self, tenant: Tenant) -> Result<Begun, EngineEnded> {
+        self.ask(true, Some(tenant)).await
+    }
+
+    async fn ask(&self, whole: bool, without: Option<Tenant>) -> Result<Begun, EngineEnded> {
         let (reply, begun) = oneshot::channel();
-        self.queue.send(Request { whole, reply }).await.map_err(|_| EngineEnded)?;
+        let request = Request { whole, without, reply };
+        self.queue.send(request).await.map_err(|_| EngineEnded)?;
         begun.await.map_err(|_| EngineEnded)
+    }
+
+    /// Waits until the engine has applied everything up to an offset.
+    pub(crate) async fn reached(&self, offset: u64) -> Result<(), EngineEnded> {
+        while self.applied.load(Ordering::Acquire) < offset {
+            if self.queue.is_closed() {
+                return Err(EngineEnded);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
     }
 }
 
 impl Requests {
+    /// Says how far the engine has come.
+    pub(super) fn applied(&self, offset: u64) {
+        self.applied.store(offset, Ordering::Release);
+    }
+
     /// Waits until a cut is asked for, or until there is room for a portion of the one under way,
     /// and does it.
     pub(super) async fn turn(&mut self) -> Turn {
@@ -86,7 +123,10 @@ impl Requests {
     /// Does what a turn says.
     pub(super) fn act(&mut self, turn: Turn, partition: &mut Partition, offset: u64) {
         match turn {
-            Turn::Cut(Request { whole, reply }) => {
+            Turn::Cut(Request { whole, without, reply }) => {
+                if let Some(tenant) = without {
+                    partition.forget(tenant);
+                }
                 let begun = Instant::now();
                 let (portions, receiver) = mpsc::channel(PORTIONS);
                 let snapshots = partition.cut(whole);

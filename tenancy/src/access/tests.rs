@@ -28,6 +28,7 @@ const MATRIX: &[(&str, &str, [bool; 5])] = &[
     ("POST", "/v1/platform/tenants", [false, false, false, false, true]),
     ("GET", "/v1/platform/tenants/{id}", [false, false, false, false, true]),
     ("PATCH", "/v1/platform/tenants/{id}", [false, false, false, false, true]),
+    ("DELETE", "/v1/platform/tenants/{id}", [false, false, false, false, true]),
     ("GET", "/v1/platform/dead-letters", [false, false, false, false, true]),
     ("POST", "/v1/platform/dead-letters/{id}/replay", [false, false, false, false, true]),
     ("GET", "/v1/platform/event-types", [false, false, false, false, true]),

@@ -1,0 +1,78 @@
+//! Deleted tenants, until nothing of them is left: begun by their deletion, here or on another node,
+//! and gone on with after a restart.
+//!
+//! A tenant is erased by the node that has its partition, in this order, so that whatever is cut off
+//! can be begun again: nothing more of it is taken; its views and its files go; then what the
+//! control store has of it but the tombstone.
+
+use std::time::Duration;
+
+use ingest::IntakeError;
+use projections::Tenant;
+use tenancy::{StoreError, Tombstone};
+use tokio::sync::oneshot;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::Intake;
+use super::checkpointer::Erasure;
+use super::held::Host;
+
+/// Between two tries of what cannot be finished yet.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Why a tenant is not erased yet.
+#[derive(Debug, thiserror::Error)]
+enum NotYet {
+    /// Its partition is not held here, or its files are in use.
+    #[error("its files are in use")]
+    InUse,
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Erases what is deleted, for as long as it is polled.
+pub(super) async fn keep(host: &Host, intake: &Intake) {
+    let mut deletions = host.directory.deletions();
+    let mut turns = interval(AGAIN);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = turns.tick() => {}
+            Ok(()) = deletions.changed() => {}
+        }
+        for stone in host.directory.tombstones() {
+            if stone.erased_at.is_some() {
+                continue;
+            }
+            match erase(host, intake, &stone).await {
+                Ok(()) => tracing::info!(tenant = stone.number, "a deleted tenant is erased"),
+                Err(NotYet::InUse | NotYet::Intake(IntakeError::Elsewhere)) => {}
+                Err(error) => {
+                    let tenant = stone.number;
+                    tracing::warn!(%error, tenant, "a deleted tenant is not erased yet; trying again");
+                }
+            }
+        }
+    }
+}
+
+async fn erase(host: &Host, intake: &Intake, stone: &Tombstone) -> Result<(), NotYet> {
+    let tenant = Tenant(stone.number);
+    // Also those that were let in just before they would have been refused.
+    host.hub.leave(|of| of == tenant);
+    let erasures = host.erasures.of(tenant).ok_or(NotYet::InUse)?;
+    host.own_views.forget(tenant).await;
+    let up_to = intake.forget(tenant, &stone.id).await?;
+    let (done, erased) = oneshot::channel();
+    let erasure = Erasure { stone: stone.clone(), up_to, done };
+    erasures.send(erasure).await.map_err(|_| NotYet::InUse)?;
+    erased.await.map_err(|_| NotYet::InUse)?;
+    // Not before: the log could not be read without its types.
+    host.types.forget(tenant);
+    host.place.store.erase_tenant(stone).await?;
+    host.hub.leave(|of| of == tenant);
+    host.directory.finish_erasure(stone).await?;
+    Ok(())
+}
