@@ -228,7 +228,7 @@ impl Answer {
         parts.version = Version::HTTP_11;
         // Only the head of what another node wrote is passed on, nothing that is this process' own.
         parts.extensions.clear();
-        let kind = parts.headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes());
+        let kind = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
         let is_live = kind.is_some_and(|kind| kind.starts_with(b"text/event-stream"));
         let body = Body::new(Seated { body, _seat: seat });
         let body = if is_live {
