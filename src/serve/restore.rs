@@ -87,9 +87,10 @@ pub(super) async fn open(place: &Place, wanted: Wanted) -> Result<Opened, ServeE
         readers.retain(|tenant| !tenants.contains(&tenant));
         load(restored, types, readers)
     };
+    let has_everything = has_everything(&recent).await;
     let restored = match checkpoints.restore(load).await {
         // The log still has everything.
-        Err(error @ CheckpointError::NothingWhole { .. }) if has_everything(&recent) => {
+        Err(error @ CheckpointError::NothingWhole { .. }) if has_everything => {
             tracing::warn!(%error, "the views are computed from the log");
             place.readers.retain(|tenant| !tenants.contains(&tenant));
             None
@@ -147,10 +148,12 @@ pub(super) async fn open(place: &Place, wanted: Wanted) -> Result<Opened, ServeE
     Ok(Opened { partition, known, source, offset: step, epoch, accepted, checkpointer })
 }
 
-/// Whether the source still has all events that ever were.
-fn has_everything(recent: &Recent) -> bool {
+/// Whether the source still has all events that ever were, of which there are some: there have been
+/// checkpoints.
+async fn has_everything(recent: &Recent) -> bool {
     match recent {
-        Recent::Log(log) => log.trimmed() == 0,
+        // A log without a row is another one: that of the checkpoints is gone.
+        Recent::Log(log) => log.trimmed() == 0 && log.expect(1).await.is_ok(),
         // What retention took cannot be seen from here: whoever knows removes the checkpoints.
         Recent::Tail(_) => false,
     }
