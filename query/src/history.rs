@@ -16,6 +16,8 @@ use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::StreamExt;
 use projections::{EventType, Tenant};
 
+use crate::QueryError;
+
 /// Where accepted events are read from.
 pub trait History: Send + Sync {
     /// The events of `tenant` and `event_type` that were accepted up to and with the offset
@@ -104,9 +106,19 @@ impl PartitionStream for EventScan {
         let batches =
             relation.history.scan(relation.tenant, &relation.event_type, relation.up_to, columns);
         let schema = self.schema.clone();
-        let fitted = batches.map(move |batch| fit(&batch?, &schema));
+        let fitted = batches.map(move |batch| fit(&batch.map_err(|e| unread(&e))?, &schema));
         Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), fitted))
     }
+}
+
+/// What cannot be read of history is no fault of the query. It is for the log, not for who asks: the
+/// names of files tell of others.
+fn unread(error: &DataFusionError) -> DataFusionError {
+    let message = match error {
+        DataFusionError::External(inner) => inner.to_string(),
+        other => other.strip_backtrace(),
+    };
+    QueryError::Internal { message }.into_datafusion()
 }
 
 /// Gives the batch the schema of the plan; an error when the history kept something else.
