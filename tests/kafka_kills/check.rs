@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::cloud_events::in_order;
 use crate::firms::{Firm, types};
 use crate::held::{Rows, counted};
-use crate::nodes::{Nodes, PATIENCE};
+use crate::nodes::{Nodes, PATIENCE, json_body};
 use crate::oracle::Oracle;
 use crate::watchers::Watcher;
 
@@ -43,13 +43,14 @@ pub(crate) fn batch_answers(firms: &[Firm], sample: &[usize]) -> BTreeMap<usize,
 pub(crate) async fn events(nodes: &Nodes, firms: &[Firm]) -> Vec<String> {
     let each =
         types().into_iter().map(|kind| format!("SELECT '{kind}', event_id FROM events.\"{kind}\""));
-    let body = json!({ "sql": each.collect::<Vec<_>>().join(" UNION ALL ") });
+    let body = json_body(&json!({ "sql": each.collect::<Vec<_>>().join(" UNION ALL ") }));
     let asked = Instant::now();
     let of_firm = async |firm: &Firm| {
         let row = |fact: &crate::history::Fact| json!([fact.kind.name(), fact.id]).to_string();
         let expected = counted(firm.facts.iter().map(row));
         loop {
-            let answer = nodes.call(Method::POST, "/v1/query", Some(&firm.id), Some(&body)).await;
+            let answer =
+                nodes.call(Method::POST, "/v1/query", Some(&firm.id), Some(body.clone())).await;
             let rows = counted(answer["rows"].as_array().unwrap().iter().map(Value::to_string));
             if rows == expected {
                 return None;

@@ -1,5 +1,6 @@
 //! Kills: at any moment, in the middle of a start, and between the files of a checkpoint and its
-//! commit.
+//! commit. Of several nodes one is also halted at times until others have taken over, and goes on
+//! then as if nothing had happened.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,6 +15,8 @@ use crate::run::{Progress, Run};
 
 /// How long a checkpoint is waited for. Longer, and the node is killed all the same.
 const CHECKPOINT: Duration = Duration::from_secs(10);
+/// Longer than the others wait for a node that does not say that it lives.
+const HALT: Duration = Duration::from_secs(8);
 
 /// When a node is killed.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +27,8 @@ enum Moment {
     Starting,
     /// When a file of a checkpoint has just been written.
     BeforeCommit,
+    /// Not killed, but halted for longer than the others wait for it.
+    Halted,
 }
 
 /// What was done.
@@ -35,6 +40,7 @@ pub(crate) struct Kills {
     /// Of those at a file: after which the file was part of no committed checkpoint.
     pub(crate) before_its_commit: usize,
     all_nodes: usize,
+    halted: usize,
 }
 
 /// Kills and restarts nodes as often as the run says.
@@ -48,6 +54,7 @@ pub(crate) async fn kill_again_and_again(
     let mut last = 0;
     for number in 0..run.kills {
         let moment = match number % 4 {
+            1 if nodes.all.len() > 1 && number % 3 == 1 => Moment::Halted,
             0 | 2 => Moment::BeforeCommit,
             1 => Moment::Any,
             _ => Moment::Starting,
@@ -80,6 +87,13 @@ pub(crate) async fn kill_again_and_again(
                     sleep(&mut random, 0, 10).await;
                 }
                 kills.at_a_file += 1;
+            }
+            Moment::Halted => {
+                nodes.all[last].ready(&nodes.client).await;
+                sleep(&mut random, 0, 1_000).await;
+                nodes.all[last].halt(HALT).await;
+                sleep(&mut random, 0, 4_000).await;
+                kills.halted += 1;
             }
         }
         victims.iter().for_each(|victim| nodes.all[*victim].kill());

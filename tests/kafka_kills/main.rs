@@ -2,8 +2,8 @@
 //!
 //! A transactional producer writes the events of thousands of tenants to Apache Kafka, aborts some
 //! transactions, leaves some open, and repeats events, with other contents too; Avro by old and new
-//! writers and JSON are mixed. Meanwhile nodes are killed with SIGKILL and started again, and clients
-//! hold views by stream. In the end
+//! writers and JSON are mixed. Some tenants post theirs by HTTP. Meanwhile nodes are killed with
+//! SIGKILL and started again, and clients hold views by stream. In the end
 //! - every tenant has exactly the events that were committed, by their ids, each once;
 //! - every view of some tenants, drawn by the seed, reads as DataFusion's answer to its SQL over
 //!   those events, and does so again after all nodes have been killed once more;
@@ -32,6 +32,7 @@ mod nodes;
 #[allow(dead_code)]
 #[path = "../../projections/tests/harness/oracle.rs"]
 mod oracle;
+mod poster;
 #[allow(dead_code)]
 #[path = "../real_data/process.rs"]
 mod process;
@@ -52,12 +53,14 @@ use rand::seq::IndexedRandom;
 use reqwest::Method;
 use serde_json::json;
 use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use check::{Batch, batch_answers};
 use firms::{Firm, firms};
 use kills::kill_again_and_again;
-use nodes::Nodes;
+use nodes::{Nodes, json_body};
+use poster::post_all;
 use producer::Producer;
 use run::{Progress, Run};
 use watchers::Watcher;
@@ -70,7 +73,7 @@ const STACK: usize = 16 << 20;
 fn every_event_counts_once_whatever_is_killed() {
     let run = Run::from_environment();
     println!("{run:?}");
-    let firms = Arc::new(firms(run.seed, run.tenants));
+    let firms = Arc::new(firms(run.seed, run.tenants, run.watchers));
     let places: Vec<usize> = (0..firms.len()).collect();
     let sample: Vec<usize> =
         places.choose_multiple(&mut run.chance(1), run.compared).copied().collect();
@@ -113,19 +116,23 @@ async fn happen(
         .map(|w| tokio::spawn(Arc::clone(w).watch(Arc::clone(nodes), closing.clone())))
         .collect();
     let progress = Arc::new(Progress::new(run.kills));
-    let producing = {
+    let (done, produced) = oneshot::channel();
+    {
         let (firms, progress) = (Arc::clone(firms), Arc::clone(&progress));
         let (prefix, chance) = (prefix.to_owned(), run.chance(2));
-        tokio::task::spawn_blocking(move || {
-            Producer::new(&firms, wire, &prefix, chance).produce(&progress)
-        })
-    };
-    let (kills, sent, ()) = tokio::join!(
+        // Nobody waits for its end if something else fails first.
+        std::thread::spawn(move || {
+            let producer = Producer::new(&firms, wire, &prefix, chance);
+            done.send(producer.produce(&progress)).unwrap();
+        });
+    }
+    let (kills, sent, posted, ()) = tokio::join!(
         kill_again_and_again(run, nodes, &progress, run.chance(3)),
-        producing,
+        produced,
+        post_all(nodes, firms, &progress, run.chance(5)),
         change_dates(nodes, firms),
     );
-    say(&format!("{kills:?}, {:?}", sent.unwrap()));
+    say(&format!("{kills:?}, {:?}, {posted} bodies posted", sent.unwrap()));
     let mut wrong = check::events(nodes, firms).await;
     say("every event is there");
     wrong.extend(check::watchers(nodes, &watchers).await);
@@ -164,7 +171,7 @@ async fn create(nodes: &Nodes, firms: &[Firm]) {
             "id": firm.id, "name": firm.id, "timezone": "UTC", "currency": "EUR",
             "clock": format!("fixed:{}", firm.first_day),
         });
-        nodes.call(Method::POST, "/v1/platform/tenants", None, Some(&body)).await;
+        nodes.call(Method::POST, "/v1/platform/tenants", None, Some(json_body(&body))).await;
     });
     each.await;
 }
@@ -174,7 +181,7 @@ async fn change_dates(nodes: &Nodes, firms: &[Firm]) {
     for firm in firms.iter().filter(|firm| firm.first_day != firm.last_day) {
         let path = format!("/v1/platform/tenants/{}", firm.id);
         let body = json!({ "clock": format!("fixed:{}", firm.last_day) });
-        nodes.call(Method::PATCH, &path, None, Some(&body)).await;
+        nodes.call(Method::PATCH, &path, None, Some(json_body(&body))).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -184,12 +191,9 @@ fn watchers(run: &Run, firms: &[Firm]) -> Vec<Arc<Watcher>> {
     let definitions = projections::ViewDefinition::builtin();
     let shown = definitions.iter().filter(|view| !view.internal);
     let views: Vec<String> = shown.map(|view| view.name.clone()).collect();
-    // Tenants with much to tell.
-    let mut busy: Vec<&Firm> = firms.iter().collect();
-    busy.sort_by_key(|firm| std::cmp::Reverse(firm.facts.len()));
-    let watcher = |(place, firm): (usize, &&Firm)| {
+    let watcher = |(place, firm): (usize, &Firm)| {
         let random = rand::SeedableRng::from_rng(&mut random);
         Arc::new(Watcher::new(place, &firm.id, &views, random))
     };
-    busy.iter().take(run.watchers).enumerate().map(watcher).collect()
+    firms.iter().take(run.watchers).enumerate().map(watcher).collect()
 }

@@ -77,6 +77,19 @@ impl Node {
         self.log.lock().unwrap().push("-- killed".to_owned());
     }
 
+    /// Halts it with SIGSTOP, and has it go on after a while.
+    pub(crate) async fn halt(&self, time: Duration) {
+        let id = self.running().as_ref().expect("it was started").child.id().to_string();
+        let signal = |name: &str| {
+            let sent = Command::new("kill").args(["-s", name, &id]).status().unwrap();
+            assert!(sent.success(), "{} cannot be halted", self.name);
+        };
+        signal("STOP");
+        tokio::time::sleep(time).await;
+        signal("CONT");
+        self.log.lock().unwrap().push("-- halted, and gone on".to_owned());
+    }
+
     /// Waits until it says that it is ready.
     pub(crate) async fn ready(&self, client: &Client) {
         let asked = Instant::now();
@@ -116,9 +129,19 @@ impl Drop for Node {
         if std::thread::panicking() {
             let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
             let last = log.len().saturating_sub(150);
-            log[last..].iter().for_each(|line| eprintln!("  {} {line}", self.name));
+            for line in &log[last..] {
+                eprintln!("  {} {line}", self.name);
+            }
         }
     }
+}
+
+/// The type and the bytes of a body.
+pub(crate) type Body = (&'static str, Vec<u8>);
+
+/// A body of JSON.
+pub(crate) fn json_body(value: &Value) -> Body {
+    ("application/json", value.to_string().into_bytes())
 }
 
 /// All nodes, and a client that asks any of them.
@@ -181,7 +204,7 @@ impl Nodes {
         method: Method,
         path: &str,
         tenant: Option<&str>,
-        body: Option<&Value>,
+        body: Option<Body>,
     ) -> Value {
         let role = if tenant.is_some() { Role::Admin } else { Role::Platform };
         let token = token(tenant, role);
@@ -189,16 +212,21 @@ impl Nodes {
         loop {
             let url = format!("http://{}{path}", self.any().address);
             let mut request = self.client.request(method.clone(), url).bearer_auth(&token);
-            if let Some(body) = body {
-                request = request.json(body);
+            if let Some((kind, body)) = &body {
+                request = request.header("content-type", *kind).body(body.clone());
             }
             let said = match request.send().await {
                 Ok(answer) => match (answer.status(), answer.text().await) {
                     (status, Ok(text)) if status.is_success() || status == StatusCode::CONFLICT => {
                         return serde_json::from_str(&text).unwrap();
                     }
-                    (StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE, Ok(text)) => text,
-                    (StatusCode::GATEWAY_TIMEOUT | StatusCode::TOO_MANY_REQUESTS, Ok(text)) => text,
+                    (
+                        StatusCode::BAD_GATEWAY
+                        | StatusCode::SERVICE_UNAVAILABLE
+                        | StatusCode::GATEWAY_TIMEOUT
+                        | StatusCode::TOO_MANY_REQUESTS,
+                        Ok(text),
+                    ) => text,
                     (status, Ok(text)) => panic!("{method} {path}: {status} {text}"),
                     (_, Err(error)) => error.to_string(),
                 },

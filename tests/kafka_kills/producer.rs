@@ -66,11 +66,11 @@ impl<'a> Producer<'a> {
         }
     }
 
-    /// Writes all facts of all firms in an order that has nothing to do with theirs; some are left
+    /// Writes all facts of the firms that do not post theirs, in an order that has nothing to do with theirs; some are left
     /// for after each kill. Blocks.
     pub(crate) fn produce(mut self, progress: &Progress) -> Sent {
-        let mut facts: Vec<Fact> =
-            self.firms.iter().flat_map(|firm| firm.facts.iter().cloned()).collect();
+        let firms = self.firms.iter().filter(|firm| !firm.posts);
+        let mut facts: Vec<Fact> = firms.flat_map(|firm| firm.facts.iter().cloned()).collect();
         facts.shuffle(&mut self.random);
         let mut rest = &facts[..];
         while !rest.is_empty() {
