@@ -25,9 +25,10 @@ async fn a_tenant_is_created_read_and_changed() {
 
     let list: Value =
         service.get("/v1/platform/tenants", &platform).send().await.unwrap().json().await.unwrap();
-    // The platform reads with each tenant what its views hold.
+    // The platform reads with each tenant its state and what its views hold.
     let mut read = made.clone();
     read["memory_bytes"] = json!(0);
+    read["state"] = json!("active");
     assert_eq!(list["tenants"], json!([read]));
     let answer = service.get("/v1/platform/tenants/north", &platform).send().await.unwrap();
     assert_eq!(answer.json::<Value>().await.unwrap(), read);
