@@ -124,7 +124,10 @@ impl Forwarder {
             let at = match self.places.of_partition(partition) {
                 Served::Here => return sent.back().map(Exchange::Here),
                 Served::At(at) if !is_forwarded => at,
-                Served::At(_) => return Err(ForwardError::Unserved),
+                Served::At(_) => {
+                    sent.body.discard().await;
+                    return Err(ForwardError::Unserved);
+                }
                 Served::Nowhere => {
                     wait(until).await?;
                     continue;

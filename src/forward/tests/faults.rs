@@ -77,7 +77,7 @@ async fn a_request_is_forwarded_once() {
     let right = Front::start(&owner, to_left.clone()).await;
     to_right.set(at(right.address));
     to_left.set(at(left.address));
-    let body = vec![b'x'; 4 << 10];
+    let body = vec![b'x'; 1 << 20];
     let request = left.post("/v1/events", &admin).header("content-type", "application/x-ndjson");
     problem(request.body(body).send().await.unwrap(), 503, "not-served").await;
     let direct = right.get("/v1/views", &admin).header("tidemark-forwarded", "1");
