@@ -31,7 +31,8 @@ impl Position {
     pub fn parse(tenant: Tenant, text: &str) -> Result<Self, PositionError> {
         let bad = || PositionError(text.chars().take(40).collect());
         let digits = text.strip_prefix('p').ok_or_else(bad)?;
-        if digits.len() != 20 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        // Eight of the mark, and twelve of the sequence or as many more as it needs.
+        if !(20..=24).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(bad());
         }
         let mark = u32::from_str_radix(&digits[..8], 16).map_err(|_| bad())?;
@@ -71,6 +72,10 @@ mod tests {
         let position = Position::new(Tenant(7), 1 << 40);
         let text = position.to_string();
         assert_eq!(Position::parse(Tenant(7), &text), Ok(position));
+        for sequence in [0, (1 << 48) - 1, 1 << 48, 1 << 63, u64::MAX] {
+            let far = Position::new(Tenant(7), sequence);
+            assert_eq!(Position::parse(Tenant(7), &far.to_string()), Ok(far));
+        }
         assert!(Position::parse(Tenant(8), &text).is_err());
         assert!(Position::parse(Tenant(7), "p0").is_err());
         assert!(Position::parse(Tenant(7), "").is_err());
