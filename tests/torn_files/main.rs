@@ -13,6 +13,7 @@ mod process;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -42,6 +43,8 @@ struct Left {
     /// The texts of all manifests that are kept.
     kept: Vec<String>,
 }
+
+const MADE: &str = "tidemark_checkpoints_total";
 
 /// Tenants, their events, and the parts in which each sends them: those that are followed by a
 /// checkpoint, and those that are not.
@@ -98,8 +101,13 @@ impl Left {
             lines[at(number)..at(number + 1)].join("\n").into_bytes()
         };
         for number in 0..SAVED {
+            let made = process.metric(MADE).await;
             for (tenant, lines) in &lines {
                 send(&process, tenant, part(lines, number)).await;
+            }
+            // So many that the log has let go of what the first ones have.
+            while process.metric(MADE).await <= made {
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
             process.checkpointed().await;
         }
