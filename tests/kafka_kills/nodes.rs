@@ -70,7 +70,7 @@ impl Node {
     pub(crate) fn kill(&self) {
         let Running { mut child, reader } = self.running().take().expect("it was started");
         let ended = child.try_wait().unwrap();
-        assert!(ended.is_none(), "{} ended by itself: {ended:?}", self.name);
+        assert!(ended.is_none(), "{} ended by itself: {ended:?}\n{}", self.name, self.last_words());
         child.kill().unwrap();
         child.wait().unwrap();
         reader.join().unwrap();
@@ -100,7 +100,8 @@ impl Node {
             }
             if let Some(Running { child, .. }) = self.running().as_mut() {
                 let ended = child.try_wait().unwrap();
-                assert!(ended.is_none(), "{} ended by itself: {ended:?}", self.name);
+                let (name, said) = (&self.name, self.last_words());
+                assert!(ended.is_none(), "{name} ended by itself: {ended:?}\n{said}");
             }
             assert!(asked.elapsed() < PATIENCE, "{} does not become ready", self.name);
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -114,6 +115,12 @@ impl Node {
         log.iter().filter(bad).map(|line| format!("{}: {line}", self.name)).collect()
     }
 
+    /// The last lines of its log.
+    fn last_words(&self) -> String {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log[log.len().saturating_sub(30)..].join("\n")
+    }
+
     fn running(&self) -> MutexGuard<'_, Option<Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -125,13 +132,6 @@ impl Drop for Node {
             // It is the test's own process; that it may have ended already is no matter.
             let _ = child.kill();
             let _ = child.wait();
-        }
-        if std::thread::panicking() {
-            let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-            let last = log.len().saturating_sub(150);
-            for line in &log[last..] {
-                eprintln!("  {} {line}", self.name);
-            }
         }
     }
 }
