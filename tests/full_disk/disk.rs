@@ -25,17 +25,10 @@ pub(crate) struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// A new one; none where this system allows no namespaces.
-    pub(crate) fn new(mebibytes: u32) -> Option<Self> {
+    /// A new one.
+    pub(crate) fn new(mebibytes: u32) -> Self {
         let disk = WAYS.iter().find_map(|(make, enter)| Self::made(mebibytes, make, enter));
-        assert!(
-            disk.is_some() || std::env::var_os("CI").is_none(),
-            "there is no small disk: `unshare --user --map-root-user --mount` is not allowed here"
-        );
-        if disk.is_none() {
-            eprintln!("no namespaces here (unshare --user --mount): full disks are not tried");
-        }
-        disk
+        disk.expect("a small disk needs `unshare --user --map-root-user --mount`, or root")
     }
 
     fn made(mebibytes: u32, make: &[&str], enter: &'static [&'static str]) -> Option<Self> {
