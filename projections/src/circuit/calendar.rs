@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::flips::NEVER;
 use super::journal::Journal;
 use super::slots::Slots;
-use super::state::{Reader, StatePart, put_i64};
+use super::state::{Capture, Reader, put_i64};
 use super::table::KeyTable;
 use crate::{RuntimeError, Tenant};
 
@@ -143,15 +143,11 @@ impl Calendar {
         self.journal.cut(whole, self.rows.slots());
     }
 
-    /// Takes rows of the cut as long as there is `room`; answers whether none is left.
-    pub(crate) fn take(&mut self, room: &mut usize) -> bool {
+    /// Gives rows of the cut: see [`Operator::capture`](super::Operator::capture).
+    pub(crate) fn capture(&mut self, capture: &mut Capture, store: u32, tenant: Tenant) -> bool {
         let (rows, entries) = (&self.rows, &self.entries);
-        self.journal.take(room, |slot, out| write_row(rows, entries, slot, out))
-    }
-
-    /// What was taken of the cut and not carried off yet.
-    pub(crate) fn carry_off(&mut self, store: u32, tenant: Tenant) -> Option<StatePart> {
-        self.journal.carry_off(store, tenant.0)
+        let row = |slot, out: &mut Vec<u8>| write_row(rows, entries, slot, out);
+        self.journal.capture(capture, (store, tenant.0), row)
     }
 
     /// Puts a row back.

@@ -96,9 +96,8 @@ impl<K: Kept> Groups<K> {
 
     pub(super) fn capture(&mut self, capture: &mut Capture) -> bool {
         let (keys, kept) = (&self.keys, &self.kept);
-        let done = self.journal.take(&mut capture.room, |slot, out| write(keys, kept, slot, out));
-        capture.push(self.journal.carry_off(store(capture.node, 0), 0));
-        done
+        let of = (store(capture.node, 0), 0);
+        self.journal.capture(capture, of, |slot, out| write(keys, kept, slot, out))
     }
 
     pub(super) fn restore(&mut self, slot: u64, entry: &[u8]) -> Result<(), RuntimeError> {

@@ -500,17 +500,11 @@ impl Operator for Join {
     }
 
     fn capture(&mut self, capture: &mut Capture) -> bool {
-        let (keys, room) = (&self.keys, &mut capture.room);
-        let done =
-            self.journal.take(room, |slot, out| out.extend_from_slice(keys.key_or_none(slot)))
-                && self.left.take(room)
-                && self.right.take(room);
-        let node = capture.node;
-        let of = |part| store(node, part);
-        capture.push(self.journal.carry_off(of(KEYS), 0));
-        capture.push(self.left.carry_off(of(LEFT)));
-        capture.push(self.right.carry_off(of(RIGHT)));
-        done
+        let (keys, node) = (&self.keys, capture.node);
+        let key = |slot, out: &mut Vec<u8>| out.extend_from_slice(keys.key_or_none(slot));
+        self.journal.capture(capture, (store(node, KEYS), 0), key)
+            && self.left.capture(capture, store(node, LEFT))
+            && self.right.capture(capture, store(node, RIGHT))
     }
 
     fn restore(&mut self, store: u32, slot: u64, entry: &[u8]) -> Result<(), RuntimeError> {

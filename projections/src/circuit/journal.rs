@@ -5,7 +5,9 @@
 //! (copy on write, entry by entry). So no step waits for the whole, and nothing is kept twice but
 //! what has been taken and not yet been carried off.
 
-use super::state::StatePart;
+use std::collections::VecDeque;
+
+use super::state::{Capture, StatePart};
 
 /// Which entries of a store changed since the last cut, and which of the cut under way are still to
 /// be taken. Keeps nothing before the first cut, which takes all.
@@ -14,8 +16,12 @@ pub(crate) struct Journal {
     is_kept: bool,
     changed: Marks,
     pending: Marks,
-    taken: Taken,
+    /// What steps were about to change of those to be taken.
+    aside: VecDeque<Piece>,
 }
+
+/// Bytes of entries that are put in order at once: a large step may set much more aside.
+const PIECE: usize = 1 << 18;
 
 impl Journal {
     /// One that keeps account from the beginning, of a store that was not there at earlier cuts.
@@ -38,7 +44,7 @@ impl Journal {
     pub(crate) fn cut(&mut self, whole: bool, slots: usize) {
         let changed = std::mem::take(&mut self.changed);
         self.pending = if whole || !self.is_kept { Marks::all(slots) } else { changed };
-        self.taken = Taken::default();
+        self.aside.clear();
         self.is_kept = true;
     }
 
@@ -48,41 +54,60 @@ impl Journal {
             return;
         }
         if self.pending.remove(slot) {
-            self.taken.add(slot, entry);
+            match self.aside.back_mut() {
+                Some(piece) if piece.size() < PIECE => piece.add(slot, entry),
+                _ => {
+                    let mut piece = Piece::default();
+                    piece.add(slot, entry);
+                    self.aside.push_back(piece);
+                }
+            }
         }
         self.changed.add(slot);
     }
 
-    /// Takes entries until `room` bytes are used up; answers whether none is left.
-    pub(crate) fn take(&mut self, room: &mut usize, entry: impl Fn(u32, &mut Vec<u8>)) -> bool {
-        while *room > 0 {
-            let Some(slot) = self.pending.pop() else { return true };
-            let before = self.taken.bytes.len();
-            self.taken.add(slot, |bytes| entry(slot, bytes));
-            *room = room.saturating_sub(self.taken.bytes.len() - before + Taken::COST);
+    /// Gives entries of the cut, as those of `store`, as long as there is room; answers whether none
+    /// is left. `owner` stands before the slots; `entry` writes what stands at one.
+    pub(crate) fn capture(
+        &mut self,
+        capture: &mut Capture,
+        (store, owner): (u32, u32),
+        entry: impl Fn(u32, &mut Vec<u8>),
+    ) -> bool {
+        while capture.room > 0 {
+            // What steps have set aside goes first.
+            let mut piece = self.aside.pop_front().unwrap_or_default();
+            if piece.entries.is_empty() {
+                while piece.size() < capture.room
+                    && let Some(slot) = self.pending.pop()
+                {
+                    piece.add(slot, |bytes| entry(slot, bytes));
+                }
+            }
+            if piece.entries.is_empty() {
+                return true;
+            }
+            capture.push(piece.part(store, owner));
         }
-        self.pending.is_empty()
-    }
-
-    /// What has been taken and not been carried off yet, as entries of `store`; `owner` stands
-    /// before the slots.
-    pub(crate) fn carry_off(&mut self, store: u32, owner: u32) -> Option<StatePart> {
-        let taken = std::mem::take(&mut self.taken);
-        (!taken.entries.is_empty()).then(|| taken.part(store, owner))
+        self.pending.is_empty() && self.aside.is_empty()
     }
 }
 
 /// Entries in the order in which they were taken.
 #[derive(Debug, Default)]
-struct Taken {
+struct Piece {
     /// The slot of each, and where its bytes are.
     entries: Vec<(u32, usize, usize)>,
     bytes: Vec<u8>,
 }
 
-impl Taken {
+impl Piece {
     /// What an entry costs beside its bytes.
     const COST: usize = 16;
+
+    fn size(&self) -> usize {
+        self.bytes.len() + self.entries.len() * Self::COST
+    }
 
     fn add(&mut self, slot: u32, entry: impl FnOnce(&mut Vec<u8>)) {
         let start = self.bytes.len();

@@ -13,7 +13,7 @@ use super::journal::Journal;
 use super::memory::Tally;
 use super::packed::{Packer, owner};
 use super::slots::Slots;
-use super::state::{Reader, StatePart, put_i64};
+use super::state::{Capture, Reader, put_i64};
 use crate::bytes::ByteRows;
 use crate::{RuntimeError, Tenant};
 
@@ -301,15 +301,11 @@ impl JoinSide {
         self.journal.cut(whole, self.pieces.len());
     }
 
-    /// Takes rows of the cut as long as there is `room`; answers whether none is left.
-    pub(crate) fn take(&mut self, room: &mut usize) -> bool {
+    /// Gives rows of the cut: see [`Operator::capture`](super::Operator::capture).
+    pub(crate) fn capture(&mut self, capture: &mut Capture, store: u32) -> bool {
         let (arena, pieces, states) = (&self.arena, &self.pieces, &self.states);
-        self.journal.take(room, |slot, out| write_row(arena, pieces, states, slot, out))
-    }
-
-    /// What was taken of the cut and not carried off yet.
-    pub(crate) fn carry_off(&mut self, store: u32) -> Option<StatePart> {
-        self.journal.carry_off(store, 0)
+        let row = |slot, out: &mut Vec<u8>| write_row(arena, pieces, states, slot, out);
+        self.journal.capture(capture, (store, 0), row)
     }
 
     /// Puts a row back.

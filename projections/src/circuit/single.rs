@@ -65,9 +65,8 @@ impl Operator for SingleRow {
 
     fn capture(&mut self, capture: &mut Capture) -> bool {
         let rows = &self.rows;
-        let done = self.journal.take(&mut capture.room, |slot, out| write_rows(rows, slot, out));
-        capture.push(self.journal.carry_off(store(capture.node, 0), 0));
-        done
+        let of = (store(capture.node, 0), 0);
+        self.journal.capture(capture, of, |slot, out| write_rows(rows, slot, out))
     }
 
     fn restore(&mut self, _store: u32, slot: u64, entry: &[u8]) -> Result<(), RuntimeError> {

@@ -64,8 +64,7 @@ pub(crate) struct Capture {
 
 impl Capture {
     /// Takes what a journal gives.
-    pub(crate) fn push(&mut self, part: Option<StatePart>) {
-        let Some(part) = part else { return };
+    pub(crate) fn push(&mut self, part: StatePart) {
         self.room = self.room.saturating_sub(part.size());
         self.parts.push(part);
     }

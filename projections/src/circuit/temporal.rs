@@ -277,15 +277,10 @@ impl Operator for Temporal {
 
     fn capture(&mut self, capture: &mut Capture) -> bool {
         let tenants = &self.tenants;
-        let mut done =
-            self.journal.take(&mut capture.room, |slot, out| write_date(tenants, slot, out));
-        capture.push(self.journal.carry_off(store(capture.node, DATES), 0));
-        let rows = store(capture.node, ROWS);
-        for (tenant, calendar) in &mut self.tenants {
-            done &= calendar.take(&mut capture.room);
-            capture.push(calendar.carry_off(rows, *tenant));
-        }
-        done
+        let (dates, rows) = (store(capture.node, DATES), store(capture.node, ROWS));
+        let date = |slot, out: &mut Vec<u8>| write_date(tenants, slot, out);
+        self.journal.capture(capture, (dates, 0), date)
+            && self.tenants.iter_mut().all(|(tenant, of)| of.capture(capture, rows, *tenant))
     }
 
     fn restore(&mut self, store: u32, slot: u64, entry: &[u8]) -> Result<(), RuntimeError> {

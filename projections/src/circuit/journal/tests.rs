@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 
@@ -51,10 +51,12 @@ proptest! {
                     at_cut = Some(store.clone());
                 }
                 Deed::Cut { .. } => {}
-                Deed::Take(mut room) => {
+                Deed::Take(room) => {
                     let Some(expected) = &at_cut else { continue };
-                    let done = journal.take(&mut room, |slot, out| write(&store, slot, out));
-                    parts.extend(journal.carry_off(3, 1));
+                    let mut capture = Capture { node: 0, room, parts: Vec::new() };
+                    let entry = |slot, out: &mut Vec<u8>| write(&store, slot, out);
+                    let done = journal.capture(&mut capture, (3, 1), entry);
+                    parts.append(&mut capture.parts);
                     if !done {
                         continue;
                     }
@@ -75,4 +77,24 @@ proptest! {
             }
         }
     }
+}
+
+/// A step that changes everything leaves no more to be put in order at once than a piece.
+#[test]
+fn what_a_large_step_sets_aside_is_given_in_pieces() {
+    let mut journal = Journal::default();
+    let slots = 100_000;
+    journal.cut(true, slots as usize);
+    for slot in (0..slots).rev() {
+        journal.before(slot, |out| out.extend_from_slice(&[7; 20]));
+    }
+    let (mut given, mut is_done) = (Vec::new(), false);
+    while !is_done {
+        let mut capture = Capture { node: 0, room: PIECE, parts: Vec::new() };
+        is_done = journal.capture(&mut capture, (0, 0), |_, _| panic!("nothing is pending"));
+        assert!(capture.parts.iter().map(StatePart::size).sum::<usize>() < 2 * PIECE + 100);
+        given.extend(capture.parts.into_iter().flat_map(|part| part.slots));
+    }
+    given.sort_unstable();
+    assert!(given.into_iter().eq(0..u64::from(slots)));
 }
