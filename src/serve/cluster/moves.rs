@@ -1,11 +1,12 @@
 //! How a partition is taken, and how it is given up.
 
+use chrono::Utc;
 use ingest::checkpoint::{CheckpointError, Source};
 use ingest::history::{Recent, Tail};
 use ingest::{Begin, KafkaPartition, Outlet};
 use projections::Tenant;
 
-use super::Cluster;
+use super::{Cluster, assignment};
 use crate::serve::checkpointer::Reading;
 use crate::serve::held::{From, Held};
 use crate::serve::{Intake, ServeError};
@@ -55,6 +56,8 @@ impl Cluster {
             Err(ServeError::Checkpoint(CheckpointError::Fenced { .. })) => {
                 return Ok(Taken::ByOther);
             }
+            // Whoever was quicker removes the files that this node still reads.
+            Err(_) if self.is_others(number).await? => return Ok(Taken::ByOther),
             opened => opened?,
         };
         let outlet = Outlet { forward: opened.forward.clone(), tail };
@@ -73,6 +76,13 @@ impl Cluster {
         let (seconds, epoch) = (begun.elapsed().as_secs_f64(), held.epoch);
         tracing::info!(partition = number, epoch, seconds, "a partition is served here");
         Ok(Taken::Seat(Seat { held, partition }))
+    }
+
+    /// Whether another node that lives has a partition by now.
+    async fn is_others(&self, number: u32) -> Result<bool, ServeError> {
+        let ownership = self.host.place.store.ownership().await?;
+        let (owner, _) = assignment::owner(&ownership, number, Utc::now());
+        Ok(owner.is_some_and(|owner| owner != self.registry.node()))
     }
 
     /// Gives a partition up: its source is read no more, a last checkpoint has all of it, and then
