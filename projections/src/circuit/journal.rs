@@ -57,7 +57,8 @@ impl Journal {
             match self.aside.back_mut() {
                 Some(piece) if piece.size() < PIECE => piece.add(slot, entry),
                 _ => {
-                    let mut piece = Piece::default();
+                    // After one that is full there will be more.
+                    let mut piece = Piece::of(if self.aside.is_empty() { 0 } else { Piece::MANY });
                     piece.add(slot, entry);
                     self.aside.push_back(piece);
                 }
@@ -76,60 +77,87 @@ impl Journal {
     ) -> bool {
         while capture.room > 0 {
             // What steps have set aside goes first.
-            let mut piece = self.aside.pop_front().unwrap_or_default();
-            if piece.entries.is_empty() {
-                while piece.size() < capture.room
-                    && let Some(slot) = self.pending.pop()
-                {
-                    piece.add(slot, |bytes| entry(slot, bytes));
-                }
-            }
-            if piece.entries.is_empty() {
-                return true;
-            }
+            let piece = match self.aside.pop_front() {
+                Some(piece) => piece,
+                None if self.pending.is_empty() => return true,
+                None => self.take(capture.room, &entry),
+            };
             capture.push(piece.part(store, owner));
         }
         self.pending.is_empty() && self.aside.is_empty()
+    }
+
+    /// Takes entries, about `room` bytes.
+    fn take(&mut self, room: usize, entry: impl Fn(u32, &mut Vec<u8>)) -> Piece {
+        let mut piece = Piece::of(self.pending.count);
+        while piece.size() < room
+            && let Some(slot) = self.pending.pop()
+        {
+            piece.add(slot, |bytes| entry(slot, bytes));
+        }
+        piece
     }
 }
 
 /// Entries in the order in which they were taken.
 #[derive(Debug, Default)]
 struct Piece {
-    /// The slot of each, and where its bytes are.
-    entries: Vec<(u32, usize, usize)>,
+    slots: Vec<u32>,
+    /// Where the bytes of each end; they begin where those before it end.
+    ends: Vec<u32>,
     bytes: Vec<u8>,
 }
 
 impl Piece {
     /// What an entry costs beside its bytes.
     const COST: usize = 16;
+    /// So many entries have about the bytes of a whole one.
+    const MANY: usize = 4096;
+
+    /// One for the first of `entries`: where these are many, with all the memory that it needs. To
+    /// grow bit by bit takes longer than all the rest then.
+    fn of(entries: usize) -> Self {
+        if entries < Self::MANY {
+            return Self::default();
+        }
+        Self {
+            slots: Vec::with_capacity(Self::MANY),
+            ends: Vec::with_capacity(Self::MANY),
+            bytes: Vec::with_capacity(PIECE + PIECE / 16),
+        }
+    }
 
     fn size(&self) -> usize {
-        self.bytes.len() + self.entries.len() * Self::COST
+        self.bytes.len() + self.slots.len() * Self::COST
     }
 
     fn add(&mut self, slot: u32, entry: impl FnOnce(&mut Vec<u8>)) {
-        let start = self.bytes.len();
         entry(&mut self.bytes);
-        self.entries.push((slot, start, self.bytes.len()));
+        self.slots.push(slot);
+        self.ends.push(self.bytes.len() as u32);
     }
 
-    fn part(mut self, store: u32, owner: u32) -> StatePart {
+    fn part(self, store: u32, owner: u32) -> StatePart {
         let owner = u64::from(owner) << 32;
-        let in_order = self.entries.is_sorted_by_key(|(slot, ..)| *slot);
-        let mut part = StatePart { store, ..StatePart::default() };
-        if in_order {
-            part.slots = self.entries.iter().map(|(slot, ..)| owner | u64::from(*slot)).collect();
-            part.ends = self.entries.iter().map(|(.., end)| *end as u64).collect();
-            part.bytes = self.bytes;
-            return part;
+        if self.slots.is_sorted() {
+            let slots = self.slots.iter().map(|slot| owner | u64::from(*slot)).collect();
+            let ends = self.ends.iter().map(|end| u64::from(*end)).collect();
+            return StatePart { store, slots, ends, bytes: self.bytes };
         }
-        self.entries.sort_unstable_by_key(|(slot, ..)| *slot);
-        part.bytes.reserve(self.bytes.len());
-        for (slot, start, end) in self.entries {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let mut entries: Vec<(u32, u32, u32)> = self
+            .slots
+            .iter()
+            .zip(starts)
+            .zip(&self.ends)
+            .map(|((slot, start), end)| (*slot, start, *end))
+            .collect();
+        entries.sort_unstable_by_key(|(slot, ..)| *slot);
+        let mut part = StatePart { store, ..StatePart::default() };
+        part.bytes.reserve_exact(self.bytes.len());
+        for (slot, start, end) in entries {
             part.slots.push(owner | u64::from(slot));
-            part.bytes.extend_from_slice(&self.bytes[start..end]);
+            part.bytes.extend_from_slice(&self.bytes[start as usize..end as usize]);
             part.ends.push(part.bytes.len() as u64);
         }
         part

@@ -18,7 +18,7 @@ const PORTION: usize = 1 << 18;
 /// How often it is looked how far the engine has come.
 const LOOK: Duration = Duration::from_millis(2);
 /// How long the engine takes portions between two inputs.
-const AT_ONCE: Duration = Duration::from_millis(5);
+const AT_ONCE: Duration = Duration::from_millis(3);
 
 /// The way by which the writer of checkpoints has the engine make a cut.
 #[derive(Clone)]
