@@ -89,7 +89,7 @@ impl Rate {
         service.0 = Service::start(&self.surroundings.tidemark, folder.path(), &variables)?;
         let service = &mut service.0;
         let reading = applied(service, 0.0, distinct).await?;
-        let (whole, cpu) = (begun.elapsed(), service.cpu()?);
+        let (whole, cpu) = (begun.elapsed(), service.cpu()?.iter().sum());
         service.ready().await?;
         self.write_figures(service).await?;
         Ok(Taken { reading, whole, cpu, peak: service.peak()? })
@@ -100,13 +100,14 @@ impl Rate {
         let folder = tempfile::tempdir()?;
         let ((mut service, _), producer, messages) = self.prepare(folder.path()).await?;
         let before = service.metrics().await?.sum(APPLIED);
-        let (distinct, cpu) = (messages.distinct, service.cpu()?);
+        let (distinct, idle) = (messages.distinct, service.cpu()?.iter().sum::<f64>());
         let begun = Instant::now();
         let sending = tokio::task::spawn_blocking(move || produce(&producer, &messages));
         let reading = applied(&mut service, before, distinct).await?;
         let whole = begun.elapsed();
         sending.await??;
-        Ok(Taken { reading, whole, cpu: service.cpu()? - cpu, peak: service.peak()? })
+        let cpu = service.cpu()?.iter().sum::<f64>() - idle;
+        Ok(Taken { reading, whole, cpu, peak: service.peak()? })
     }
 
     /// A service with all tenants and topics, a producer to these, and all messages.

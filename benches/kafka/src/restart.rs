@@ -58,19 +58,31 @@ impl Restart {
             grouped(self.plan.events - distinct)
         );
         tell_checkpoints(&metrics, folder.path())?;
-        println!("\n| start after SIGKILL | seconds until `/readyz` is 200 | peak memory |");
-        println!("|---|---|---|");
+        println!(
+            "\n| start after SIGKILL | seconds until `/readyz` is 200 | CPU of the service | of the \
+             kernel for it | peak memory |"
+        );
+        println!("|---|---|---|---|---|");
         let before = figures(&service, self.plan.tenants).await?;
         for time in 1..=self.times {
             service.kill();
             service = Service::start(binary, folder.path(), &[])?;
             let took = service.ready().await?;
-            println!("| {time} | {:.2} | {} MiB |", took.as_secs_f64(), grouped(service.peak()?));
+            let ([own, kernel], peak) = (service.cpu()?, grouped(service.peak()?));
+            let took = took.as_secs_f64();
+            println!("| {time} | {took:.2} | {own:.2} s | {kernel:.2} s | {peak} MiB |");
             if figures(&service, self.plan.tenants).await? != before {
                 return Err("the views differ from those before".into());
             }
         }
         println!("\nThe views that were compared ({}) are as before each time.", VIEWS.join(", "));
+        let (first, again) = (touch(), touch());
+        println!(
+            "\nThis machine gives a program 1 GiB of memory that lay idle in {:.2} s, and 1 GiB that \
+             was in use just before in {:.2} s.",
+            first.as_secs_f64(),
+            again.as_secs_f64()
+        );
         Ok(())
     }
 
@@ -127,6 +139,14 @@ async fn post(client: Client, url: String, token: String, body: Vec<u8>) -> Resu
         Some(rejected) if rejected.is_empty() => Ok(()),
         _ => Err(format!("events were rejected: {receipt}").into()),
     }
+}
+
+/// How long it takes until there is memory behind every page of 1 GiB. A virtual machine may have
+/// given idle memory back to its host, and get it page by page.
+fn touch() -> Duration {
+    let begun = Instant::now();
+    std::hint::black_box(vec![1_u8; 1 << 30]);
+    begun.elapsed()
 }
 
 /// Waits until all events are in the views and no checkpoint is due any more; the figures then.

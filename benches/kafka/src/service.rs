@@ -180,13 +180,14 @@ impl Service {
         Ok(Metrics(figures.collect()))
     }
 
-    /// Seconds of CPU that the process has had.
-    pub(crate) fn cpu(&self) -> Result<f64, Failure> {
+    /// Seconds of CPU that the process has had: its own, and the kernel's for it.
+    pub(crate) fn cpu(&self) -> Result<[f64; 2], Failure> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         // After the name, which may hold anything, the 12th and 13th are hundredths of seconds.
         let after = stat.rsplit_once(')').ok_or("no name in stat")?.1;
-        let ticks = after.split_ascii_whitespace().skip(11).take(2);
-        Ok(ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0)
+        let mut ticks = after.split_ascii_whitespace().skip(11).map(str::parse::<f64>);
+        let mut seconds = || Ok::<_, Failure>(ticks.next().ok_or("stat ends early")?? / 100.0);
+        Ok([seconds()?, seconds()?])
     }
 
     /// The most memory that the process has had, in MiB.
