@@ -4,6 +4,9 @@
 //! [`TenantChange`]), bearer tokens, tickets. **Out:** tenant records ([`Directory`], from memory),
 //! who a token speaks for ([`Identity`]), and whether a role may call a route ([`access`]).
 //!
+//! Tokens are signed with a secret of the service, or by an OIDC issuer ([`Issuer`]) whose keys are
+//! asked for over HTTP.
+//!
 //! Tenants are kept in the control store ([`Store`]: SQLite through sqlx, migrations embedded).
 //!
 //! Invariants:
@@ -20,6 +23,7 @@ mod change;
 mod directory;
 mod error;
 mod id;
+mod issuer;
 mod roles;
 mod secret;
 mod store;
@@ -31,6 +35,9 @@ pub use change::{NewTenant, TenantChange, TenantSettings};
 pub use directory::Directory;
 pub use error::{Invalid, StoreError};
 pub use id::TenantId;
+pub use issuer::{
+    ClientSecret, Exchanged, Issuer, IssuerError, IssuerSettings, Pace, SignIn, SignInError,
+};
 pub use roles::{Role, RoleSet, UnknownRole};
 pub use secret::{Secret, SecretError};
 pub use store::{
@@ -39,4 +46,4 @@ pub use store::{
 };
 pub use tenant::{Clock, Currency, MODULES, TenantRecord};
 pub use tickets::{Ticket, TicketError, TicketLimits, Tickets};
-pub use token::{Claims, Identity, LEEWAY, TokenError, Verifier, mint};
+pub use token::{ClaimNames, Claims, Identity, LEEWAY, TokenError, Verifier, mint};

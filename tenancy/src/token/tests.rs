@@ -5,10 +5,12 @@ use std::sync::LazyLock;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeZone;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
+use crate::{Role, Secret};
 
 static SECRET: LazyLock<Secret> =
     LazyLock::new(|| "an example secret of more than 32 bytes".parse().unwrap());
@@ -47,7 +49,7 @@ fn good_token() -> String {
     sign(&Header::new(Algorithm::HS256), &good())
 }
 
-fn bad_claim(claims: &Value) -> &'static str {
+fn bad_claim(claims: &Value) -> Cow<'static, str> {
     match verify(claims) {
         Err(TokenError::Claim { claim, .. }) => claim,
         other => panic!("{claims} gave {other:?}"),

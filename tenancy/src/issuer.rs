@@ -1,0 +1,308 @@
+//! An OIDC issuer that the service trusts: what it says of itself, its keys, and its tokens for the
+//! page.
+//!
+//! **In:** the issuer's address. **Out:** the keys that its tokens are checked with, and what a
+//! browser needs to sign in there.
+//!
+//! Invariants:
+//! - Keys are asked for when a token names one that is not known, at most once in
+//!   [`Pace::between`], however many tokens do; and in the background when they are older than
+//!   [`Pace::fresh`], so that a key that the issuer withdraws ends.
+//! - While the issuer does not answer, the keys that are known go on holding.
+//! - Only public keys for signatures are taken over, each for the one algorithm of its kind.
+//! - What is read of an answer is bounded, in bytes and in time, and no redirect is followed.
+
+mod answer;
+mod keys;
+mod sign_in;
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use reqwest::redirect::Policy;
+use reqwest::{Client, Url};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use tokio::sync::Mutex;
+
+pub(crate) use self::keys::Key;
+use self::keys::KeySet;
+pub use self::sign_in::{Exchanged, SignIn, SignInError};
+use crate::token::Signature;
+use crate::{ClaimNames, TokenError};
+
+/// For an issuer to be reached, and to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The most keys an issuer has.
+const MOST_KEYS: usize = 64;
+
+/// What is known of an issuer before it is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssuerSettings {
+    /// Its address, as its tokens have it in `iss`.
+    pub issuer: String,
+    /// What its tokens for this service have in `aud`.
+    pub audience: String,
+    /// The names of the claims.
+    pub claims: ClaimNames,
+    /// As whom the page signs in; without it the page takes pasted tokens.
+    pub client_id: Option<String>,
+    /// What proves that, if the issuer asks for it.
+    pub client_secret: Option<ClientSecret>,
+    /// What the page asks for.
+    pub scope: String,
+}
+
+impl Default for IssuerSettings {
+    /// Of no issuer: its address is empty.
+    fn default() -> Self {
+        Self {
+            issuer: String::new(),
+            audience: String::new(),
+            claims: ClaimNames::default(),
+            client_id: None,
+            client_secret: None,
+            scope: String::from("openid"),
+        }
+    }
+}
+
+/// The password of the page's client. `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClientSecret(pub String);
+
+impl fmt::Debug for ClientSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientSecret(…)")
+    }
+}
+
+/// How often an issuer is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// The least time between two questions for its keys.
+    pub between: Duration,
+    /// How old its keys may be before they are asked for again.
+    pub fresh: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { between: Duration::from_secs(10), fresh: Duration::from_mins(5) }
+    }
+}
+
+/// An issuer cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IssuerError {
+    /// Its address is none. It may hold a password, so it is not repeated.
+    #[error("that is no address of an issuer; expected one like https://id.example.com/realm")]
+    Address,
+    /// Nothing can be asked over HTTP.
+    #[error("the issuer cannot be asked: {0}")]
+    Client(String),
+    /// It does not answer, or not as an issuer does.
+    #[error("the issuer {issuer} cannot be asked for {what}: {reason}")]
+    Unreachable {
+        /// Its address.
+        issuer: String,
+        /// What was asked for.
+        what: &'static str,
+        /// What went wrong.
+        reason: String,
+    },
+}
+
+/// An issuer; cheap to clone, all clones share what is known of it.
+#[derive(Clone)]
+pub struct Issuer {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: IssuerSettings,
+    pace: Pace,
+    client: Client,
+    known: RwLock<Option<Arc<Known>>>,
+    /// Held by whoever asks; when it was asked last.
+    asked: Mutex<Option<Instant>>,
+}
+
+/// What it has said.
+struct Known {
+    metadata: Metadata,
+    keys: KeySet,
+    since: Instant,
+}
+
+/// What an issuer says of itself (OpenID Connect Discovery 1.0, 3).
+#[derive(Clone, Debug, Deserialize)]
+struct Metadata {
+    issuer: String,
+    #[serde(deserialize_with = "address")]
+    jwks_uri: Url,
+    #[serde(default, deserialize_with = "address_if_any")]
+    authorization_endpoint: Option<Url>,
+    #[serde(default, deserialize_with = "address_if_any")]
+    token_endpoint: Option<Url>,
+    #[serde(default, deserialize_with = "address_if_any")]
+    end_session_endpoint: Option<Url>,
+}
+
+fn address<'de, D: Deserializer<'de>>(from: D) -> Result<Url, D::Error> {
+    let url = Url::parse(&String::deserialize(from)?).map_err(D::Error::custom)?;
+    let is_http = matches!(url.scheme(), "http" | "https");
+    is_http.then_some(url).ok_or_else(|| D::Error::custom("an address is not one of HTTP"))
+}
+
+fn address_if_any<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Url>, D::Error> {
+    #[derive(Deserialize)]
+    struct Given(#[serde(deserialize_with = "address")] Url);
+    Ok(Option::<Given>::deserialize(from)?.map(|Given(url)| url))
+}
+
+impl fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Issuer({})", self.inner.settings.issuer)
+    }
+}
+
+impl Issuer {
+    /// An issuer that nothing was asked of yet.
+    ///
+    /// # Errors
+    /// Its address is none.
+    pub fn new(settings: IssuerSettings, pace: Pace) -> Result<Self, IssuerError> {
+        discovery(&settings.issuer)?;
+        let client = Client::builder()
+            .timeout(PATIENCE)
+            .redirect(Policy::none())
+            .user_agent("tidemark")
+            .build()
+            .map_err(|error| IssuerError::Client(error.to_string()))?;
+        let (known, asked) = (RwLock::default(), Mutex::default());
+        Ok(Self { inner: Arc::new(Inner { settings, pace, client, known, asked }) })
+    }
+
+    /// Whether a text can be the address of an issuer.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn check_address(text: &str) -> Result<(), IssuerError> {
+        discovery(text).map(drop)
+    }
+
+    /// What was known before it was asked.
+    pub fn settings(&self) -> &IssuerSettings {
+        &self.inner.settings
+    }
+
+    fn known(&self) -> Option<Arc<Known>> {
+        self.inner.known.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The keys that a token of this kind may be signed with: the one that it names, or all if it
+    /// names none. [`TokenError::UnknownKey`] if there is none.
+    pub(crate) fn keys(
+        &self,
+        signature: Signature,
+        key_id: Option<&str>,
+    ) -> Result<Vec<Key>, TokenError> {
+        let known = self.known().ok_or(TokenError::UnknownKey)?;
+        if known.since.elapsed() > self.inner.pace.fresh {
+            self.look_behind();
+        }
+        let keys = known.keys.find(signature, key_id);
+        if keys.is_empty() { Err(TokenError::UnknownKey) } else { Ok(keys) }
+    }
+
+    /// Asks for the keys, unless that was done just before.
+    pub(crate) async fn look(&self) -> Result<(), TokenError> {
+        match self.metadata().await {
+            Ok(_) => Ok(()),
+            // The keys that are known go on holding; the token's is not one of them.
+            Err(_) if self.known().is_some() => Ok(()),
+            Err(_) => Err(TokenError::IssuerUnreachable),
+        }
+    }
+
+    /// What it says of itself, asked for now, unless that was done just before.
+    async fn metadata(&self) -> Result<Metadata, IssuerError> {
+        let mut asked = self.inner.asked.lock().await;
+        let is_early = asked.is_some_and(|at| at.elapsed() < self.inner.pace.between);
+        if is_early {
+            let known = self.known().map(|known| known.metadata.clone());
+            return known.ok_or_else(|| self.unreachable("its keys", "it did not answer just now"));
+        }
+        *asked = Some(Instant::now());
+        let read = self.read().await;
+        match &read {
+            Ok((metadata, keys)) => {
+                let (metadata, keys) = (metadata.clone(), keys.clone());
+                let known = Arc::new(Known { metadata, keys, since: Instant::now() });
+                *self.inner.known.write().unwrap_or_else(PoisonError::into_inner) = Some(known);
+            }
+            Err(error) => tracing::warn!(%error, "tokens with keys that are not known are refused"),
+        }
+        read.map(|(metadata, _)| metadata)
+    }
+
+    /// Asks in the background; whoever has begun to already does it for all.
+    fn look_behind(&self) {
+        let Ok(asked) = self.inner.asked.try_lock() else { return };
+        if asked.is_some_and(|at| at.elapsed() < self.inner.pace.between) {
+            return;
+        }
+        let issuer = self.clone();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { issuer.look().await });
+        }
+    }
+
+    async fn read(&self) -> Result<(Metadata, KeySet), IssuerError> {
+        let issuer = &self.inner.settings.issuer;
+        let from = discovery(issuer)?;
+        let is_safe = from.scheme() == "https";
+        let metadata: Metadata = self.get(from, "its configuration").await?;
+        if metadata.issuer != *issuer {
+            let reason = format!("it says that it is {}", shown(&metadata.issuer));
+            return Err(self.unreachable("its configuration", &reason));
+        }
+        if is_safe && metadata.jwks_uri.scheme() != "https" {
+            return Err(self.unreachable("its keys", "their address is not one of HTTPS"));
+        }
+        let keys = self.get(metadata.jwks_uri.clone(), "its keys").await?;
+        let keys = KeySet::of(keys, MOST_KEYS);
+        if keys.is_empty() {
+            return Err(self.unreachable("its keys", "none of them is for RS256, ES256 or EdDSA"));
+        }
+        Ok((metadata, keys))
+    }
+
+    fn unreachable(&self, what: &'static str, reason: &str) -> IssuerError {
+        let (issuer, reason) = (self.inner.settings.issuer.clone(), reason.to_owned());
+        IssuerError::Unreachable { issuer, what, reason }
+    }
+}
+
+/// What of a foreign text goes into a log.
+fn shown(text: &str) -> String {
+    text.chars().take(120).collect()
+}
+
+/// Where an issuer says what it is (OpenID Connect Discovery 1.0, 4).
+fn discovery(issuer: &str) -> Result<Url, IssuerError> {
+    let url = Url::parse(issuer).map_err(|_| IssuerError::Address)?;
+    let is_bare = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+    if !matches!(url.scheme(), "http" | "https") || !is_bare || url.password().is_some() {
+        return Err(IssuerError::Address);
+    }
+    let text = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+    Url::parse(&text).map_err(|_| IssuerError::Address)
+}
+
+#[cfg(test)]
+pub(crate) mod example;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! Checking tokens.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{DecodingKey, Validation};
+use serde_json::{Map, Value};
+
+use super::claims::{self, Expected};
+use super::header::{Header, Signature};
+use super::{Identity, LEEWAY, TokenError};
+use crate::{Issuer, Secret};
+
+/// Checks tokens. Cheap to share behind an `Arc`.
+pub struct Verifier {
+    secrets: RwLock<Arc<[DecodingKey]>>,
+    issuer: Option<Issuer>,
+    leeway: TimeDelta,
+}
+
+impl std::fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Verifier({} secrets, issuer: {})", self.secrets().len(), self.issuer.is_some())
+    }
+}
+
+impl Verifier {
+    /// Accepts tokens signed with HS256 and any of the secrets, so that a secret can be replaced by
+    /// a new one while tokens of the old one are about. Without a secret no token is accepted.
+    pub fn hs256(secrets: Vec<Secret>) -> Self {
+        Self { secrets: RwLock::new(decoding(&secrets)), issuer: None, leeway: LEEWAY }
+    }
+
+    /// Accepts those of an issuer too.
+    #[must_use]
+    pub fn with_issuer(self, issuer: Issuer) -> Self {
+        Self { issuer: Some(issuer), ..self }
+    }
+
+    /// Lets the clocks of whoever signs differ by so much from that of the service.
+    #[must_use]
+    pub fn with_leeway(self, leeway: TimeDelta) -> Self {
+        Self { leeway, ..self }
+    }
+
+    /// The issuer, if one is trusted.
+    pub fn issuer(&self) -> Option<&Issuer> {
+        self.issuer.as_ref()
+    }
+
+    /// Puts other secrets in the place of those that were in use; at once, for all callers.
+    pub fn replace_secrets(&self, secrets: &[Secret]) {
+        *self.secrets.write().unwrap_or_else(PoisonError::into_inner) = decoding(secrets);
+    }
+
+    fn secrets(&self) -> Arc<[DecodingKey]> {
+        Arc::clone(&self.secrets.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Who the token speaks for at `now`; asks the issuer for its keys if the token's is none that
+    /// is known.
+    pub async fn identify(&self, token: &str, now: DateTime<Utc>) -> Result<Identity, TokenError> {
+        match (self.verify(token, now), &self.issuer) {
+            (Err(TokenError::UnknownKey), Some(issuer)) => {
+                issuer.look().await?;
+                self.verify(token, now)
+            }
+            (outcome, _) => outcome,
+        }
+    }
+
+    /// Who the token speaks for at `now`, as far as the issuer's keys are known.
+    pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Identity, TokenError> {
+        let header = Header::of(token)?;
+        if header.signature == Signature::Hs256 {
+            let secrets = self.secrets();
+            if secrets.is_empty() && self.issuer.is_some() {
+                return Err(TokenError::Algorithm);
+            }
+            let wire = checked(token, header.signature, secrets.iter())?;
+            return claims::identity(&wire, Expected::OfSecret, now, self.leeway);
+        }
+        let issuer = self.issuer.as_ref().ok_or(TokenError::Algorithm)?;
+        let keys = issuer.keys(header.signature, header.key_id.as_deref())?;
+        let wire = checked(token, header.signature, keys.iter().map(|key| key.decoding()))?;
+        claims::identity(&wire, Expected::OfIssuer(issuer.settings()), now, self.leeway)
+    }
+}
+
+fn decoding(secrets: &[Secret]) -> Arc<[DecodingKey]> {
+    secrets.iter().map(|secret| DecodingKey::from_secret(secret.bytes())).collect()
+}
+
+/// The claims of a token that one of the keys has signed.
+fn checked<'a>(
+    token: &str,
+    signature: Signature,
+    keys: impl Iterator<Item = &'a DecodingKey>,
+) -> Result<Map<String, Value>, TokenError> {
+    let validation = signature_alone(signature);
+    for key in keys {
+        match jsonwebtoken::decode::<Map<String, Value>>(token, key, &validation) {
+            Ok(data) => return Ok(data.claims),
+            Err(error) => match error.kind() {
+                // A key that is none is the issuer's fault, not the token's; the next may do.
+                ErrorKind::InvalidSignature
+                | ErrorKind::InvalidEcdsaKey
+                | ErrorKind::InvalidEddsaKey
+                | ErrorKind::InvalidRsaKey(_)
+                | ErrorKind::InvalidKeyFormat => {}
+                ErrorKind::InvalidAlgorithm | ErrorKind::UnsupportedAlgorithm => {
+                    return Err(TokenError::Algorithm);
+                }
+                _ => return Err(TokenError::Malformed),
+            },
+        }
+    }
+    Err(TokenError::Signature)
+}
+
+/// Claims are judged in [`claims`], against the caller's clock.
+fn signature_alone(signature: Signature) -> Validation {
+    let mut validation = Validation::new(signature.algorithm());
+    validation.validate_exp = false;
+    validation.validate_nbf = false;
+    validation.validate_aud = false;
+    validation.required_spec_claims.clear();
+    validation
+}
