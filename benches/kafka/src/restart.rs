@@ -76,13 +76,6 @@ impl Restart {
             }
         }
         println!("\nThe views that were compared ({}) are as before each time.", VIEWS.join(", "));
-        let (first, again) = (touch(), touch());
-        println!(
-            "\nThis machine gives a program 1 GiB of memory that lay idle in {:.2} s, and 1 GiB that \
-             was in use just before in {:.2} s.",
-            first.as_secs_f64(),
-            again.as_secs_f64()
-        );
         Ok(())
     }
 
@@ -139,14 +132,6 @@ async fn post(client: Client, url: String, token: String, body: Vec<u8>) -> Resu
         Some(rejected) if rejected.is_empty() => Ok(()),
         _ => Err(format!("events were rejected: {receipt}").into()),
     }
-}
-
-/// How long it takes until there is memory behind every page of 1 GiB. A virtual machine may have
-/// given idle memory back to its host, and get it page by page.
-fn touch() -> Duration {
-    let begun = Instant::now();
-    std::hint::black_box(vec![1_u8; 1 << 30]);
-    begun.elapsed()
 }
 
 /// Waits until all events are in the views and no checkpoint is due any more; the figures then.
