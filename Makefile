@@ -24,11 +24,11 @@ demo: ## Build, and serve sample firms with events that keep coming (ARGS="--lis
 	exec "$${CARGO_TARGET_DIR:-target}/demo/tidemark" demo $(ARGS)
 
 .PHONY: test
-test: ## Run every test: the page's in a real browser, Kafka's against a real broker
+test: ## Run every test: the page's in a real browser, Kafka's and PostgreSQL's against real ones
 	scripts/install build chromium services
 	scripts/page build test
 	cargo fmt --all --check
-	# The broker and the registry that the tests use; they end with this.
+	# What the tests use: the broker, the registry, PostgreSQL, …; they end with this.
 	trap 'scripts/services stop' EXIT
 	scripts/services start
 	# Builds target/debug/tidemark too, for the tests that start it.

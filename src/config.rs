@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use ingest::{KafkaSettings, SchemaRegistry};
 use settings::{SETTINGS, Set, Setting};
-use tenancy::Secret;
+use tenancy::{Access, Database, Secret};
 
 /// What the service runs with.
 #[derive(Clone, Debug)]
@@ -25,9 +25,13 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     /// The folder of everything that is kept: control store and log.
     pub(crate) data: PathBuf,
-    /// The file of the control store, which several nodes may share; one in the data folder if nobody
+    /// Where the control store is, which several nodes may share; a file in the data folder if nobody
     /// says.
-    pub(crate) database: Option<PathBuf>,
+    pub(crate) database: Option<Database>,
+    /// The same database of PostgreSQL as the role that owns its tables.
+    pub(crate) database_owner: Option<Database>,
+    /// Connections to the control store at once.
+    pub(crate) database_connections: u32,
     /// `host:port` at which other nodes reach this one; where it listens if nobody says.
     pub(crate) advertise: Option<String>,
     /// Where checkpoints and history are kept; a folder in the data folder if nobody says.
@@ -83,6 +87,8 @@ impl Default for Config {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
             data: PathBuf::from("data"),
             database: None,
+            database_owner: None,
+            database_connections: Access::CONNECTIONS,
             advertise: None,
             objects: None,
             jwt_secret: None,
@@ -95,9 +101,14 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The file of the control store.
-    pub(crate) fn control_store(&self) -> PathBuf {
-        self.database.clone().unwrap_or_else(|| self.data.join("control.db"))
+    /// How the control store is opened.
+    pub(crate) fn control_store(&self) -> Access {
+        let here = || Database::File(self.data.join("control.db"));
+        Access {
+            database: self.database.clone().unwrap_or_else(here),
+            owner: self.database_owner.clone(),
+            connections: self.database_connections,
+        }
     }
 
     /// Where checkpoints and history are kept.

@@ -107,7 +107,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     let listener = TcpListener::bind(address).await.map_err(listening)?;
     let address = listener.local_addr().map_err(listening)?;
 
-    let store = Store::open(&config.control_store()).await?;
+    let store = Store::connect(&config.control_store()).await?;
     let since = store.last_change().await?;
     let directory = Directory::open(store.clone()).await?;
     let registered = store.event_types().await?;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use tenancy::Store;
+use tenancy::{Database, Store};
 
 use super::serve::variables;
 use super::{Failure, client_runtime};
@@ -22,17 +22,26 @@ impl Migrate {
     pub(super) fn run(self) -> Result<(), Failure> {
         let overrides = Overrides { listen: None, data: self.data };
         let loaded = config::load(self.config.as_deref(), variables(), overrides)?;
-        let folder = &loaded.config.data;
-        std::fs::create_dir_all(folder).map_err(|error| {
-            Failure::Failed(format!("cannot make the data folder {}: {error}", folder.display()))
-        })?;
-        let file = loaded.config.control_store();
+        let access = loaded.config.control_store();
+        if let Database::File(file) = &access.database {
+            let folder = file.parent().unwrap_or(&loaded.config.data);
+            std::fs::create_dir_all(folder).map_err(|error| {
+                Failure::Failed(format!("cannot make the folder {}: {error}", folder.display()))
+            })?;
+        } else if access.owner.is_none() {
+            return Err(Failure::Usage(format!(
+                "cannot migrate {}: give database_migrate_url, the same database as the role that \
+                 owns its tables",
+                access.database
+            )));
+        }
+        // Opened to the end, so that what the service would refuse is told now.
         client_runtime()?.block_on(async {
-            let store = Store::open(&file).await.map_err(Failure::failed)?;
+            let store = Store::connect(&access).await.map_err(Failure::failed)?;
             store.close().await;
             Ok::<_, Failure>(())
         })?;
-        println!("{} has this version's schema", file.display());
+        println!("{} has this version's schema", access.database);
         Ok(())
     }
 }

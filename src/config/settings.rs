@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use chrono::NaiveDate;
 use ingest::objects::{Address, ObjectsError};
-use tenancy::Secret;
+use tenancy::{Database, Secret};
 
 use super::Config;
 
@@ -146,15 +146,14 @@ macro_rules! file {
     };
 }
 
-/// The file of a URL like `sqlite:/srv/tidemark/control.db`.
-fn sqlite(value: &str) -> Result<PathBuf, String> {
-    // What else it may be can hold a password, so it is not repeated.
-    let path = value.strip_prefix("sqlite:").ok_or(
-        "it does not begin with sqlite: , and this version knows no other database; expected a \
-         file, as in sqlite:/srv/tidemark/control.db",
-    )?;
-    let path = path.strip_prefix("//").unwrap_or(path);
-    if path.is_empty() { Err("the name of a file is missing".into()) } else { Ok(path.into()) }
+/// Where a control store is. What is given may hold a password, so it is not repeated.
+fn database(value: &str) -> Result<Database, String> {
+    value.parse().map_err(|error: tenancy::Invalid| error.message)
+}
+
+/// A thousand connections are as good as any larger number.
+fn connections(value: u64) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX).min(1000)
 }
 
 /// A name or address, and a port.
@@ -242,12 +241,29 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         key: "database_url",
         set: Set::Text(|config, value| {
-            config.database = Some(sqlite(value)?);
+            config.database = Some(database(value)?);
             Ok(())
         }),
-        show: |config| format!("sqlite:{}", config.control_store().display()),
+        show: |config| match config.control_store().database {
+            Database::File(path) => format!("sqlite:{}", path.display()),
+            // Without its password.
+            Database::Server(server) => server.to_string(),
+        },
         secret: true,
     },
+    Setting {
+        key: "database_migrate_url",
+        set: Set::Text(|config, value| {
+            config.database_owner = Some(database(value)?);
+            Ok(())
+        }),
+        show: |config| match &config.database_owner {
+            Some(database) => database.to_string(),
+            None => is_set(false),
+        },
+        secret: true,
+    },
+    setting!("database_connections", Count, database_connections, connections),
     Setting {
         key: "advertise",
         set: Set::Text(|config, value| {

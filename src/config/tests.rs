@@ -74,6 +74,7 @@ fn every_setting_can_be_set_and_is_shown() {
             "schema_registry_url" => "http://127.0.0.1:8081",
             "object_store_url" => "file:///elsewhere",
             "database_url" => "sqlite:/elsewhere/control.db",
+            "database_migrate_url" => "postgres://owner@db/t",
             "advertise" => "a.local:8080",
             _ => "41",
         };
@@ -142,12 +143,26 @@ fn keys_of_parts_to_come_are_refused() {
 fn where_nodes_meet_is_checked_and_a_password_in_it_is_not_repeated() {
     let found = problems("database_url = \"mysql://me:hidden@h/d\"", &[]);
     assert!(found[0].contains("sqlite:/srv") && !found[0].contains("hidden"), "{found:?}");
+    let found = problems("database_migrate_url = \"postgres://me:hidden@h\"", &[]);
+    assert!(found[0].contains("name of the database") && !found[0].contains("hidden"), "{found:?}");
+    let file = "database_url = \"postgres://me:hidden@h/d\"\n\
+                database_migrate_url = \"postgres://owner:hidden@h/d\"\ndatabase_connections = 3\n";
+    let loaded = from(file, &[]).unwrap();
+    let access = loaded.config.control_store();
+    assert_eq!(
+        (access.database.to_string().as_str(), access.connections),
+        ("postgres://me@h:5432/d", 3)
+    );
+    let shown: Vec<String> = loaded.lines().map(|(_, value, _)| value).collect();
+    for text in [format!("{loaded:?}"), shown.concat()] {
+        assert!(text.contains("owner@h") && !text.contains("hidden"), "{text}");
+    }
     for wrong in ["a.local", ":80", "http://a:80", "a:0", "a:x"] {
         let found = problems(&format!("advertise = \"{wrong}\""), &[]);
         assert!(found[0].contains("advertise") && found[0].contains(wrong), "{found:?}");
     }
     let loaded = from("database_url = \"sqlite:///srv/control.db\"", &[]).unwrap();
-    assert_eq!(loaded.config.control_store().to_string_lossy(), "/srv/control.db");
+    assert_eq!(loaded.config.control_store().database.to_string(), "/srv/control.db");
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! What can go wrong with the control store.
 
-use std::path::PathBuf;
-
 use crate::TenantId;
 
 /// A value that is not allowed where it stands.
@@ -51,21 +49,29 @@ pub enum StoreError {
         /// What is wrong and what would be right.
         message: String,
     },
-    /// The file cannot be opened or created.
+    /// The control store cannot be opened or created.
     #[error(
-        "cannot open the control store {path}: {source}; check that the folder exists and may be written"
+        "cannot open the control store {place}: {source}; check that it is there and may be written"
     )]
     Open {
-        /// The file.
-        path: PathBuf,
+        /// The file, or the database without its password.
+        place: String,
         /// Why.
         source: sqlx::Error,
     },
-    /// The schema cannot be brought up to date.
-    #[error("cannot bring the control store {path} up to date: {reason}")]
+    /// The role of the service would not be bound by row-level security.
+    #[error("cannot use the control store {place}: {reason}")]
+    Role {
+        /// The database without its password.
+        place: String,
+        /// Why, and the way out.
+        reason: String,
+    },
+    /// The schema cannot be brought up to date, or is not this version's.
+    #[error("the schema of the control store {place} does not fit: {reason}")]
     Migration {
-        /// The file.
-        path: PathBuf,
+        /// The file, or the database without its password.
+        place: String,
         /// Why, and the way out.
         reason: String,
         /// The cause.

@@ -7,7 +7,8 @@
 //! Tokens are signed with a secret of the service, or by an OIDC issuer ([`Issuer`]) whose keys are
 //! asked for over HTTP.
 //!
-//! Tenants are kept in the control store ([`Store`]: SQLite through sqlx, migrations embedded).
+//! Tenants are kept in the control store ([`Store`]: a file of SQLite or a database of PostgreSQL,
+//! through sqlx, migrations embedded).
 //!
 //! Invariants:
 //! - A tenant's number is never given to another tenant, nor ever shown outside.
@@ -16,6 +17,7 @@
 //! - An [`Identity`] exists only through a token that was verified, and speaks either for one tenant
 //!   or for the platform, never for both.
 //! - A route that [`access::ROUTES`] does not list is granted to nobody.
+//! - In PostgreSQL the service's role is bound by row-level security, or the store does not open.
 //! - No secret, token or ticket is ever printed, neither by `Debug` nor in an error.
 
 pub mod access;
@@ -41,8 +43,9 @@ pub use issuer::{
 pub use roles::{Role, RoleSet, UnknownRole};
 pub use secret::{Secret, SecretError};
 pub use store::{
-    AuditRecord, CommitOutcome, NewDeadLetter, Ownership, Store, StoredCheckpoint,
-    StoredDeadLetter, StoredEventType, StoredNode, StoredPartition, StoredView, Tombstone,
+    Access, AuditRecord, CommitOutcome, Database, NewDeadLetter, Ownership, Server, Store,
+    StoredCheckpoint, StoredDeadLetter, StoredEventType, StoredNode, StoredPartition, StoredView,
+    Tombstone,
 };
 pub use tenant::{Clock, Currency, MODULES, TenantRecord};
 pub use tickets::{Ticket, TicketError, TicketLimits, Tickets};

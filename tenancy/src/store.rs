@@ -1,4 +1,9 @@
-//! The control store: tenants, and what they have registered and defined, in an SQLite file.
+//! The control store: tenants, and what they have registered and defined, in a file of SQLite or a
+//! database of PostgreSQL.
+//!
+//! There is one set of queries for both, over sqlx's `Any`: `$1` for a parameter, `ON CONFLICT`,
+//! `RETURNING`, and no function of one engine only. Every query runs in a transaction that says whose
+//! rows it may see ([`scope`]).
 
 /// The columns of a record, in the order in which they are read.
 macro_rules! columns {
@@ -9,106 +14,127 @@ macro_rules! columns {
 
 mod changes;
 mod checkpoints;
+mod database;
 mod dead_letters;
 mod deletion;
 mod event_types;
+mod migrations;
 mod nodes;
 mod own_views;
+mod scope;
 
-use std::fs::{File, OpenOptions};
 use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use sqlx::FromRow;
-use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
+use sqlx::any::{AnyConnection, AnyPool, AnyPoolOptions};
 
 pub use self::checkpoints::{CommitOutcome, StoredCheckpoint};
+pub use self::database::{Access, Database, Server};
 pub use self::dead_letters::{NewDeadLetter, StoredDeadLetter};
 pub use self::deletion::{AuditRecord, Tombstone};
+pub use self::event_types::StoredEventType;
 pub use self::nodes::{Ownership, StoredNode, StoredPartition};
 pub use self::own_views::StoredView;
+use self::scope::Scope;
 use crate::change::timezone;
 use crate::{MODULES, NewTenant, StoreError, TenantChange, TenantId, TenantRecord};
 
-pub use event_types::StoredEventType;
-
-static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
-
-/// Connections at once. SQLite has one writer; the others read.
-const CONNECTIONS: u32 = 4;
-/// How long a statement waits for another's lock.
+/// How long a statement waits for another's lock in a file, and half of the time for which a
+/// connection is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The control store. Cheap to clone; all clones share one bounded pool of connections.
 ///
-/// What a method has answered is on disk (`synchronous=FULL`).
+/// What a method has answered is on disk (`synchronous=FULL`; in PostgreSQL as its
+/// `synchronous_commit` says).
 #[derive(Clone, Debug)]
 pub struct Store {
-    pool: SqlitePool,
+    pool: AnyPool,
+    engine: Engine,
 }
 
-/// Waits until no other process opens the file, and has it to itself for as long as what this gives
-/// lives: nodes that share it may begin at the same moment, and neither the change to WAL nor the
-/// migrations bear that.
-async fn turn(path: &Path) -> Result<File, StoreError> {
-    let path = path.to_owned();
-    let locked = move || {
-        let mut name = path.clone().into_os_string();
-        name.push(".lock");
-        let opened = OpenOptions::new().create(true).truncate(false).write(true).open(name);
-        let locked = opened.and_then(|file| file.lock().map(|()| file));
-        locked.map_err(|error| StoreError::Open { path, source: error.into() })
-    };
-    tokio::task::spawn_blocking(locked).await?
+/// What keeps the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Engine {
+    Sqlite,
+    Postgres,
 }
 
 impl Store {
-    /// Opens the file, creating it where it is missing (its folder must exist), and applies the
+    /// Opens a file, creating it where it is missing (its folder must exist), and applies the
     /// migrations it does not have yet.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        let turn = turn(path).await?;
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(PATIENCE);
-        let pool = SqlitePoolOptions::new()
-            .max_connections(CONNECTIONS)
-            .acquire_timeout(2 * PATIENCE)
-            .connect_with(options)
-            .await
-            .map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
-        let migrated = MIGRATIONS.run(&pool).await;
-        drop(turn);
-        if let Err(source) = migrated {
-            pool.close().await;
-            let reason = migration_reason(&source);
-            return Err(StoreError::Migration { path: path.to_owned(), reason, source });
-        }
-        Ok(Self { pool })
+        Self::connect(&Access::file(path)).await
     }
 
-    /// Closes the file, after the statements under way.
+    /// Opens a store and applies the migrations it does not have yet: to a file always, to a
+    /// database of PostgreSQL where its owner is known; otherwise they must be there. A role of the
+    /// service that row-level security would not bind is refused.
+    pub async fn connect(access: &Access) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        Self::migrate(access).await?;
+        let (url, engine) = match &access.database {
+            Database::File(path) => (database::file_url(path), Engine::Sqlite),
+            Database::Server(server) => {
+                migrations::check_server(server).await?;
+                (server.pooled_url(), Engine::Postgres)
+            }
+        };
+        let place = access.database.to_string();
+        let pool = AnyPoolOptions::new()
+            .max_connections(access.connections)
+            .acquire_timeout(2 * PATIENCE)
+            .after_connect(move |connection, _| Box::pin(prepare(connection, engine)))
+            .connect(&url)
+            .await
+            .map_err(|source| StoreError::Open { place, source })?;
+        Ok(Self { pool, engine })
+    }
+
+    /// Applies the migrations that a store does not have yet, where it is a file or its owner is
+    /// known.
+    pub async fn migrate(access: &Access) -> Result<(), StoreError> {
+        match (&access.database, &access.owner) {
+            (Database::File(path), None) => migrations::migrate_file(path).await,
+            (Database::Server(_), None) => Ok(()),
+            (Database::Server(service), Some(Database::Server(owner))) => {
+                migrations::migrate_server(owner, service).await
+            }
+            (database, Some(owner)) => Err(StoreError::Role {
+                place: database.to_string(),
+                reason: format!(
+                    "its owner is given as {owner}, but only databases of PostgreSQL have one: \
+                     give both URLs, or remove database_migrate_url"
+                ),
+            }),
+        }
+    }
+
+    /// Closes the connections, after the statements under way.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+
+    fn is_file(&self) -> bool {
+        self.engine == Engine::Sqlite
     }
 
     /// Creates a tenant. [`StoreError::Conflict`] where there is one with its id,
     /// [`StoreError::Deleted`] where there was one.
     pub async fn create_tenant(&self, new: NewTenant) -> Result<TenantRecord, StoreError> {
         let new = new.checked()?;
-        // Read to the end: the insertion is committed when the statement is done, not when it has
-        // answered its row.
-        let rows = sqlx::query_as::<_, TenantRow>(concat!(
-            "INSERT INTO tenants (id, name, timezone, currency, clock, vertical, modules, branding, created_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING RETURNING ",
+        let failed = |source| StoreError::Database { doing: "creating a tenant", source };
+        let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
+        // Read to the end: a statement that changes is done only then. The condition keeps PostgreSQL from drawing a number for an id that is taken.
+        let rows: Vec<TenantRow> = sqlx::query_as(concat!(
+            "INSERT INTO tenants \
+             (id, name, timezone, currency, clock, vertical, modules, branding, created_at) \
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9 \
+             WHERE NOT EXISTS (SELECT 1 FROM tenants WHERE id = $1) \
+             ON CONFLICT (id) DO NOTHING RETURNING ",
             columns!()
         ))
         .bind(new.id.as_str())
@@ -120,9 +146,10 @@ impl Store {
         .bind(new.modules.map(json_array))
         .bind(new.branding.map(json_object))
         .bind(Utc::now().timestamp_micros())
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *transaction)
         .await
-        .map_err(|source| StoreError::Database { doing: "creating a tenant", source })?;
+        .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
         match rows.into_iter().next() {
             Some(row) => row.record(),
             None if self.tombstone(&new.id).await?.is_some() => {
@@ -134,32 +161,35 @@ impl Store {
 
     /// All tenants that are not deleted, in the order of their creation.
     pub async fn tenants(&self) -> Result<Vec<TenantRecord>, StoreError> {
-        sqlx::query_as::<_, TenantRow>(concat!(
+        let failed = |source| StoreError::Database { doing: "listing the tenants", source };
+        let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
+        let rows: Vec<TenantRow> = sqlx::query_as(concat!(
             "SELECT ",
             columns!(),
             " FROM tenants WHERE deleted_at IS NULL ORDER BY number"
         ))
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *transaction)
         .await
-        .map_err(|source| StoreError::Database { doing: "listing the tenants", source })?
-        .into_iter()
-        .map(TenantRow::record)
-        .collect()
+        .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        rows.into_iter().map(TenantRow::record).collect()
     }
 
     /// The tenant with this id, if there is one.
     pub async fn tenant(&self, id: &TenantId) -> Result<Option<TenantRecord>, StoreError> {
-        sqlx::query_as::<_, TenantRow>(concat!(
+        let failed = |source| StoreError::Database { doing: "reading a tenant", source };
+        let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
+        let row: Option<TenantRow> = sqlx::query_as(concat!(
             "SELECT ",
             columns!(),
-            " FROM tenants WHERE id = ?1 AND deleted_at IS NULL"
+            " FROM tenants WHERE id = $1 AND deleted_at IS NULL"
         ))
         .bind(id.as_str())
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *transaction)
         .await
-        .map_err(|source| StoreError::Database { doing: "reading a tenant", source })?
-        .map(TenantRow::record)
-        .transpose()
+        .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        row.map(TenantRow::record).transpose()
     }
 
     /// Changes a tenant in one step and answers what it is then. [`StoreError::NotFound`] where
@@ -170,11 +200,15 @@ impl Store {
         change: TenantChange,
     ) -> Result<TenantRecord, StoreError> {
         let change = change.checked()?;
-        let rows = sqlx::query_as::<_, TenantRow>(concat!(
-            "UPDATE tenants SET name = coalesce(?2, name), timezone = coalesce(?3, timezone), \
-             currency = coalesce(?4, currency), clock = coalesce(?5, clock), \
-             vertical = iif(?6, ?7, vertical), modules = iif(?8, ?9, modules), \
-             branding = iif(?10, ?11, branding) WHERE id = ?1 AND deleted_at IS NULL RETURNING ",
+        let failed = |source| StoreError::Database { doing: "changing a tenant", source };
+        let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
+        let rows: Vec<TenantRow> = sqlx::query_as(concat!(
+            "UPDATE tenants SET name = coalesce($2, name), timezone = coalesce($3, timezone), \
+             currency = coalesce($4, currency), clock = coalesce($5, clock), \
+             vertical = CASE WHEN $6 THEN $7 ELSE vertical END, \
+             modules = CASE WHEN $8 THEN $9 ELSE modules END, \
+             branding = CASE WHEN $10 THEN $11 ELSE branding END \
+             WHERE id = $1 AND deleted_at IS NULL RETURNING ",
             columns!()
         ))
         .bind(id.as_str())
@@ -188,9 +222,10 @@ impl Store {
         .bind(change.modules.flatten().map(json_array))
         .bind(change.branding.is_some())
         .bind(change.branding.flatten().map(json_object))
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *transaction)
         .await
-        .map_err(|source| StoreError::Database { doing: "changing a tenant", source })?;
+        .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
         match rows.into_iter().next() {
             Some(row) => row.record(),
             None => Err(StoreError::NotFound { id: id.clone() }),
@@ -198,16 +233,22 @@ impl Store {
     }
 }
 
-fn migration_reason(error: &MigrateError) -> String {
-    match error {
-        MigrateError::VersionMissing(version) => format!(
-            "it has the migration {version}, which this version does not know; run the version that made it, or a newer one"
-        ),
-        MigrateError::VersionMismatch(version) => format!(
-            "its migration {version} is not the one of this version; run the version that made it"
-        ),
-        other => format!("{other}; restore the file from a backup, or move it away to begin anew"),
+/// Sets a new connection up.
+async fn prepare(connection: &mut AnyConnection, engine: Engine) -> Result<(), sqlx::Error> {
+    match engine {
+        Engine::Sqlite => sqlx::raw_sql(
+            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000",
+        )
+        .execute(connection)
+        .await
+        .map(drop),
+        Engine::Postgres => Ok(()),
     }
+}
+
+/// Text from outside without NUL, which PostgreSQL cannot keep.
+fn text(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
 }
 
 fn json_array(items: Vec<String>) -> String {
@@ -265,5 +306,11 @@ impl TenantRow {
 
 #[cfg(test)]
 mod dead_letters_tests;
+#[cfg(test)]
+mod places;
+#[cfg(test)]
+mod pooler_tests;
+#[cfg(test)]
+mod security_tests;
 #[cfg(test)]
 mod tests;

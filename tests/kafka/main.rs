@@ -14,4 +14,5 @@ mod cluster;
 mod dead_letters;
 mod erasure;
 mod nodes;
+mod postgres;
 mod posting;

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::cluster::{addresses, prefix};
+use crate::postgres::Database;
 use crate::service::{Service, invoice, payment};
 
 /// For a partition to move, however busy the machine.
@@ -19,29 +20,45 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Shared {
     pub(crate) folder: TempDir,
     pub(crate) prefix: String,
+    /// The variables that say where the control store is.
+    database: Vec<(&'static str, String)>,
 }
 
 impl Shared {
+    /// With a control store in a file.
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), prefix: prefix() }
+        let folder = tempfile::tempdir().unwrap();
+        let file = format!("sqlite:{}/control.db", folder.path().display());
+        Self { folder, prefix: prefix(), database: vec![("TIDEMARK_DATABASE_URL", file)] }
+    }
+
+    /// With a control store in PostgreSQL, behind a pooler that gives each transaction whatever
+    /// connection is free.
+    fn on_postgres() -> Self {
+        let database = Database::create();
+        let variables = vec![
+            ("TIDEMARK_DATABASE_URL", database.pooled("tidemark_service")),
+            ("TIDEMARK_DATABASE_MIGRATE_URL", database.direct("tidemark_owner")),
+        ];
+        let folder = tempfile::tempdir().unwrap();
+        Self { folder, prefix: prefix(), database: variables }
     }
 
     /// A node with a folder of its own.
     pub(crate) async fn node(&self, data: &Arc<TempDir>) -> Service {
         let (kafka, registry) = addresses();
         let folder = self.folder.path().display();
-        let (database, objects) =
-            (format!("sqlite:{folder}/control.db"), format!("file://{folder}/objects"));
-        let variables = [
+        let objects = format!("file://{folder}/objects");
+        let mut variables = vec![
             ("TIDEMARK_KAFKA_BROKERS", kafka.as_str()),
             ("TIDEMARK_SCHEMA_REGISTRY_URL", registry.as_str()),
             ("TIDEMARK_KAFKA_TOPIC_PREFIX", &self.prefix),
             ("TIDEMARK_KAFKA_GROUP", &self.prefix),
             ("TIDEMARK_KAFKA_PARTITIONS", "3"),
             ("TIDEMARK_CHECKPOINT_MS", "300"),
-            ("TIDEMARK_DATABASE_URL", &database),
             ("TIDEMARK_OBJECT_STORE_URL", &objects),
         ];
+        variables.extend(self.database.iter().map(|(name, value)| (*name, value.as_str())));
         Service::start_with(Arc::clone(data), &variables).await
     }
 }
@@ -103,7 +120,15 @@ async fn snapshot(node: &Service, admin: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_node_answers_for_all_and_who_stays_takes_over() {
-    let shared = Shared::new();
+    nodes_come_and_go(&Shared::new()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_they_do_with_postgres_as_their_control_store() {
+    nodes_come_and_go(&Shared::on_postgres()).await;
+}
+
+async fn nodes_come_and_go(shared: &Shared) {
     let folders = [(); 2].map(|()| Arc::new(tempfile::tempdir().unwrap()));
     let first = shared.node(&folders[0]).await;
     assert_eq!(served(&first).await, [0, 1, 2]);

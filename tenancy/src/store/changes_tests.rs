@@ -1,14 +1,10 @@
 #![allow(clippy::unwrap_used)]
 
 use serde_json::json;
-use tempfile::TempDir;
 
+use super::super::places::{Place, on_both};
 use super::*;
 use crate::{NewTenant, TenantChange};
-
-async fn open(folder: &TempDir) -> Store {
-    Store::open(&folder.path().join("control.db")).await.unwrap()
-}
 
 fn new_tenant(id: &str) -> NewTenant {
     serde_json::from_value(json!({"id": id, "name": id, "timezone": "UTC", "currency": "EUR"}))
@@ -24,10 +20,9 @@ fn stored(tenant: Option<u32>, name: &str, schema: &str) -> StoredEventType {
 }
 
 /// Every change raises the number by itself, and what it was is found from any number before.
-#[tokio::test]
-async fn every_change_has_a_number_of_its_own() {
-    let folder = tempfile::tempdir().unwrap();
-    let (one, other) = (open(&folder).await, open(&folder).await);
+on_both! {
+async fn every_change_has_a_number_of_its_own(place: &Place) {
+    let (one, other) = (place.open().await, place.open().await);
     assert_eq!(one.last_change().await.unwrap(), 0);
     let a = one.create_tenant(new_tenant("a")).await.unwrap();
     let b = other.create_tenant(new_tenant("b")).await.unwrap();
@@ -52,12 +47,12 @@ async fn every_change_has_a_number_of_its_own() {
     assert_eq!(other.event_types_since(5).await.unwrap(), [own]);
     assert!(other.tenants_since(3).await.unwrap().is_empty());
 }
+}
 
 /// What is refused, and what concerns nobody's memory, is no change.
-#[tokio::test]
-async fn what_changes_nothing_has_no_number() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(&folder).await;
+on_both! {
+async fn what_changes_nothing_has_no_number(place: &Place) {
+    let store = place.open().await;
     store.create_tenant(new_tenant("a")).await.unwrap();
     store.create_tenant(new_tenant("a")).await.unwrap_err();
     store.put_event_type(&stored(None, "acme.x", "1"), None).await.unwrap();
@@ -66,4 +61,5 @@ async fn what_changes_nothing_has_no_number() {
     assert!(!store.put_event_type(&stored(None, "acme.x", "3"), Some("2")).await.unwrap());
     store.acquire_partition(0, "me", None).await.unwrap();
     assert_eq!(store.last_change().await.unwrap(), before);
+}
 }

@@ -3,7 +3,7 @@
 use chrono::Utc;
 use sqlx::FromRow;
 
-use super::Store;
+use super::{Scope, Store};
 use crate::StoreError;
 
 /// A committed checkpoint as it is listed. What it is made of stands in its manifest.
@@ -35,7 +35,7 @@ pub enum CommitOutcome {
 
 #[derive(FromRow)]
 struct CheckpointRow {
-    part: u32,
+    part: i64,
     epoch: i64,
     number: i64,
     manifest: String,
@@ -53,43 +53,49 @@ impl Store {
         from: Option<u64>,
     ) -> Result<(u64, bool), StoreError> {
         let failed = |source| StoreError::Database { doing: "acquiring a partition", source };
+        let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
         let rows: Vec<i64> = sqlx::query_scalar(
             "INSERT INTO platform_partitions (part, owner, epoch, number, acquired_at) \
-             VALUES (?1, ?2, 1, 0, ?3) ON CONFLICT (part) DO UPDATE SET owner = excluded.owner, \
+             VALUES ($1, $2, 1, 0, $3) ON CONFLICT (part) DO UPDATE SET owner = excluded.owner, \
              epoch = platform_partitions.epoch + 1, acquired_at = excluded.acquired_at \
-             WHERE ?4 IS NULL OR platform_partitions.epoch = ?4 \
+             WHERE $4 IS NULL OR platform_partitions.epoch = $4 \
              RETURNING epoch",
         )
-        .bind(partition)
+        .bind(i64::from(partition))
         .bind(owner)
         .bind(Utc::now().timestamp_micros())
         .bind(from.map(|epoch| epoch as i64))
-        // Read to the end: only then is the statement committed.
-        .fetch_all(&self.pool)
+        // Read to the end: only then is the statement done.
+        .fetch_all(&mut *transaction)
         .await
         .map_err(failed)?;
         if let Some(epoch) = rows.first() {
+            transaction.commit().await.map_err(failed)?;
             return Ok((*epoch as u64, true));
         }
         let holds: Option<i64> =
-            sqlx::query_scalar("SELECT epoch FROM platform_partitions WHERE part = ?1")
-                .bind(partition)
-                .fetch_optional(&self.pool)
+            sqlx::query_scalar("SELECT epoch FROM platform_partitions WHERE part = $1")
+                .bind(i64::from(partition))
+                .fetch_optional(&mut *transaction)
                 .await
                 .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
         Ok((holds.unwrap_or(0) as u64, false))
     }
 
     /// The checkpoints of a partition that are kept, newest first.
     pub async fn checkpoints(&self, partition: u32) -> Result<Vec<StoredCheckpoint>, StoreError> {
+        let failed = |source| StoreError::Database { doing: "listing the checkpoints", source };
+        let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
         let rows: Vec<CheckpointRow> = sqlx::query_as(
             "SELECT part, epoch, number, manifest, checksum FROM platform_checkpoints \
-             WHERE part = ?1 ORDER BY number DESC",
+             WHERE part = $1 ORDER BY number DESC",
         )
-        .bind(partition)
-        .fetch_all(&self.pool)
+        .bind(i64::from(partition))
+        .fetch_all(&mut *transaction)
         .await
-        .map_err(|source| StoreError::Database { doing: "listing the checkpoints", source })?;
+        .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
         Ok(rows.into_iter().map(CheckpointRow::stored).collect())
     }
 
@@ -103,11 +109,12 @@ impl Store {
     ) -> Result<CommitOutcome, StoreError> {
         let failed = |source| StoreError::Database { doing: "committing a checkpoint", source };
         let StoredCheckpoint { partition, epoch, number, manifest, checksum } = checkpoint;
+        let partition = i64::from(*partition);
         let (epoch, number) = (*epoch as i64, *number as i64);
-        let mut transaction = self.pool.begin().await.map_err(failed)?;
+        let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
         let moved = sqlx::query(
-            "UPDATE platform_partitions SET number = ?3 \
-             WHERE part = ?1 AND epoch = ?2 AND number = ?3 - 1",
+            "UPDATE platform_partitions SET number = $3 \
+             WHERE part = $1 AND epoch = $2 AND number = $3 - 1",
         )
         .bind(partition)
         .bind(epoch)
@@ -117,14 +124,14 @@ impl Store {
         .map_err(failed)?;
         if moved.rows_affected() == 0 {
             let holds: Option<i64> =
-                sqlx::query_scalar("SELECT epoch FROM platform_partitions WHERE part = ?1")
+                sqlx::query_scalar("SELECT epoch FROM platform_partitions WHERE part = $1")
                     .bind(partition)
                     .fetch_optional(&mut *transaction)
                     .await
                     .map_err(failed)?;
             let listed: Option<i64> = sqlx::query_scalar(
                 "SELECT number FROM platform_checkpoints \
-                 WHERE part = ?1 AND number = ?2 AND manifest = ?3 AND checksum = ?4",
+                 WHERE part = $1 AND number = $2 AND manifest = $3 AND checksum = $4",
             )
             .bind(partition)
             .bind(number)
@@ -138,7 +145,7 @@ impl Store {
         }
         sqlx::query(
             "INSERT INTO platform_checkpoints \
-             (part, number, epoch, manifest, checksum, committed_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+             (part, number, epoch, manifest, checksum, committed_at) VALUES ($1, $2, $3, $4, $5, $6)",
         )
         .bind(partition)
         .bind(number)
@@ -149,7 +156,7 @@ impl Store {
         .execute(&mut *transaction)
         .await
         .map_err(failed)?;
-        sqlx::query("DELETE FROM platform_checkpoints WHERE part = ?1 AND number <= ?2")
+        sqlx::query("DELETE FROM platform_checkpoints WHERE part = $1 AND number <= $2")
             .bind(partition)
             .bind(number.saturating_sub_unsigned(keep))
             .execute(&mut *transaction)
@@ -164,7 +171,7 @@ impl CheckpointRow {
     fn stored(self) -> StoredCheckpoint {
         let Self { part, epoch, number, manifest, checksum } = self;
         let (epoch, number) = (epoch as u64, number as u64);
-        StoredCheckpoint { partition: part, epoch, number, manifest, checksum }
+        StoredCheckpoint { partition: part as u32, epoch, number, manifest, checksum }
     }
 }
 

@@ -1,34 +1,24 @@
 #![allow(clippy::unwrap_used)]
 
-use sqlx::migrate::Migrator;
-use tempfile::TempDir;
-
+use super::super::places::{Place, on_both};
 use super::*;
-use crate::store::MIGRATIONS;
-
-async fn store() -> (TempDir, Store) {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(&dir.path().join("control.db")).await.unwrap();
-    (dir, store)
-}
 
 fn checkpoint(partition: u32, epoch: u64, number: u64, manifest: &str) -> StoredCheckpoint {
     let (manifest, checksum) = (manifest.to_owned(), format!("sum of {manifest}"));
     StoredCheckpoint { partition, epoch, number, manifest, checksum }
 }
 
-#[tokio::test]
-async fn each_owner_of_a_partition_has_a_later_epoch() {
-    let (_dir, store) = store().await;
+on_both! {
+async fn each_owner_of_a_partition_has_a_later_epoch(place: &Place) {
+    let store = place.open().await;
     assert_eq!(store.acquire_partition(7, "a", None).await.unwrap().0, 1);
     assert_eq!(store.acquire_partition(7, "b", None).await.unwrap().0, 2);
     assert_eq!(store.acquire_partition(7, "b", None).await.unwrap().0, 3);
     assert_eq!(store.acquire_partition(8, "a", None).await.unwrap().0, 1);
 }
 
-#[tokio::test]
-async fn commits_follow_each_other_and_the_newest_are_kept() {
-    let (dir, store) = store().await;
+async fn commits_follow_each_other_and_the_newest_are_kept(place: &Place) {
+    let store = place.open().await;
     let epoch = store.acquire_partition(0, "a", None).await.unwrap().0;
     assert_eq!(store.acquire_partition(1, "a", None).await.unwrap().0, epoch);
     let other = checkpoint(1, epoch, 1, "other");
@@ -38,16 +28,15 @@ async fn commits_follow_each_other_and_the_newest_are_kept() {
         assert_eq!(store.commit_checkpoint(one, 3).await.unwrap(), CommitOutcome::Committed);
     }
     store.close().await;
-    let store = Store::open(&dir.path().join("control.db")).await.unwrap();
+    let store = place.open().await;
     let kept: Vec<_> = all[2..].iter().rev().cloned().collect();
     assert_eq!(store.checkpoints(0).await.unwrap(), kept);
     assert_eq!(store.checkpoints(1).await.unwrap(), [other]);
     assert!(store.checkpoints(2).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn a_commit_of_an_earlier_epoch_or_of_a_taken_number_does_nothing() {
-    let (_dir, store) = store().await;
+async fn a_commit_of_an_earlier_epoch_or_of_a_taken_number_does_nothing(place: &Place) {
+    let store = place.open().await;
     let nobody = checkpoint(0, 1, 1, "nobody's");
     let refused = |epoch| CommitOutcome::Refused { epoch };
     assert_eq!(store.commit_checkpoint(&nobody, 3).await.unwrap(), refused(0));
@@ -64,9 +53,8 @@ async fn a_commit_of_an_earlier_epoch_or_of_a_taken_number_does_nothing() {
     assert_eq!(store.checkpoints(0).await.unwrap(), [first]);
 }
 
-#[tokio::test]
-async fn a_commit_that_is_asked_for_again_is_done_once() {
-    let (_dir, store) = store().await;
+async fn a_commit_that_is_asked_for_again_is_done_once(place: &Place) {
+    let store = place.open().await;
     let epoch = store.acquire_partition(0, "a", None).await.unwrap().0;
     let first = checkpoint(0, epoch, 1, "first");
     for _ in 0..2 {
@@ -78,9 +66,8 @@ async fn a_commit_that_is_asked_for_again_is_done_once() {
     assert_eq!(store.checkpoints(0).await.unwrap(), [first]);
 }
 
-#[tokio::test]
-async fn of_many_at_once_one_commits() {
-    let (_dir, store) = store().await;
+async fn of_many_at_once_one_commits(place: &Place) {
+    let store = place.open().await;
     let epoch = store.acquire_partition(0, "a", None).await.unwrap().0;
     let commits = (0..8).map(|at| {
         let (store, one) = (store.clone(), checkpoint(0, epoch, 1, &format!("m{at}")));
@@ -93,20 +80,12 @@ async fn of_many_at_once_one_commits() {
     assert_eq!((done, store.checkpoints(0).await.unwrap().len()), (1, 1));
 }
 
-#[tokio::test]
-async fn a_store_from_before_checkpoints_gets_their_tables() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("control.db");
-    let url = format!("sqlite:{}?mode=rwc", path.display());
-    let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
-    let before: Vec<_> = MIGRATIONS.iter().filter(|m| m.version < 5).cloned().collect();
-    Migrator::with_migrations(before).run(&pool).await.unwrap();
-    sqlx::query("INSERT INTO platform_event_types VALUES ('a.b', '{}', 0, 0)")
-        .execute(&pool)
-        .await
-        .unwrap();
-    pool.close().await;
-    let store = Store::open(&path).await.unwrap();
+async fn a_store_from_before_checkpoints_gets_their_tables(place: &Place) {
+    place.migrate_to(3).await;
+    let event_type = "INSERT INTO platform_event_types VALUES ('a.b', '{}', 0, 0)";
+    place.execute(event_type).await.unwrap();
+    let store = place.open().await;
     assert_eq!(store.acquire_partition(0, "a", None).await.unwrap().0, 1);
     assert_eq!(store.event_types().await.unwrap().len(), 1);
+}
 }

@@ -1,10 +1,13 @@
 //! Dead letters in the control store.
 
 use chrono::{DateTime, Utc};
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{FromRow, QueryBuilder, Sqlite};
+use rand::TryRngCore;
+use rand::rngs::OsRng;
+use sqlx::any::{Any, AnyArguments, AnyConnection};
+use sqlx::query::{Query, QueryAs, QueryScalar};
+use sqlx::{FromRow, Transaction};
 
-use super::Store;
+use super::{Scope, Store, text};
 use crate::StoreError;
 
 /// A message that is no event, as it comes.
@@ -52,7 +55,30 @@ struct Row {
     received_at: i64,
 }
 
-const COLUMNS: &str = "id, topic, part, place, reason, key, value, size, received_at";
+/// A statement about the dead letters of a tenant, or the platform's. Its parameters are numbered
+/// alike, and the tenant's number comes last where there is one.
+macro_rules! either {
+    ($tenant:expr, $before:literal, $after:literal, $number:literal) => {
+        match $tenant {
+            Some(_) => {
+                concat!($before, " dead_letters WHERE tenant_id = ", $number, " AND ", $after)
+            }
+            None => concat!($before, " platform_dead_letters WHERE ", $after),
+        }
+    };
+}
+
+/// What is read of a dead letter, …
+macro_rules! select {
+    ($tenant:expr, $after:literal, $number:literal) => {
+        either!(
+            $tenant,
+            "SELECT id, topic, part, place, reason, key, value, size, received_at FROM",
+            $after,
+            $number
+        )
+    };
+}
 
 impl Store {
     /// Stores dead letters in their order, until there are `limit` of all tenants and the platform
@@ -64,10 +90,14 @@ impl Store {
         limit: usize,
     ) -> Result<usize, StoreError> {
         let failed = |source| StoreError::Database { doing: "storing dead letters", source };
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+        let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
+        take_turns(&mut transaction).await.map_err(failed)?;
         let mut count = count(&mut transaction).await.map_err(failed)?;
         let mut stored = 0;
         for letter in letters {
+            if let Some(tenant) = letter.tenant {
+                self.enter(&mut transaction, tenant).await.map_err(failed)?;
+            }
             if is_there(&mut transaction, letter).await.map_err(failed)? {
                 stored += 1;
                 continue;
@@ -90,13 +120,13 @@ impl Store {
         after: Option<&str>,
         most: u32,
     ) -> Result<Vec<StoredDeadLetter>, StoreError> {
-        let mut query = select(tenant);
-        query.push(" AND id > ").push_bind(after.unwrap_or_default());
-        query.push(" ORDER BY id LIMIT ").push_bind(most);
+        let failed = |source| StoreError::Database { doing: "listing the dead letters", source };
+        let mut transaction = self.read(scope(tenant)).await.map_err(failed)?;
+        let statement = select!(tenant, "id > $1 ORDER BY id LIMIT $2", "$3");
+        let query = sqlx::query_as(statement).bind(after.unwrap_or_default()).bind(i64::from(most));
         let rows: Vec<Row> =
-            query.build_query_as().fetch_all(&self.pool).await.map_err(|source| {
-                StoreError::Database { doing: "listing the dead letters", source }
-            })?;
+            of(query, tenant).fetch_all(&mut *transaction).await.map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
         Ok(rows.into_iter().map(|row| row.letter(tenant)).collect())
     }
 
@@ -106,12 +136,12 @@ impl Store {
         tenant: Option<u32>,
         id: &str,
     ) -> Result<Option<StoredDeadLetter>, StoreError> {
-        let mut query = select(tenant);
-        query.push(" AND id = ").push_bind(id);
+        let failed = |source| StoreError::Database { doing: "reading a dead letter", source };
+        let mut transaction = self.read(scope(tenant)).await.map_err(failed)?;
+        let query = sqlx::query_as(select!(tenant, "id = $1", "$2")).bind(id);
         let row: Option<Row> =
-            query.build_query_as().fetch_optional(&self.pool).await.map_err(|source| {
-                StoreError::Database { doing: "reading a dead letter", source }
-            })?;
+            of(query, tenant).fetch_optional(&mut *transaction).await.map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
         Ok(row.map(|row| row.letter(tenant)))
     }
 
@@ -121,51 +151,81 @@ impl Store {
         tenant: Option<u32>,
         id: &str,
     ) -> Result<bool, StoreError> {
-        let mut query = QueryBuilder::<Sqlite>::new("DELETE FROM ");
-        of(&mut query, tenant);
-        query.push(" AND id = ").push_bind(id);
-        let removed = query
-            .build()
-            .execute(&self.pool)
-            .await
-            .map_err(|source| StoreError::Database { doing: "removing a dead letter", source })?;
+        let failed = |source| StoreError::Database { doing: "removing a dead letter", source };
+        let mut transaction = self.write(scope(tenant)).await.map_err(failed)?;
+        let query = sqlx::query(either!(tenant, "DELETE FROM", "id = $1", "$2")).bind(id);
+        let removed = of(query, tenant).execute(&mut *transaction).await.map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
         Ok(removed.rows_affected() > 0)
     }
 
     /// How many dead letters there are, of all tenants and the platform.
     pub async fn count_dead_letters(&self) -> Result<u64, StoreError> {
         let failed = |source| StoreError::Database { doing: "counting the dead letters", source };
-        let mut connection = self.pool.acquire().await.map_err(failed)?;
-        count(&mut connection).await.map(i64::cast_unsigned).map_err(failed)
+        let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
+        let count = count(&mut transaction).await.map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(count.cast_unsigned())
     }
 
     /// The key of the hashes by which event ids from Kafka are known: drawn once for the store.
     pub async fn id_key(&self) -> Result<[u8; 16], StoreError> {
         let failed = |source| StoreError::Database { doing: "reading the key of ids", source };
+        let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
         let key: Vec<u8> = sqlx::query_scalar("SELECT id_key FROM platform_id_key")
-            .fetch_one(&self.pool)
+            .fetch_one(&mut *transaction)
             .await
             .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
         key.try_into().map_err(|_| failed(sqlx::Error::Decode("it has not 16 bytes".into())))
     }
 }
 
-/// `… WHERE` the dead letters of a tenant, or the platform's, are.
-fn of(query: &mut QueryBuilder<Sqlite>, tenant: Option<u32>) {
+fn scope(tenant: Option<u32>) -> Scope {
+    tenant.map_or(Scope::Platform, Scope::Tenant)
+}
+
+/// Binds the number of the tenant, where there is one.
+fn of<Q: Bind>(query: Q, tenant: Option<u32>) -> Q {
     match tenant {
-        Some(tenant) => query.push("dead_letters WHERE tenant = ").push_bind(tenant),
-        None => query.push("platform_dead_letters WHERE 1"),
-    };
+        Some(tenant) => query.number(i64::from(tenant)),
+        None => query,
+    }
 }
 
-fn select(tenant: Option<u32>) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new("SELECT ");
-    query.push(COLUMNS).push(" FROM ");
-    of(&mut query, tenant);
-    query
+/// A statement to which a parameter can be added.
+trait Bind {
+    fn number(self, number: i64) -> Self;
 }
 
-async fn count(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+impl Bind for Query<'_, Any, AnyArguments> {
+    fn number(self, number: i64) -> Self {
+        self.bind(number)
+    }
+}
+
+impl<O> Bind for QueryAs<'_, Any, O, AnyArguments> {
+    fn number(self, number: i64) -> Self {
+        self.bind(number)
+    }
+}
+
+impl<O> Bind for QueryScalar<'_, Any, O, AnyArguments> {
+    fn number(self, number: i64) -> Self {
+        self.bind(number)
+    }
+}
+
+/// Lets who stores dead letters wait for each other, so that together they keep to the limit: the
+/// lock on a row lasts to the end of the transaction.
+async fn take_turns(transaction: &mut Transaction<'static, Any>) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE platform_id_key SET only_one = 1")
+        .execute(&mut **transaction)
+        .await
+        .map(drop)
+}
+
+async fn count(connection: &mut AnyConnection) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar(
         "SELECT (SELECT count(*) FROM dead_letters) + (SELECT count(*) FROM platform_dead_letters)",
     )
@@ -174,46 +234,56 @@ async fn count(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
 }
 
 async fn is_there(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     letter: &NewDeadLetter,
 ) -> Result<bool, sqlx::Error> {
-    let mut query = QueryBuilder::<Sqlite>::new("SELECT 1 FROM ");
-    of(&mut query, letter.tenant);
-    query.push(" AND topic = ").push_bind(&letter.topic);
-    query.push(" AND part = ").push_bind(letter.partition);
-    query.push(" AND place = ").push_bind(letter.offset);
-    let found: Option<i64> = query.build_query_scalar().fetch_optional(connection).await?;
-    Ok(found.is_some())
+    let after = either!(
+        letter.tenant,
+        "SELECT count(*) FROM",
+        "topic = $1 AND part = $2 AND place = $3",
+        "$4"
+    );
+    let query = sqlx::query_scalar(after)
+        .bind(text(&letter.topic))
+        .bind(letter.partition)
+        .bind(letter.offset);
+    let found: i64 = of(query, letter.tenant).fetch_one(connection).await?;
+    Ok(found > 0)
 }
 
-async fn insert(
-    connection: &mut SqliteConnection,
-    letter: &NewDeadLetter,
-) -> Result<(), sqlx::Error> {
-    let mut query = QueryBuilder::<Sqlite>::new("INSERT INTO ");
-    query.push(match letter.tenant {
-        Some(_) => "dead_letters (tenant, ",
-        None => "platform_dead_letters (",
-    });
-    // Ids begin with the time, so that they are listed in the order in which they came.
-    query.push(COLUMNS).push(") VALUES (");
+async fn insert(connection: &mut AnyConnection, letter: &NewDeadLetter) -> Result<(), sqlx::Error> {
+    let statement = match letter.tenant {
+        Some(_) => {
+            "INSERT INTO dead_letters \
+             (id, topic, part, place, reason, key, value, size, received_at, tenant_id) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+        }
+        None => {
+            "INSERT INTO platform_dead_letters \
+             (id, topic, part, place, reason, key, value, size, received_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+        }
+    };
     let now = Utc::now().timestamp_micros();
-    if let Some(tenant) = letter.tenant {
-        query.push_bind(tenant).push(", ");
-    }
-    query.push("printf('%014x', ").push_bind(now).push(") || lower(hex(randomblob(9))), ");
-    let mut values = query.separated(", ");
-    values
-        .push_bind(&letter.topic)
-        .push_bind(letter.partition)
-        .push_bind(letter.offset)
-        .push_bind(&letter.reason)
-        .push_bind(letter.key.as_deref())
-        .push_bind(letter.value.as_deref())
-        .push_bind(i64::try_from(letter.size).unwrap_or(i64::MAX))
-        .push_bind(now);
-    query.push(")");
-    query.build().execute(connection).await.map(drop)
+    let query = sqlx::query(statement)
+        .bind(drawn_id(now)?)
+        .bind(text(&letter.topic))
+        .bind(letter.partition)
+        .bind(letter.offset)
+        .bind(text(&letter.reason))
+        .bind(letter.key.as_deref())
+        .bind(letter.value.as_deref())
+        .bind(i64::try_from(letter.size).unwrap_or(i64::MAX))
+        .bind(now);
+    of(query, letter.tenant).execute(connection).await.map(drop)
+}
+
+/// An id that begins with the time, so that letters are listed in the order in which they came.
+fn drawn_id(now: i64) -> Result<String, sqlx::Error> {
+    let mut bits = [0; 9];
+    OsRng.try_fill_bytes(&mut bits).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let drawn: String = bits.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("{now:014x}{drawn}"))
 }
 
 impl Row {

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::places::{Place, on_both};
 use super::*;
-use crate::NewDeadLetter;
 
 fn letter(tenant: Option<u32>, offset: i64) -> NewDeadLetter {
     NewDeadLetter {
@@ -18,17 +18,17 @@ fn letter(tenant: Option<u32>, offset: i64) -> NewDeadLetter {
     }
 }
 
-async fn store() -> (tempfile::TempDir, Store, u32) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("control.db")).await.unwrap();
+/// A store with a tenant.
+async fn filled(place: &Place) -> (Store, u32) {
+    let store = place.open().await;
     let new: Value = json!({"id": "acme", "name": "Acme", "timezone": "UTC", "currency": "EUR"});
     let tenant = store.create_tenant(serde_json::from_value(new).unwrap()).await.unwrap();
-    (folder, store, tenant.number)
+    (store, tenant.number)
 }
 
-#[tokio::test]
-async fn they_are_kept_once_and_apart() {
-    let (_folder, store, acme) = store().await;
+on_both! {
+async fn they_are_kept_once_and_apart(place: &Place) {
+    let (store, acme) = filled(place).await;
     let letters = [letter(Some(acme), 1), letter(None, 1), letter(Some(acme), 2)];
     assert_eq!(store.put_dead_letters(&letters, 10).await.unwrap(), 3);
     assert_eq!(store.put_dead_letters(&letters, 10).await.unwrap(), 3, "they are there already");
@@ -46,9 +46,8 @@ async fn they_are_kept_once_and_apart() {
     assert_eq!(store.dead_letters(None, None, 10).await.unwrap(), []);
 }
 
-#[tokio::test]
-async fn at_the_limit_no_more_are_taken() {
-    let (_folder, store, acme) = store().await;
+async fn at_the_limit_no_more_are_taken(place: &Place) {
+    let (store, acme) = filled(place).await;
     let letters: Vec<NewDeadLetter> = (0..4).map(|offset| letter(Some(acme), offset)).collect();
     assert_eq!(store.put_dead_letters(&letters, 3).await.unwrap(), 3);
     assert_eq!(store.put_dead_letters(&letters, 3).await.unwrap(), 3);
@@ -58,8 +57,8 @@ async fn at_the_limit_no_more_are_taken() {
     assert_eq!(store.put_dead_letters(&letters[3..], 3).await.unwrap(), 1);
 }
 
-#[tokio::test]
-async fn the_key_of_ids_stays() {
-    let (_folder, store, _) = store().await;
+async fn the_key_of_ids_stays(place: &Place) {
+    let (store, _) = filled(place).await;
     assert_eq!(store.id_key().await.unwrap(), store.id_key().await.unwrap());
+}
 }

@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
-use sqlx::sqlite::SqliteConnection;
+use sqlx::any::AnyConnection;
 
-use super::Store;
+use super::{Scope, Store, text};
 use crate::{StoreError, TenantId};
 
 /// What an audit record calls the deletion of a tenant.
@@ -63,9 +63,9 @@ impl Store {
     pub async fn delete_tenant(&self, id: &TenantId, actor: &str) -> Result<Tombstone, StoreError> {
         let failed = |source| StoreError::Database { doing: "deleting a tenant", source };
         let now = Utc::now().timestamp_micros();
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+        let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
         let marked =
-            sqlx::query("UPDATE tenants SET deleted_at = ?2 WHERE id = ?1 AND deleted_at IS NULL")
+            sqlx::query("UPDATE tenants SET deleted_at = $2 WHERE id = $1 AND deleted_at IS NULL")
                 .bind(id.as_str())
                 .bind(now)
                 .execute(&mut *transaction)
@@ -73,10 +73,10 @@ impl Store {
                 .map_err(failed)?;
         if marked.rows_affected() > 0 {
             sqlx::query(
-                "INSERT INTO platform_audit (at, actor, action, tenant) VALUES (?1, ?2, ?3, ?4)",
+                "INSERT INTO platform_audit (at, actor, action, tenant) VALUES ($1, $2, $3, $4)",
             )
             .bind(now)
-            .bind(actor)
+            .bind(text(actor))
             .bind(DELETED)
             .bind(id.as_str())
             .execute(&mut *transaction)
@@ -92,8 +92,10 @@ impl Store {
     pub async fn tombstone(&self, id: &TenantId) -> Result<Option<Tombstone>, StoreError> {
         let failed =
             |source| StoreError::Database { doing: "looking for a deleted tenant", source };
-        let mut connection = self.pool.acquire().await.map_err(failed)?;
-        stone(&mut connection, id).await.map_err(failed)?.map(Row::tombstone).transpose()
+        let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
+        let stone = stone(&mut transaction, id).await.map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        stone.map(Row::tombstone).transpose()
     }
 
     /// All tenants that are deleted, in the order of their creation.
@@ -103,17 +105,16 @@ impl Store {
 
     /// Those that were deleted, or whose data is gone, after the change of this number.
     pub async fn tombstones_since(&self, change: u64) -> Result<Vec<Tombstone>, StoreError> {
-        let all = change == 0;
+        let failed = |source| StoreError::Database { doing: "listing deleted tenants", source };
+        let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
         let rows: Vec<Row> =
-            sqlx::query_as(concat!(stones!(), " AND (?1 OR change > ?2) ORDER BY number"))
-                .bind(all)
+            sqlx::query_as(concat!(stones!(), " AND ($1 OR change > $2) ORDER BY number"))
+                .bind(change == 0)
                 .bind(change as i64)
-                .fetch_all(&self.pool)
+                .fetch_all(&mut *transaction)
                 .await
-                .map_err(|source| StoreError::Database {
-                    doing: "listing deleted tenants",
-                    source,
-                })?;
+                .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
         rows.into_iter().map(Row::tombstone).collect()
     }
 
@@ -125,38 +126,44 @@ impl Store {
         events: u64,
         files: u64,
     ) -> Result<(), StoreError> {
+        let failed = |source| StoreError::Database { doing: "noting what is erased", source };
+        let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
         sqlx::query(
-            "UPDATE platform_audit SET events = max(events, ?3), files = max(files, ?4) \
-             WHERE action = ?1 AND tenant = ?2 AND finished_at IS NULL",
+            "UPDATE platform_audit SET \
+             events = CASE WHEN events < $3 THEN $3 ELSE events END, \
+             files = CASE WHEN files < $4 THEN $4 ELSE files END \
+             WHERE action = $1 AND tenant = $2 AND finished_at IS NULL",
         )
         .bind(DELETED)
         .bind(id.as_str())
         .bind(events as i64)
         .bind(files as i64)
-        .execute(&self.pool)
+        .execute(&mut *transaction)
         .await
-        .map(drop)
-        .map_err(|source| StoreError::Database { doing: "noting what is erased", source })
+        .map_err(failed)?;
+        transaction.commit().await.map_err(failed)
     }
 
-    /// Removes what is stored of a deleted tenant but its tombstone, and writes the file anew, so
-    /// that none of it can be found there. Others wait meanwhile.
+    /// Removes what is stored of a deleted tenant but its tombstone. A file is written anew, so that
+    /// none of it can be found there, and others wait meanwhile; `PostgreSQL` does that by itself,
+    /// when it vacuums.
     pub async fn erase_tenant(&self, stone: &Tombstone) -> Result<(), StoreError> {
         let failed = |source| StoreError::Database { doing: "erasing a tenant", source };
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+        let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
+        self.enter(&mut transaction, stone.number).await.map_err(failed)?;
         for delete in [
-            "DELETE FROM own_views WHERE tenant = ?1",
-            "DELETE FROM event_types WHERE tenant = ?1",
-            "DELETE FROM dead_letters WHERE tenant = ?1",
+            "DELETE FROM own_views WHERE tenant_id = $1",
+            "DELETE FROM event_types WHERE tenant_id = $1",
+            "DELETE FROM dead_letters WHERE tenant_id = $1",
         ] {
             sqlx::query(delete)
-                .bind(stone.number)
+                .bind(i64::from(stone.number))
                 .execute(&mut *transaction)
                 .await
                 .map_err(failed)?;
         }
         // Those that came under its key and could not be its own.
-        sqlx::query("DELETE FROM platform_dead_letters WHERE key = ?1")
+        sqlx::query("DELETE FROM platform_dead_letters WHERE key = $1")
             .bind(stone.id.as_str().as_bytes())
             .execute(&mut *transaction)
             .await
@@ -164,13 +171,16 @@ impl Store {
         sqlx::query(
             "UPDATE tenants SET name = '', timezone = 'UTC', currency = 'XXX', clock = 'wall', \
              vertical = NULL, modules = NULL, branding = NULL \
-             WHERE number = ?1 AND deleted_at IS NOT NULL",
+             WHERE number = $1 AND deleted_at IS NOT NULL",
         )
-        .bind(stone.number)
+        .bind(i64::from(stone.number))
         .execute(&mut *transaction)
         .await
         .map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
+        if !self.is_file() {
+            return Ok(());
+        }
         let mut connection = self.pool.acquire().await.map_err(failed)?;
         rewrite(&mut connection).await.map_err(failed)
     }
@@ -179,16 +189,16 @@ impl Store {
     pub async fn finish_erasure(&self, stone: &Tombstone) -> Result<Tombstone, StoreError> {
         let failed = |source| StoreError::Database { doing: "finishing an erasure", source };
         let now = Utc::now().timestamp_micros();
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
-        sqlx::query("UPDATE tenants SET erased_at = ?2 WHERE number = ?1 AND erased_at IS NULL")
-            .bind(stone.number)
+        let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
+        sqlx::query("UPDATE tenants SET erased_at = $2 WHERE number = $1 AND erased_at IS NULL")
+            .bind(i64::from(stone.number))
             .bind(now)
             .execute(&mut *transaction)
             .await
             .map_err(failed)?;
         sqlx::query(
-            "UPDATE platform_audit SET finished_at = ?3 \
-             WHERE action = ?1 AND tenant = ?2 AND finished_at IS NULL",
+            "UPDATE platform_audit SET finished_at = $3 \
+             WHERE action = $1 AND tenant = $2 AND finished_at IS NULL",
         )
         .bind(DELETED)
         .bind(stone.id.as_str())
@@ -204,29 +214,28 @@ impl Store {
     /// The audit, oldest first.
     pub async fn audit(&self) -> Result<Vec<AuditRecord>, StoreError> {
         let failed = |source| StoreError::Database { doing: "reading the audit", source };
+        let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
         let rows: Vec<AuditRow> = sqlx::query_as(
             "SELECT at, actor, action, tenant, events, files, finished_at FROM platform_audit \
              ORDER BY number",
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *transaction)
         .await
         .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
         Ok(rows.into_iter().map(AuditRow::record).collect())
     }
 }
 
-async fn stone(
-    connection: &mut SqliteConnection,
-    id: &TenantId,
-) -> Result<Option<Row>, sqlx::Error> {
-    sqlx::query_as(concat!(stones!(), " AND id = ?1"))
+async fn stone(connection: &mut AnyConnection, id: &TenantId) -> Result<Option<Row>, sqlx::Error> {
+    sqlx::query_as(concat!(stones!(), " AND id = $1"))
         .bind(id.as_str())
         .fetch_optional(connection)
         .await
 }
 
 /// Writes the file anew and cuts the write-ahead log, which still holds what it was.
-async fn rewrite(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+async fn rewrite(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
     sqlx::raw_sql("VACUUM").execute(&mut *connection).await?;
     let busy: i64 =
         sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(connection).await?;

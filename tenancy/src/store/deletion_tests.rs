@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use serde_json::json;
+use sqlx::AssertSqlSafe;
 
+use super::super::places::{Place, on_both};
 use super::*;
 use crate::{NewDeadLetter, NewTenant, StoredEventType, StoredView, TenantChange};
 
@@ -41,18 +43,41 @@ async fn fill(store: &Store, tenant: u32) {
     store.put_dead_letters(&letters, 100).await.unwrap();
 }
 
-/// How often the marker stands in the files of the store.
-fn found(folder: &Path, text: &str) -> usize {
+/// How often a text stands in the files of the store, or in the rows of its tables.
+async fn found(place: &Place, text: &str) -> usize {
+    if let Place::File(folder) = place {
+        return found_in(folder.path(), text);
+    }
+    let mut connection = place.superuser().await;
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT relname::TEXT FROM pg_class \
+         WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap();
+    let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let mut found = 0;
+    for table in tables {
+        let rows = format!("SELECT row_to_json(t)::TEXT FROM {table} t");
+        let rows: Vec<String> =
+            sqlx::query_scalar(AssertSqlSafe(rows)).fetch_all(&mut connection).await.unwrap();
+        found +=
+            rows.iter().map(|r| r.matches(text).count() + r.matches(&hex).count()).sum::<usize>();
+    }
+    found
+}
+
+fn found_in(folder: &Path, text: &str) -> usize {
     let files = std::fs::read_dir(folder).unwrap();
     let count =
         |bytes: Vec<u8>| bytes.windows(text.len()).filter(|w| *w == text.as_bytes()).count();
     files.map(|file| count(std::fs::read(file.unwrap().path()).unwrap())).sum()
 }
 
-#[tokio::test]
-async fn of_an_erased_tenant_only_the_tombstone_and_the_record_stay() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("control.db")).await.unwrap();
+on_both! {
+async fn of_an_erased_tenant_only_the_tombstone_and_the_record_stay(place: &Place) {
+    let store = place.open().await;
     let acme = store.create_tenant(new_tenant("acme")).await.unwrap();
     let other = store.create_tenant(new_tenant("other")).await.unwrap();
     fill(&store, acme.number).await;
@@ -96,22 +121,18 @@ async fn of_an_erased_tenant_only_the_tombstone_and_the_record_stay() {
     assert_eq!((record.actor.as_str(), record.tenant.as_str()), ("ops", "acme"));
     assert_eq!((record.events, record.files, record.finished_at), (5, 2, done.erased_at));
 
-    assert!(found(folder.path(), MARKER) > 0, "the other's");
+    assert!(found(place, MARKER).await > 0, "the other's");
     let stone = store.delete_tenant(&other.id, "ops").await.unwrap();
     store.erase_tenant(&stone).await.unwrap();
-    assert_eq!(found(folder.path(), MARKER), 0);
-    assert_eq!(found(folder.path(), "2031-05-17"), 0);
+    assert_eq!(found(place, MARKER).await, 0);
+    assert_eq!(found(place, "2031-05-17").await, 0);
 }
 
-#[tokio::test]
-async fn records_of_the_audit_are_neither_removed_nor_changed() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("control.db")).await.unwrap();
+async fn records_of_the_audit_are_neither_removed_nor_changed(place: &Place) {
+    let store = place.open().await;
     let acme = store.create_tenant(new_tenant("acme")).await.unwrap();
     let stone = store.delete_tenant(&acme.id, "ops").await.unwrap();
-    let refused = async |statement: &'static str| {
-        sqlx::query(statement).execute(&store.pool).await.unwrap_err().to_string()
-    };
+    let refused = async |statement: &'static str| place.execute(statement).await.unwrap_err();
     let removed = refused("DELETE FROM platform_audit").await;
     assert!(removed.contains("never removed"), "{removed}");
     let changed = refused("UPDATE platform_audit SET actor = 'another'").await;
@@ -119,4 +140,5 @@ async fn records_of_the_audit_are_neither_removed_nor_changed() {
     store.finish_erasure(&stone).await.unwrap();
     let reopened = refused("UPDATE platform_audit SET finished_at = NULL").await;
     assert!(reopened.contains("never changed"), "{reopened}");
+}
 }

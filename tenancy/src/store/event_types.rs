@@ -3,11 +3,11 @@
 use chrono::Utc;
 use sqlx::FromRow;
 
-use super::Store;
+use super::{Scope, Store};
 use crate::StoreError;
 
 /// A registered event type as it is stored. What its schema says is for others to read.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredEventType {
     /// The number of the tenant that alone has it; none for a type of the platform, which all have.
     pub tenant: Option<u32>,
@@ -17,16 +17,28 @@ pub struct StoredEventType {
     pub schema: String,
 }
 
+#[derive(FromRow)]
+pub(super) struct EventTypeRow {
+    tenant: Option<i64>,
+    name: String,
+    schema: String,
+}
+
 impl Store {
     /// All registered types: the platform's, then each tenant's, by name.
     pub async fn event_types(&self) -> Result<Vec<StoredEventType>, StoreError> {
-        sqlx::query_as(
+        let failed = |source| StoreError::Database { doing: "listing the event types", source };
+        let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
+        let rows: Vec<EventTypeRow> = sqlx::query_as(
             "SELECT NULL AS tenant, type AS name, schema FROM platform_event_types \
-             UNION ALL SELECT tenant, type, schema FROM event_types ORDER BY tenant, name",
+             UNION ALL SELECT tenant_id, type, schema FROM event_types \
+             ORDER BY tenant NULLS FIRST, name",
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *transaction)
         .await
-        .map_err(|source| StoreError::Database { doing: "listing the event types", source })
+        .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(rows.into_iter().map(EventTypeRow::stored).collect())
     }
 
     /// Stores a type, or a later schema of one that is there already, if what is there is what the
@@ -36,29 +48,41 @@ impl Store {
         event_type: &StoredEventType,
         before: Option<&str>,
     ) -> Result<bool, StoreError> {
+        let failed = |source| StoreError::Database { doing: "storing an event type", source };
         let StoredEventType { tenant, name, schema } = event_type;
-        let now = Utc::now().timestamp_micros();
+        let scope = tenant.map_or(Scope::Platform, Scope::Tenant);
+        let mut transaction = self.write(scope).await.map_err(failed)?;
         let statement = match tenant {
-            Some(tenant) => sqlx::query(
-                "INSERT INTO event_types (tenant, type, schema, created_at, changed_at) \
-                 VALUES (?1, ?2, ?3, ?4, ?4) ON CONFLICT DO UPDATE \
-                 SET schema = excluded.schema, changed_at = excluded.changed_at WHERE schema = ?5",
-            )
-            .bind(tenant),
-            None => sqlx::query(
+            Some(_) => {
+                "INSERT INTO event_types (type, schema, created_at, changed_at, tenant_id) \
+                 VALUES ($1, $2, $3, $3, $5) ON CONFLICT (tenant_id, type) DO UPDATE \
+                 SET schema = excluded.schema, changed_at = excluded.changed_at \
+                 WHERE event_types.schema = $4"
+            }
+            None => {
                 "INSERT INTO platform_event_types (type, schema, created_at, changed_at) \
-                 VALUES (?1, ?2, ?3, ?3) ON CONFLICT DO UPDATE \
-                 SET schema = excluded.schema, changed_at = excluded.changed_at WHERE schema = ?4",
-            ),
+                 VALUES ($1, $2, $3, $3) ON CONFLICT (type) DO UPDATE \
+                 SET schema = excluded.schema, changed_at = excluded.changed_at \
+                 WHERE platform_event_types.schema = $4"
+            }
         };
-        statement
+        let mut query = sqlx::query(statement)
             .bind(name)
             .bind(schema)
-            .bind(now)
-            .bind(before)
-            .execute(&self.pool)
-            .await
-            .map(|done| done.rows_affected() > 0)
-            .map_err(|source| StoreError::Database { doing: "storing an event type", source })
+            .bind(Utc::now().timestamp_micros())
+            .bind(before);
+        if let Some(tenant) = tenant {
+            query = query.bind(i64::from(*tenant));
+        }
+        let done = query.execute(&mut *transaction).await.map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(done.rows_affected() > 0)
+    }
+}
+
+impl EventTypeRow {
+    pub(super) fn stored(self) -> StoredEventType {
+        let Self { tenant, name, schema } = self;
+        StoredEventType { tenant: tenant.map(|number| number as u32), name, schema }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 
-use super::Store;
+use super::{Scope, Store};
 use crate::StoreError;
 
 /// After how long a node that does not beat any more is taken off the list.
@@ -51,7 +51,7 @@ struct NodeRow {
 
 #[derive(FromRow)]
 struct PartitionRow {
-    part: u32,
+    part: i64,
     owner: String,
     epoch: i64,
 }
@@ -65,9 +65,9 @@ impl Store {
         alive_until: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let failed = |source| StoreError::Database { doing: "saying that a node lives", source };
-        let mut transaction = self.pool.begin().await.map_err(failed)?;
+        let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
         sqlx::query(
-            "INSERT INTO platform_nodes (node, address, alive_until) VALUES (?1, ?2, ?3) \
+            "INSERT INTO platform_nodes (node, address, alive_until) VALUES ($1, $2, $3) \
              ON CONFLICT (node) DO UPDATE \
              SET address = excluded.address, alive_until = excluded.alive_until",
         )
@@ -77,7 +77,7 @@ impl Store {
         .execute(&mut *transaction)
         .await
         .map_err(failed)?;
-        sqlx::query("DELETE FROM platform_nodes WHERE alive_until < ?1")
+        sqlx::query("DELETE FROM platform_nodes WHERE alive_until < $1")
             .bind((alive_until - FORGOTTEN).timestamp_micros())
             .execute(&mut *transaction)
             .await
@@ -87,18 +87,20 @@ impl Store {
 
     /// Takes a node off the list: it has ended in order.
     pub async fn retire(&self, node: &str) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM platform_nodes WHERE node = ?1")
+        let failed = |source| StoreError::Database { doing: "retiring a node", source };
+        let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
+        sqlx::query("DELETE FROM platform_nodes WHERE node = $1")
             .bind(node)
-            .execute(&self.pool)
+            .execute(&mut *transaction)
             .await
-            .map_err(|source| StoreError::Database { doing: "retiring a node", source })?;
-        Ok(())
+            .map_err(failed)?;
+        transaction.commit().await.map_err(failed)
     }
 
     /// Who owns what, in one reading.
     pub async fn ownership(&self) -> Result<Ownership, StoreError> {
         let failed = |source| StoreError::Database { doing: "reading who owns what", source };
-        let mut transaction = self.pool.begin().await.map_err(failed)?;
+        let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
         let nodes: Vec<NodeRow> =
             sqlx::query_as("SELECT node, address, alive_until FROM platform_nodes ORDER BY node")
                 .fetch_all(&mut *transaction)
@@ -118,13 +120,15 @@ impl Store {
 
     /// Gives a partition up, if it still has that epoch.
     pub async fn release_partition(&self, partition: u32, epoch: u64) -> Result<(), StoreError> {
-        sqlx::query("UPDATE platform_partitions SET owner = '' WHERE part = ?1 AND epoch = ?2")
-            .bind(partition)
+        let failed = |source| StoreError::Database { doing: "releasing a partition", source };
+        let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
+        sqlx::query("UPDATE platform_partitions SET owner = '' WHERE part = $1 AND epoch = $2")
+            .bind(i64::from(partition))
             .bind(epoch as i64)
-            .execute(&self.pool)
+            .execute(&mut *transaction)
             .await
-            .map_err(|source| StoreError::Database { doing: "releasing a partition", source })?;
-        Ok(())
+            .map_err(failed)?;
+        transaction.commit().await.map_err(failed)
     }
 }
 
@@ -140,7 +144,7 @@ impl PartitionRow {
     fn stored(self) -> StoredPartition {
         let Self { part, owner, epoch } = self;
         let owner = (!owner.is_empty()).then_some(owner);
-        StoredPartition { partition: part, owner, epoch: epoch as u64 }
+        StoredPartition { partition: part as u32, owner, epoch: epoch as u64 }
     }
 }
 

@@ -1,8 +1,9 @@
-//! Nodes and owners, with two stores on one file.
+//! Nodes and owners, with two stores in one place.
 #![allow(clippy::unwrap_used)]
 
 use chrono::TimeDelta;
 
+use super::super::places::{Place, on_both};
 use super::*;
 
 fn owner(partition: u32, owner: &str, epoch: u64) -> StoredPartition {
@@ -10,11 +11,9 @@ fn owner(partition: u32, owner: &str, epoch: u64) -> StoredPartition {
     StoredPartition { partition, owner, epoch }
 }
 
-#[tokio::test]
-async fn nodes_beat_and_retire_and_are_forgotten() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("control.db");
-    let (a, b) = (Store::open(&path).await.unwrap(), Store::open(&path).await.unwrap());
+on_both! {
+async fn nodes_beat_and_retire_and_are_forgotten(place: &Place) {
+    let (a, b) = (place.open().await, place.open().await);
     let now = DateTime::from_timestamp_micros(Utc::now().timestamp_micros()).unwrap();
     a.beat("a", "127.0.0.1:1", now).await.unwrap();
     b.beat("b", "127.0.0.1:2", now).await.unwrap();
@@ -29,14 +28,11 @@ async fn nodes_beat_and_retire_and_are_forgotten() {
     assert_eq!(a.ownership().await.unwrap(), Ownership::default());
 }
 
-#[tokio::test]
-async fn nodes_that_begin_at_the_same_moment_make_the_schema_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("control.db");
+async fn nodes_that_begin_at_the_same_moment_make_the_schema_once(place: &Place) {
     let mut opening = tokio::task::JoinSet::new();
     for _ in 0..8 {
-        let path = path.clone();
-        opening.spawn(async move { Store::open(&path).await });
+        let access = place.access();
+        opening.spawn(async move { Store::connect(&access).await });
     }
     while let Some(opened) = opening.join_next().await {
         let store = opened.unwrap().unwrap();
@@ -44,11 +40,8 @@ async fn nodes_that_begin_at_the_same_moment_make_the_schema_once() {
     }
 }
 
-#[tokio::test]
-async fn of_two_that_want_a_partition_one_gets_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("control.db");
-    let (a, b) = (Store::open(&path).await.unwrap(), Store::open(&path).await.unwrap());
+async fn of_two_that_want_a_partition_one_gets_it(place: &Place) {
+    let (a, b) = (place.open().await, place.open().await);
     assert_eq!(a.acquire_partition(2, "a", Some(0)).await.unwrap(), (1, true));
     assert_eq!(b.acquire_partition(2, "b", Some(0)).await.unwrap(), (1, false));
     assert_eq!(b.ownership().await.unwrap().partitions, [owner(2, "a", 1)]);
@@ -60,4 +53,5 @@ async fn of_two_that_want_a_partition_one_gets_it() {
     assert_eq!(a.ownership().await.unwrap().partitions, [owner(2, "", 2)]);
     // Whatever it has: the embedded mode has one owner.
     assert_eq!(a.acquire_partition(2, "a", None).await.unwrap(), (3, true));
+}
 }

@@ -3,7 +3,7 @@
 use chrono::Utc;
 use sqlx::FromRow;
 
-use super::{Store, json_array};
+use super::{Scope, Store, json_array};
 use crate::StoreError;
 
 /// A view that a tenant has defined, as it is stored. What its SQL says is for others to read.
@@ -19,7 +19,7 @@ pub struct StoredView {
 
 #[derive(FromRow)]
 struct ViewRow {
-    tenant: u32,
+    tenant_id: i64,
     name: String,
     sql: String,
     key: String,
@@ -29,14 +29,15 @@ impl Store {
     /// All own views with the numbers of their tenants, each tenant's in the order in which they
     /// build on each other.
     pub async fn own_views(&self) -> Result<Vec<(u32, StoredView)>, StoreError> {
-        let rows: Vec<ViewRow> =
-            sqlx::query_as("SELECT tenant, name, sql, key FROM own_views ORDER BY tenant, place")
-                .fetch_all(&self.pool)
-                .await
-                .map_err(|source| StoreError::Database {
-                    doing: "listing the own views",
-                    source,
-                })?;
+        let failed = |source| StoreError::Database { doing: "listing the own views", source };
+        let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
+        let rows: Vec<ViewRow> = sqlx::query_as(
+            "SELECT tenant_id, name, sql, key FROM own_views ORDER BY tenant_id, place, name",
+        )
+        .fetch_all(&mut *transaction)
+        .await
+        .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
         rows.into_iter().map(ViewRow::stored).collect()
     }
 
@@ -45,16 +46,16 @@ impl Store {
     pub async fn put_own_views(&self, tenant: u32, views: &[StoredView]) -> Result<(), StoreError> {
         let failed = |source| StoreError::Database { doing: "storing own views", source };
         let now = Utc::now().timestamp_micros();
-        let mut transaction = self.pool.begin().await.map_err(failed)?;
+        let mut transaction = self.write(Scope::Tenant(tenant)).await.map_err(failed)?;
         for view in views {
             sqlx::query(
-                "INSERT INTO own_views (tenant, name, sql, key, place, defined_at) \
-                 VALUES (?1, ?2, ?3, ?4, \
-                 (SELECT coalesce(max(place), 0) + 1 FROM own_views WHERE tenant = ?1), ?5) \
-                 ON CONFLICT DO UPDATE SET sql = excluded.sql, key = excluded.key, \
+                "INSERT INTO own_views (tenant_id, name, sql, key, place, defined_at) \
+                 VALUES ($1, $2, $3, $4, \
+                 (SELECT coalesce(max(place), 0) + 1 FROM own_views WHERE tenant_id = $1), $5) \
+                 ON CONFLICT (tenant_id, name) DO UPDATE SET sql = excluded.sql, key = excluded.key, \
                  place = excluded.place, defined_at = excluded.defined_at",
             )
-            .bind(tenant)
+            .bind(i64::from(tenant))
             .bind(&view.name)
             .bind(&view.sql)
             .bind(json_array(view.key.clone()))
@@ -68,26 +69,28 @@ impl Store {
 
     /// Removes a view of a tenant, if it is there.
     pub async fn delete_own_view(&self, tenant: u32, name: &str) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM own_views WHERE tenant = ?1 AND name = ?2")
-            .bind(tenant)
+        let failed = |source| StoreError::Database { doing: "removing an own view", source };
+        let mut transaction = self.write(Scope::Tenant(tenant)).await.map_err(failed)?;
+        sqlx::query("DELETE FROM own_views WHERE tenant_id = $1 AND name = $2")
+            .bind(i64::from(tenant))
             .bind(name)
-            .execute(&self.pool)
+            .execute(&mut *transaction)
             .await
-            .map(drop)
-            .map_err(|source| StoreError::Database { doing: "removing an own view", source })
+            .map_err(failed)?;
+        transaction.commit().await.map_err(failed)
     }
 }
 
 impl ViewRow {
     fn stored(self) -> Result<(u32, StoredView), StoreError> {
-        let Self { tenant, name, sql, key } = self;
+        let Self { tenant_id, name, sql, key } = self;
         let damaged = |message: String| StoreError::Database {
             doing: "reading the own views",
             source: sqlx::Error::Decode(format!("the key of '{name}': {message}").into()),
         };
         let key: Vec<String> =
             serde_json::from_str(&key).map_err(|error| damaged(error.to_string()))?;
-        Ok((tenant, StoredView { name, sql, key }))
+        Ok((tenant_id as u32, StoredView { name, sql, key }))
     }
 }
 

@@ -1,13 +1,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 
 use serde_json::json;
-use sqlx::SqlSafeStr;
-use sqlx::migrate::Migration;
-use tempfile::TempDir;
 
+use super::places::{Place, on_both};
 use super::*;
 use crate::Clock;
 
@@ -26,10 +23,50 @@ fn id(text: &str) -> TenantId {
     text.parse().unwrap()
 }
 
-async fn fresh() -> (TempDir, Store) {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(&dir.path().join("control.db")).await.unwrap();
-    (dir, store)
+on_both! {
+async fn a_fresh_store_gets_the_whole_schema(place: &Place) {
+    let store = place.open().await;
+    let mut transaction = store.read(Scope::Platform).await.unwrap();
+    let applied: Vec<i64> =
+        sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success ORDER BY version")
+            .fetch_all(&mut *transaction)
+            .await
+            .unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(applied, place.migrations());
+    assert!(store.tenants().await.unwrap().is_empty());
+}
+
+async fn an_existing_store_keeps_its_tenants(place: &Place) {
+    let store = place.open().await;
+    let created = store.create_tenant(new_tenant("acme")).await.unwrap();
+    store.close().await;
+    for _ in 0..2 {
+        let store = place.open().await;
+        assert_eq!(store.tenants().await.unwrap(), std::slice::from_ref(&created));
+        store.close().await;
+    }
+}
+
+async fn a_store_of_a_newer_version_is_refused(place: &Place) {
+    place.open().await.close().await;
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                 SELECT 9999, 'from the future', TRUE, checksum, 1 FROM _sqlx_migrations \
+                 WHERE version = 1";
+    place.execute(newer).await.unwrap();
+    let error = place.try_open().await.unwrap_err();
+    assert!(matches!(error, StoreError::Migration { .. }), "{error}");
+    assert!(error.to_string().contains("migration 9999"), "{error}");
+}
+
+async fn an_altered_migration_is_refused(place: &Place) {
+    place.open().await.close().await;
+    let altered = "UPDATE _sqlx_migrations SET checksum = \
+                   (SELECT checksum FROM _sqlx_migrations WHERE version = 2) WHERE version = 1";
+    place.execute(altered).await.unwrap();
+    let error = place.try_open().await.unwrap_err();
+    assert!(matches!(error, StoreError::Migration { .. }), "{error}");
+}
 }
 
 async fn pragma(store: &Store, sql: &'static str) -> i64 {
@@ -37,21 +74,9 @@ async fn pragma(store: &Store, sql: &'static str) -> i64 {
 }
 
 #[tokio::test]
-async fn a_fresh_file_gets_the_whole_schema() {
-    let (_dir, store) = fresh().await;
-    let applied: Vec<i64> =
-        sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success ORDER BY version")
-            .fetch_all(&store.pool)
-            .await
-            .unwrap();
-    let expected: Vec<i64> = (1..=MIGRATIONS.iter().count() as i64).collect();
-    assert_eq!(applied, expected);
-    assert!(store.tenants().await.unwrap().is_empty());
-}
-
-#[tokio::test]
 async fn the_file_is_set_to_survive_a_power_cut() {
-    let (_dir, store) = fresh().await;
+    let place = Place::file();
+    let store = place.open().await;
     let mode: String =
         sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&store.pool).await.unwrap();
     assert_eq!(mode, "wal");
@@ -60,15 +85,13 @@ async fn the_file_is_set_to_survive_a_power_cut() {
 }
 
 #[tokio::test]
-async fn an_existing_file_keeps_its_tenants() {
-    let (dir, store) = fresh().await;
-    let created = store.create_tenant(new_tenant("acme")).await.unwrap();
+async fn any_name_of_a_file_will_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ünï + 100% ?mode=ro#x.db");
+    let store = Store::open(&path).await.unwrap();
+    store.create_tenant(new_tenant("acme")).await.unwrap();
     store.close().await;
-    for _ in 0..2 {
-        let store = Store::open(&dir.path().join("control.db")).await.unwrap();
-        assert_eq!(store.tenants().await.unwrap(), std::slice::from_ref(&created));
-        store.close().await;
-    }
+    assert!(path.is_file());
 }
 
 /// The tables and indexes that do not lead with the tenant. The platform's own tables hold nothing
@@ -84,18 +107,19 @@ async fn forgetful(store: &Store) -> Vec<String> {
     .unwrap();
     let mut found = Vec::new();
     for table in tables {
-        let first: String =
-            sqlx::query_scalar("SELECT name FROM pragma_table_info(?1) WHERE cid = 0")
-                .bind(&table)
-                .fetch_one(&store.pool)
-                .await
-                .unwrap();
-        if first != "tenant" {
+        let first: String = sqlx::query_scalar(
+            "SELECT name || ' ' || \"notnull\" FROM pragma_table_info($1) WHERE cid = 0",
+        )
+        .bind(&table)
+        .fetch_one(&store.pool)
+        .await
+        .unwrap();
+        if first != "tenant_id 1" {
             found.push(table.clone());
         }
         let indexes: Vec<String> = sqlx::query_scalar(
-            "SELECT l.name FROM pragma_index_list(?1) AS l, pragma_index_info(l.name) AS i \
-             WHERE i.seqno = 0 AND i.name IS NOT 'tenant' ORDER BY l.name",
+            "SELECT l.name FROM pragma_index_list($1) AS l, pragma_index_info(l.name) AS i \
+             WHERE i.seqno = 0 AND i.name IS NOT 'tenant_id' ORDER BY l.name",
         )
         .bind(&table)
         .fetch_all(&store.pool)
@@ -107,49 +131,20 @@ async fn forgetful(store: &Store) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn no_table_forgets_the_tenant() {
-    let (_dir, store) = fresh().await;
+async fn no_table_of_a_file_forgets_the_tenant() {
+    let place = Place::file();
+    let store = place.open().await;
     assert_eq!(forgetful(&store).await, [""; 0]);
     for sql in [
-        "CREATE TABLE good (tenant INTEGER, a TEXT, PRIMARY KEY (tenant, a)) STRICT",
-        "CREATE TABLE bad (a TEXT, tenant INTEGER) STRICT",
-        "CREATE INDEX good_a ON good (tenant, a)",
-        "CREATE INDEX bad_a ON good (a, tenant)",
+        "CREATE TABLE good (tenant_id INTEGER NOT NULL, a TEXT, PRIMARY KEY (tenant_id, a)) STRICT",
+        "CREATE TABLE bad (a TEXT, tenant_id INTEGER NOT NULL) STRICT",
+        "CREATE TABLE lax (tenant_id INTEGER, a TEXT) STRICT",
+        "CREATE INDEX good_a ON good (tenant_id, a)",
+        "CREATE INDEX bad_a ON good (a, tenant_id)",
     ] {
-        sqlx::query(sql).execute(&store.pool).await.unwrap();
+        place.execute(sql).await.unwrap();
     }
-    assert_eq!(forgetful(&store).await, ["bad", "bad_a"]);
-}
-
-#[tokio::test]
-async fn a_file_of_a_newer_version_is_refused() {
-    let (dir, store) = fresh().await;
-    let newer = Migration::new(
-        9999,
-        Cow::Borrowed("from the future"),
-        sqlx::migrate::MigrationType::Simple,
-        "CREATE TABLE future (tenant INTEGER) STRICT".into_sql_str(),
-        false,
-    );
-    let mut all: Vec<_> = MIGRATIONS.iter().cloned().collect();
-    all.push(newer);
-    Migrator::with_migrations(all).run(&store.pool).await.unwrap();
-    store.close().await;
-    let error = Store::open(&dir.path().join("control.db")).await.unwrap_err();
-    assert!(matches!(error, StoreError::Migration { .. }), "{error}");
-    assert!(error.to_string().contains("migration 9999"), "{error}");
-}
-
-#[tokio::test]
-async fn an_altered_migration_is_refused() {
-    let (dir, store) = fresh().await;
-    sqlx::query("UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 1")
-        .execute(&store.pool)
-        .await
-        .unwrap();
-    store.close().await;
-    let error = Store::open(&dir.path().join("control.db")).await.unwrap_err();
-    assert!(matches!(error, StoreError::Migration { .. }), "{error}");
+    assert_eq!(forgetful(&store).await, ["bad", "bad_a", "lax"]);
 }
 
 #[tokio::test]
@@ -167,9 +162,9 @@ async fn what_is_no_store_is_refused_with_its_path() {
     }
 }
 
-#[tokio::test]
-async fn a_tenant_is_read_as_it_was_created() {
-    let (_dir, store) = fresh().await;
+on_both! {
+async fn a_tenant_is_read_as_it_was_created(place: &Place) {
+    let store = place.open().await;
     let mut new = new_tenant("acme");
     new.name = " Ünïted ".into();
     new.clock = "fixed:2014-06-30".parse().unwrap();
@@ -194,32 +189,25 @@ async fn a_tenant_is_read_as_it_was_created() {
     assert_eq!(store.tenant(&id("nobody")).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn an_id_is_given_once() {
-    let (_dir, store) = fresh().await;
+async fn an_id_is_given_once(place: &Place) {
+    let store = place.open().await;
     let first = store.create_tenant(new_tenant("acme")).await.unwrap();
     let error = store.create_tenant(new_tenant("acme")).await.unwrap_err();
     assert!(matches!(&error, StoreError::Conflict { id } if id.as_str() == "acme"), "{error}");
     assert_eq!(store.tenants().await.unwrap(), [first]);
 }
 
-#[tokio::test]
-async fn a_number_is_never_given_again() {
-    let (_dir, store) = fresh().await;
+async fn a_number_is_never_given_again(place: &Place) {
+    let store = place.open().await;
     store.create_tenant(new_tenant("a")).await.unwrap();
     let last = store.create_tenant(new_tenant("b")).await.unwrap();
-    sqlx::query("DELETE FROM tenants WHERE number = ?1")
-        .bind(last.number)
-        .execute(&store.pool)
-        .await
-        .unwrap();
+    place.execute("DELETE FROM tenants WHERE id = 'b'").await.unwrap();
     let next = store.create_tenant(new_tenant("b")).await.unwrap();
     assert_eq!(next.number, last.number + 1);
 }
 
-#[tokio::test]
-async fn values_made_in_code_are_checked_too() {
-    let (_dir, store) = fresh().await;
+async fn values_made_in_code_are_checked_too(place: &Place) {
+    let store = place.open().await;
     let mut new = new_tenant("acme");
     new.name = "\u{0}".into();
     let error = store.create_tenant(new).await.unwrap_err();
@@ -230,9 +218,8 @@ async fn values_made_in_code_are_checked_too() {
     assert!(matches!(error, StoreError::Invalid { field: "modules", .. }), "{error}");
 }
 
-#[tokio::test]
-async fn a_change_touches_what_it_names() {
-    let (_dir, store) = fresh().await;
+async fn a_change_touches_what_it_names(place: &Place) {
+    let store = place.open().await;
     let other = store.create_tenant(new_tenant("other")).await.unwrap();
     let mut expected = store.create_tenant(new_tenant("acme")).await.unwrap();
     let acme = id("acme");
@@ -259,34 +246,30 @@ async fn a_change_touches_what_it_names() {
     assert_eq!(store.tenants().await.unwrap(), [other, expected]);
 }
 
-#[tokio::test]
-async fn a_change_of_nobody_is_not_found() {
-    let (_dir, store) = fresh().await;
+async fn a_change_of_nobody_is_not_found(place: &Place) {
+    let store = place.open().await;
     let error = store.update_tenant(&id("nobody"), change(json!({"name": "X"}))).await.unwrap_err();
     assert!(matches!(error, StoreError::NotFound { .. }), "{error}");
     assert!(store.tenants().await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn a_damaged_row_is_named() {
-    let (_dir, store) = fresh().await;
+async fn a_damaged_row_is_named(place: &Place) {
+    let store = place.open().await;
     store.create_tenant(new_tenant("acme")).await.unwrap();
-    sqlx::query("UPDATE tenants SET timezone = 'Mars/Olympus'").execute(&store.pool).await.unwrap();
+    place.execute("UPDATE tenants SET timezone = 'Mars/Olympus'").await.unwrap();
     let error = store.tenants().await.unwrap_err();
     assert!(matches!(error, StoreError::Damaged { number: 1, field: "timezone", .. }), "{error}");
 }
 
-#[tokio::test]
-async fn a_closed_store_answers_with_an_error() {
-    let (_dir, store) = fresh().await;
+async fn a_closed_store_answers_with_an_error(place: &Place) {
+    let store = place.open().await;
     store.close().await;
     let error = store.tenants().await.unwrap_err();
     assert!(matches!(error, StoreError::Database { .. }), "{error}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn of_many_who_create_at_once_each_id_has_one_winner() {
-    let (_dir, store) = fresh().await;
+async fn of_many_who_create_at_once_each_id_has_one_winner(place: &Place) {
+    let store = place.open().await;
     let racers: Vec<_> = (0..60)
         .map(|n| {
             let store = store.clone();
@@ -307,14 +290,15 @@ async fn of_many_who_create_at_once_each_id_has_one_winner() {
     won.sort_by_key(|record| record.number);
     assert_eq!(store.tenants().await.unwrap(), won);
 }
+}
 
 fn stored(tenant: Option<u32>, name: &str, schema: &str) -> StoredEventType {
     StoredEventType { tenant, name: name.to_owned(), schema: schema.to_owned() }
 }
 
-#[tokio::test]
-async fn event_types_are_kept_for_each_tenant_and_for_all() {
-    let (dir, store) = fresh().await;
+on_both! {
+async fn event_types_are_kept_for_each_tenant_and_for_all(place: &Place) {
+    let store = place.open().await;
     for id in ["a", "b"] {
         store.create_tenant(new_tenant(id)).await.unwrap();
     }
@@ -333,7 +317,7 @@ async fn event_types_are_kept_for_each_tenant_and_for_all() {
         }
     }
     store.close().await;
-    let store = Store::open(&dir.path().join("control.db")).await.unwrap();
+    let store = place.open().await;
     assert_eq!(
         store.event_types().await.unwrap(),
         [
@@ -346,25 +330,23 @@ async fn event_types_are_kept_for_each_tenant_and_for_all() {
     let nobody = store.put_event_type(&stored(Some(9), "acme.x", ""), None).await;
     assert!(matches!(nobody, Err(StoreError::Database { .. })), "{nobody:?}");
 }
+}
 
 /// A store of the first version, with a tenant in it, gets what came later.
-#[tokio::test]
-async fn a_store_with_tenants_takes_the_later_migrations() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("control.db");
-    let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
-    let pool = SqlitePoolOptions::new().connect_with(options).await.unwrap();
-    let first = MIGRATIONS.iter().filter(|migration| migration.version == 1).cloned();
-    Migrator::with_migrations(first.collect()).run(&pool).await.unwrap();
-    let old = Store { pool };
-    let tenant = old.create_tenant(new_tenant("acme")).await.unwrap();
-    old.close().await;
-    let store = Store::open(&path).await.unwrap();
-    assert_eq!(store.tenants().await.unwrap(), std::slice::from_ref(&tenant));
-    let own = stored(Some(tenant.number), "acme.x", "{}");
+on_both! {
+async fn a_store_with_tenants_takes_the_later_migrations(place: &Place) {
+    place.migrate_to(1).await;
+    let acme = "INSERT INTO tenants (id, name, timezone, currency, clock, created_at) \
+                VALUES ('acme', 'Acme', 'UTC', 'EUR', 'wall', 0)";
+    place.execute(acme).await.unwrap();
+    let store = place.open().await;
+    let tenants = store.tenants().await.unwrap();
+    assert_eq!((tenants.len(), tenants[0].id.as_str()), (1, "acme"));
+    let own = stored(Some(tenants[0].number), "acme.x", "{}");
     assert!(store.put_event_type(&own, None).await.unwrap());
     // What was there before is no change, what comes is one.
     assert!(store.tenants_since(0).await.unwrap().is_empty());
     assert_eq!(store.event_types_since(0).await.unwrap(), std::slice::from_ref(&own));
     assert_eq!(store.event_types().await.unwrap(), [own]);
+}
 }

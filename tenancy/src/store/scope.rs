@@ -1,0 +1,85 @@
+//! Whose rows a transaction sees. Every statement of the store runs in a transaction that says so.
+//!
+//! In PostgreSQL row-level security compares it with every row: the settings are made for one
+//! transaction, in the message that begins it, so that they cost no round trip and hold behind a
+//! pooler that gives each transaction another connection. SQLite knows nothing of it; there the
+//! condition on the tenant, which every statement has anyway, is all.
+
+use sqlx::{Any, AssertSqlSafe, Transaction};
+
+use super::Store;
+
+/// Whose rows a transaction sees.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Scope {
+    /// Those of the tenant with this number, and no others.
+    Tenant(u32),
+    /// What belongs to the platform; and of the tables of tenants those that a policy opens to it
+    /// for reading, which are listed in docs/tenants.md.
+    Platform,
+}
+
+/// Milliseconds for which a statement of PostgreSQL waits for another's lock, …
+const LOCK_PATIENCE: u32 = 5_000;
+/// … and for which it runs.
+const STATEMENT_PATIENCE: u32 = 30_000;
+
+impl Store {
+    /// Begins a transaction that only reads, all of it at one moment.
+    pub(super) async fn read(
+        &self,
+        scope: Scope,
+    ) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        if self.is_file() {
+            return self.pool.begin().await;
+        }
+        self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", scope).await
+    }
+
+    /// Begins a transaction that writes.
+    pub(super) async fn write(
+        &self,
+        scope: Scope,
+    ) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        if self.is_file() {
+            // One that begins by reading could not go over to writing when another one has begun to.
+            return self.pool.begin_with("BEGIN IMMEDIATE").await;
+        }
+        self.begin("BEGIN", scope).await
+    }
+
+    async fn begin(
+        &self,
+        begin: &str,
+        scope: Scope,
+    ) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        let (tenant, platform) = match scope {
+            Scope::Tenant(tenant) => (tenant.to_string(), ""),
+            Scope::Platform => (String::new(), "on"),
+        };
+        // Of what is put in here one is a number, and the others are from this file.
+        let statement = format!(
+            "{begin}; SELECT set_config('app.current_tenant', '{tenant}', true), \
+             set_config('app.platform', '{platform}', true), \
+             set_config('lock_timeout', '{LOCK_PATIENCE}', true), \
+             set_config('statement_timeout', '{STATEMENT_PATIENCE}', true)"
+        );
+        self.pool.begin_with(AssertSqlSafe(statement)).await
+    }
+
+    /// Lets a transaction of the platform write rows of this tenant too, and of no other.
+    pub(super) async fn enter(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        tenant: u32,
+    ) -> Result<(), sqlx::Error> {
+        if self.is_file() {
+            return Ok(());
+        }
+        sqlx::query("SELECT set_config('app.current_tenant', $1, true)")
+            .bind(tenant.to_string())
+            .execute(&mut **transaction)
+            .await
+            .map(drop)
+    }
+}
