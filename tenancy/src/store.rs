@@ -28,8 +28,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
-use sqlx::FromRow;
-use sqlx::any::{AnyConnection, AnyPool, AnyPoolOptions};
+use sqlx::any::AnyPoolOptions;
+use sqlx::{AnyConnection, AnyPool, FromRow};
 
 pub use self::checkpoints::{CommitOutcome, StoredCheckpoint};
 pub use self::database::{Access, Database, Server};

@@ -19,8 +19,8 @@ fn stored(tenant: Option<u32>, name: &str, schema: &str) -> StoredEventType {
     StoredEventType { tenant, name: name.to_owned(), schema: schema.to_owned() }
 }
 
-/// Every change raises the number by itself, and what it was is found from any number before.
 on_both! {
+/// Every change raises the number by itself, and what it was is found from any number before.
 async fn every_change_has_a_number_of_its_own(place: &Place) {
     let (one, other) = (place.open().await, place.open().await);
     assert_eq!(one.last_change().await.unwrap(), 0);
@@ -49,8 +49,8 @@ async fn every_change_has_a_number_of_its_own(place: &Place) {
 }
 }
 
-/// What is refused, and what concerns nobody's memory, is no change.
 on_both! {
+/// What is refused, and what concerns nobody's memory, is no change.
 async fn what_changes_nothing_has_no_number(place: &Place) {
     let store = place.open().await;
     store.create_tenant(new_tenant("a")).await.unwrap();

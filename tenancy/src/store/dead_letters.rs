@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 use rand::TryRngCore;
 use rand::rngs::OsRng;
-use sqlx::any::{Any, AnyArguments, AnyConnection};
+use sqlx::any::AnyArguments;
 use sqlx::query::{Query, QueryAs, QueryScalar};
-use sqlx::{FromRow, Transaction};
+use sqlx::{Any, AnyConnection, FromRow, Transaction};
 
 use super::{Scope, Store, text};
 use crate::StoreError;

@@ -1,8 +1,7 @@
 //! Tenants that are deleted: from the word that they are, until nothing of them is left but that.
 
 use chrono::{DateTime, Utc};
-use sqlx::FromRow;
-use sqlx::any::AnyConnection;
+use sqlx::{AnyConnection, FromRow};
 
 use super::{Scope, Store, text};
 use crate::{StoreError, TenantId};

@@ -40,8 +40,9 @@ pub(super) async fn migrate_file(path: &Path) -> Result<(), StoreError> {
     migrated.map_err(|source| refused(&path.display().to_string(), source, FILE))
 }
 
+// `run` would not let a task be spawned that waits for it.
 async fn migrate_sqlite(connection: &mut SqliteConnection) -> Result<(), MigrateError> {
-    SQLITE.run(connection).await
+    SQLITE.run_direct(None, connection, false).await
 }
 
 /// Waits until no other process opens the file, and has it to itself for as long as what this gives
@@ -81,7 +82,7 @@ pub(super) async fn migrate_server(owner: &Server, service: &Server) -> Result<(
 
 async fn migrate_postgres(connection: &mut PgConnection, role: &str) -> Result<(), MigrateError> {
     sqlx::query("SELECT pg_advisory_lock($1)").bind(TURN).execute(&mut *connection).await?;
-    POSTGRES.run(&mut *connection).await?;
+    POSTGRES.run_direct(None, &mut *connection, false).await?;
     let (schema,): (String,) =
         sqlx::query_as("SELECT quote_ident(current_schema())").fetch_one(&mut *connection).await?;
     let (role,): (String,) =

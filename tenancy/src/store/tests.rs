@@ -332,8 +332,8 @@ async fn event_types_are_kept_for_each_tenant_and_for_all(place: &Place) {
 }
 }
 
-/// A store of the first version, with a tenant in it, gets what came later.
 on_both! {
+/// A store of the first version, with a tenant in it, gets what came later.
 async fn a_store_with_tenants_takes_the_later_migrations(place: &Place) {
     place.migrate_to(1).await;
     let acme = "INSERT INTO tenants (id, name, timezone, currency, clock, created_at) \
