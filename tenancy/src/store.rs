@@ -22,6 +22,7 @@ mod migrations;
 mod nodes;
 mod own_views;
 mod scope;
+mod sql;
 
 use std::path::Path;
 use std::time::Duration;
@@ -129,7 +130,7 @@ impl Store {
         let failed = |source| StoreError::Database { doing: "creating a tenant", source };
         let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
         // Read to the end: a statement that changes is done only then. The condition keeps PostgreSQL from drawing a number for an id that is taken.
-        let rows: Vec<TenantRow> = sqlx::query_as(concat!(
+        let rows: Vec<TenantRow> = sql::query_as(concat!(
             "INSERT INTO tenants \
              (id, name, timezone, currency, clock, vertical, modules, branding, created_at) \
              SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9 \
@@ -163,7 +164,7 @@ impl Store {
     pub async fn tenants(&self) -> Result<Vec<TenantRecord>, StoreError> {
         let failed = |source| StoreError::Database { doing: "listing the tenants", source };
         let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
-        let rows: Vec<TenantRow> = sqlx::query_as(concat!(
+        let rows: Vec<TenantRow> = sql::query_as(concat!(
             "SELECT ",
             columns!(),
             " FROM tenants WHERE deleted_at IS NULL ORDER BY number"
@@ -179,7 +180,7 @@ impl Store {
     pub async fn tenant(&self, id: &TenantId) -> Result<Option<TenantRecord>, StoreError> {
         let failed = |source| StoreError::Database { doing: "reading a tenant", source };
         let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
-        let row: Option<TenantRow> = sqlx::query_as(concat!(
+        let row: Option<TenantRow> = sql::query_as(concat!(
             "SELECT ",
             columns!(),
             " FROM tenants WHERE id = $1 AND deleted_at IS NULL"
@@ -202,7 +203,7 @@ impl Store {
         let change = change.checked()?;
         let failed = |source| StoreError::Database { doing: "changing a tenant", source };
         let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
-        let rows: Vec<TenantRow> = sqlx::query_as(concat!(
+        let rows: Vec<TenantRow> = sql::query_as(concat!(
             "UPDATE tenants SET name = coalesce($2, name), timezone = coalesce($3, timezone), \
              currency = coalesce($4, currency), clock = coalesce($5, clock), \
              vertical = CASE WHEN $6 THEN $7 ELSE vertical END, \

@@ -1,7 +1,7 @@
 //! What others have changed in the store: one number to ask for, and what has a higher one.
 
 use super::event_types::EventTypeRow;
-use super::{Scope, Store, TenantRow};
+use super::{Scope, Store, TenantRow, sql};
 use crate::{StoreError, StoredEventType, TenantRecord};
 
 impl Store {
@@ -10,7 +10,7 @@ impl Store {
     pub async fn last_change(&self) -> Result<u64, StoreError> {
         let failed = |source| StoreError::Database { doing: "reading what changed", source };
         let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
-        let number: i64 = sqlx::query_scalar("SELECT number FROM platform_changes")
+        let number: i64 = sql::query_scalar("SELECT number FROM platform_changes")
             .fetch_one(&mut *transaction)
             .await
             .map_err(failed)?;
@@ -23,7 +23,7 @@ impl Store {
     pub async fn tenants_since(&self, change: u64) -> Result<Vec<TenantRecord>, StoreError> {
         let failed = |source| StoreError::Database { doing: "listing changed tenants", source };
         let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
-        let rows: Vec<TenantRow> = sqlx::query_as(concat!(
+        let rows: Vec<TenantRow> = sql::query_as(concat!(
             "SELECT ",
             columns!(),
             " FROM tenants WHERE change > $1 AND deleted_at IS NULL ORDER BY number"
@@ -41,7 +41,7 @@ impl Store {
     pub async fn event_types_since(&self, change: u64) -> Result<Vec<StoredEventType>, StoreError> {
         let failed = |source| StoreError::Database { doing: "listing changed event types", source };
         let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
-        let rows: Vec<EventTypeRow> = sqlx::query_as(
+        let rows: Vec<EventTypeRow> = sql::query_as(
             "SELECT NULL AS tenant, type AS name, schema FROM platform_event_types \
              WHERE change > $1 UNION ALL \
              SELECT tenant_id, type, schema FROM event_types WHERE change > $1 \

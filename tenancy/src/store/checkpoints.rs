@@ -3,7 +3,7 @@
 use chrono::Utc;
 use sqlx::FromRow;
 
-use super::{Scope, Store};
+use super::{Scope, Store, sql};
 use crate::StoreError;
 
 /// A committed checkpoint as it is listed. What it is made of stands in its manifest.
@@ -54,7 +54,7 @@ impl Store {
     ) -> Result<(u64, bool), StoreError> {
         let failed = |source| StoreError::Database { doing: "acquiring a partition", source };
         let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
-        let rows: Vec<i64> = sqlx::query_scalar(
+        let rows: Vec<i64> = sql::query_scalar(
             "INSERT INTO platform_partitions (part, owner, epoch, number, acquired_at) \
              VALUES ($1, $2, 1, 0, $3) ON CONFLICT (part) DO UPDATE SET owner = excluded.owner, \
              epoch = platform_partitions.epoch + 1, acquired_at = excluded.acquired_at \
@@ -74,7 +74,7 @@ impl Store {
             return Ok((*epoch as u64, true));
         }
         let holds: Option<i64> =
-            sqlx::query_scalar("SELECT epoch FROM platform_partitions WHERE part = $1")
+            sql::query_scalar("SELECT epoch FROM platform_partitions WHERE part = $1")
                 .bind(i64::from(partition))
                 .fetch_optional(&mut *transaction)
                 .await
@@ -87,7 +87,7 @@ impl Store {
     pub async fn checkpoints(&self, partition: u32) -> Result<Vec<StoredCheckpoint>, StoreError> {
         let failed = |source| StoreError::Database { doing: "listing the checkpoints", source };
         let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
-        let rows: Vec<CheckpointRow> = sqlx::query_as(
+        let rows: Vec<CheckpointRow> = sql::query_as(
             "SELECT part, epoch, number, manifest, checksum FROM platform_checkpoints \
              WHERE part = $1 ORDER BY number DESC",
         )
@@ -112,7 +112,7 @@ impl Store {
         let partition = i64::from(*partition);
         let (epoch, number) = (*epoch as i64, *number as i64);
         let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
-        let moved = sqlx::query(
+        let moved = sql::query(
             "UPDATE platform_partitions SET number = $3 \
              WHERE part = $1 AND epoch = $2 AND number = $3 - 1",
         )
@@ -124,12 +124,12 @@ impl Store {
         .map_err(failed)?;
         if moved.rows_affected() == 0 {
             let holds: Option<i64> =
-                sqlx::query_scalar("SELECT epoch FROM platform_partitions WHERE part = $1")
+                sql::query_scalar("SELECT epoch FROM platform_partitions WHERE part = $1")
                     .bind(partition)
                     .fetch_optional(&mut *transaction)
                     .await
                     .map_err(failed)?;
-            let listed: Option<i64> = sqlx::query_scalar(
+            let listed: Option<i64> = sql::query_scalar(
                 "SELECT number FROM platform_checkpoints \
                  WHERE part = $1 AND number = $2 AND manifest = $3 AND checksum = $4",
             )
@@ -143,7 +143,7 @@ impl Store {
             let refused = CommitOutcome::Refused { epoch: holds.unwrap_or(0) as u64 };
             return Ok(if listed.is_some() { CommitOutcome::Committed } else { refused });
         }
-        sqlx::query(
+        sql::query(
             "INSERT INTO platform_checkpoints \
              (part, number, epoch, manifest, checksum, committed_at) VALUES ($1, $2, $3, $4, $5, $6)",
         )
@@ -156,7 +156,7 @@ impl Store {
         .execute(&mut *transaction)
         .await
         .map_err(failed)?;
-        sqlx::query("DELETE FROM platform_checkpoints WHERE part = $1 AND number <= $2")
+        sql::query("DELETE FROM platform_checkpoints WHERE part = $1 AND number <= $2")
             .bind(partition)
             .bind(number.saturating_sub_unsigned(keep))
             .execute(&mut *transaction)

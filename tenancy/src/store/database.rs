@@ -88,14 +88,12 @@ impl Server {
         &self.options
     }
 
-    /// The URL with what the service needs: no statement stays prepared on a connection, since
-    /// behind `PgBouncer` the next transaction may have another one.
+    /// The URL for a pool of connections, which say whose they are.
     pub(super) fn pooled_url(&self) -> String {
         let mut url = self.url.clone();
-        url.push(if url.contains('?') { '&' } else { '?' });
-        url.push_str("statement-cache-capacity=0");
         if self.options.get_application_name().is_none() {
-            url.push_str("&application_name=tidemark");
+            url.push(if url.contains('?') { '&' } else { '?' });
+            url.push_str("application_name=tidemark");
         }
         url
     }

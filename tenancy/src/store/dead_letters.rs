@@ -7,7 +7,7 @@ use sqlx::any::AnyArguments;
 use sqlx::query::{Query, QueryAs, QueryScalar};
 use sqlx::{Any, AnyConnection, FromRow, Transaction};
 
-use super::{Scope, Store, text};
+use super::{Scope, Store, sql, text};
 use crate::StoreError;
 
 /// A message that is no event, as it comes.
@@ -123,7 +123,7 @@ impl Store {
         let failed = |source| StoreError::Database { doing: "listing the dead letters", source };
         let mut transaction = self.read(scope(tenant)).await.map_err(failed)?;
         let statement = select!(tenant, "id > $1 ORDER BY id LIMIT $2", "$3");
-        let query = sqlx::query_as(statement).bind(after.unwrap_or_default()).bind(i64::from(most));
+        let query = sql::query_as(statement).bind(after.unwrap_or_default()).bind(i64::from(most));
         let rows: Vec<Row> =
             of(query, tenant).fetch_all(&mut *transaction).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
@@ -138,7 +138,7 @@ impl Store {
     ) -> Result<Option<StoredDeadLetter>, StoreError> {
         let failed = |source| StoreError::Database { doing: "reading a dead letter", source };
         let mut transaction = self.read(scope(tenant)).await.map_err(failed)?;
-        let query = sqlx::query_as(select!(tenant, "id = $1", "$2")).bind(id);
+        let query = sql::query_as(select!(tenant, "id = $1", "$2")).bind(id);
         let row: Option<Row> =
             of(query, tenant).fetch_optional(&mut *transaction).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
@@ -153,7 +153,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let failed = |source| StoreError::Database { doing: "removing a dead letter", source };
         let mut transaction = self.write(scope(tenant)).await.map_err(failed)?;
-        let query = sqlx::query(either!(tenant, "DELETE FROM", "id = $1", "$2")).bind(id);
+        let query = sql::query(either!(tenant, "DELETE FROM", "id = $1", "$2")).bind(id);
         let removed = of(query, tenant).execute(&mut *transaction).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
         Ok(removed.rows_affected() > 0)
@@ -172,7 +172,7 @@ impl Store {
     pub async fn id_key(&self) -> Result<[u8; 16], StoreError> {
         let failed = |source| StoreError::Database { doing: "reading the key of ids", source };
         let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
-        let key: Vec<u8> = sqlx::query_scalar("SELECT id_key FROM platform_id_key")
+        let key: Vec<u8> = sql::query_scalar("SELECT id_key FROM platform_id_key")
             .fetch_one(&mut *transaction)
             .await
             .map_err(failed)?;
@@ -219,14 +219,14 @@ impl<O> Bind for QueryScalar<'_, Any, O, AnyArguments> {
 /// Lets who stores dead letters wait for each other, so that together they keep to the limit: the
 /// lock on a row lasts to the end of the transaction.
 async fn take_turns(transaction: &mut Transaction<'static, Any>) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE platform_id_key SET only_one = 1")
+    sql::query("UPDATE platform_id_key SET only_one = 1")
         .execute(&mut **transaction)
         .await
         .map(drop)
 }
 
 async fn count(connection: &mut AnyConnection) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar(
+    sql::query_scalar(
         "SELECT (SELECT count(*) FROM dead_letters) + (SELECT count(*) FROM platform_dead_letters)",
     )
     .fetch_one(connection)
@@ -243,7 +243,7 @@ async fn is_there(
         "topic = $1 AND part = $2 AND place = $3",
         "$4"
     );
-    let query = sqlx::query_scalar(after)
+    let query = sql::query_scalar(after)
         .bind(text(&letter.topic))
         .bind(letter.partition)
         .bind(letter.offset);
@@ -265,7 +265,7 @@ async fn insert(connection: &mut AnyConnection, letter: &NewDeadLetter) -> Resul
         }
     };
     let now = Utc::now().timestamp_micros();
-    let query = sqlx::query(statement)
+    let query = sql::query(statement)
         .bind(drawn_id(now)?)
         .bind(text(&letter.topic))
         .bind(letter.partition)

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::{AnyConnection, FromRow};
 
-use super::{Scope, Store, text};
+use super::{Scope, Store, sql, text};
 use crate::{StoreError, TenantId};
 
 /// What an audit record calls the deletion of a tenant.
@@ -64,14 +64,14 @@ impl Store {
         let now = Utc::now().timestamp_micros();
         let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
         let marked =
-            sqlx::query("UPDATE tenants SET deleted_at = $2 WHERE id = $1 AND deleted_at IS NULL")
+            sql::query("UPDATE tenants SET deleted_at = $2 WHERE id = $1 AND deleted_at IS NULL")
                 .bind(id.as_str())
                 .bind(now)
                 .execute(&mut *transaction)
                 .await
                 .map_err(failed)?;
         if marked.rows_affected() > 0 {
-            sqlx::query(
+            sql::query(
                 "INSERT INTO platform_audit (at, actor, action, tenant) VALUES ($1, $2, $3, $4)",
             )
             .bind(now)
@@ -107,7 +107,7 @@ impl Store {
         let failed = |source| StoreError::Database { doing: "listing deleted tenants", source };
         let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
         let rows: Vec<Row> =
-            sqlx::query_as(concat!(stones!(), " AND ($1 OR change > $2) ORDER BY number"))
+            sql::query_as(concat!(stones!(), " AND ($1 OR change > $2) ORDER BY number"))
                 .bind(change == 0)
                 .bind(change as i64)
                 .fetch_all(&mut *transaction)
@@ -127,7 +127,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let failed = |source| StoreError::Database { doing: "noting what is erased", source };
         let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
-        sqlx::query(
+        sql::query(
             "UPDATE platform_audit SET \
              events = CASE WHEN events < $3 THEN $3 ELSE events END, \
              files = CASE WHEN files < $4 THEN $4 ELSE files END \
@@ -155,19 +155,19 @@ impl Store {
             "DELETE FROM event_types WHERE tenant_id = $1",
             "DELETE FROM dead_letters WHERE tenant_id = $1",
         ] {
-            sqlx::query(delete)
+            sql::query(delete)
                 .bind(i64::from(stone.number))
                 .execute(&mut *transaction)
                 .await
                 .map_err(failed)?;
         }
         // Those that came under its key and could not be its own.
-        sqlx::query("DELETE FROM platform_dead_letters WHERE key = $1")
+        sql::query("DELETE FROM platform_dead_letters WHERE key = $1")
             .bind(stone.id.as_str().as_bytes())
             .execute(&mut *transaction)
             .await
             .map_err(failed)?;
-        sqlx::query(
+        sql::query(
             "UPDATE tenants SET name = '', timezone = 'UTC', currency = 'XXX', clock = 'wall', \
              vertical = NULL, modules = NULL, branding = NULL \
              WHERE number = $1 AND deleted_at IS NOT NULL",
@@ -189,13 +189,13 @@ impl Store {
         let failed = |source| StoreError::Database { doing: "finishing an erasure", source };
         let now = Utc::now().timestamp_micros();
         let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
-        sqlx::query("UPDATE tenants SET erased_at = $2 WHERE number = $1 AND erased_at IS NULL")
+        sql::query("UPDATE tenants SET erased_at = $2 WHERE number = $1 AND erased_at IS NULL")
             .bind(i64::from(stone.number))
             .bind(now)
             .execute(&mut *transaction)
             .await
             .map_err(failed)?;
-        sqlx::query(
+        sql::query(
             "UPDATE platform_audit SET finished_at = $3 \
              WHERE action = $1 AND tenant = $2 AND finished_at IS NULL",
         )
@@ -214,7 +214,7 @@ impl Store {
     pub async fn audit(&self) -> Result<Vec<AuditRecord>, StoreError> {
         let failed = |source| StoreError::Database { doing: "reading the audit", source };
         let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
-        let rows: Vec<AuditRow> = sqlx::query_as(
+        let rows: Vec<AuditRow> = sql::query_as(
             "SELECT at, actor, action, tenant, events, files, finished_at FROM platform_audit \
              ORDER BY number",
         )
@@ -227,7 +227,7 @@ impl Store {
 }
 
 async fn stone(connection: &mut AnyConnection, id: &TenantId) -> Result<Option<Row>, sqlx::Error> {
-    sqlx::query_as(concat!(stones!(), " AND id = $1"))
+    sql::query_as(concat!(stones!(), " AND id = $1"))
         .bind(id.as_str())
         .fetch_optional(connection)
         .await
@@ -237,7 +237,7 @@ async fn stone(connection: &mut AnyConnection, id: &TenantId) -> Result<Option<R
 async fn rewrite(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
     sqlx::raw_sql("VACUUM").execute(&mut *connection).await?;
     let busy: i64 =
-        sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(connection).await?;
+        sql::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(connection).await?;
     match busy {
         0 => Ok(()),
         _ => Err(sqlx::Error::Protocol(String::from("a reader holds the write-ahead log"))),

@@ -3,7 +3,7 @@
 use chrono::Utc;
 use sqlx::FromRow;
 
-use super::{Scope, Store};
+use super::{Scope, Store, sql};
 use crate::StoreError;
 
 /// A registered event type as it is stored. What its schema says is for others to read.
@@ -29,7 +29,7 @@ impl Store {
     pub async fn event_types(&self) -> Result<Vec<StoredEventType>, StoreError> {
         let failed = |source| StoreError::Database { doing: "listing the event types", source };
         let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
-        let rows: Vec<EventTypeRow> = sqlx::query_as(
+        let rows: Vec<EventTypeRow> = sql::query_as(
             "SELECT NULL AS tenant, type AS name, schema FROM platform_event_types \
              UNION ALL SELECT tenant_id, type, schema FROM event_types \
              ORDER BY tenant NULLS FIRST, name",
@@ -66,7 +66,7 @@ impl Store {
                  WHERE platform_event_types.schema = $4"
             }
         };
-        let mut query = sqlx::query(statement)
+        let mut query = sql::query(statement)
             .bind(name)
             .bind(schema)
             .bind(Utc::now().timestamp_micros())

@@ -101,9 +101,7 @@ async fn migrate_postgres(connection: &mut PgConnection, role: &str) -> Result<(
 pub(super) async fn check_server(service: &Server) -> Result<(), StoreError> {
     let place = service.to_string();
     let opening = |source| StoreError::Open { place: place.clone(), source };
-    // By simple queries alone: behind a pooler the next message may reach another connection.
-    let mut connection =
-        service.options().clone().statement_cache_capacity(0).connect().await.map_err(opening)?;
+    let mut connection = service.options().clone().connect().await.map_err(opening)?;
     let checked = check(&mut connection, service).await;
     connection.close().await.map_err(opening)?;
     checked
@@ -112,6 +110,7 @@ pub(super) async fn check_server(service: &Server) -> Result<(), StoreError> {
 async fn check(connection: &mut PgConnection, service: &Server) -> Result<(), StoreError> {
     let place = service.to_string();
     let failed = |source| StoreError::Database { doing: "checking the schema", source };
+    // In one transaction and without a name, as all that may go through a pooler (`sql`).
     let mut transaction = connection.begin().await.map_err(failed)?;
     let (exempt, owning): (bool, bool) = sqlx::query_as(
         "SELECT EXISTS (SELECT 1 FROM pg_roles r WHERE (r.rolsuper OR r.rolbypassrls) \
@@ -119,6 +118,7 @@ async fn check(connection: &mut PgConnection, service: &Server) -> Result<(), St
          EXISTS (SELECT 1 FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace \
          AND c.relkind IN ('r', 'p') AND pg_has_role(current_user, c.relowner, 'MEMBER'))",
     )
+    .persistent(false)
     .fetch_one(&mut *transaction)
     .await
     .map_err(failed)?;
@@ -133,11 +133,13 @@ async fn check(connection: &mut PgConnection, service: &Server) -> Result<(), St
         });
     }
     let (known,): (bool,) = sqlx::query_as("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
+        .persistent(false)
         .fetch_one(&mut *transaction)
         .await
         .map_err(failed)?;
     let applied: Vec<(i64, Vec<u8>)> = if known {
         sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success")
+            .persistent(false)
             .fetch_all(&mut *transaction)
             .await
             .map_err(failed)?

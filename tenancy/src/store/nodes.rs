@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 
-use super::{Scope, Store};
+use super::{Scope, Store, sql};
 use crate::StoreError;
 
 /// After how long a node that does not beat any more is taken off the list.
@@ -66,7 +66,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let failed = |source| StoreError::Database { doing: "saying that a node lives", source };
         let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
-        sqlx::query(
+        sql::query(
             "INSERT INTO platform_nodes (node, address, alive_until) VALUES ($1, $2, $3) \
              ON CONFLICT (node) DO UPDATE \
              SET address = excluded.address, alive_until = excluded.alive_until",
@@ -77,7 +77,7 @@ impl Store {
         .execute(&mut *transaction)
         .await
         .map_err(failed)?;
-        sqlx::query("DELETE FROM platform_nodes WHERE alive_until < $1")
+        sql::query("DELETE FROM platform_nodes WHERE alive_until < $1")
             .bind((alive_until - FORGOTTEN).timestamp_micros())
             .execute(&mut *transaction)
             .await
@@ -89,7 +89,7 @@ impl Store {
     pub async fn retire(&self, node: &str) -> Result<(), StoreError> {
         let failed = |source| StoreError::Database { doing: "retiring a node", source };
         let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
-        sqlx::query("DELETE FROM platform_nodes WHERE node = $1")
+        sql::query("DELETE FROM platform_nodes WHERE node = $1")
             .bind(node)
             .execute(&mut *transaction)
             .await
@@ -102,12 +102,12 @@ impl Store {
         let failed = |source| StoreError::Database { doing: "reading who owns what", source };
         let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
         let nodes: Vec<NodeRow> =
-            sqlx::query_as("SELECT node, address, alive_until FROM platform_nodes ORDER BY node")
+            sql::query_as("SELECT node, address, alive_until FROM platform_nodes ORDER BY node")
                 .fetch_all(&mut *transaction)
                 .await
                 .map_err(failed)?;
         let partitions: Vec<PartitionRow> =
-            sqlx::query_as("SELECT part, owner, epoch FROM platform_partitions ORDER BY part")
+            sql::query_as("SELECT part, owner, epoch FROM platform_partitions ORDER BY part")
                 .fetch_all(&mut *transaction)
                 .await
                 .map_err(failed)?;
@@ -122,7 +122,7 @@ impl Store {
     pub async fn release_partition(&self, partition: u32, epoch: u64) -> Result<(), StoreError> {
         let failed = |source| StoreError::Database { doing: "releasing a partition", source };
         let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
-        sqlx::query("UPDATE platform_partitions SET owner = '' WHERE part = $1 AND epoch = $2")
+        sql::query("UPDATE platform_partitions SET owner = '' WHERE part = $1 AND epoch = $2")
             .bind(i64::from(partition))
             .bind(epoch as i64)
             .execute(&mut *transaction)

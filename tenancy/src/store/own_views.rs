@@ -3,7 +3,7 @@
 use chrono::Utc;
 use sqlx::FromRow;
 
-use super::{Scope, Store, json_array};
+use super::{Scope, Store, json_array, sql};
 use crate::StoreError;
 
 /// A view that a tenant has defined, as it is stored. What its SQL says is for others to read.
@@ -31,7 +31,7 @@ impl Store {
     pub async fn own_views(&self) -> Result<Vec<(u32, StoredView)>, StoreError> {
         let failed = |source| StoreError::Database { doing: "listing the own views", source };
         let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
-        let rows: Vec<ViewRow> = sqlx::query_as(
+        let rows: Vec<ViewRow> = sql::query_as(
             "SELECT tenant_id, name, sql, key FROM own_views ORDER BY tenant_id, place, name",
         )
         .fetch_all(&mut *transaction)
@@ -48,7 +48,7 @@ impl Store {
         let now = Utc::now().timestamp_micros();
         let mut transaction = self.write(Scope::Tenant(tenant)).await.map_err(failed)?;
         for view in views {
-            sqlx::query(
+            sql::query(
                 "INSERT INTO own_views (tenant_id, name, sql, key, place, defined_at) \
                  VALUES ($1, $2, $3, $4, \
                  (SELECT coalesce(max(place), 0) + 1 FROM own_views WHERE tenant_id = $1), $5) \
@@ -71,7 +71,7 @@ impl Store {
     pub async fn delete_own_view(&self, tenant: u32, name: &str) -> Result<(), StoreError> {
         let failed = |source| StoreError::Database { doing: "removing an own view", source };
         let mut transaction = self.write(Scope::Tenant(tenant)).await.map_err(failed)?;
-        sqlx::query("DELETE FROM own_views WHERE tenant_id = $1 AND name = $2")
+        sql::query("DELETE FROM own_views WHERE tenant_id = $1 AND name = $2")
             .bind(i64::from(tenant))
             .bind(name)
             .execute(&mut *transaction)

@@ -1,5 +1,5 @@
-//! Where the tests of the store run: on a file of SQLite, and on a real PostgreSQL, which
-//! `scripts/services` starts if it does not run.
+//! Where the tests of the store run: on a file of SQLite, and on a real PostgreSQL, directly and behind
+//! `PgBouncer`. `scripts/services` starts them if they do not run.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use super::migrations::{POSTGRES, SQLITE};
 use super::{Access, Database, Store};
 use crate::StoreError;
 
-/// Runs each test on a file and on PostgreSQL.
+/// Runs each test on a file and on PostgreSQL, there directly and behind the pooler.
 macro_rules! on_both {
     ($($(#[$meta:meta])* async fn $name:ident($place:ident: &Place) $body:block)*) => {$(
         $(#[$meta])*
@@ -36,6 +36,11 @@ macro_rules! on_both {
             async fn postgres() {
                 run(&Place::server().await).await;
             }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn pooled() {
+                run(&Place::pooled().await).await;
+            }
         }
     )*};
 }
@@ -50,6 +55,8 @@ pub(crate) enum Place {
 /// An empty database of the server.
 pub(crate) struct TestDatabase {
     name: String,
+    /// Whether the service comes to it through the pooler.
+    is_pooled: bool,
 }
 
 /// What `scripts/services` starts.
@@ -86,6 +93,15 @@ impl Place {
     }
 
     pub(crate) async fn server() -> Self {
+        Self::database(false).await
+    }
+
+    /// A database that the service reaches through `PgBouncer`, by transaction.
+    pub(crate) async fn pooled() -> Self {
+        Self::database(true).await
+    }
+
+    async fn database(is_pooled: bool) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let (now, next) =
             (UNIX_EPOCH.elapsed().unwrap().as_micros(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -94,30 +110,23 @@ impl Place {
         let create = format!("CREATE DATABASE {name} OWNER tidemark_owner");
         sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
-        Self::Server(TestDatabase { name })
+        Self::Server(TestDatabase { name, is_pooled })
     }
 
     /// How the service comes to it.
     pub(crate) fn access(&self) -> Access {
         match self {
             Self::File(_) => Access::file(&self.path()),
-            Self::Server(database) => Access {
-                database: database.url("tidemark_service", &servers().postgres),
-                owner: Some(database.url("tidemark_owner", &servers().postgres)),
-                connections: 4,
-            },
-        }
-    }
-
-    /// The same through `PgBouncer`, and without the owner.
-    pub(crate) fn pooled(&self) -> Access {
-        match self {
-            Self::File(_) => panic!("files are not pooled"),
-            Self::Server(database) => Access {
-                database: database.url("tidemark_service", &servers().pgbouncer),
-                owner: None,
-                connections: 8,
-            },
+            Self::Server(database) => {
+                let servers = servers();
+                let service =
+                    if database.is_pooled { &servers.pgbouncer } else { &servers.postgres };
+                Access {
+                    database: database.url("tidemark_service", service),
+                    owner: Some(database.url("tidemark_owner", &servers.postgres)),
+                    connections: 4,
+                }
+            }
         }
     }
 

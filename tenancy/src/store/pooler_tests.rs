@@ -18,9 +18,9 @@ fn view(name: &str) -> StoredView {
 /// More connections than the pooler has, all at once, for several tenants: each sees its own rows.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_transaction_has_its_own_tenant() {
-    let place = Place::server().await;
-    Store::migrate(&place.access()).await.unwrap();
-    let store = Store::connect(&place.pooled()).await.unwrap();
+    let place = Place::pooled().await;
+    let access = Access { connections: 8, ..place.access() };
+    let store = Store::connect(&access).await.unwrap();
     let mut tenants = Vec::new();
     for id in ["a", "b", "c", "d", "e", "f"] {
         tenants.push(store.create_tenant(new_tenant(id)).await.unwrap().number);
@@ -35,13 +35,13 @@ async fn each_transaction_has_its_own_tenant() {
                     store.put_own_views(tenant, &[view(&name)]).await.unwrap();
                     let mut transaction = store.read(Scope::Tenant(tenant)).await.unwrap();
                     let seen: Vec<i64> =
-                        sqlx::query_scalar("SELECT DISTINCT tenant_id FROM own_views")
+                        sql::query_scalar("SELECT DISTINCT tenant_id FROM own_views")
                             .fetch_all(&mut *transaction)
                             .await
                             .unwrap();
                     // The tenant is still that of the transaction, after others had their turn.
                     tokio::task::yield_now().await;
-                    let own: i64 = sqlx::query_scalar(
+                    let own: i64 = sql::query_scalar(
                         "SELECT current_setting('app.current_tenant', true)::BIGINT",
                     )
                     .fetch_one(&mut *transaction)
@@ -60,7 +60,7 @@ async fn each_transaction_has_its_own_tenant() {
     // Nothing of it stays on the connections: who says nothing sees nothing.
     for _ in 0..20 {
         let mut transaction = store.pool.begin().await.unwrap();
-        let seen: i64 = sqlx::query_scalar("SELECT count(*) FROM own_views")
+        let seen: i64 = sql::query_scalar("SELECT count(*) FROM own_views")
             .fetch_one(&mut *transaction)
             .await
             .unwrap();
@@ -73,9 +73,9 @@ async fn each_transaction_has_its_own_tenant() {
 /// Ownership and commits take turns there too.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_that_want_a_partition_one_gets_it() {
-    let place = Place::server().await;
-    Store::migrate(&place.access()).await.unwrap();
-    let store = Store::connect(&place.pooled()).await.unwrap();
+    let place = Place::pooled().await;
+    let access = Access { connections: 8, ..place.access() };
+    let store = Store::connect(&access).await.unwrap();
     for epoch in 0..5 {
         let mut tasks = tokio::task::JoinSet::new();
         for node in 0..12 {

@@ -7,7 +7,7 @@
 
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
-use super::Store;
+use super::{Store, sql};
 
 /// Whose rows a transaction sees.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +76,7 @@ impl Store {
         if self.is_file() {
             return Ok(());
         }
-        sqlx::query("SELECT set_config('app.current_tenant', $1, true)")
+        sql::query("SELECT set_config('app.current_tenant', $1, true)")
             .bind(tenant.to_string())
             .execute(&mut **transaction)
             .await
