@@ -151,19 +151,14 @@ impl TypeDirectory {
         &self.shared.registry
     }
 
-    /// The types that a tenant has; without one, those that all have.
-    pub(crate) fn list(&self, tenant: Option<Tenant>) -> Vec<Described> {
-        self.visible(tenant).iter().map(|event_type| self.describe(event_type)).collect()
+    /// Describes types of the registry.
+    pub(crate) fn list(&self, types: &EventTypes) -> Vec<Described> {
+        types.iter().map(|event_type| self.describe(event_type)).collect()
     }
 
-    /// One of them.
-    pub(crate) fn get(&self, tenant: Option<Tenant>, name: &str) -> Option<Described> {
-        self.visible(tenant).get(name).map(|event_type| self.describe(event_type))
-    }
-
-    fn visible(&self, tenant: Option<Tenant>) -> EventTypes {
-        let registry = &self.shared.registry;
-        tenant.map_or_else(|| registry.shared(), |tenant| registry.visible(tenant))
+    /// Describes one of them.
+    pub(crate) fn get(&self, types: &EventTypes, name: &str) -> Option<Described> {
+        types.get(name).map(|event_type| self.describe(event_type))
     }
 
     /// Registers a type for `owner` alone, or for all tenants; it is on disk and events of it are

@@ -49,6 +49,7 @@ use crate::event_types::TypeDirectory;
 use crate::forward::{Forwarder, Places, Served};
 use crate::own_views::OwnViews;
 use crate::serve::Intake;
+use crate::shown::Shown;
 
 pub(crate) use self::connections::accept;
 pub(crate) use self::health::upkeep;
@@ -61,6 +62,9 @@ pub(crate) struct App {
     verifier: Verifier,
     tickets: Tickets,
     forwarder: Forwarder,
+    /// What tenants are shown, which is what handlers answer from.
+    shown: Shown,
+    /// All there is, for the platform's figures.
     readers: Readers,
     queries: Queries,
     types: TypeDirectory,
@@ -83,6 +87,7 @@ pub(crate) struct Parts {
     pub(crate) directory: Directory,
     pub(crate) verifier: Verifier,
     pub(crate) hub: Hub,
+    pub(crate) shown: Shown,
     pub(crate) readers: Readers,
     pub(crate) queries: Queries,
     pub(crate) types: TypeDirectory,
@@ -101,6 +106,7 @@ impl App {
             directory,
             verifier,
             hub,
+            shown,
             readers,
             queries,
             types,
@@ -117,6 +123,7 @@ impl App {
             verifier,
             tickets: Tickets::new(tenancy::TicketLimits::default()),
             forwarder: Forwarder::new(places),
+            shown,
             readers,
             queries,
             types,
@@ -154,6 +161,12 @@ impl App {
     /// Whether a tenant is served by this process at this moment.
     fn serves(&self, tenant: &TenantId) -> bool {
         self.places().of(tenant) == Served::Here
+    }
+
+    /// Has those who watch a tenant's views look again when its modules were switched, for as long as
+    /// it is polled.
+    pub(crate) async fn follow_switches(&self) {
+        self.shown.follow(&self.hub).await;
     }
 
     /// The intake, once calls are answered.

@@ -14,6 +14,7 @@ mod generate;
 mod http;
 mod own_views;
 mod serve;
+mod shown;
 
 use std::process::ExitCode;
 

@@ -26,7 +26,8 @@ use std::time::Duration;
 
 use ingest::history::Accepted;
 use projections::{
-    EventRegistry, OwnLimits, Partition, Readers, Tenant, Unready, View, ViewDefinition,
+    EventRegistry, Hidden, OwnLimits, Partition, Readers, Reads, Tenant, Unready, View,
+    ViewDefinition,
 };
 use tenancy::{Store, StoredView};
 use tokio::sync::{Mutex, watch};
@@ -160,20 +161,21 @@ impl OwnViews {
         self.shared.queue.close();
     }
 
-    /// Defines a view of the tenant, or another under the name of one it has. The second value says
-    /// whether there was none.
+    /// Defines a view of the tenant, or another under the name of one it has; it reads nothing of
+    /// what is `hidden`. The second value says whether there was none.
     ///
     /// On a task of its own: a caller that goes away must not leave store and memory in discord.
     pub(crate) async fn define(
         &self,
         tenant: Tenant,
         definition: ViewDefinition,
+        hidden: Arc<Hidden>,
     ) -> Result<(OwnView, bool), OwnViewError> {
         let shared = Arc::clone(&self.shared);
         tokio::spawn(async move {
             let mut turn = shared.turn.lock().await;
             let name = definition.name.clone();
-            let is_new = shared.take(&mut turn, tenant, definition).await?;
+            let is_new = shared.take(&mut turn, tenant, definition, &hidden).await?;
             let view = shared.describe(tenant, &name);
             view.map(|view| (view, is_new)).ok_or(OwnViewError::Unknown(name))
         })
@@ -200,6 +202,17 @@ impl OwnViews {
         let tenants = self.shared.read();
         let views = tenants.get(&tenant).map_or(&[][..], Definitions::all);
         views.iter().map(|view| self.shared.said(tenant, view)).collect()
+    }
+
+    /// Hides the tenant's own views that read what is hidden.
+    pub(crate) fn hide(&self, tenant: Tenant, hidden: &mut Hidden) {
+        let tenants = self.shared.read();
+        // Each reads only those before it.
+        for view in tenants.get(&tenant).map_or(&[][..], Definitions::all) {
+            if let Some(module) = view.hidden_by(hidden).map(str::to_owned) {
+                hidden.add_view(view.name(), module);
+            }
+        }
     }
 
     /// Waits until the view can be read or has failed, at most for `patience`. False if it is still
@@ -263,8 +276,10 @@ impl Shared {
         turn: &mut u64,
         tenant: Tenant,
         definition: ViewDefinition,
+        hidden: &Hidden,
     ) -> Result<bool, OwnViewError> {
         check_name(&definition.name)?;
+        check_shown(&definition.name, hidden.view(&definition.name))?;
         let name = definition.name.clone();
         let definitions = self.definitions(tenant);
         let before = definitions.get(&name);
@@ -276,6 +291,10 @@ impl Shared {
         let is_new = before.is_none();
         self.check_room(tenant, &definitions, is_new)?;
         let changed = self.changed(tenant, &definitions, definition).await?;
+        // The first is the new one; the others read it, and may well be hidden.
+        if let Some(view) = changed.first() {
+            check_shown(view.name(), view.hidden_by(hidden))?;
+        }
         let stored: Vec<StoredView> = changed.iter().map(stored).collect();
         self.store.put_own_views(tenant.0, &stored).await?;
         *turn += 1;
@@ -300,7 +319,7 @@ impl Shared {
         let (own, reads) =
             compile(&self.types.visible(tenant), &reading, definition.clone()).await?;
         let circle = dependants.iter().map(Definition::name).chain([name.as_str()]);
-        if let Some(through) = circle.into_iter().find(|other| reads.contains(*other)) {
+        if let Some(through) = circle.into_iter().find(|other| reads.views.contains(*other)) {
             let mut path = vec![name.clone()];
             path.extend(definitions.path(through, &name));
             return Err(OwnViewError::Cycle(path));
@@ -329,7 +348,7 @@ impl Shared {
         before: Option<&Definition>,
         definition: ViewDefinition,
         view: Arc<View>,
-        reads: std::collections::BTreeSet<String>,
+        reads: Reads,
     ) -> Definition {
         let former = before.and_then(|before| match before.state {
             State::Live if !self.has_failed(tenant, before) => {
@@ -338,7 +357,9 @@ impl Shared {
             _ => before.former.clone(),
         });
         let (view, state) = (Some(view), State::Filling);
-        Definition { stated: definition, view, reads, group: 0, state, former, refused: None }
+        let Reads { views: reads, events } = reads;
+        let (stated, refused) = (definition, None);
+        Definition { stated, view, reads, events, group: 0, state, former, refused }
     }
 
     fn has_failed(&self, tenant: Tenant, view: &Definition) -> bool {
@@ -440,6 +461,15 @@ fn stored(view: &Definition) -> StoredView {
 /// Whether every tenant has a view of that name, also if only other views read it.
 fn is_builtin(name: &str) -> bool {
     ViewDefinition::builtin().iter().any(|view| view.name == name)
+}
+
+fn check_shown(view: &str, hidden_by: Option<&str>) -> Result<(), OwnViewError> {
+    match hidden_by {
+        None => Ok(()),
+        Some(module) => {
+            Err(OwnViewError::SwitchedOff { view: view.to_owned(), module: module.to_owned() })
+        }
+    }
 }
 
 fn check_name(name: &str) -> Result<(), OwnViewError> {

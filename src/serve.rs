@@ -55,6 +55,7 @@ use crate::event_types::TypeDirectory;
 use crate::forward::{Alone, Places};
 use crate::http::{self, App, Parts};
 use crate::own_views::OwnViews;
+use crate::shown::Shown;
 
 pub(crate) use self::clock::tick_one;
 #[cfg(test)]
@@ -121,7 +122,6 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     let (count, home) = source.partitions(&directory);
     // Only its readers' side is used: it is that of all partitions.
     let readers = Partition::new(&types.registry().shared(), ViewDefinition::builtin())?.readers();
-    let hub = Hub::new(readers.clone(), config.limits.stream.clone());
     let orders = Orders::new(count, Arc::clone(&home));
     let history = EventHistory::new(count, Arc::clone(&home));
     let queries = Arc::new(history.clone());
@@ -134,6 +134,9 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         orders.clone(),
         config.limits.views.clone(),
     )?;
+    let shown =
+        Shown::new(readers.clone(), directory.clone(), types.registry().clone(), own_views.clone());
+    let hub = Hub::new(shown.clone(), config.limits.stream.clone());
     let node = folder::node(&config.data)?;
     let place = restore::Place {
         objects: config.objects().open(ingest::objects::environment())?,
@@ -167,6 +170,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         directory: directory.clone(),
         verifier: Verifier::hs256(vec![secret]),
         hub,
+        shown,
         readers,
         queries,
         types,
@@ -261,12 +265,14 @@ impl Source {
     }
 }
 
-/// Keeps the process' figures bounded for as long as the other runs.
+/// Keeps the process' figures bounded, and live views as they are to be shown, for as long as the
+/// other runs.
 async fn beside_upkeep<T>(app: Arc<App>, other: impl Future<Output = T>) -> T {
     let mut other = std::pin::pin!(other);
     tokio::select! {
         done = &mut other => done,
         () = http::upkeep(&app) => other.await,
+        () = app.follow_switches() => other.await,
     }
 }
 

@@ -7,6 +7,8 @@ mod erasure;
 mod event_types;
 #[path = "http/live.rs"]
 mod live;
+#[path = "http/modules.rs"]
+mod modules;
 #[path = "http/own_views.rs"]
 mod own_views;
 #[path = "http/reads.rs"]

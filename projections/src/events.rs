@@ -11,7 +11,7 @@ use arrow::array::{RecordBatch, RecordBatchOptions, UInt32Array, new_null_array}
 use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 
-use crate::Tenant;
+use crate::{Hidden, Tenant};
 
 pub use registry::EventRegistry;
 
@@ -132,6 +132,7 @@ type Names = BTreeMap<String, Arc<EventType>>;
 pub struct EventTypes {
     shared: Arc<Names>,
     own: Arc<Names>,
+    hidden: Arc<Hidden>,
 }
 
 impl EventTypes {
@@ -144,7 +145,7 @@ impl EventTypes {
                 ((*name).to_owned(), Arc::new(EventType::new(*name, fields)))
             })
             .collect();
-        Self { shared: Arc::new(shared), own: Arc::default() }
+        Self { shared: Arc::new(shared), ..Self::default() }
     }
 
     /// These types and `event_type`, which takes the place of one with its name.
@@ -155,16 +156,32 @@ impl EventTypes {
         self
     }
 
+    /// The same types without those that are not to be shown.
+    #[must_use]
+    pub fn hiding(self, hidden: Arc<Hidden>) -> Self {
+        Self { hidden, ..self }
+    }
+
+    /// The module because of which there is no type of that name.
+    pub fn hidden(&self, name: &str) -> Option<&str> {
+        self.hidden.event_type(name)
+    }
+
     /// The type of that name.
     pub fn get(&self, name: &str) -> Option<&Arc<EventType>> {
+        if self.hidden(name).is_some() {
+            return None;
+        }
         self.own.get(name).or_else(|| self.shared.get(name))
     }
 
     /// All types, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<EventType>> {
-        let hidden = |name: &str| self.own.contains_key(name);
-        let shared = self.shared.values().filter(|t| !hidden(t.name()));
-        let mut all: Vec<&Arc<EventType>> = self.own.values().chain(shared).collect();
+        let covered = |name: &str| self.own.contains_key(name);
+        let shared = self.shared.values().filter(|t| !covered(t.name()));
+        let all = self.own.values().chain(shared);
+        let mut all: Vec<&Arc<EventType>> =
+            all.filter(|t| self.hidden(t.name()).is_none()).collect();
         all.sort_unstable_by_key(|t| t.name());
         all.into_iter()
     }

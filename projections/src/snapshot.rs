@@ -16,7 +16,7 @@ use chrono::NaiveDate;
 
 use crate::bytes::ByteRows;
 use crate::sorted::{OWNER, Sorter};
-use crate::{Change, Position, RuntimeError, Tenant, View};
+use crate::{Change, Hidden, Position, RuntimeError, Tenant, View};
 pub use saving::{SavedChunk, SavedMarks, SavedViews, ViewSaver};
 use section::Section;
 
@@ -34,6 +34,7 @@ pub struct TenantSnapshot {
     today: Option<NaiveDate>,
     views: Vec<ViewSnapshot>,
     unready: Arc<[Unready]>,
+    hidden: Arc<Hidden>,
     /// The sequence at which the state of the built-in views was measured last.
     measured: u64,
 }
@@ -58,7 +59,8 @@ impl TenantSnapshot {
         today: Option<NaiveDate>,
         views: Vec<ViewSnapshot>,
     ) -> Self {
-        Self { tenant, sequence, offset: 0, today, views, unready: Arc::default(), measured: 0 }
+        let (unready, hidden) = (Arc::default(), Arc::default());
+        Self { tenant, sequence, offset: 0, today, views, unready, hidden, measured: 0 }
     }
 
     /// Whose snapshot it is.
@@ -99,6 +101,23 @@ impl TenantSnapshot {
     /// The view of that name that is defined and cannot be read, being none of [`Self::views`].
     pub fn unready(&self, name: &str) -> Option<&Unready> {
         self.unready.iter().find(|unready| unready.name == name)
+    }
+
+    /// The same snapshot for readers who are not shown everything.
+    #[must_use]
+    pub fn hiding(&self, hidden: Arc<Hidden>) -> Self {
+        let is_shown = |name: &str| hidden.view(name).is_none();
+        let views = self.views.iter().filter(|view| is_shown(view.view.name()));
+        let unready = self.unready.iter().filter(|unready| is_shown(&unready.name));
+        let (views, unready) = (views.cloned().collect(), unready.cloned().collect());
+        let (tenant, sequence, offset) = (self.tenant, self.sequence, self.offset);
+        let (today, measured) = (self.today, self.measured);
+        Self { tenant, sequence, offset, today, views, unready, hidden, measured }
+    }
+
+    /// What readers are not shown.
+    pub fn hidden(&self) -> &Arc<Hidden> {
+        &self.hidden
     }
 
     pub(crate) fn announce(&mut self, unready: Vec<Unready>) {

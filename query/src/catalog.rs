@@ -68,6 +68,15 @@ impl Relations {
         if known {
             return Ok(());
         }
+        let hiding = match schema {
+            VIEWS => self.snapshot.hidden().view(name),
+            EVENTS => self.types.hidden(name),
+            _ => None,
+        };
+        if let Some(module) = hiding {
+            let (relation, module) = (reference.to_string(), module.to_owned());
+            return Err(QueryError::SwitchedOff { relation, module });
+        }
         let unready = self.snapshot.unready(name).filter(|_| schema == VIEWS);
         if let Some(Unready { name, failure }) = unready {
             let view = name.clone();

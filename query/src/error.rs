@@ -87,6 +87,14 @@ pub enum QueryError {
         /// The view.
         view: String,
     },
+    /// The query reads what belongs to a module that the tenant has switched off.
+    #[error("{relation} belongs to the module `{module}`, which is switched off")]
+    SwitchedOff {
+        /// The view or event type.
+        relation: String,
+        /// The module.
+        module: String,
+    },
     /// A defect of this program; nothing the query's author can mend.
     #[error("the query failed inside the engine: {message}")]
     Internal {

@@ -92,7 +92,7 @@ impl Queries {
             params,
             relations: Arc::new(Relations {
                 snapshot: snapshot.clone(),
-                types: self.types.visible(snapshot.tenant()),
+                types: self.types.visible(snapshot.tenant()).hiding(snapshot.hidden().clone()),
                 history: self.history.clone(),
             }),
             limits: self.limits.clone(),

@@ -90,6 +90,10 @@ pub fn view_answer(snapshot: &TenantSnapshot, name: &str) -> Result<Answer, Quer
 }
 
 fn find<'a>(snapshot: &'a TenantSnapshot, name: &str) -> Result<&'a ViewSnapshot, QueryError> {
+    if let Some(module) = snapshot.hidden().view(name) {
+        let (relation, module) = (name.to_owned(), module.to_owned());
+        return Err(QueryError::SwitchedOff { relation, module });
+    }
     let Some(view) = snapshot.view(name) else {
         let names = snapshot.views().iter().map(|v| v.view().name());
         let view = name.chars().take(100).collect();

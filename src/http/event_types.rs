@@ -39,7 +39,7 @@ pub(super) async fn list(
     params: Params,
 ) -> Result<Json<Listed>, Problem> {
     params.finish("")?;
-    Ok(Json(Listed { event_types: app.types.list(Some(caller.number())) }))
+    Ok(Json(Listed { event_types: app.types.list(&app.shown.types(caller.number())) }))
 }
 
 /// One of them.
@@ -50,7 +50,11 @@ pub(super) async fn read(
     params: Params,
 ) -> Result<Json<Described>, Problem> {
     params.finish("")?;
-    let found = app.types.get(Some(caller.number()), &name);
+    let types = app.shown.types(caller.number());
+    if let Some(module) = types.hidden(&name) {
+        return Err(Problem::switched_off(&format!("the event type '{name}'"), module));
+    }
+    let found = app.types.get(&types, &name);
     found.map(Json).ok_or_else(|| problems::unknown_event_type(&name))
 }
 
@@ -72,7 +76,7 @@ pub(super) async fn list_shared(
     params: Params,
 ) -> Result<Json<Listed>, Problem> {
     params.finish("")?;
-    Ok(Json(Listed { event_types: app.types.list(None) }))
+    Ok(Json(Listed { event_types: app.types.list(&app.types.registry().shared()) }))
 }
 
 /// One of them.
@@ -82,7 +86,8 @@ pub(super) async fn read_shared(
     params: Params,
 ) -> Result<Json<Described>, Problem> {
     params.finish("")?;
-    app.types.get(None, &name).map(Json).ok_or_else(|| problems::unknown_event_type(&name))
+    let found = app.types.get(&app.types.registry().shared(), &name);
+    found.map(Json).ok_or_else(|| problems::unknown_event_type(&name))
 }
 
 /// Registers a type for all tenants.
@@ -104,6 +109,10 @@ async fn take(
     body: Body,
 ) -> Result<Response, Problem> {
     let Registration { r#type, schema } = body::json(headers, body).await?;
+    let hidden = owner.map(|tenant| app.shown.hidden(tenant)).unwrap_or_default();
+    if let Some(module) = hidden.event_type(&r#type) {
+        return Err(Problem::switched_off(&format!("the event type '{type}'"), module));
+    }
     let location = format!("{path}/{type}");
     let (described, new) = app
         .types

@@ -40,7 +40,7 @@ pub(super) async fn post(
         let (app, sender, bytes) = (Arc::clone(&app), sender.clone(), held.bytes.clone());
         let intake = intake.clone();
         tokio::task::spawn_blocking(move || {
-            let types = app.types.registry().visible(sender.tenant);
+            let types = app.shown.types(sender.tenant);
             let (limits, now) = (&app.limits.intake, Utc::now());
             intake.decode(&types, limits, &sender, format, &bytes, now)
         })

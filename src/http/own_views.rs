@@ -40,9 +40,10 @@ pub(super) async fn define(
     params.finish("")?;
     let New { name, sql, key } = body::json(&headers, body).await?;
     let definition = ViewDefinition { name, sql, key, internal: false };
-    let defined = app.own_views.define(caller.number(), definition).await;
+    let hidden = app.shown.hidden(caller.number());
+    let defined = app.own_views.define(caller.number(), definition, hidden).await;
     let (view, is_new) = defined.map_err(|error| problems::own_view(&error))?;
-    let snapshot = app.readers.snapshot(caller.number());
+    let snapshot = app.shown.snapshot(caller.number());
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     let mut response = (status, Json(described(&view, &snapshot))).into_response();
     // A name has only characters that a header may have.
@@ -60,6 +61,9 @@ pub(super) async fn delete(
     params: Params,
 ) -> Result<StatusCode, Problem> {
     params.finish("")?;
+    if let Some(module) = app.shown.hidden(caller.number()).view(&name) {
+        return Err(Problem::switched_off(&format!("the view '{name}'"), module));
+    }
     let deleted = app.own_views.delete(caller.number(), name).await;
     deleted.map_err(|error| problems::own_view(&error))?;
     Ok(StatusCode::NO_CONTENT)

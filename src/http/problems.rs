@@ -325,6 +325,9 @@ pub(super) fn own_view(error: &OwnViewError) -> Problem {
         OwnViewError::BuiltIn(_) => {
             conflict("built-in-view", "The name is that of a built-in view")
         }
+        OwnViewError::SwitchedOff { module, .. } => {
+            conflict("module-off", "The module is switched off").with("module", module.as_str())
+        }
         OwnViewError::Cycle(path) => {
             conflict("view-cycle", "The view would read itself").with("path", path.clone())
         }
@@ -383,6 +386,7 @@ pub(super) fn query(error: &QueryError) -> Problem {
         ),
         QueryError::ViewFailed { view, .. } => view_failed(view, detail),
         QueryError::ViewFilling { view } => view_filling(view),
+        QueryError::SwitchedOff { relation, module } => Problem::switched_off(relation, module),
         QueryError::Internal { message } => failed("a query", message),
     }
 }

@@ -36,7 +36,7 @@ pub(super) async fn ask(
     let question: Question = body::json(&headers, body).await?;
     answers::wait(&app, &caller, &mut params).await?;
     params.finish("wait_for, wait_ms and raw")?;
-    let snapshot = app.readers.snapshot(caller.number());
+    let snapshot = app.shown.snapshot(caller.number());
     let answer = app
         .queries
         .run(snapshot, &question.sql, question.params)

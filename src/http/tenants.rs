@@ -146,6 +146,8 @@ async fn change_tenant(
     change: TenantChange,
 ) -> Result<Json<TenantRecord>, Problem> {
     let tenant = app.directory.update(id, change).await.map_err(|error| problems::store(&error))?;
+    // Those who watch are told before the answer; on another node, as soon as it has seen the change.
+    app.hub.redefined(Tenant(tenant.number));
     settle(app, &tenant).await?;
     Ok(Json(tenant.as_ref().clone()))
 }

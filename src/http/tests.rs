@@ -26,6 +26,7 @@ use crate::event_types::TypeDirectory;
 use crate::forward::{Alone, Places};
 use crate::own_views::OwnViews;
 use crate::serve::{EventHistory, Intake, Orders, alone};
+use crate::shown::Shown;
 
 struct NoHistory;
 
@@ -58,19 +59,21 @@ pub(crate) async fn front_app(control: &Path, secret: Secret, places: Arc<dyn Pl
     let history = EventHistory::new(1, alone());
     let partition = Partition::new(&EventTypes::builtin(), Vec::new()).unwrap();
     let readers = partition.readers();
-    let hub = Hub::new(readers.clone(), limits.stream.clone());
     let queries =
         Queries::new(types.registry().clone(), Arc::new(NoHistory), limits.query.clone()).unwrap();
     let verifier = Verifier::hs256(vec![secret]);
     let orders = Orders::new(1, alone());
     let (views, bounds) = (store.clone(), limits.views.clone());
     let own_views =
-        OwnViews::start(views, history, registry, readers.clone(), orders, bounds).unwrap();
+        OwnViews::start(views, history, registry.clone(), readers.clone(), orders, bounds).unwrap();
+    let shown = Shown::new(readers.clone(), directory.clone(), registry, own_views.clone());
+    let hub = Hub::new(shown.clone(), limits.stream.clone());
     Arc::new(App::new(Parts {
         store,
         directory,
         verifier,
         hub,
+        shown,
         readers,
         queries,
         types,

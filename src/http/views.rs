@@ -29,12 +29,14 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     answers::wait(&app, &caller, &mut params).await?;
     params.finish("wait_for and wait_ms")?;
-    let snapshot = app.readers.snapshot(caller.number());
+    let snapshot = app.shown.snapshot(caller.number());
     let position = snapshot.position().to_string();
-    let builtin = app.readers.views().len();
-    let mut views: Vec<Value> = snapshot.views().iter().take(builtin).map(described).collect();
+    let is_builtin = |name: &str| app.readers.views().iter().any(|view| view.name() == name);
+    let builtin = snapshot.views().iter().filter(|view| is_builtin(view.view().name()));
+    let mut views: Vec<Value> = builtin.map(described).collect();
     let own = app.own_views.all(caller.number());
-    views.extend(own.iter().map(|own| own_views::described(own, &snapshot)));
+    let shown = own.iter().filter(|own| snapshot.hidden().view(&own.definition.name).is_none());
+    views.extend(shown.map(|own| own_views::described(own, &snapshot)));
     let answer = json!({ "views": views, "position": position, "as_of": snapshot.today() });
     Ok(answers::at_position(Json(answer).into_response(), &position))
 }
@@ -67,8 +69,9 @@ pub(super) async fn status(
     params: Params,
 ) -> Result<Response, Problem> {
     params.finish("")?;
-    let snapshot = app.readers.snapshot(caller.number());
-    let answer = if let Some(own) = app.own_views.get(caller.number(), &name) {
+    let snapshot = app.shown.snapshot(caller.number());
+    let own = app.own_views.get(caller.number(), &name);
+    let answer = if let Some(own) = own.filter(|_| snapshot.hidden().view(&name).is_none()) {
         own_views::status(&own)
     } else {
         let view = find(&snapshot, &name)?;
@@ -108,7 +111,7 @@ pub(super) async fn read(
     params.finish("wait_for, wait_ms, limit, after and raw")?;
     waiting.applied(&app).await?;
     waiting.filled(&app, &caller, &name).await?;
-    let snapshot = app.readers.snapshot(caller.number());
+    let snapshot = app.shown.snapshot(caller.number());
     let view = find(&snapshot, &name)?;
     if format != Format::Json {
         let read = move |snapshot: &TenantSnapshot| view_answer(snapshot, &name);
@@ -142,6 +145,9 @@ async fn off_thread<T: Send + 'static>(
 
 fn find<'a>(snapshot: &'a TenantSnapshot, name: &str) -> Result<&'a ViewSnapshot, Problem> {
     snapshot.view(name).ok_or_else(|| {
+        if let Some(module) = snapshot.hidden().view(name) {
+            return Problem::switched_off(&format!("the view '{name}'"), module);
+        }
         if let Some(unready) = snapshot.unready(name) {
             return problems::unready_view(unready);
         }

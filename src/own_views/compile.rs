@@ -1,10 +1,10 @@
 //! Compiling a definition, on a thread whose stack is deep enough for any SQL.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
 
-use projections::{EventTypes, OwnView, View, ViewDefinition};
+use projections::{EventTypes, OwnView, Reads, View, ViewDefinition};
 use tokio::sync::oneshot;
 
 use super::OwnViewError;
@@ -45,12 +45,12 @@ impl Reading {
     }
 }
 
-/// What a definition comes to, and the views it reads, its own name among them if it is so.
+/// What a definition comes to, and what it reads, its own name among the views if it is so.
 pub(super) async fn compile(
     types: &EventTypes,
     reading: &Reading,
     definition: ViewDefinition,
-) -> Result<(Arc<View>, BTreeSet<String>), OwnViewError> {
+) -> Result<(Arc<View>, Reads), OwnViewError> {
     let (types, readable) = (types.clone(), reading.views());
     on_large_stack(move || {
         let candidate = ViewDefinition { name: CANDIDATE.to_owned(), ..definition.clone() };
@@ -58,7 +58,7 @@ pub(super) async fn compile(
         let view = own.view();
         let named =
             View::new(definition.name, view.sql(), view.schema().clone(), view.key().to_vec());
-        Ok((Arc::new(named), own.reads().views.clone()))
+        Ok((Arc::new(named), own.reads().clone()))
     })
     .await?
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use projections::{View, ViewDefinition};
+use projections::{Hidden, View, ViewDefinition};
 
 /// A view that a tenant has defined.
 #[derive(Clone, Debug)]
@@ -14,6 +14,8 @@ pub(super) struct Definition {
     pub(super) view: Option<Arc<View>>,
     /// The views it reads.
     pub(super) reads: BTreeSet<String>,
+    /// The event types it reads.
+    pub(super) events: BTreeSet<String>,
     /// Views of one group are filled together and put in at one position.
     pub(super) group: u64,
     pub(super) state: State,
@@ -43,6 +45,14 @@ pub(super) struct Definitions {
 impl Definition {
     pub(super) fn name(&self) -> &str {
         &self.stated.name
+    }
+
+    /// The module that hides what it reads, or what is served under its name meanwhile.
+    pub(super) fn hidden_by<'a>(&self, hidden: &'a Hidden) -> Option<&'a str> {
+        let by_view = self.reads.iter().find_map(|view| hidden.view(view));
+        by_view
+            .or_else(|| self.events.iter().find_map(|event_type| hidden.event_type(event_type)))
+            .or_else(|| self.former.as_ref()?.hidden_by(hidden))
     }
 
     /// Whether a view of this name can be read meanwhile, unless it has failed.

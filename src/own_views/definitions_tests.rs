@@ -10,7 +10,8 @@ fn view(name: &str, reads: &[&str], state: State) -> Definition {
         internal: false,
     };
     let reads = reads.iter().map(|read| (*read).to_owned()).collect();
-    Definition { stated, view: None, reads, group: 0, state, former: None, refused: None }
+    let (events, former) = (BTreeSet::new(), None);
+    Definition { stated, view: None, reads, events, group: 0, state, former, refused: None }
 }
 
 fn names<'a>(views: impl IntoIterator<Item = &'a Definition>) -> Vec<&'a str> {

@@ -30,6 +30,17 @@ pub(crate) enum OwnViewError {
     /// The view would read itself.
     #[error("the view would read itself: {}; define it over other views", .0.join(" reads "))]
     Cycle(Vec<String>),
+    /// The view is hidden, or would be.
+    #[error(
+        "the view '{view}' reads what belongs to the module `{module}`, which is switched off; an \
+         admin switches it on with PATCH /v1/tenant"
+    )]
+    SwitchedOff {
+        /// The view.
+        view: String,
+        /// The module.
+        module: String,
+    },
     /// Another view reads this one and would not compile any more.
     #[error(
         "the view '{reader}' reads it and would not work any more: {reason}; change or delete that one first"

@@ -2,15 +2,15 @@
 //! What the partition has from a checkpoint they are given from history; the rest they get from the
 //! log like all others.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::UInt32Array;
 use futures::TryStreamExt;
 use ingest::history::Accepted;
 use projections::{
-    EventBatch, EventRegistry, EventTypes, Fill, OwnView, Partition, RuntimeError, Tenant, Unready,
-    View, ViewDefinition,
+    EventBatch, EventRegistry, EventTypes, Fill, OwnView, Partition, Reads, RuntimeError, Tenant,
+    Unready, View, ViewDefinition,
 };
 use tenancy::StoredView;
 use tokio::runtime::Handle;
@@ -93,10 +93,11 @@ fn attach(
         Ok((view, reads)) => (Some(view), reads, State::Live),
         Err(reason) => {
             tracing::warn!(tenant = tenant.0, view = definition.name, reason, "a view has failed");
-            (None, BTreeSet::new(), State::Failed(reason))
+            (None, Reads::default(), State::Failed(reason))
         }
     };
-    Definition { stated: definition, view, reads, group: 0, state, former: None, refused: None }
+    let (Reads { views: reads, events }, former) = (reads, None);
+    Definition { stated: definition, view, reads, events, group: 0, state, former, refused: None }
 }
 
 fn attached(
@@ -105,7 +106,7 @@ fn attached(
     types: &EventTypes,
     tenant: Tenant,
     definition: &ViewDefinition,
-) -> Result<(Arc<View>, BTreeSet<String>), String> {
+) -> Result<(Arc<View>, Reads), String> {
     if is_builtin(&definition.name) {
         return Err("a built-in view has its name now; define it under another one".to_owned());
     }
@@ -113,7 +114,7 @@ fn attached(
     let readable: Vec<Arc<View>> = snapshot.views().iter().map(|v| v.view().clone()).collect();
     let own = OwnView::compile(types, &readable, definition)
         .map_err(|e| OwnViewError::from(e).to_string())?;
-    let (view, reads) = (own.view().clone(), own.reads().views.clone());
+    let (view, reads) = (own.view().clone(), own.reads().clone());
     let mut fill = partition.begin(tenant, vec![own]).map_err(|error| error.to_string())?;
     fill.start().map_err(|error| error.to_string())?;
     history.feed(types, tenant, &mut fill)?;

@@ -107,7 +107,7 @@ async fn what_is_deleted_or_replaced_while_it_is_filled_is_never_put_in() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replaced_view_is_served_meanwhile_and_nobody_waits_for_its_successor() {
     let Bench { own, readers, .. } = &bench().await;
-    own.define(TENANT, view("mine", VOIDED)).await.unwrap();
+    own.define(TENANT, view("mine", VOIDED), Arc::default()).await.unwrap();
     assert!(own.wait(TENANT, "mine", LONG).await);
     let mut turn = own.shared.turn.lock().await;
     let other = "SELECT reason FROM events.\"invoicing.invoice_voided\"";

@@ -227,7 +227,7 @@ impl Connection {
             return Err(too_many_subscriptions(self.limits().subscriptions));
         }
         let snapshot = self.hub.shared.snapshot(self.seat.channel().tenant());
-        let found = snapshot.view(name).ok_or_else(|| absent(name, snapshot.unready(name)))?;
+        let found = snapshot.view(name).ok_or_else(|| absent(name, &snapshot))?;
         if let Some(failure) = found.failure() {
             return Err(view_failed(name, failure));
         }
@@ -412,9 +412,13 @@ fn unknown_view(name: &str) -> Problem {
     Problem::new("unknown-view", StatusCode::NOT_FOUND, "Unknown view", detail)
 }
 
-/// Why there is no such view to be read: it is being filled, it never was, or there is none.
-fn absent(name: &str, unready: Option<&Unready>) -> Problem {
-    match unready {
+/// Why there is no such view to be read: it is being filled, it never was, it is not shown, or there
+/// is none.
+fn absent(name: &str, snapshot: &TenantSnapshot) -> Problem {
+    if let Some(module) = snapshot.hidden().view(name) {
+        return Problem::switched_off(&format!("the view '{name}'"), module);
+    }
+    match snapshot.unready(name) {
         None => unknown_view(name),
         Some(Unready { failure: Some(failure), .. }) => view_failed(name, failure),
         Some(Unready { failure: None, .. }) => {

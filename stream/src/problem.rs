@@ -44,6 +44,16 @@ impl Problem {
         }
     }
 
+    /// Of `what` belongs to a module that its tenant has switched off.
+    pub fn switched_off(what: &str, module: &str) -> Self {
+        let detail = format!(
+            "{what} belongs to the module `{module}`, which is switched off; nothing is lost, and an \
+             admin switches it on again with PATCH /v1/tenant"
+        );
+        Self::new("module-off", StatusCode::CONFLICT, "The module is switched off", detail)
+            .with("module", module)
+    }
+
     /// The same with one more member. The five members of the standard cannot be replaced.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {

@@ -15,12 +15,10 @@ use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::{Clock, Currency, Invalid, MODULES, TenantId};
+use crate::{Clock, Currency, Invalid, MODULES, TenantId, branding};
 
 /// The longest name and vertical, in characters.
 const MAX_TEXT: usize = 200;
-/// The largest branding, in bytes of compact JSON.
-const MAX_BRANDING: usize = 16 * 1024;
 
 /// A tenant to be created: the body of `POST /v1/platform/tenants`.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,7 +37,7 @@ pub struct NewTenant {
     pub vertical: Option<String>,
     /// Some of [`MODULES`]; `None` for all.
     pub modules: Option<Vec<String>>,
-    /// Any JSON object of at most 16 KiB.
+    /// Name, logo and colours.
     pub branding: Option<Map<String, Value>>,
 }
 
@@ -64,7 +62,7 @@ impl NewTenant {
             name: text("name", &self.name)?,
             vertical: self.vertical.map(|v| text("vertical", &v)).transpose()?,
             modules: self.modules.map(|m| modules(&m)).transpose()?,
-            branding: self.branding.map(branding).transpose()?,
+            branding: self.branding.map(branding::checked).transpose()?,
             ..self
         })
     }
@@ -87,7 +85,7 @@ pub struct TenantChange {
     pub vertical: Option<Option<String>>,
     /// Some of [`MODULES`]; `Some(None)` for all.
     pub modules: Option<Option<Vec<String>>>,
-    /// Any JSON object of at most 16 KiB.
+    /// Name, logo and colours.
     pub branding: Option<Option<Map<String, Value>>>,
 }
 
@@ -98,13 +96,13 @@ impl TenantChange {
             name: self.name.map(|n| text("name", &n)).transpose()?,
             vertical: nested(self.vertical, |v| text("vertical", &v))?,
             modules: nested(self.modules, |m| modules(&m))?,
-            branding: nested(self.branding, branding)?,
+            branding: nested(self.branding, branding::checked)?,
             ..self
         })
     }
 }
 
-/// A change of a tenant by its own admin: the body of `PATCH /v1/tenant`. Currency and clock are the
+/// A change of a tenant by its own admin: the body of `PATCH /v1/tenant`. The clock is the
 /// platform's to change.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TenantSettings {
@@ -112,18 +110,20 @@ pub struct TenantSettings {
     pub name: Option<String>,
     /// Where its days begin and end.
     pub timezone: Option<Tz>,
+    /// The currency of amounts that name none, for events to come.
+    pub currency: Option<Currency>,
     /// The line of business.
     pub vertical: Option<Option<String>>,
     /// Some of [`MODULES`]; `Some(None)` for all.
     pub modules: Option<Option<Vec<String>>>,
-    /// Any JSON object of at most 16 KiB.
+    /// Name, logo and colours.
     pub branding: Option<Option<Map<String, Value>>>,
 }
 
 impl From<TenantSettings> for TenantChange {
     fn from(settings: TenantSettings) -> Self {
-        let TenantSettings { name, timezone, vertical, modules, branding } = settings;
-        Self { name, timezone, vertical, modules, branding, currency: None, clock: None }
+        let TenantSettings { name, timezone, currency, vertical, modules, branding } = settings;
+        Self { name, timezone, currency, vertical, modules, branding, clock: None }
     }
 }
 
@@ -205,6 +205,8 @@ struct SettingsBody {
     #[serde(default, deserialize_with = "present")]
     timezone: Option<String>,
     #[serde(default, deserialize_with = "present")]
+    currency: Option<String>,
+    #[serde(default, deserialize_with = "present")]
     vertical: Option<Option<String>>,
     #[serde(default, deserialize_with = "present")]
     modules: Option<Option<Vec<String>>>,
@@ -219,13 +221,15 @@ impl TryFrom<SettingsBody> for TenantSettings {
         let change = TenantChange {
             name: body.name,
             timezone: body.timezone.map(|t| timezone(&t)).transpose()?,
+            currency: body.currency.map(|c| c.parse()).transpose()?,
             vertical: body.vertical,
             modules: body.modules,
             branding: body.branding,
             ..TenantChange::default()
         };
-        let TenantChange { name, timezone, vertical, modules, branding, .. } = change.checked()?;
-        Ok(Self { name, timezone, vertical, modules, branding })
+        let TenantChange { name, timezone, currency, vertical, modules, branding, .. } =
+            change.checked()?;
+        Ok(Self { name, timezone, currency, vertical, modules, branding })
     }
 }
 
@@ -312,20 +316,6 @@ fn modules(names: &[String]) -> Result<Vec<String>, Invalid> {
     }
     let chosen = MODULES.into_iter().filter(|module| names.iter().any(|name| name == module));
     Ok(chosen.map(str::to_owned).collect())
-}
-
-fn branding(object: Map<String, Value>) -> Result<Map<String, Value>, Invalid> {
-    let object = Value::Object(object);
-    let bytes = object.to_string().len();
-    match object {
-        Value::Object(object) if bytes <= MAX_BRANDING => Ok(object),
-        _ => Err(Invalid::new(
-            "branding",
-            format!(
-                "has {bytes} bytes; at most {MAX_BRANDING} are kept, so give large images by URL"
-            ),
-        )),
-    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! All tenants in memory, for the paths that are taken often.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, watch};
 
 use crate::{NewTenant, Store, StoreError, TenantChange, TenantId, TenantRecord, Tombstone};
 
@@ -26,6 +26,8 @@ struct Shared {
     records: RwLock<Records>,
     /// How many deletions were learned of.
     deletions: watch::Sender<u64>,
+    /// Tells that modules of some tenant were switched.
+    switches: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +37,8 @@ struct Records {
     /// The deleted ones, by number.
     deleted: BTreeMap<u32, Tombstone>,
     deleted_ids: HashMap<TenantId, u32>,
+    /// The tenants whose modules were switched since it was last asked, by number.
+    switched: BTreeSet<u32>,
 }
 
 impl Directory {
@@ -48,7 +52,8 @@ impl Directory {
             records.bury(stone);
         }
         let (turn, deletions) = (Mutex::default(), watch::Sender::new(0));
-        let shared = Shared { store, turn, records: RwLock::new(records), deletions };
+        let (records, switches) = (RwLock::new(records), Notify::new());
+        let shared = Shared { store, turn, records, deletions, switches };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -83,6 +88,22 @@ impl Directory {
     /// Changes whenever it is learned that a tenant is deleted.
     pub fn deletions(&self) -> watch::Receiver<u64> {
         self.shared.deletions.subscribe()
+    }
+
+    /// Waits until modules of tenants have been switched on or off, here or by other processes, and
+    /// answers the numbers of these tenants. Each is answered once: one task asks.
+    pub async fn switched(&self) -> BTreeSet<u32> {
+        loop {
+            let told = self.shared.switches.notified();
+            let switched = {
+                let records = self.shared.records.write();
+                std::mem::take(&mut records.unwrap_or_else(PoisonError::into_inner).switched)
+            };
+            if !switched.is_empty() {
+                return switched;
+            }
+            told.await;
+        }
     }
 
     /// All tenants, in the order of their creation.
@@ -141,6 +162,7 @@ impl Directory {
                 records.bury(stone);
             }
         }
+        self.shared.switches.notify_one();
         if has_deletions {
             self.shared.deletions.send_modify(|count| *count += 1);
         }
@@ -166,8 +188,12 @@ impl Directory {
         tokio::spawn(async move {
             let _turn = shared.turn.lock().await;
             let changed = change(shared.store.clone()).await?;
-            let mut records = shared.records.write().unwrap_or_else(PoisonError::into_inner);
-            Ok(take(&mut records, changed))
+            let taken = {
+                let mut records = shared.records.write().unwrap_or_else(PoisonError::into_inner);
+                take(&mut records, changed)
+            };
+            shared.switches.notify_one();
+            Ok(taken)
         })
         .await?
     }
@@ -186,7 +212,10 @@ impl Records {
             return;
         }
         self.by_id.insert(record.id.clone(), Arc::clone(record));
-        self.by_number.insert(record.number, Arc::clone(record));
+        let before = self.by_number.insert(record.number, Arc::clone(record));
+        if before.is_some_and(|before| before.modules != record.modules) {
+            self.switched.insert(record.number);
+        }
     }
 
     fn take(&mut self, record: TenantRecord) -> Arc<TenantRecord> {
@@ -198,6 +227,7 @@ impl Records {
     fn bury(&mut self, stone: Tombstone) -> Tombstone {
         self.by_id.remove(&stone.id);
         self.by_number.remove(&stone.number);
+        self.switched.remove(&stone.number);
         self.deleted_ids.insert(stone.id.clone(), stone.number);
         self.deleted.insert(stone.number, stone.clone());
         stone

@@ -21,11 +21,13 @@
 //! - No secret, token or ticket is ever printed, neither by `Debug` nor in an error.
 
 pub mod access;
+mod branding;
 mod change;
 mod directory;
 mod error;
 mod id;
 mod issuer;
+pub mod modules;
 mod roles;
 mod secret;
 mod store;
@@ -40,6 +42,7 @@ pub use id::TenantId;
 pub use issuer::{
     ClientSecret, Exchanged, Issuer, IssuerError, IssuerSettings, Pace, SignIn, SignInError,
 };
+pub use modules::MODULES;
 pub use roles::{Role, RoleSet, UnknownRole};
 pub use secret::{Secret, SecretError};
 pub use store::{
@@ -47,6 +50,6 @@ pub use store::{
     StoredCheckpoint, StoredDeadLetter, StoredEventType, StoredNode, StoredPartition, StoredView,
     Tombstone,
 };
-pub use tenant::{Clock, Currency, MODULES, TenantRecord};
+pub use tenant::{Clock, Currency, TenantRecord};
 pub use tickets::{Ticket, TicketError, TicketLimits, Tickets};
 pub use token::{ClaimNames, Claims, Identity, LEEWAY, TokenError, Verifier, mint};

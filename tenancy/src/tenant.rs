@@ -10,19 +10,6 @@ use serde_json::{Map, Value};
 
 use crate::{Invalid, TenantId};
 
-/// The modules there are: the first part of the built-in event types.
-pub const MODULES: [&str; 9] = [
-    "crm",
-    "invoicing",
-    "purchasing",
-    "hr",
-    "inventory",
-    "projects",
-    "tasks",
-    "governance",
-    "property",
-];
-
 /// A tenant as the control store holds it.
 ///
 /// Serializes to what the outside sees of it: everything but the number.
@@ -44,9 +31,9 @@ pub struct TenantRecord {
     pub clock: Clock,
     /// The line of business, which chooses templates.
     pub vertical: Option<String>,
-    /// The modules it uses, in the order of [`MODULES`].
+    /// The modules it uses, in the order of [`MODULES`](crate::modules::MODULES).
     pub modules: Vec<String>,
-    /// Colours, logo and the like, for the page to read.
+    /// Name, logo and colours, for the page to show.
     pub branding: Option<Map<String, Value>>,
     /// When it was created, to the microsecond.
     pub created_at: DateTime<Utc>,

@@ -29,7 +29,7 @@ fn platform() -> String {
 async fn marked_tenant(service: &Service, id: &str) -> String {
     let body = json!({
         "id": id, "name": format!("{MARKER} & Sons"), "timezone": "Europe/Berlin",
-        "currency": "EUR", "clock": "fixed:2025-06-30", "branding": { "motto": MARKER },
+        "currency": "EUR", "clock": "fixed:2025-06-30", "branding": { "name": MARKER },
     });
     let answer =
         service.post("/v1/platform/tenants", &platform()).json(&body).send().await.unwrap();

@@ -267,6 +267,13 @@ impl<'a> Rows<'a> {
     }
 
     fn unknown_type(&mut self, name: &str) -> String {
+        if let Some(module) = self.types.hidden(name) {
+            let name = shown(name);
+            return format!(
+                "type: \"{name}\" belongs to the module \"{module}\", which is switched off; an \
+                 admin switches it on with PATCH /v1/tenant"
+            );
+        }
         let nearest = match self.suggestions.get(name) {
             Some(nearest) => nearest.clone(),
             None if self.suggestions.len() < MAX_SUGGESTIONS => {

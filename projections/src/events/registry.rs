@@ -34,12 +34,12 @@ impl EventRegistry {
     pub fn visible(&self, tenant: Tenant) -> EventTypes {
         let types = self.read();
         let own = types.own.get(&tenant).cloned().unwrap_or_default();
-        EventTypes { shared: Arc::clone(&types.shared), own }
+        EventTypes { shared: Arc::clone(&types.shared), own, ..EventTypes::default() }
     }
 
     /// The types of all tenants.
     pub fn shared(&self) -> EventTypes {
-        EventTypes { shared: Arc::clone(&self.read().shared), own: Arc::default() }
+        EventTypes { shared: Arc::clone(&self.read().shared), ..EventTypes::default() }
     }
 
     /// The type of that name which `owner` has alone, or which all have if there is no owner.

@@ -152,8 +152,8 @@ impl TenantSnapshot {
         for view in &mut views {
             view.restore(&mut record, chunks)?;
         }
-        let unready = Arc::default();
-        Ok(Self { tenant, sequence, offset, today, views, unready, measured })
+        let (unready, hidden) = (Arc::default(), Arc::default());
+        Ok(Self { tenant, sequence, offset, today, views, unready, hidden, measured })
     }
 }
 

@@ -68,7 +68,7 @@ impl Connection {
 /// The view of that name, if it can be read.
 fn current<'a>(name: &str, snapshot: &'a TenantSnapshot) -> Result<&'a Arc<View>, Problem> {
     match snapshot.view(name) {
-        None => Err(absent(name, snapshot.unready(name))),
+        None => Err(absent(name, snapshot)),
         Some(view) => match view.failure() {
             Some(failure) => Err(view_failed(name, failure)),
             None => Ok(view.view()),

@@ -190,7 +190,8 @@ fn step() -> impl Strategy<Value = Step> {
         Just(("clock", json!("fixed:2020-02-29"))),
         Just(("vertical", json!(null))),
         "[a-z]{1,8}".prop_map(|v| ("vertical", json!(v))),
-        any::<f64>().prop_map(|n| ("branding", json!({"n": n, "deep": [[{"ü": null}]]}))),
+        "[a-zü]{1,9}"
+            .prop_map(|name| ("branding", json!({"name": name, "colours": {"accent": "#123"}}))),
         Just(("modules", json!(["crm"]))),
         Just(("modules", json!(null))),
     ];
@@ -246,4 +247,26 @@ proptest! {
             directory.shared.store.close().await;
         });
     }
+}
+
+#[tokio::test]
+async fn switches_of_modules_are_told_once_whoever_makes_them() {
+    let (dir, directory) = fresh().await;
+    let acme = directory.create(new_tenant("acme")).await.unwrap();
+    directory.create(new_tenant("other")).await.unwrap();
+    directory.update(&acme.id, change(json!({"name": "A"}))).await.unwrap();
+    directory.update(&acme.id, change(json!({"modules": ["crm"]}))).await.unwrap();
+    assert_eq!(directory.switched().await, [acme.number].into());
+    // Another process, which is read of later, switches them back.
+    let store = Store::open(&dir.path().join("control.db")).await.unwrap();
+    let since = store.last_change().await.unwrap();
+    store.update_tenant(&acme.id, change(json!({"modules": null}))).await.unwrap();
+    let waiting = directory.clone();
+    let told = tokio::spawn(async move { waiting.switched().await });
+    directory.refresh(since).await.unwrap();
+    assert_eq!(told.await.unwrap(), [acme.number].into());
+    // Nothing is left to be told, and a change of something else is none.
+    directory.update(&acme.id, change(json!({"vertical": "retail"}))).await.unwrap();
+    let records = directory.shared.read();
+    assert!(records.switched.is_empty());
 }

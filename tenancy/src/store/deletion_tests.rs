@@ -14,7 +14,7 @@ const MARKER: &str = "Marker-of-the-deleted";
 fn new_tenant(id: &str) -> NewTenant {
     serde_json::from_value(json!({
         "id": id, "name": format!("{MARKER} {id}"), "timezone": "Europe/Berlin", "currency": "CHF",
-        "clock": "fixed:2031-05-17", "branding": {"motto": MARKER},
+        "clock": "fixed:2031-05-17", "branding": {"name": MARKER},
     }))
     .unwrap()
 }

@@ -170,13 +170,13 @@ async fn a_tenant_is_read_as_it_was_created(place: &Place) {
     new.clock = "fixed:2014-06-30".parse().unwrap();
     new.vertical = Some("construction".into());
     new.modules = Some(vec!["hr".into(), "crm".into()]);
-    new.branding = json!({"accent": "#0af", "scale": 0.1}).as_object().cloned();
+    new.branding = json!({"name": "Ünïted", "colours": {"accent": "#005ea8"}}).as_object().cloned();
     let before = Utc::now().timestamp_micros();
     let created = store.create_tenant(new).await.unwrap();
     assert_eq!(created.number, 1);
     assert_eq!(created.name, "Ünïted");
     assert_eq!(created.modules, ["crm", "hr"]);
-    assert_eq!(created.branding.as_ref().unwrap()["accent"], "#0af");
+    assert_eq!(created.branding.as_ref().unwrap()["colours"]["accent"], "#005ea8");
     assert!(
         (before..=Utc::now().timestamp_micros()).contains(&created.created_at.timestamp_micros())
     );
@@ -227,7 +227,7 @@ async fn a_change_touches_what_it_names(place: &Place) {
 
     let all = change(json!({
         "name": "New", "timezone": "Asia/Tokyo", "currency": "JPY", "clock": "events",
-        "vertical": "retail", "modules": ["tasks"], "branding": {"accent": "#fff"},
+        "vertical": "retail", "modules": ["tasks"], "branding": {"name": "R"},
     }));
     expected.name = "New".into();
     expected.timezone = chrono_tz::Tz::Asia__Tokyo;
@@ -235,7 +235,7 @@ async fn a_change_touches_what_it_names(place: &Place) {
     expected.clock = Clock::Events;
     expected.vertical = Some("retail".into());
     expected.modules = vec!["tasks".into()];
-    expected.branding = json!({"accent": "#fff"}).as_object().cloned();
+    expected.branding = json!({"name": "R"}).as_object().cloned();
     assert_eq!(store.update_tenant(&acme, all).await.unwrap(), expected);
 
     let cleared = change(json!({"vertical": null, "modules": null, "branding": null}));

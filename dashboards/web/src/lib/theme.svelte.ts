@@ -16,14 +16,16 @@ class Theme {
   choice = $state<Choice>(kept());
   #systemDark = $state(false);
   #printing = $state(false);
-  #brand = $state.raw<Rgb>(ACCENT);
+  #brand = $state.raw<Record<'light' | 'dark', Rgb>>({ light: ACCENT, dark: ACCENT });
   reducedMotion = $state(false);
   readonly shade: 'light' | 'dark' = $derived.by(() => {
     if (this.#printing) return 'light';
     if (this.choice !== 'system') return this.choice;
     return this.#systemDark ? 'dark' : 'light';
   });
-  readonly accent = $derived(toHex(readable(this.#brand, GROUNDS[this.shade], this.shade === 'dark' ? 6 : 4.6)));
+  readonly accent = $derived(
+    toHex(readable(this.#brand[this.shade], GROUNDS[this.shade], this.shade === 'dark' ? 6 : 4.6)),
+  );
 
   constructor() {
     this.#follow('(prefers-color-scheme: dark)', (on) => (this.#systemDark = on));
@@ -45,10 +47,11 @@ class Theme {
     else localStorage.setItem(PLACE, this.choice);
   }
 
-  /** Takes the accent out of a firm's branding, if it names one. */
+  /** Takes the colours out of a firm's branding, if it names some. */
   brand(branding: Record<string, unknown> | null | undefined): void {
-    const named = branding?.['accent'] ?? branding?.['accent_color'] ?? branding?.['color'];
-    this.#brand = parseHex(named) ?? ACCENT;
+    const colours = (branding?.['colours'] ?? {}) as Record<string, unknown>;
+    const light = parseHex(colours['accent'] ?? branding?.['accent']) ?? ACCENT;
+    this.#brand = { light, dark: parseHex(colours['accent_dark']) ?? light };
   }
 
   #follow(query: string, set: (on: boolean) => void): void {
