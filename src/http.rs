@@ -196,6 +196,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/platform/dead-letters", get(dead_letters::list_shared))
         .route("/v1/platform/dead-letters/{id}/replay", post(dead_letters::replay_shared))
         .route("/v1/tenant", get(tenants::own).patch(tenants::change_own))
+        .route("/v1/platform/verticals", get(tenants::verticals))
         .route("/v1/platform/tenants", get(tenants::list).post(tenants::create))
         .route(
             "/v1/platform/tenants/{id}",

@@ -12,6 +12,7 @@ mod event_types;
 mod forward;
 mod generate;
 mod http;
+mod onboarding;
 mod own_views;
 mod serve;
 mod shown;

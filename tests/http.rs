@@ -9,6 +9,8 @@ mod event_types;
 mod live;
 #[path = "http/modules.rs"]
 mod modules;
+#[path = "http/onboarding.rs"]
+mod onboarding;
 #[path = "http/own_views.rs"]
 mod own_views;
 #[path = "http/reads.rs"]

@@ -14,6 +14,7 @@ use tenancy::{RoleSet, StoreError, TicketError, TokenError, Tombstone};
 
 use crate::event_types::{RefreshError, RegisterError};
 use crate::forward::ForwardError;
+use crate::onboarding::OnboardingError;
 use crate::own_views::OwnViewError;
 use crate::serve::NotCome;
 
@@ -522,6 +523,27 @@ pub(super) fn intake(error: &IntakeError) -> Problem {
         IntakeError::Elsewhere => moving(),
         IntakeError::OtherSender => failed("the intake", &error.to_string()),
     }
+}
+
+/// Of a tenant that is created, and has not all that its template gives yet.
+pub(super) fn onboarding(error: &OnboardingError) -> Problem {
+    match error {
+        OnboardingError::Intake(error) => intake(error),
+        OnboardingError::Store(error) => store(error),
+        OnboardingError::Unknown(_) | OnboardingError::Refused(_) => {
+            failed("a template", &error.to_string())
+        }
+    }
+}
+
+pub(super) fn not_begun() -> Problem {
+    Problem::new(
+        "onboarding",
+        StatusCode::SERVICE_UNAVAILABLE,
+        "The tenant is not ready yet",
+        "the tenant is created, and what its template gives follows behind; send the same again to \
+         see whether it is done",
+    )
 }
 
 pub(super) fn no_dead_letter(id: &str) -> Problem {

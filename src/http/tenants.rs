@@ -1,7 +1,7 @@
 //! `/v1/tenant` and `/v1/platform/tenants`.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::body::Body;
@@ -13,13 +13,19 @@ use chrono::Utc;
 use projections::{Position, Tenant};
 use serde_json::{Value, json};
 use stream::Problem;
-use tenancy::{NewTenant, TenantChange, TenantId, TenantRecord, TenantSettings, Tombstone};
+use tenancy::{
+    NewTenant, StoreError, TenantChange, TenantId, TenantRecord, TenantSettings, Tombstone,
+    templates,
+};
 
 use super::caller::{Caller, Operator};
 use super::params::{Name, Params};
 use super::{App, body, problems};
+use crate::onboarding;
 use crate::serve::tick_one;
 
+/// Between two looks whether another node has done something.
+const LOOK: Duration = Duration::from_millis(50);
 /// For a new date to be shown by the views.
 const APPLIED: Duration = Duration::from_secs(5);
 
@@ -59,7 +65,7 @@ pub(super) async fn list(
 /// A tenant with its state, and the bytes that its views hold if it is served here.
 fn described(app: &App, tenant: &TenantRecord) -> Value {
     let mut described = json!(tenant);
-    described["state"] = json!("active");
+    described["state"] = json!(if tenant.template.is_some() { "onboarding" } else { "active" });
     if app.serves(&tenant.id) {
         described["memory_bytes"] = json!(app.readers.snapshot(Tenant(tenant.number)).bytes());
     }
@@ -71,7 +77,7 @@ fn buried(stone: &Tombstone) -> Value {
     json!({ "id": stone.id, "state": "deleting", "deleted_at": stone.deleted_at })
 }
 
-/// Creates a tenant; its date is recorded before the answer leaves.
+/// Creates a tenant; its date and what its template holds are recorded before the answer leaves.
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     params: Params,
@@ -80,14 +86,47 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     params.finish("")?;
     let new: NewTenant = body::json(&headers, body).await?;
-    let tenant = app.directory.create(new).await.map_err(|error| problems::store(&error))?;
+    let (tenant, status) = match app.directory.create(new.clone()).await {
+        Ok(tenant) => (tenant, StatusCode::CREATED),
+        Err(error @ StoreError::Conflict { .. }) => {
+            // The same call again, which may be about one that was cut off: what is left is done.
+            let there = app.tenant(&new.id).await?.filter(|tenant| new.describes(tenant));
+            (there.ok_or_else(|| problems::store(&error))?, StatusCode::OK)
+        }
+        Err(error) => return Err(problems::store(&error)),
+    };
+    begin(&app, &tenant).await?;
     settle(&app, &tenant).await?;
-    let mut response = (StatusCode::CREATED, Json(tenant.as_ref().clone())).into_response();
+    let mut response = (status, Json(tenant.as_ref().clone())).into_response();
     // An id has only characters that a header may have.
     if let Ok(at) = HeaderValue::from_str(&format!("/v1/platform/tenants/{}", tenant.id)) {
         response.headers_mut().insert(LOCATION, at);
     }
     Ok(response)
+}
+
+/// Gives a tenant what its template holds, or waits until the node that serves it has done so.
+async fn begin(app: &App, tenant: &TenantRecord) -> Result<(), Problem> {
+    if app.serves(&tenant.id) {
+        let (types, intake) = (app.types.registry(), app.intake()?);
+        let given = onboarding::give(tenant, types, intake, &app.directory).await;
+        return given.map_err(|error| problems::onboarding(&error));
+    }
+    let is_due = || app.directory.get(&tenant.id).is_some_and(|now| now.template.is_some());
+    let until = Instant::now() + APPLIED;
+    while is_due() {
+        if Instant::now() >= until {
+            return Err(problems::not_begun());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
+}
+
+/// The lines of business there are templates for.
+pub(super) async fn verticals(params: Params) -> Result<Json<Value>, Problem> {
+    params.finish("")?;
+    Ok(Json(json!({ "verticals": templates::all() })))
 }
 
 /// One tenant, for the platform.

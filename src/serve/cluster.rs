@@ -27,6 +27,7 @@ use super::registry::Registry;
 use super::{Intake, ServeError, clock, eraser};
 use crate::changes::Changes;
 use crate::http::App;
+use crate::onboarding;
 
 /// Between two looks at who owns what.
 const ROUND: Duration = Duration::from_millis(250);
@@ -99,6 +100,7 @@ impl Cluster {
             () = ending.cancelled() => Ok(()),
             () = clock::keep(&directory, &intake, Some(&changes), &ending) => Ok(()),
             () = eraser::keep(&host, &intake) => Ok(()),
+            () = onboarding::keep(&directory, host.types.registry(), &intake) => Ok(()),
             () = source.follow(&kafka) => Ok(()),
             () = changes.follow() => Ok(()),
             ended = keeper.keep() => ended,

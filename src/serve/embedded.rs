@@ -12,6 +12,7 @@ use super::checkpointer::Reading;
 use super::held::{Host, Opened};
 use super::{DRAIN_TIME, Intake, ServeError, clock, eraser};
 use crate::http::App;
+use crate::onboarding;
 
 /// The one partition of the log.
 const PARTITION: u32 = 0;
@@ -56,6 +57,7 @@ async fn serve(
         () = ending.cancelled() => Ok(()),
         () = clock::keep(&host.directory, &intake, None, ending) => Ok(()),
         () = eraser::keep(host, &intake) => Ok(()),
+        () = onboarding::keep(&host.directory, host.types.registry(), &intake) => Ok(()),
         error = held.ended() => Err(error),
         () = log.ended() => Err(ServeError::Ended("the intake")),
     };

@@ -101,6 +101,7 @@ pub static ROUTES: &[Route] = &[
     bearer("POST", "/v1/dead-letters/{id}/replay", ADMINS, "give a dead letter to Kafka again"),
     bearer("GET", "/v1/tenant", READERS, "read the caller's tenant"),
     bearer("PATCH", "/v1/tenant", ADMINS, "change the caller's tenant"),
+    bearer("GET", "/v1/platform/verticals", PLATFORM, "list the templates of lines of business"),
     bearer("GET", "/v1/platform/tenants", PLATFORM, "list the tenants"),
     bearer("POST", "/v1/platform/tenants", PLATFORM, "create a tenant"),
     bearer("GET", "/v1/platform/tenants/{id}", PLATFORM, "read a tenant"),

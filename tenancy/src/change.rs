@@ -15,9 +15,10 @@ use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::{Clock, Currency, Invalid, MODULES, TenantId, branding};
+use crate::templates::{self, Template};
+use crate::{Clock, Currency, Invalid, MODULES, TenantId, TenantRecord, branding};
 
-/// The longest name and vertical, in characters.
+/// The longest name, in characters.
 const MAX_TEXT: usize = 200;
 
 /// A tenant to be created: the body of `POST /v1/platform/tenants`.
@@ -33,9 +34,9 @@ pub struct NewTenant {
     pub currency: Currency,
     /// Where its date comes from.
     pub clock: Clock,
-    /// The line of business: 1–200 characters.
+    /// The line of business, one of [`templates`].
     pub vertical: Option<String>,
-    /// Some of [`MODULES`]; `None` for all.
+    /// Some of [`MODULES`]; `None` for those of the template, or all.
     pub modules: Option<Vec<String>>,
     /// Name, logo and colours.
     pub branding: Option<Map<String, Value>>,
@@ -56,11 +57,30 @@ impl NewTenant {
         }
     }
 
+    /// The template of its line of business.
+    pub(crate) fn template(&self) -> Option<&'static Template> {
+        self.vertical.as_deref().and_then(templates::find)
+    }
+
+    /// Whether this is what a tenant was created with, and it has not been changed since.
+    pub fn describes(&self, tenant: &TenantRecord) -> bool {
+        let modules = self.modules.as_ref().or_else(|| self.template().map(|t| &t.modules));
+        let all = || tenant.modules.iter().eq(MODULES.iter());
+        self.id == tenant.id
+            && self.name == tenant.name
+            && self.timezone == tenant.timezone
+            && self.currency == tenant.currency
+            && self.clock == tenant.clock
+            && self.vertical == tenant.vertical
+            && self.branding == tenant.branding
+            && modules.map_or_else(all, |modules| *modules == tenant.modules)
+    }
+
     /// The same with every value as it is stored, or what is wrong with one.
     pub(crate) fn checked(self) -> Result<Self, Invalid> {
         Ok(Self {
             name: text("name", &self.name)?,
-            vertical: self.vertical.map(|v| text("vertical", &v)).transpose()?,
+            vertical: self.vertical.map(vertical).transpose()?,
             modules: self.modules.map(|m| modules(&m)).transpose()?,
             branding: self.branding.map(branding::checked).transpose()?,
             ..self
@@ -94,7 +114,7 @@ impl TenantChange {
     pub(crate) fn checked(self) -> Result<Self, Invalid> {
         Ok(Self {
             name: self.name.map(|n| text("name", &n)).transpose()?,
-            vertical: nested(self.vertical, |v| text("vertical", &v))?,
+            vertical: nested(self.vertical, vertical)?,
             modules: nested(self.modules, |m| modules(&m))?,
             branding: nested(self.branding, branding::checked)?,
             ..self
@@ -301,6 +321,16 @@ fn text(field: &'static str, value: &str) -> Result<String, Invalid> {
         return Err(Invalid::new(field, message));
     }
     Ok(value.to_owned())
+}
+
+/// The name of a template.
+fn vertical(name: String) -> Result<String, Invalid> {
+    if templates::find(&name).is_some() {
+        return Ok(name);
+    }
+    let known: Vec<&str> = templates::all().iter().map(|t| t.vertical.as_str()).collect();
+    let message = format!("there is no such line of business; there are {}", known.join(", "));
+    Err(Invalid::new("vertical", message))
 }
 
 /// Each once, in the order of [`MODULES`].

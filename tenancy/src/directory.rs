@@ -37,6 +37,8 @@ struct Records {
     /// The deleted ones, by number.
     deleted: BTreeMap<u32, Tombstone>,
     deleted_ids: HashMap<TenantId, u32>,
+    /// Those that are still to be given the reference data of a template, by number.
+    unfinished: BTreeSet<u32>,
     /// The tenants whose modules were switched since it was last asked, by number.
     switched: BTreeSet<u32>,
 }
@@ -106,6 +108,13 @@ impl Directory {
         }
     }
 
+    /// The tenants that are still to be given the reference data of a template.
+    pub fn unfinished(&self) -> Vec<Arc<TenantRecord>> {
+        let records = self.shared.read();
+        let numbers = records.unfinished.iter();
+        numbers.filter_map(|number| records.by_number.get(number).cloned()).collect()
+    }
+
     /// All tenants, in the order of their creation.
     pub fn all(&self) -> Vec<Arc<TenantRecord>> {
         self.shared.read().by_number.values().cloned().collect()
@@ -125,6 +134,13 @@ impl Directory {
     ) -> Result<Arc<TenantRecord>, StoreError> {
         let id = id.clone();
         let change = |store: Store| async move { store.update_tenant(&id, change).await };
+        self.change(change, Records::take).await
+    }
+
+    /// Says that a tenant has what its template gives, as [`Store::finish_template`].
+    pub async fn finish_template(&self, id: &TenantId) -> Result<Arc<TenantRecord>, StoreError> {
+        let id = id.clone();
+        let change = |store: Store| async move { store.finish_template(&id).await };
         self.change(change, Records::take).await
     }
 
@@ -212,6 +228,10 @@ impl Records {
             return;
         }
         self.by_id.insert(record.id.clone(), Arc::clone(record));
+        match record.template {
+            Some(_) => self.unfinished.insert(record.number),
+            None => self.unfinished.remove(&record.number),
+        };
         let before = self.by_number.insert(record.number, Arc::clone(record));
         if before.is_some_and(|before| before.modules != record.modules) {
             self.switched.insert(record.number);
@@ -228,6 +248,7 @@ impl Records {
         self.by_id.remove(&stone.id);
         self.by_number.remove(&stone.number);
         self.switched.remove(&stone.number);
+        self.unfinished.remove(&stone.number);
         self.deleted_ids.insert(stone.id.clone(), stone.number);
         self.deleted.insert(stone.number, stone.clone());
         stone

@@ -31,6 +31,7 @@ pub mod modules;
 mod roles;
 mod secret;
 mod store;
+pub mod templates;
 mod tenant;
 mod tickets;
 mod token;

@@ -8,7 +8,8 @@
 /// The columns of a record, in the order in which they are read.
 macro_rules! columns {
     () => {
-        "number, id, name, timezone, currency, clock, vertical, modules, branding, created_at"
+        "number, id, name, timezone, currency, clock, vertical, modules, branding, created_at, \
+         template"
     };
 }
 
@@ -124,16 +125,20 @@ impl Store {
     }
 
     /// Creates a tenant. [`StoreError::Conflict`] where there is one with its id,
-    /// [`StoreError::Deleted`] where there was one.
+    /// [`StoreError::Deleted`] where there was one. Where its vertical has a template, that one's
+    /// modules are on unless some are named, and its reference data is still to be given
+    /// ([`Store::finish_template`]).
     pub async fn create_tenant(&self, new: NewTenant) -> Result<TenantRecord, StoreError> {
         let new = new.checked()?;
+        let template = new.template();
+        let modules = new.modules.or_else(|| template.map(|template| template.modules.clone()));
         let failed = |source| StoreError::Database { doing: "creating a tenant", source };
         let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
         // Read to the end: a statement that changes is done only then. The condition keeps PostgreSQL from drawing a number for an id that is taken.
         let rows: Vec<TenantRow> = sql::query_as(concat!(
             "INSERT INTO tenants \
-             (id, name, timezone, currency, clock, vertical, modules, branding, created_at) \
-             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9 \
+             (id, name, timezone, currency, clock, vertical, modules, branding, created_at, template) \
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 \
              WHERE NOT EXISTS (SELECT 1 FROM tenants WHERE id = $1) \
              ON CONFLICT (id) DO NOTHING RETURNING ",
             columns!()
@@ -144,9 +149,10 @@ impl Store {
         .bind(new.currency.as_str())
         .bind(new.clock.to_string())
         .bind(new.vertical)
-        .bind(new.modules.map(json_array))
+        .bind(modules.map(json_array))
         .bind(new.branding.map(json_object))
         .bind(Utc::now().timestamp_micros())
+        .bind(template.map(|template| template.vertical.as_str()))
         .fetch_all(&mut *transaction)
         .await
         .map_err(failed)?;
@@ -232,6 +238,25 @@ impl Store {
             None => Err(StoreError::NotFound { id: id.clone() }),
         }
     }
+
+    /// Says that a tenant has the reference data of its template.
+    pub async fn finish_template(&self, id: &TenantId) -> Result<TenantRecord, StoreError> {
+        let failed = |source| StoreError::Database { doing: "finishing a template", source };
+        let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
+        let rows: Vec<TenantRow> = sqlx::query_as(concat!(
+            "UPDATE tenants SET template = NULL WHERE id = $1 AND deleted_at IS NULL RETURNING ",
+            columns!()
+        ))
+        .bind(id.as_str())
+        .fetch_all(&mut *transaction)
+        .await
+        .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        match rows.into_iter().next() {
+            Some(row) => row.record(),
+            None => Err(StoreError::NotFound { id: id.clone() }),
+        }
+    }
 }
 
 /// Sets a new connection up.
@@ -273,6 +298,7 @@ struct TenantRow {
     modules: Option<String>,
     branding: Option<String>,
     created_at: i64,
+    template: Option<String>,
 }
 
 impl TenantRow {
@@ -301,6 +327,7 @@ impl TenantRow {
             branding: branding.map_err(|e| damaged("branding", e.to_string()))?,
             created_at: DateTime::from_timestamp_micros(self.created_at)
                 .ok_or_else(|| damaged("created_at", "is out of range".to_owned()))?,
+            template: self.template,
         })
     }
 }

@@ -37,6 +37,9 @@ pub struct TenantRecord {
     pub branding: Option<Map<String, Value>>,
     /// When it was created, to the microsecond.
     pub created_at: DateTime<Utc>,
+    /// The template whose reference data it is still to be given.
+    #[serde(skip)]
+    pub template: Option<String>,
 }
 
 impl TenantRecord {

@@ -69,6 +69,7 @@ fn a_bad_value_is_reported_with_its_field() {
         ("currency", json!("euro")),
         ("clock", json!("fixed:2023-02-29")),
         ("vertical", json!("")),
+        ("vertical", json!("piracy")),
         ("modules", json!([])),
         ("modules", json!(["crm", "sales"])),
         ("branding", json!({"logo": "x"})),
@@ -150,4 +151,44 @@ fn an_admin_changes_all_but_the_clock() {
     serde_json::from_value::<TenantSettings>(json!({"name": null})).unwrap_err();
     let error = serde_json::from_value::<TenantSettings>(json!({"timezone": "x"})).unwrap_err();
     assert!(error.to_string().starts_with("timezone: "), "{error}");
+}
+
+#[test]
+fn what_was_created_is_told_from_what_was_changed() {
+    let mut body = with("vertical", json!("property"));
+    let new = new_tenant(body.clone()).unwrap();
+    let modules = &templates::find("property").unwrap().modules;
+    let record = TenantRecord {
+        number: 1,
+        id: new.id.clone(),
+        name: new.name.clone(),
+        timezone: new.timezone,
+        currency: new.currency,
+        clock: new.clock,
+        vertical: new.vertical.clone(),
+        modules: modules.clone(),
+        branding: None,
+        created_at: chrono::Utc::now(),
+        template: None,
+    };
+    assert!(new.describes(&record));
+    body["modules"] = json!(modules);
+    assert!(new_tenant(body.clone()).unwrap().describes(&record));
+    for (field, value) in [
+        ("id", json!("other")),
+        ("name", json!("Other")),
+        ("timezone", json!("UTC")),
+        ("currency", json!("CHF")),
+        ("clock", json!("events")),
+        ("vertical", json!("retail")),
+        ("modules", json!(["crm"])),
+        ("branding", json!({"name": "B"})),
+    ] {
+        let mut other = body.clone();
+        other[field] = value;
+        assert!(!new_tenant(other).unwrap().describes(&record), "{field}");
+    }
+    let all =
+        TenantRecord { modules: MODULES.map(str::to_owned).to_vec(), vertical: None, ..record };
+    assert!(new_tenant(least()).unwrap().describes(&all));
 }

@@ -189,7 +189,7 @@ fn step() -> impl Strategy<Value = Step> {
         Just(("timezone", json!("Asia/Tokyo"))),
         Just(("clock", json!("fixed:2020-02-29"))),
         Just(("vertical", json!(null))),
-        "[a-z]{1,8}".prop_map(|v| ("vertical", json!(v))),
+        proptest::sample::select(&["retail", "property"][..]).prop_map(|v| ("vertical", json!(v))),
         "[a-zü]{1,9}"
             .prop_map(|name| ("branding", json!({"name": name, "colours": {"accent": "#123"}}))),
         Just(("modules", json!(["crm"]))),
@@ -269,4 +269,30 @@ async fn switches_of_modules_are_told_once_whoever_makes_them() {
     directory.update(&acme.id, change(json!({"vertical": "retail"}))).await.unwrap();
     let records = directory.shared.read();
     assert!(records.switched.is_empty());
+}
+
+#[tokio::test]
+async fn a_template_is_to_be_given_until_it_is_given() {
+    let (dir, directory) = fresh().await;
+    directory.create(new_tenant("plain")).await.unwrap();
+    let mut new = new_tenant("shop");
+    new.vertical = Some("retail".into());
+    let shop = directory.create(new.clone()).await.unwrap();
+    assert_eq!(shop.template.as_deref(), Some("retail"));
+    assert_eq!(shop.modules, crate::templates::find("retail").unwrap().modules);
+    assert!(new.describes(&shop));
+    // Another process, or this one after a restart, sees it too.
+    let store = Store::open(&dir.path().join("control.db")).await.unwrap();
+    let other = Directory::open(store.clone()).await.unwrap();
+    assert_eq!(other.unfinished(), [Arc::clone(&shop)]);
+    let since = store.last_change().await.unwrap();
+    let done = directory.finish_template(&shop.id).await.unwrap();
+    assert_eq!(*done, TenantRecord { template: None, ..(*shop).clone() });
+    assert!(directory.unfinished().is_empty());
+    other.refresh(since).await.unwrap();
+    assert!(other.unfinished().is_empty());
+    // A change of the line of business gives nothing again.
+    let changed =
+        directory.update(&shop.id, change(json!({"vertical": "services"}))).await.unwrap();
+    assert_eq!((changed.template.as_ref(), &changed.modules), (None, &shop.modules));
 }

@@ -169,7 +169,7 @@ impl Store {
             .map_err(failed)?;
         sql::query(
             "UPDATE tenants SET name = '', timezone = 'UTC', currency = 'XXX', clock = 'wall', \
-             vertical = NULL, modules = NULL, branding = NULL \
+             vertical = NULL, modules = NULL, branding = NULL, template = NULL \
              WHERE number = $1 AND deleted_at IS NOT NULL",
         )
         .bind(i64::from(stone.number))

@@ -17,6 +17,7 @@ fn record(timezone: Tz, clock: Clock) -> TenantRecord {
         vertical: None,
         modules: vec!["crm".into()],
         branding: None,
+        template: None,
         created_at: Utc.with_ymd_and_hms(2024, 1, 2, 3, 4, 5).unwrap(),
     }
 }

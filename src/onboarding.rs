@@ -1,0 +1,89 @@
+//! What tenants begin with: the reference data of their template, given to each once.
+//!
+//! **In:** tenants whose template is still to be given. **Out:** its events, through the same way in
+//! as all others, and the word in the control store that they are in.
+//!
+//! The ids of the events follow from the template and repeats have no effect, so whatever is cut off
+//! is done again: by the call that created the tenant when it is repeated, and without it by the
+//! node that serves the tenant.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use ingest::{BodyError, Format, IntakeError, Limits};
+use projections::{EventRegistry, Tenant};
+use serde_json::Value;
+use tenancy::{Directory, StoreError, TenantRecord, templates};
+
+use crate::serve::{Intake, sender};
+
+/// Between two looks for what was left undone.
+const LOOK: Duration = Duration::from_millis(250);
+/// After a failure.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Why a tenant has not what its template gives.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OnboardingError {
+    /// A newer version has made it.
+    #[error("there is no template `{0}`; run the version that created the tenant, or a newer one")]
+    Unknown(String),
+    /// The events cannot be recorded now.
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
+    /// An event type is not as the template has it.
+    #[error("the template's events are not taken: {0}")]
+    Refused(String),
+    /// The control store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<BodyError> for OnboardingError {
+    fn from(error: BodyError) -> Self {
+        Self::Refused(error.to_string())
+    }
+}
+
+/// Gives a tenant what its template holds, if that is still to be done. It is recorded when this
+/// returns.
+pub(crate) async fn give(
+    tenant: &TenantRecord,
+    types: &EventRegistry,
+    intake: &Intake,
+    directory: &Directory,
+) -> Result<(), OnboardingError> {
+    let Some(name) = &tenant.template else { return Ok(()) };
+    let template = templates::find(name).ok_or_else(|| OnboardingError::Unknown(name.clone()))?;
+    let body = Value::from(template.cloud_events(tenant)).to_string();
+    // Those of modules that are off too: they are there when the module is switched on.
+    let types = types.visible(Tenant(tenant.number));
+    let (limits, sender) = (Limits::default(), sender(tenant));
+    let decoded =
+        intake.decode(&types, &limits, &sender, Format::Batch, body.as_bytes(), Utc::now())?;
+    let receipt = intake.submit(&sender, decoded).await?;
+    if let Some(rejected) = receipt.rejected.into_iter().next() {
+        return Err(OnboardingError::Refused(rejected.reason));
+    }
+    directory.finish_template(&tenant.id).await?;
+    Ok(())
+}
+
+/// Gives what was left undone to the tenants that are served here, for as long as it is polled.
+pub(crate) async fn keep(directory: &Directory, types: &EventRegistry, intake: &Intake) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        for tenant in directory.unfinished() {
+            match give(&tenant, types, intake, directory).await {
+                Ok(()) => tracing::info!(tenant = tenant.number, "a template is given"),
+                // Who serves it does it.
+                Err(OnboardingError::Intake(IntakeError::Elsewhere)) => {}
+                Err(error) => {
+                    let tenant = tenant.number;
+                    tracing::warn!(%error, tenant, "a template is not given yet; trying again");
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+        }
+    }
+}
