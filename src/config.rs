@@ -111,6 +111,11 @@ impl Config {
         }
     }
 
+    /// Where archives are put together before they are kept.
+    pub(crate) fn exports(&self) -> PathBuf {
+        self.data.join("exports")
+    }
+
     /// Where checkpoints and history are kept.
     pub(crate) fn objects(&self) -> ingest::objects::Address {
         let here = || ingest::objects::Address::Folder(self.data.join("objects"));

@@ -3,9 +3,12 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use ingest::{DeadLetter, DeadLetterError, DeadLetters};
 use projections::Tenant;
-use tenancy::{NewDeadLetter, Store};
+use serde_json::{Value, json};
+use tenancy::{NewDeadLetter, Store, StoredDeadLetter};
 
 /// The control store as the place of dead letters, up to a number of them.
 pub(crate) struct StoredDeadLetters {
@@ -55,4 +58,25 @@ pub(crate) fn letter(stored: NewDeadLetter) -> DeadLetter {
         value: stored.value,
         size: usize::try_from(stored.size).unwrap_or(usize::MAX),
     }
+}
+
+/// A dead letter as lists have it. Where it stands in its topic tells of other tenants' traffic,
+/// so only the platform sees it.
+pub(crate) fn described(stored: &StoredDeadLetter) -> Value {
+    let StoredDeadLetter { id, letter, received_at } = stored;
+    let bytes = |bytes: &Option<Vec<u8>>| bytes.as_ref().map(|bytes| STANDARD.encode(bytes));
+    let mut described = json!({
+        "id": id,
+        "topic": letter.topic,
+        "reason": letter.reason,
+        "received_at": received_at,
+        "key": bytes(&letter.key),
+        "value": bytes(&letter.value),
+        "size": letter.size,
+    });
+    if letter.tenant.is_none() {
+        described["partition"] = json!(letter.partition);
+        described["offset"] = json!(letter.offset);
+    }
+    described
 }

@@ -253,7 +253,8 @@ impl TypeDirectory {
         Ok(before)
     }
 
-    fn describe(&self, event_type: &EventType) -> Described {
+    /// A type as the outside sees it.
+    pub(crate) fn describe(&self, event_type: &EventType) -> Described {
         let name = event_type.name();
         let key = (event_type.owner(), name.to_owned());
         let schemas = self.shared.schemas.read().unwrap_or_else(PoisonError::into_inner);

@@ -9,6 +9,7 @@ mod commands;
 mod config;
 mod dead_letters;
 mod event_types;
+mod exports;
 mod forward;
 mod generate;
 mod http;

@@ -5,16 +5,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use stream::Problem;
-use tenancy::StoredDeadLetter;
 
 use super::caller::Caller;
 use super::params::{Name, Params};
 use super::{App, problems};
-use crate::dead_letters::letter;
+use crate::dead_letters::{described, letter};
 
 /// Dead letters of one page unless asked otherwise, and at most.
 const PAGE: u32 = 100;
@@ -72,27 +69,6 @@ async fn page(app: &App, tenant: Option<u32>, mut params: Params) -> Result<Json
     let next = json!(next.flatten());
     let letters: Vec<Value> = letters.iter().map(described).collect();
     Ok(Json(json!({ "dead_letters": letters, "next": next })))
-}
-
-/// A dead letter as lists have it. Where it stands in its topic tells of other tenants' traffic,
-/// so only the platform sees it.
-fn described(stored: &StoredDeadLetter) -> Value {
-    let StoredDeadLetter { id, letter, received_at } = stored;
-    let bytes = |bytes: &Option<Vec<u8>>| bytes.as_ref().map(|bytes| STANDARD.encode(bytes));
-    let mut described = json!({
-        "id": id,
-        "topic": letter.topic,
-        "reason": letter.reason,
-        "received_at": received_at,
-        "key": bytes(&letter.key),
-        "value": bytes(&letter.value),
-        "size": letter.size,
-    });
-    if letter.tenant.is_none() {
-        described["partition"] = json!(letter.partition);
-        described["offset"] = json!(letter.offset);
-    }
-    described
 }
 
 async fn again(

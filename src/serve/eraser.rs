@@ -3,7 +3,7 @@
 //!
 //! A tenant is erased by the node that has its partition, in this order, so that whatever is cut off
 //! can be begun again: nothing more of it is taken; its views and its files go; then what the
-//! control store has of it but the tombstone.
+//! control store has of it but the tombstone. Its exports go first.
 
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::Intake;
 use super::checkpointer::Erasure;
 use super::held::Host;
+use crate::exports::{ExportError, Exports};
 
 /// Between two tries of what cannot be finished yet.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -28,6 +29,10 @@ enum NotYet {
     InUse,
     #[error(transparent)]
     Intake(#[from] IntakeError),
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    #[error("the folder of its exports: {0}")]
+    Disk(#[from] std::io::Error),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -64,6 +69,12 @@ async fn erase(host: &Host, intake: &Intake, stone: &Tombstone) -> Result<(), No
     host.hub.leave(|of| of == tenant);
     let erasures = host.erasures.of(tenant).ok_or(NotYet::InUse)?;
     host.own_views.forget(tenant).await;
+    host.exports.erase(tenant).await?;
+    let (address, folder) = (host.place.address.clone(), Exports::folder(tenant));
+    // What a crash has left of an upload.
+    tokio::task::spawn_blocking(move || address.remove_half_written(&folder))
+        .await
+        .map_err(std::io::Error::other)??;
     let up_to = intake.forget(tenant, &stone.id).await?;
     let (done, erased) = oneshot::channel();
     let erasure = Erasure { stone: stone.clone(), up_to, done };

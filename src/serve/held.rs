@@ -21,6 +21,7 @@ use super::engine::Engine;
 use super::slots::Slots;
 use super::{Cuts, EventHistory, Intake, Orders, ServeError, clock, restore};
 use crate::event_types::TypeDirectory;
+use crate::exports::Exports;
 use crate::own_views::OwnViews;
 
 /// Inputs between the source and the engine; each is one group of submissions, or one poll of
@@ -35,6 +36,7 @@ pub(super) struct Host {
     pub(super) directory: Directory,
     pub(super) hub: Hub,
     pub(super) own_views: OwnViews,
+    pub(super) exports: Exports,
     pub(super) history: EventHistory,
     pub(super) orders: Orders,
     pub(super) types: TypeDirectory,

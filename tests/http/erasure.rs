@@ -159,6 +159,9 @@ async fn nothing_of_a_deleted_tenant_is_left_and_its_neighbour_does_not_notice()
     for kind in ["control.db", "log.db", "parquet", "checkpoints"] {
         found_in(&data, kind).await;
     }
+    let answer = service.post("/v1/tenant/export", &gone).send().await.unwrap();
+    assert_eq!(answer.status(), 202);
+    found_in(&data, "objects/exports").await;
     define(&service, &gone).await;
     service.send(&gone, &marked_events(2)).await;
     checkpoints(&service, 1.0).await;
@@ -175,6 +178,8 @@ async fn nothing_of_a_deleted_tenant_is_left_and_its_neighbour_does_not_notice()
         answer.json().await.unwrap()
     };
 
+    // One export is done, and one is under way.
+    service.post("/v1/tenant/export", &gone).send().await.unwrap();
     let answer = delete(&service, "gone").await;
     assert_eq!(answer.status(), 202);
     let said: Value = answer.json().await.unwrap();

@@ -12,6 +12,7 @@ use super::scan::{WHOLE, Wanted};
 use super::store::HistoryStore;
 use super::tail::{Tail, rows_of};
 use super::{HistoryError, HistoryFile};
+use crate::stored::BEHIND;
 use crate::{IdNotes, Log, LogError};
 
 /// Where the events since the last cut are.
@@ -186,6 +187,18 @@ impl Accepted {
         columns: Option<Vec<usize>>,
     ) -> impl Stream<Item = Result<RecordBatch, HistoryError>> + Send + 'static + use<> {
         self.read(tenant, event_type, up_to, columns).batches().map_ok(|(_, rows)| rows)
+    }
+
+    /// The same with all that an event is kept with: behind the relation's columns `source` (text)
+    /// and `extra` (JSON text, or null), as [`DecodedBatch`](crate::DecodedBatch) has them.
+    pub fn scan_stored(
+        &self,
+        tenant: Tenant,
+        event_type: &Arc<EventType>,
+        up_to: u64,
+    ) -> impl Stream<Item = Result<RecordBatch, HistoryError>> + Send + 'static + use<> {
+        let width = event_type.relation().fields().len() + BEHIND;
+        self.scan(tenant, event_type, up_to, Some((0..width).collect()))
     }
 
     /// The same as a reading that tells how far it has come.

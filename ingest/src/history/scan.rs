@@ -31,21 +31,21 @@ pub(super) struct Wanted {
     pub(super) tenant: Tenant,
     pub(super) event_type: Arc<EventType>,
     pub(super) up_to: u64,
-    /// Places in the relation, in the order in which they are wanted.
+    /// Places among the stored columns, the relation's first, in the order in which they are wanted.
     pub(super) columns: Vec<usize>,
 }
 
 impl Wanted {
     /// The columns of the batches.
     pub(super) fn schema(&self) -> Result<SchemaRef, ArrowError> {
-        let relation = self.event_type.relation();
-        let width = relation.fields().len();
+        let stored = stored_schema(&self.event_type);
+        let width = stored.fields().len();
         match self.columns.iter().find(|column| **column >= width) {
             Some(column) => Err(ArrowError::SchemaError(format!(
                 "{} has {width} columns and no column {column}",
                 self.event_type.name()
             ))),
-            None => Ok(Arc::new(relation.project(&self.columns)?)),
+            None => Ok(Arc::new(stored.project(&self.columns)?)),
         }
     }
 

@@ -11,6 +11,7 @@ use projections::{EventType, Tenant};
 use super::frame::{Frame, key};
 use super::read::{RawRow, blocking};
 use super::{Inner, Log, LogError};
+use crate::stored::stored_schema;
 
 /// Rows of a batch that a scan hands out.
 const BATCH_ROWS: usize = 8192;
@@ -107,7 +108,8 @@ fn decode(
     columns: &[usize],
     run: &[RawRow],
 ) -> Result<Vec<RecordBatch>, LogError> {
-    let width = event_type.relation().fields().len();
+    let stored = stored_schema(event_type);
+    let width = stored.fields().len();
     if let Some(column) = columns.iter().find(|column| **column >= width) {
         return Err(ArrowError::SchemaError(format!(
             "{} has {width} columns and no column {column}",
@@ -115,7 +117,7 @@ fn decode(
         ))
         .into());
     }
-    let schema = Arc::new(event_type.relation().project(columns)?);
+    let schema = Arc::new(stored.project(columns)?);
     let mut batches = Vec::with_capacity(run.len());
     for (offset, payload) in run {
         let damaged = |what: &dyn ToString| LogError::corrupt(&inner.path, *offset as u64, what);

@@ -1,0 +1,228 @@
+//! All of a tenant's data as one file: whole, at one position, and as good as what it was made of.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tenancy::Role;
+
+use crate::service::{Service, event, invoice, payment, problem, token};
+
+async fn get(service: &Service, token: &str, path: &str) -> Value {
+    let answer = service.get(path, token).send().await.unwrap();
+    assert_eq!(answer.status(), 200, "{path}");
+    answer.json().await.unwrap()
+}
+
+/// Makes an export and downloads it.
+async fn export(service: &Service, admin: &str) -> (Value, Vec<u8>) {
+    let answer = service.post("/v1/tenant/export", admin).send().await.unwrap();
+    assert_eq!(answer.status(), 202);
+    let at = answer.headers()["location"].to_str().unwrap().to_owned();
+    let run: Value = answer.json().await.unwrap();
+    assert_eq!(at, format!("/v1/tenant/export/{}", run["run_id"].as_str().unwrap()));
+    for _ in 0..600 {
+        let run = get(service, admin, &at).await;
+        match run["state"].as_str().unwrap() {
+            "running" => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+            "done" => {
+                let archive = service.get(&format!("{at}/archive"), admin).send().await.unwrap();
+                assert_eq!(archive.headers()["content-type"], "application/x-tar");
+                return (run, archive.bytes().await.unwrap().to_vec());
+            }
+            _ => panic!("{run}"),
+        }
+    }
+    panic!("the export does not end");
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The files of an archive, read as its format is defined.
+fn files(archive: &[u8]) -> BTreeMap<String, Vec<u8>> {
+    let text = |bytes: &[u8]| {
+        let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+        String::from_utf8(bytes[..end].to_vec()).unwrap()
+    };
+    let (mut found, mut at) = (BTreeMap::new(), 0);
+    while archive[at..at + 512].iter().any(|byte| *byte != 0) {
+        let header = &archive[at..at + 512];
+        assert_eq!(&header[257..262], b"ustar");
+        let summed: u32 = header
+            .iter()
+            .enumerate()
+            .map(|(place, byte)| if (148..156).contains(&place) { 32 } else { u32::from(*byte) })
+            .sum();
+        assert_eq!(u32::from_str_radix(&text(&header[148..154]), 8).unwrap(), summed);
+        let size = usize::from_str_radix(&text(&header[124..136]), 8).unwrap();
+        let (folder, name) = (text(&header[345..500]), text(&header[..100]));
+        let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+        let bytes = archive[at + 512..at + 512 + size].to_vec();
+        assert!(found.insert(path, bytes).is_none());
+        at += 512 + size.next_multiple_of(512);
+    }
+    assert_eq!(archive.len(), at + 1024, "two empty blocks end it");
+    found
+}
+
+fn lines(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte == b'\n').count()
+}
+
+/// Something of everything, with what no column has and what a column has not.
+fn history() -> Vec<Value> {
+    let mut strange = invoice("i-\"\\\u{1}ü", "=cmd", "0.0001");
+    strange["subject"] = json!("i");
+    strange["traceparent"] = json!("00-ab");
+    strange["data"]["note"] = json!({ "deep": [1, null, { "ü": "\n" }] });
+    let mut events = vec![
+        strange,
+        event(
+            "crm.call_logged",
+            "c1",
+            &json!({
+                "call_id": "c1", "user_id": "u", "disposition": "reached", "duration_s": 9,
+            }),
+        ),
+        event("acme.visit", "v1", &json!({ "place": "A", "more": true })),
+    ];
+    for n in 0..300 {
+        events.push(invoice(&format!("i{n}"), &format!("c{}", n % 7), "100.25"));
+        events.push(payment(&format!("p{n}"), &format!("i{}", n / 2), "12.5"));
+    }
+    events
+}
+
+#[tokio::test]
+async fn what_is_exported_can_be_sent_again_and_gives_the_same_views() {
+    let service = Service::start().await;
+    let schema =
+        json!({ "type": "record", "name": "r", "fields": [{ "name": "place", "type": "string" }] });
+    let kind = json!({ "type": "acme.visit", "schema": schema });
+    let mut admins = Vec::new();
+    for id in ["first", "second"] {
+        let admin = service.tenant(id).await;
+        let answer = service.post("/v1/event-types", &admin).json(&kind).send().await.unwrap();
+        assert_eq!(answer.status(), 201);
+        admins.push(admin);
+    }
+    let [first, second] = <[String; 2]>::try_from(admins).unwrap();
+    let receipt = service.send(&first, &history()).await;
+    assert_eq!(receipt["rejected"], json!([]));
+    let own = json!({ "name": "debts", "sql": "SELECT customer_id, total FROM ar_aging" });
+    let answer = service.post("/v1/views", &first).json(&own).send().await.unwrap();
+    assert_eq!(answer.status(), 201);
+    let debts = get(&service, &first, "/v1/views/debts?wait_ms=60000").await;
+    // Hidden is not gone.
+    let url = service.url("/v1/tenant");
+    let change = json!({ "modules": ["invoicing"] });
+    let answer = service.client.patch(url).bearer_auth(&first).json(&change).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+
+    let (run, archive) = export(&service, &first).await;
+    assert_eq!(run["bytes"], archive.len());
+    assert_eq!(run["sha256"], sha256(&archive));
+    let files = files(&archive);
+    let manifest: Value = serde_json::from_slice(&files["manifest.json"]).unwrap();
+    assert_eq!(manifest["tenant"], "first");
+    assert_eq!(manifest["position"], debts["position"]);
+    assert_eq!(manifest["as_of"], "2025-06-30");
+    let listed = manifest["files"].as_array().unwrap();
+    assert_eq!(listed.len() + 1, files.len());
+    for file in listed {
+        let path = file["path"].as_str().unwrap();
+        let bytes = &files[path];
+        assert_eq!(file["bytes"], bytes.len(), "{path}");
+        assert_eq!(file["sha256"], sha256(bytes), "{path}");
+        let rows = file["rows"].as_u64().unwrap() as usize;
+        if path.starts_with("events/") {
+            assert_eq!(lines(bytes), rows, "{path}");
+        }
+        if path == "views/debts.csv" {
+            assert_eq!(lines(bytes), rows + 1, "{path}");
+            assert_eq!(rows, debts["rows"].as_array().unwrap().len());
+        }
+    }
+    let tenant: Value = serde_json::from_slice(&files["tenant.json"]).unwrap();
+    assert_eq!((&tenant["id"], tenant.get("number")), (&json!("first"), None));
+    let views: Value = serde_json::from_slice(&files["own_views.json"]).unwrap();
+    assert_eq!(views[0]["sql"], own["sql"]);
+    let types: Value = serde_json::from_slice(&files["event_types.json"]).unwrap();
+    assert_eq!((types.as_array().unwrap().len(), &types[0]["type"]), (1, &json!("acme.visit")));
+    assert!(files.contains_key("views/call_activity.csv"));
+    let strange =
+        String::from_utf8(files["events/invoicing/invoice_issued.ndjson"].clone()).unwrap();
+    let strange = strange.lines().find(|line| line.contains("traceparent")).unwrap();
+    let strange: Value = serde_json::from_str(strange).unwrap();
+    assert_eq!(strange["data"]["note"], json!({ "deep": [1, null, { "ü": "\n" }] }));
+    assert_eq!((&strange["traceparent"], &strange["subject"]), (&json!("00-ab"), &json!("i")));
+
+    let events = files.iter().filter(|(path, _)| path.starts_with("events/"));
+    let events: Vec<u8> = events.flat_map(|(_, bytes)| bytes.clone()).collect();
+    let sent = service
+        .post("/v1/events", &second)
+        .header("content-type", "application/x-ndjson")
+        .body(events)
+        .send()
+        .await
+        .unwrap();
+    let receipt: Value = sent.json().await.unwrap();
+    assert_eq!((&receipt["accepted"], &receipt["rejected"]), (&json!(603), &json!([])));
+    service.rows(&second, "ar_aging", &receipt["position"]).await;
+    let change = json!({ "modules": null });
+    let url = service.url("/v1/tenant");
+    let answer = service.client.patch(url).bearer_auth(&first).json(&change).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let views = get(&service, &second, "/v1/views").await;
+    for view in views["views"].as_array().unwrap() {
+        let path = format!("/v1/views/{}", view["name"].as_str().unwrap());
+        let (before, after) =
+            (get(&service, &first, &path).await, get(&service, &second, &path).await);
+        assert_eq!(before["rows"], after["rows"], "{path}");
+    }
+    // And again, from there: the same events, however they came.
+    let again = self::files(&export(&service, &second).await.1);
+    for (path, bytes) in files.iter().filter(|(path, _)| path.starts_with("events/")) {
+        let sorted = |bytes: &[u8]| {
+            let text = String::from_utf8(bytes.to_vec()).unwrap();
+            let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            lines.sort_unstable();
+            lines
+        };
+        assert_eq!(sorted(bytes), sorted(&again[path]), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn exports_are_the_tenants_and_the_newest_are_kept() {
+    let service = Service::start().await;
+    let (mine, other) = (service.tenant("mine").await, service.tenant("other").await);
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let (run, _) = export(&service, &mine).await;
+        ids.push(run["run_id"].as_str().unwrap().to_owned());
+    }
+    let path = |id: &str| format!("/v1/tenant/export/{id}");
+    problem(service.get(&path(&ids[0]), &mine).send().await.unwrap(), 404, "unknown-export").await;
+    assert_eq!(get(&service, &mine, &path(&ids[1])).await["state"], "done");
+    // Another's and one that never was are the same to others.
+    for id in [ids[2].as_str(), "20250101T000000000000-00000000", "..%2Fx", "a/b"] {
+        for path in [path(id), format!("{}/archive", path(id))] {
+            let answer = service.get(&path, &other).send().await.unwrap();
+            assert_eq!(answer.status(), 404, "{path}");
+        }
+    }
+    let analyst = token(Some("mine"), &[Role::Analyst]);
+    let answer = service.post("/v1/tenant/export", &analyst).send().await.unwrap();
+    problem(answer, 403, "forbidden").await;
+    problem(service.get(&path(&ids[2]), &analyst).send().await.unwrap(), 403, "forbidden").await;
+    // It outlives the process.
+    let data = std::sync::Arc::clone(&service.data);
+    drop(service);
+    let service = Service::start_in(data).await;
+    assert_eq!(get(&service, &mine, &path(&ids[2])).await["state"], "done");
+    let archive = service.get(&format!("{}/archive", path(&ids[2])), &mine).send().await.unwrap();
+    assert!(files(&archive.bytes().await.unwrap()).contains_key("manifest.json"));
+}
