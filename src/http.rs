@@ -19,12 +19,14 @@ mod dead_letters;
 mod envelope;
 mod event_types;
 mod events;
+mod exports;
 mod forwarded;
 mod health;
 mod live;
 mod own_views;
 mod page;
 mod params;
+mod platform;
 mod problems;
 mod queries;
 mod tenants;
@@ -46,13 +48,15 @@ use tokio::sync::Semaphore;
 use crate::changes::Changes;
 use crate::config::Limits;
 use crate::event_types::TypeDirectory;
+use crate::exports::Exports;
 use crate::forward::{Forwarder, Places, Served};
 use crate::own_views::OwnViews;
-use crate::serve::Intake;
+use crate::serve::{EventHistory, Intake};
 use crate::shown::Shown;
 
 pub(crate) use self::connections::accept;
 pub(crate) use self::health::upkeep;
+pub(crate) use self::platform::note_rates;
 
 /// What the handlers share.
 pub(crate) struct App {
@@ -71,6 +75,9 @@ pub(crate) struct App {
     /// What other processes change, where there may be any.
     changes: Option<Arc<Changes>>,
     pub(crate) own_views: OwnViews,
+    exports: Exports,
+    history: EventHistory,
+    rates: platform::Rates,
     limits: Limits,
     recorder: Option<PrometheusHandle>,
     room: body::Room,
@@ -95,6 +102,8 @@ pub(crate) struct Parts {
     /// Which node serves whom.
     pub(crate) places: Arc<dyn Places>,
     pub(crate) own_views: OwnViews,
+    pub(crate) exports: Exports,
+    pub(crate) history: EventHistory,
     pub(crate) limits: Limits,
 }
 
@@ -113,6 +122,8 @@ impl App {
             changes,
             places,
             own_views,
+            exports,
+            history,
             limits,
         } = parts;
         let cores = thread::available_parallelism().map_or(2, usize::from);
@@ -129,6 +140,9 @@ impl App {
             types,
             changes,
             own_views,
+            exports,
+            history,
+            rates: platform::Rates::default(),
             limits,
             recorder: health::recorder(),
             room: body::Room::new(),
@@ -196,6 +210,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/platform/dead-letters", get(dead_letters::list_shared))
         .route("/v1/platform/dead-letters/{id}/replay", post(dead_letters::replay_shared))
         .route("/v1/tenant", get(tenants::own).patch(tenants::change_own))
+        .route("/v1/tenant/export", post(exports::start))
+        .route("/v1/tenant/export/{run}", get(exports::read))
+        .route("/v1/tenant/export/{run}/archive", get(exports::archive))
+        .route("/v1/platform/overview", get(platform::overview))
         .route("/v1/platform/verticals", get(tenants::verticals))
         .route("/v1/platform/tenants", get(tenants::list).post(tenants::create))
         .route(

@@ -52,6 +52,7 @@ use self::slots::{Home, Slots};
 use crate::changes::Changes;
 use crate::config::Config;
 use crate::event_types::TypeDirectory;
+use crate::exports::{Exports, Sources};
 use crate::forward::{Alone, Places};
 use crate::http::{self, App, Parts};
 use crate::own_views::OwnViews;
@@ -136,10 +137,20 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     )?;
     let shown =
         Shown::new(readers.clone(), directory.clone(), types.registry().clone(), own_views.clone());
+    let sources = Sources {
+        store: store.clone(),
+        types: types.clone(),
+        history: history.clone(),
+        readers: readers.clone(),
+        own_views: own_views.clone(),
+    };
+    let objects = config.objects().open(ingest::objects::environment())?;
+    let exports = Exports::open(Arc::clone(&objects), config.exports(), directory.clone(), sources)
+        .map_err(|source| ServeError::Folder { path: config.exports(), source })?;
     let hub = Hub::new(shown.clone(), config.limits.stream.clone());
     let node = folder::node(&config.data)?;
     let place = restore::Place {
-        objects: config.objects().open(ingest::objects::environment())?,
+        objects,
         address: config.objects(),
         store: store.clone(),
         types: types.registry().clone(),
@@ -152,7 +163,8 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         directory: directory.clone(),
         hub: hub.clone(),
         own_views: own_views.clone(),
-        history,
+        exports: exports.clone(),
+        history: history.clone(),
         orders,
         types: types.clone(),
         erasures: Slots::new(count, home),
@@ -177,6 +189,8 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         changes: source.changes().cloned(),
         places,
         own_views,
+        exports,
+        history,
         limits: config.limits,
     }));
     let (closing, ending) = (CancellationToken::new(), CancellationToken::new());
@@ -273,6 +287,7 @@ async fn beside_upkeep<T>(app: Arc<App>, other: impl Future<Output = T>) -> T {
         done = &mut other => done,
         () = http::upkeep(&app) => other.await,
         () = app.follow_switches() => other.await,
+        () = http::note_rates(&app) => other.await,
     }
 }
 

@@ -5,12 +5,16 @@
 mod erasure;
 #[path = "http/event_types.rs"]
 mod event_types;
+#[path = "http/exports.rs"]
+mod exports;
 #[path = "http/live.rs"]
 mod live;
 #[path = "http/modules.rs"]
 mod modules;
 #[path = "http/onboarding.rs"]
 mod onboarding;
+#[path = "http/overview.rs"]
+mod overview;
 #[path = "http/own_views.rs"]
 mod own_views;
 #[path = "http/reads.rs"]

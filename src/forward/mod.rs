@@ -46,6 +46,11 @@ pub(crate) enum Served {
 
 /// Which node serves whom. Asked for every request; answers from memory.
 pub(crate) trait Places: Send + Sync {
+    /// How many partitions there are.
+    fn partitions(&self) -> u32 {
+        1
+    }
+
     /// The number of the partition that a tenant lives in; it never changes.
     fn partition(&self, tenant: &TenantId) -> u32;
 

@@ -13,6 +13,7 @@ use tenancy::access::Credentials;
 use tenancy::{RoleSet, StoreError, TicketError, TokenError, Tombstone};
 
 use crate::event_types::{RefreshError, RegisterError};
+use crate::exports::{ExportError, Run, State};
 use crate::forward::ForwardError;
 use crate::onboarding::OnboardingError;
 use crate::own_views::OwnViewError;
@@ -534,6 +535,42 @@ pub(super) fn onboarding(error: &OnboardingError) -> Problem {
             failed("a template", &error.to_string())
         }
     }
+}
+
+/// Of making or reading an export.
+pub(super) fn export(error: &ExportError) -> Problem {
+    match error {
+        ExportError::Moved => moving(),
+        ExportError::Deleted => unknown_tenant(),
+        ExportError::Disk(_) | ExportError::Objects(_) | ExportError::Read(_) => {
+            failed("an export", &error.to_string())
+        }
+    }
+}
+
+pub(super) fn no_export(id: &str) -> Problem {
+    Problem::new(
+        "unknown-export",
+        StatusCode::NOT_FOUND,
+        "There is no such export",
+        format!(
+            "there is no export '{}'; POST /v1/tenant/export makes one, and the newest are kept",
+            shown(id)
+        ),
+    )
+}
+
+pub(super) fn export_not_done(run: &Run) -> Problem {
+    let state = if run.state == State::Failed { "has failed" } else { "is still being made" };
+    Problem::new(
+        "export-not-done",
+        StatusCode::CONFLICT,
+        "The export cannot be downloaded",
+        format!(
+            "the export '{}' {state}; GET /v1/tenant/export/{} says how it does",
+            run.id, run.id
+        ),
+    )
 }
 
 pub(super) fn not_begun() -> Problem {

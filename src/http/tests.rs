@@ -23,6 +23,7 @@ use super::{App, Parts, caller, envelope};
 use crate::changes::Changes;
 use crate::config::Limits;
 use crate::event_types::TypeDirectory;
+use crate::exports::{Exports, Sources};
 use crate::forward::{Alone, Places};
 use crate::own_views::OwnViews;
 use crate::serve::{EventHistory, Intake, Orders, alone};
@@ -65,9 +66,20 @@ pub(crate) async fn front_app(control: &Path, secret: Secret, places: Arc<dyn Pl
     let orders = Orders::new(1, alone());
     let (views, bounds) = (store.clone(), limits.views.clone());
     let own_views =
-        OwnViews::start(views, history, registry.clone(), readers.clone(), orders, bounds).unwrap();
+        OwnViews::start(views, history.clone(), registry.clone(), readers.clone(), orders, bounds)
+            .unwrap();
     let shown = Shown::new(readers.clone(), directory.clone(), registry, own_views.clone());
     let hub = Hub::new(shown.clone(), limits.stream.clone());
+    let sources = Sources {
+        store: store.clone(),
+        types: types.clone(),
+        history: history.clone(),
+        readers: readers.clone(),
+        own_views: own_views.clone(),
+    };
+    let objects = Arc::new(object_store::memory::InMemory::new());
+    let scratch = control.with_extension("exports");
+    let exports = Exports::open(objects, scratch, directory.clone(), sources).unwrap();
     Arc::new(App::new(Parts {
         store,
         directory,
@@ -80,6 +92,8 @@ pub(crate) async fn front_app(control: &Path, secret: Secret, places: Arc<dyn Pl
         changes: Some(changes),
         places,
         own_views,
+        exports,
+        history,
         limits,
     }))
 }

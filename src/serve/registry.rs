@@ -87,6 +87,10 @@ impl Registry {
 }
 
 impl Places for Registry {
+    fn partitions(&self) -> u32 {
+        self.count()
+    }
+
     fn partition(&self, tenant: &TenantId) -> u32 {
         let number = partition_of(tenant.to_string().as_bytes(), self.shared.partitions);
         u32::try_from(number).unwrap_or_default()

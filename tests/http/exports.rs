@@ -1,12 +1,14 @@
 //! All of a tenant's data as one file: whole, at one position, and as good as what it was made of.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tenancy::Role;
 
 use crate::service::{Service, event, invoice, payment, problem, token};
+use crate::traces::traces;
 
 async fn get(service: &Service, token: &str, path: &str) -> Value {
     let answer = service.get(path, token).send().await.unwrap();
@@ -97,7 +99,9 @@ fn history() -> Vec<Value> {
 
 #[tokio::test]
 async fn what_is_exported_can_be_sent_again_and_gives_the_same_views() {
-    let service = Service::start().await;
+    let data = Arc::new(tempfile::tempdir().unwrap());
+    let often = [("TIDEMARK_CHECKPOINT_MS", "100")];
+    let service = Service::start_with(Arc::clone(&data), &often).await;
     let schema =
         json!({ "type": "record", "name": "r", "fields": [{ "name": "place", "type": "string" }] });
     let kind = json!({ "type": "acme.visit", "schema": schema });
@@ -109,8 +113,21 @@ async fn what_is_exported_can_be_sent_again_and_gives_the_same_views() {
         admins.push(admin);
     }
     let [first, second] = <[String; 2]>::try_from(admins).unwrap();
-    let receipt = service.send(&first, &history()).await;
+    // Some in files of history, and some in the log alone.
+    let events = history();
+    let receipt = service.send(&first, &events[..200]).await;
     assert_eq!(receipt["rejected"], json!([]));
+    let files_of_history = data.path().join("objects/history");
+    for _ in 0..600 {
+        if !traces(&files_of_history, ".parquet").is_empty() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert!(!traces(&files_of_history, ".parquet").is_empty());
+    let receipt = service.send(&first, &events[200..]).await;
+    assert_eq!(receipt["rejected"], json!([]));
+    service.rows(&first, "ar_aging", &receipt["position"]).await;
     let own = json!({ "name": "debts", "sql": "SELECT customer_id, total FROM ar_aging" });
     let answer = service.post("/v1/views", &first).json(&own).send().await.unwrap();
     assert_eq!(answer.status(), 201);
@@ -219,7 +236,7 @@ async fn exports_are_the_tenants_and_the_newest_are_kept() {
     problem(answer, 403, "forbidden").await;
     problem(service.get(&path(&ids[2]), &analyst).send().await.unwrap(), 403, "forbidden").await;
     // It outlives the process.
-    let data = std::sync::Arc::clone(&service.data);
+    let data = Arc::clone(&service.data);
     drop(service);
     let service = Service::start_in(data).await;
     assert_eq!(get(&service, &mine, &path(&ids[2])).await["state"], "done");

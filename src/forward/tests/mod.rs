@@ -4,4 +4,5 @@
 mod faults;
 mod live;
 mod nodes;
+mod platform;
 mod requests;

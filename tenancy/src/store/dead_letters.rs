@@ -1,5 +1,7 @@
 //! Dead letters in the control store.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use rand::TryRngCore;
 use rand::rngs::OsRng;
@@ -128,6 +130,20 @@ impl Store {
             of(query, tenant).fetch_all(&mut *transaction).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
         Ok(rows.into_iter().map(|row| row.letter(tenant)).collect())
+    }
+
+    /// How many dead letters each tenant has that has any, by the tenant's number.
+    pub async fn dead_letters_by_tenant(&self) -> Result<HashMap<u32, u64>, StoreError> {
+        let failed = |source| StoreError::Database { doing: "counting the dead letters", source };
+        let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
+        let rows: Vec<(i64, i64)> =
+            sqlx::query_as("SELECT tenant_id, count(*) FROM dead_letters GROUP BY tenant_id")
+                .fetch_all(&mut *transaction)
+                .await
+                .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        let counted = rows.into_iter();
+        Ok(counted.map(|(tenant, count)| (tenant as u32, count.cast_unsigned())).collect())
     }
 
     /// A dead letter of a tenant, or the platform's, if it is there.

@@ -33,6 +33,7 @@ async fn they_are_kept_once_and_apart(place: &Place) {
     assert_eq!(store.put_dead_letters(&letters, 10).await.unwrap(), 3);
     assert_eq!(store.put_dead_letters(&letters, 10).await.unwrap(), 3, "they are there already");
     assert_eq!(store.count_dead_letters().await.unwrap(), 3);
+    assert_eq!(store.dead_letters_by_tenant().await.unwrap(), [(acme, 2)].into());
     let own = store.dead_letters(Some(acme), None, 10).await.unwrap();
     let offsets: Vec<i64> = own.iter().map(|kept| kept.letter.offset).collect();
     assert_eq!((own[0].letter.clone(), offsets), (letters[0].clone(), vec![1, 2]));

@@ -8,6 +8,8 @@ use crate::{StoreError, TenantId};
 
 /// What an audit record calls the deletion of a tenant.
 const DELETED: &str = "tenant_deleted";
+/// What it calls a look at all tenants.
+const LOOKED: &str = "overview_read";
 
 /// What stays of a tenant that is deleted. Its id and number are never given out again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -208,6 +210,24 @@ impl Store {
         let after = self::stone(&mut transaction, &stone.id).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
         after.ok_or_else(|| StoreError::NotFound { id: stone.id.clone() })?.tombstone()
+    }
+
+    /// Notes in the audit that an operator looks at all tenants.
+    pub async fn note_look(&self, actor: &str) -> Result<(), StoreError> {
+        let failed = |source| StoreError::Database { doing: "noting a look", source };
+        let now = Utc::now().timestamp_micros();
+        let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
+        sqlx::query(
+            "INSERT INTO platform_audit (at, actor, action, tenant, finished_at) \
+             VALUES ($1, $2, $3, '', $1)",
+        )
+        .bind(now)
+        .bind(actor)
+        .bind(LOOKED)
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?;
+        transaction.commit().await.map_err(failed)
     }
 
     /// The audit, oldest first.

@@ -142,3 +142,35 @@ async fn records_of_the_audit_are_neither_removed_nor_changed(place: &Place) {
     assert!(reopened.contains("never changed"), "{reopened}");
 }
 }
+
+on_both! {
+async fn each_look_at_all_tenants_is_in_the_audit_and_stays(place: &Place) {
+    let store = place.open().await;
+    for operator in ["ada", "bob"] {
+        store.note_look(operator).await.unwrap();
+    }
+    let looks = store.audit().await.unwrap();
+    let told: Vec<(&str, &str)> =
+        looks.iter().map(|look| (look.actor.as_str(), look.action.as_str())).collect();
+    assert_eq!(told, [("ada", "overview_read"), ("bob", "overview_read")]);
+    assert!(looks.iter().all(|look| look.tenant.is_empty() && look.finished_at.is_some()));
+    for change in ["DELETE FROM platform_audit", "UPDATE platform_audit SET actor = 'eve'"] {
+        place.execute(change).await.unwrap_err();
+    }
+    assert_eq!(store.audit().await.unwrap(), looks);
+}
+
+async fn a_template_is_given_once(place: &Place) {
+    let store = place.open().await;
+    let mut new = new_tenant("shop");
+    new.vertical = Some("retail".to_owned());
+    let made = store.create_tenant(new).await.unwrap();
+    assert_eq!(made.template.as_deref(), Some("retail"));
+    assert_eq!(store.tenants().await.unwrap(), std::slice::from_ref(&made));
+    let done = store.finish_template(&made.id).await.unwrap();
+    assert_eq!(done, crate::TenantRecord { template: None, ..made });
+    store.delete_tenant(&done.id, "ada").await.unwrap();
+    let gone = store.finish_template(&done.id).await;
+    assert!(matches!(gone, Err(StoreError::NotFound { .. })), "{gone:?}");
+}
+}
