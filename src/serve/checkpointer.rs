@@ -141,6 +141,7 @@ impl Checkpointer {
         if is_idle && extent == Extent::Changes {
             // Nothing has changed; the portions are taken to their end all the same.
             while begun.portions.recv().await.is_some_and(|portion| !portion.is_last) {}
+            metrics::counter!("tidemark_checkpoints_idle_total").increment(1);
             return Ok(());
         }
         // Until it is committed, what the engine gave is nowhere else.

@@ -149,14 +149,14 @@ impl Process {
 
     /// Waits until a checkpoint has everything.
     pub(crate) async fn checkpointed(&self) {
-        let made = async || self.metric("tidemark_checkpoints_total").await;
-        for _ in 0..400 {
-            // With nothing new none is made: then the last one has all.
-            let before = made().await;
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            if before >= 1.0 && made().await - before < 0.5 {
+        // A look that begins from now on and finds nothing new: the second that ends.
+        let idle = async || self.metric("tidemark_checkpoints_idle_total").await;
+        let before = idle().await;
+        for _ in 0..2400 {
+            if idle().await >= before + 2.0 {
                 return;
             }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
         panic!("no checkpoint is made");
     }

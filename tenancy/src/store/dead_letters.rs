@@ -137,7 +137,7 @@ impl Store {
         let failed = |source| StoreError::Database { doing: "counting the dead letters", source };
         let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
         let rows: Vec<(i64, i64)> =
-            sqlx::query_as("SELECT tenant_id, count(*) FROM dead_letters GROUP BY tenant_id")
+            sql::query_as("SELECT tenant_id, count(*) FROM dead_letters GROUP BY tenant_id")
                 .fetch_all(&mut *transaction)
                 .await
                 .map_err(failed)?;

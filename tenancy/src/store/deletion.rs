@@ -217,7 +217,7 @@ impl Store {
         let failed = |source| StoreError::Database { doing: "noting a look", source };
         let now = Utc::now().timestamp_micros();
         let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
-        sqlx::query(
+        sql::query(
             "INSERT INTO platform_audit (at, actor, action, tenant, finished_at) \
              VALUES ($1, $2, $3, '', $1)",
         )
