@@ -243,7 +243,7 @@ impl Store {
     pub async fn finish_template(&self, id: &TenantId) -> Result<TenantRecord, StoreError> {
         let failed = |source| StoreError::Database { doing: "finishing a template", source };
         let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
-        let rows: Vec<TenantRow> = sqlx::query_as(concat!(
+        let rows: Vec<TenantRow> = sql::query_as(concat!(
             "UPDATE tenants SET template = NULL WHERE id = $1 AND deleted_at IS NULL RETURNING ",
             columns!()
         ))
