@@ -99,6 +99,7 @@ pub static ROUTES: &[Route] = &[
     bearer("POST", "/v1/tickets", READERS, "get a one-use ticket to follow views"),
     bearer("GET", "/v1/dead-letters", ADMINS, "list what came by Kafka and is no event"),
     bearer("POST", "/v1/dead-letters/{id}/replay", ADMINS, "give a dead letter to Kafka again"),
+    bearer("GET", "/v1/audit", ADMINS, "read what was done in the caller's tenant, and by whom"),
     bearer("GET", "/v1/tenant", READERS, "read the caller's tenant"),
     bearer("PATCH", "/v1/tenant", ADMINS, "change the caller's tenant"),
     bearer("POST", "/v1/tenant/export", ADMINS, "export all of the caller's tenant as files"),
@@ -111,6 +112,7 @@ pub static ROUTES: &[Route] = &[
     bearer("GET", "/v1/platform/tenants/{id}", PLATFORM, "read a tenant"),
     bearer("PATCH", "/v1/platform/tenants/{id}", PLATFORM, "change a tenant"),
     bearer("DELETE", "/v1/platform/tenants/{id}", PLATFORM, "delete a tenant and erase its data"),
+    bearer("GET", "/v1/platform/audit", PLATFORM, "read what the platform has done"),
     bearer("GET", "/v1/platform/dead-letters", PLATFORM, "list dead letters without a tenant"),
     bearer(
         "POST",

@@ -1,4 +1,4 @@
-//! Who may do what, and for whom: tenants, identity, roles, tickets.
+//! Who may do what, and for whom: tenants, identity, roles, tickets, and the audit of it.
 //!
 //! **In:** requests of the platform to create and change tenants ([`NewTenant`],
 //! [`TenantChange`]), bearer tokens, tickets. **Out:** tenant records ([`Directory`], from memory),
@@ -6,6 +6,9 @@
 //!
 //! Tokens are signed with a secret of the service, or by an OIDC issuer ([`Issuer`]) whose keys are
 //! asked for over HTTP.
+//!
+//! What was done is recorded in chains that show what is done to them ([`audit`]). What may be used
+//! at a time is counted ([`limits`]).
 //!
 //! Tenants are kept in the control store ([`Store`]: a file of SQLite or a database of PostgreSQL,
 //! through sqlx, migrations embedded).
@@ -21,12 +24,14 @@
 //! - No secret, token or ticket is ever printed, neither by `Debug` nor in an error.
 
 pub mod access;
+pub mod audit;
 mod branding;
 mod change;
 mod directory;
 mod error;
 mod id;
 mod issuer;
+pub mod limits;
 pub mod modules;
 mod roles;
 mod secret;

@@ -13,6 +13,7 @@ macro_rules! columns {
     };
 }
 
+mod audit;
 mod changes;
 mod checkpoints;
 mod database;
@@ -332,6 +333,8 @@ impl TenantRow {
     }
 }
 
+#[cfg(test)]
+mod audit_tests;
 #[cfg(test)]
 mod dead_letters_tests;
 #[cfg(test)]

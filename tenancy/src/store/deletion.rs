@@ -156,6 +156,8 @@ impl Store {
             "DELETE FROM own_views WHERE tenant_id = $1",
             "DELETE FROM event_types WHERE tenant_id = $1",
             "DELETE FROM dead_letters WHERE tenant_id = $1",
+            "DELETE FROM audit WHERE tenant_id = $1",
+            "DELETE FROM audit_heads WHERE tenant_id = $1",
         ] {
             sql::query(delete)
                 .bind(i64::from(stone.number))

@@ -1,0 +1,326 @@
+//! The chains of the audit: appending, reading, and where they end.
+
+use sqlx::{AnyConnection, FromRow};
+
+use super::{Scope, Store, text};
+use crate::StoreError;
+use crate::audit::{AuditEntry, AuditFilter, AuditHead, AuditKey, AuditRecord, Chain};
+
+/// How often an append is tried when others append to the same chain.
+const TRIES: u32 = 50;
+
+/// A statement for a chain: that of the tenants' tables, with their number as the last parameter,
+/// or that of the platform's.
+macro_rules! of_chain {
+    ($chain:expr, $tenants:expr, $platform:expr) => {
+        match $chain {
+            Chain::Tenant(_) => $tenants,
+            Chain::Platform => $platform,
+        }
+    };
+}
+
+/// A query with the tenant's number as its next parameter, if it is one of a tenant.
+macro_rules! bound {
+    ($query:expr, $chain:expr) => {
+        match $chain {
+            Chain::Tenant(number) => $query.bind(i64::from(number)),
+            Chain::Platform => $query,
+        }
+    };
+}
+
+macro_rules! columns {
+    () => {
+        "seq, at, actor, source, action, object, status, detail, hash"
+    };
+}
+
+#[derive(FromRow)]
+struct Row {
+    seq: i64,
+    at: i64,
+    actor: String,
+    source: String,
+    action: String,
+    object: String,
+    status: i64,
+    detail: String,
+    hash: Vec<u8>,
+}
+
+#[derive(FromRow)]
+struct HeadRow {
+    seq: i64,
+    hash: Vec<u8>,
+    key_id: String,
+    seal: Vec<u8>,
+}
+
+impl Store {
+    /// Appends entries to their chains, all or none. Those of a tenant that is deleted go with it.
+    pub async fn append_audit(
+        &self,
+        key: &AuditKey,
+        entries: &[AuditEntry],
+    ) -> Result<(), StoreError> {
+        let failed = |source| StoreError::Database { doing: "writing the audit", source };
+        let mut order: Vec<&AuditEntry> = entries.iter().collect();
+        // One chain after the other, in the same order for everybody: nobody waits crosswise.
+        order.sort_by_key(|entry| entry.chain);
+        for _ in 0..TRIES {
+            let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
+            let mut is_whole = true;
+            for group in order.chunk_by(|a, b| a.chain == b.chain) {
+                if let Some(Chain::Tenant(number)) = group.first().map(|entry| entry.chain) {
+                    self.enter(&mut transaction, number).await.map_err(failed)?;
+                }
+                is_whole &= append(&mut transaction, key, group).await.map_err(failed)?;
+            }
+            if is_whole {
+                return transaction.commit().await.map_err(failed);
+            }
+            transaction.rollback().await.map_err(failed)?;
+        }
+        Err(failed(sqlx::Error::Protocol(String::from("others append to the same chain"))))
+    }
+
+    /// Records of a chain that the filter wants, the newest first, of those before the place
+    /// `before`.
+    pub async fn audit_records(
+        &self,
+        chain: Chain,
+        filter: &AuditFilter,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<AuditRecord>, StoreError> {
+        let query = sqlx::query_as::<_, Row>(of_chain!(
+            chain,
+            concat!(
+                "SELECT ",
+                columns!(),
+                " FROM audit WHERE seq < $1 AND at >= $2 AND at < $3 \
+                 AND ($4 = '' OR actor = $4) AND ($5 = '' OR action = $5) AND tenant_id = $7 \
+                 ORDER BY seq DESC LIMIT $6"
+            ),
+            concat!(
+                "SELECT ",
+                columns!(),
+                " FROM platform_audit_chain WHERE seq < $1 AND at >= $2 AND at < $3 \
+                 AND ($4 = '' OR actor = $4) AND ($5 = '' OR action = $5) \
+                 ORDER BY seq DESC LIMIT $6"
+            )
+        ))
+        .bind(before.map_or(i64::MAX, |seq| seq.try_into().unwrap_or(i64::MAX)))
+        .bind(filter.from.map_or(i64::MIN, |at| at.timestamp_micros()))
+        .bind(filter.to.map_or(i64::MAX, |at| at.timestamp_micros()))
+        .bind(text(filter.actor.as_deref().unwrap_or_default()))
+        .bind(filter.action.map_or("", crate::audit::Action::as_str))
+        .bind(i64::from(limit));
+        let failed = |source| StoreError::Database { doing: "reading the audit", source };
+        let mut transaction = self.read(scope(chain)).await.map_err(failed)?;
+        let rows = bound!(query, chain).fetch_all(&mut *transaction).await.map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(rows.into_iter().map(Row::record).collect())
+    }
+
+    /// Records of a chain from behind the place `after` up to the place `end`, in order.
+    pub async fn audit_after(
+        &self,
+        chain: Chain,
+        after: u64,
+        end: u64,
+        limit: u32,
+    ) -> Result<Vec<AuditRecord>, StoreError> {
+        let query = sqlx::query_as::<_, Row>(of_chain!(
+            chain,
+            concat!(
+                "SELECT ",
+                columns!(),
+                " FROM audit WHERE seq > $1 AND seq <= $2 AND tenant_id = $4 ORDER BY seq LIMIT $3"
+            ),
+            concat!(
+                "SELECT ",
+                columns!(),
+                " FROM platform_audit_chain WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3"
+            )
+        ))
+        .bind(after as i64)
+        .bind(end as i64)
+        .bind(i64::from(limit));
+        let failed =
+            |source| StoreError::Database { doing: "walking through the audit", source };
+        let mut transaction = self.read(scope(chain)).await.map_err(failed)?;
+        let rows = bound!(query, chain).fetch_all(&mut *transaction).await.map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(rows.into_iter().map(Row::record).collect())
+    }
+
+    /// The place of the last record of a chain, whatever says where it ends.
+    pub async fn audit_last(&self, chain: Chain) -> Result<u64, StoreError> {
+        let query = sqlx::query_scalar::<_, i64>(of_chain!(
+            chain,
+            "SELECT coalesce(max(seq), 0) FROM audit WHERE tenant_id = $1",
+            "SELECT coalesce(max(seq), 0) FROM platform_audit_chain"
+        ));
+        let failed =
+            |source| StoreError::Database { doing: "looking for the end of the audit", source };
+        let mut transaction = self.read(scope(chain)).await.map_err(failed)?;
+        let last = bound!(query, chain).fetch_one(&mut *transaction).await.map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(last.cast_unsigned())
+    }
+
+    /// Where a chain ends; none before its first record.
+    pub async fn audit_head(&self, chain: Chain) -> Result<Option<AuditHead>, StoreError> {
+        let failed =
+            |source| StoreError::Database { doing: "reading the end of the audit", source };
+        let mut transaction = self.read(scope(chain)).await.map_err(failed)?;
+        let head = head(&mut transaction, chain).await.map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(head)
+    }
+}
+
+/// Appends entries of one chain; false if somebody else has appended to it meanwhile.
+async fn append(
+    connection: &mut AnyConnection,
+    key: &AuditKey,
+    entries: &[&AuditEntry],
+) -> Result<bool, sqlx::Error> {
+    let Some(chain) = entries.first().map(|entry| entry.chain) else { return Ok(true) };
+    if let Chain::Tenant(number) = chain {
+        let living: Option<i64> = sqlx::query_scalar(
+            "SELECT number FROM tenants WHERE number = $1 AND deleted_at IS NULL",
+        )
+        .bind(i64::from(number))
+        .fetch_optional(&mut *connection)
+        .await?;
+        if living.is_none() {
+            return Ok(true);
+        }
+    }
+    let before = head(connection, chain).await?;
+    let (mut seq, mut hash) = before.as_ref().map_or((0, [0; 32]), |head| (head.seq, head.hash));
+    for entry in entries {
+        let record = AuditRecord::after(&hash, seq + 1, entry);
+        (seq, hash) = (record.seq, record.hash);
+        if !insert(connection, chain, record).await? {
+            return Ok(false);
+        }
+    }
+    put_head(connection, chain, before.map_or(0, |head| head.seq), &key.head(chain, seq, hash))
+        .await
+}
+
+/// False if there is a record at its place.
+async fn insert(
+    connection: &mut AnyConnection,
+    chain: Chain,
+    record: AuditRecord,
+) -> Result<bool, sqlx::Error> {
+    let query = sqlx::query(of_chain!(
+        chain,
+        concat!(
+            "INSERT INTO audit (",
+            columns!(),
+            ", tenant_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING"
+        ),
+        concat!(
+            "INSERT INTO platform_audit_chain (",
+            columns!(),
+            ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING"
+        )
+    ))
+    .bind(record.seq as i64)
+    .bind(record.at)
+    .bind(record.actor)
+    .bind(record.source)
+    .bind(record.action)
+    .bind(record.object)
+    .bind(i64::from(record.status))
+    .bind(record.detail)
+    .bind(record.hash.to_vec());
+    Ok(bound!(query, chain).execute(connection).await?.rows_affected() == 1)
+}
+
+/// Says where a chain ends, if it ended at `before` until now.
+async fn put_head(
+    connection: &mut AnyConnection,
+    chain: Chain,
+    before: u64,
+    head: &AuditHead,
+) -> Result<bool, sqlx::Error> {
+    let query = if before == 0 {
+        sqlx::query(of_chain!(
+            chain,
+            "INSERT INTO audit_heads (seq, hash, key_id, seal, tenant_id) \
+             VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+            "INSERT INTO platform_audit_heads (seq, hash, key_id, seal, number) \
+             VALUES ($1, $2, $3, $4, 1) ON CONFLICT DO NOTHING"
+        ))
+    } else {
+        sqlx::query(of_chain!(
+            chain,
+            "UPDATE audit_heads SET seq = $1, hash = $2, key_id = $3, seal = $4 \
+             WHERE tenant_id = $6 AND seq = $5",
+            "UPDATE platform_audit_heads SET seq = $1, hash = $2, key_id = $3, seal = $4 \
+             WHERE seq = $5"
+        ))
+    };
+    let query = query
+        .bind(head.seq as i64)
+        .bind(head.hash.to_vec())
+        .bind(head.key_id.clone())
+        .bind(head.seal.to_vec());
+    let query = if before == 0 { query } else { query.bind(before as i64) };
+    Ok(bound!(query, chain).execute(connection).await?.rows_affected() == 1)
+}
+
+async fn head(
+    connection: &mut AnyConnection,
+    chain: Chain,
+) -> Result<Option<AuditHead>, sqlx::Error> {
+    let query = sqlx::query_as::<_, HeadRow>(of_chain!(
+        chain,
+        "SELECT seq, hash, key_id, seal FROM audit_heads WHERE tenant_id = $1",
+        "SELECT seq, hash, key_id, seal FROM platform_audit_heads"
+    ));
+    let row = bound!(query, chain).fetch_optional(connection).await?;
+    Ok(row.map(|row| AuditHead {
+        seq: row.seq.cast_unsigned(),
+        hash: hash(&row.hash),
+        key_id: row.key_id,
+        seal: hash(&row.seal),
+    }))
+}
+
+/// Whose rows a chain is.
+fn scope(chain: Chain) -> Scope {
+    match chain {
+        Chain::Platform => Scope::Platform,
+        Chain::Tenant(number) => Scope::Tenant(number),
+    }
+}
+
+/// The bytes of a hash. What is none was put there by somebody else, and is a hash of nothing.
+fn hash(bytes: &[u8]) -> [u8; 32] {
+    bytes.try_into().unwrap_or_default()
+}
+
+impl Row {
+    fn record(self) -> AuditRecord {
+        AuditRecord {
+            seq: self.seq.cast_unsigned(),
+            at: self.at,
+            actor: self.actor,
+            source: self.source,
+            action: self.action,
+            object: self.object,
+            // Nor is this a status that was ever recorded.
+            status: self.status.try_into().unwrap_or_default(),
+            detail: self.detail,
+            hash: hash(&self.hash),
+        }
+    }
+}
