@@ -126,13 +126,15 @@ impl Connection {
         self.seat.channel().left()
     }
 
-    /// Adds a subscription, or has an `error` sent that says why not.
-    pub(crate) fn subscribe(&mut self, wanted: Subscription, now: Instant) {
+    /// Adds a subscription, or has an `error` sent that says why not; answers whether it was added.
+    pub(crate) fn subscribe(&mut self, wanted: Subscription, now: Instant) -> bool {
         self.is_idle = false;
         let id = wanted.id.clone();
-        if let Err(problem) = self.add(wanted, now) {
-            self.say(Message::error(Some(&id), &problem));
+        let added = self.add(wanted, now);
+        if let Err(problem) = &added {
+            self.say(Message::error(Some(&id), problem));
         }
+        added.is_ok()
     }
 
     /// Ends a subscription, or has an `error` sent that says why not.

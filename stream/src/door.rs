@@ -9,6 +9,7 @@ use projections::Tenant;
 
 use crate::problem::Problem;
 use crate::relay::Far;
+use crate::subscription::Subscription;
 
 /// Somebody who was let in: one tenant, until its token ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +38,13 @@ pub trait Door: Send + Sync {
     ) -> BoxFuture<'a, Result<Option<Far>, Problem>> {
         let _ = (viewer, token);
         Box::pin(ready(Ok(None)))
+    }
+
+    /// Told of each subscription that the viewer of a WebSocket asks for, before it is answered, and
+    /// whether it was taken.
+    fn subscribed<'a>(&'a self, wanted: &'a Subscription, is_taken: bool) -> BoxFuture<'a, ()> {
+        let _ = (wanted, is_taken);
+        Box::pin(ready(()))
     }
 
     /// Whether the viewer's tenant is served here. Asked once its connection has a seat: one that

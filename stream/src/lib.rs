@@ -48,7 +48,7 @@ pub use close::Close;
 pub use door::{Door, Viewer};
 pub use hub::{Hub, Snapshots};
 pub use limits::StreamLimits;
-pub use problem::Problem;
+pub use problem::{Problem, ProblemType};
 pub use relay::{Far, upgrade_relayed};
 pub use sse::sse;
 pub use subscription::Subscription;

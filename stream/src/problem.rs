@@ -86,10 +86,18 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
+/// The `type` of the problem that an answer states: an extension of the answer, for those it passes
+/// by on its way out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProblemType(pub String);
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let content_type = HeaderValue::from_static("application/problem+json");
-        (self.status, [(header::CONTENT_TYPE, content_type)], self.to_json()).into_response()
+        let headers = [(header::CONTENT_TYPE, content_type)];
+        let mut response = (self.status, headers, self.to_json()).into_response();
+        response.extensions_mut().insert(ProblemType(self.r#type));
+        response
     }
 }
 

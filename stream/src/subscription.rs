@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use crate::problem::Problem;
 
@@ -53,6 +54,18 @@ impl Subscription {
             invalid(format!("{e}; send an object such as {{\"id\":\"a\",\"view\":\"ar_aging\"}}"))
         })?;
         document.check()
+    }
+
+    /// What it watches, for a record of it: `{"id", "view", "where"?}`.
+    pub fn described(&self) -> Value {
+        let mut described = json!({ "id": self.id });
+        if let Target::View(view) = &self.target {
+            described["view"] = json!(view);
+        }
+        if !self.filter.is_empty() {
+            described["where"] = json!(self.filter);
+        }
+        described
     }
 
     /// The id its client gave it, which every message of it bears.

@@ -232,7 +232,10 @@ impl Session {
             return Err(End::Close(Close::BadMessage, None));
         }
         match Request::parse(text) {
-            Ok(Request::Subscribe(wanted)) => self.connection.subscribe(wanted, Instant::now()),
+            Ok(Request::Subscribe(wanted)) => {
+                let is_taken = self.connection.subscribe(wanted.clone(), Instant::now());
+                self.door.subscribed(&wanted, is_taken).await;
+            }
             Ok(Request::Unsubscribe { id }) => self.connection.unsubscribe(&id),
             Ok(Request::Ping) => self.connection.say(Message::pong()),
             Ok(Request::Auth { token }) => self.renew(&token).await?,
