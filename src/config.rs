@@ -38,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) objects: Option<ingest::objects::Address>,
     /// The key of the tokens; the service does not start without.
     pub(crate) jwt_secret: Option<Secret>,
+    /// The key that seals the audit; one in the data folder if nobody says.
+    pub(crate) audit_key: Option<Secret>,
     /// The time between two checkpoints, in milliseconds.
     pub(crate) checkpoint_ms: u64,
     /// How Kafka is reached; without brokers the service is embedded.
@@ -63,6 +65,8 @@ pub(crate) struct Limits {
     pub(crate) views: projections::OwnLimits,
     /// Of what all views of one tenant hold in memory together.
     pub(crate) tenant_bytes: usize,
+    /// Of what each tenant and each of its callers may use at a time.
+    pub(crate) usage: tenancy::limits::UseLimits,
     /// Of dead letters, of all tenants and the platform together.
     pub(crate) dead_letters: usize,
 }
@@ -76,6 +80,7 @@ impl Default for Limits {
             stream: stream::StreamLimits::default(),
             views: projections::OwnLimits::default(),
             tenant_bytes: 4 << 30,
+            usage: tenancy::limits::UseLimits::default(),
             dead_letters: 10_000,
         }
     }
@@ -92,6 +97,7 @@ impl Default for Config {
             advertise: None,
             objects: None,
             jwt_secret: None,
+            audit_key: None,
             checkpoint_ms: 10_000,
             kafka: KafkaSettings::plain(""),
             schema_registry: None,

@@ -8,10 +8,12 @@
 //!   verified token.
 //! - A handler is given only callers whose tenant is served here; the guard forwards all others.
 //! - A route that `tenancy::access` does not list is not reached.
+//! - A call that needs a token is in the audit ([`audit`]), or it is not answered.
 //! - Every error is a problem document ([`problems`]); a panic is one too and ends only its request.
 //! - Bodies, addresses, connections, waiting calls and work in progress are bounded.
 
 mod answers;
+mod audit;
 mod body;
 mod caller;
 mod connections;
@@ -22,6 +24,7 @@ mod events;
 mod exports;
 mod forwarded;
 mod health;
+mod limits;
 mod live;
 mod own_views;
 mod page;
@@ -42,6 +45,8 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use projections::Readers;
 use query::Queries;
 use stream::{Hub, Problem};
+use tenancy::audit::Trail;
+use tenancy::limits::Limiter;
 use tenancy::{Directory, Store, TenantId, TenantRecord, Tickets, Verifier};
 use tokio::sync::Semaphore;
 
@@ -54,6 +59,7 @@ use crate::own_views::OwnViews;
 use crate::serve::{EventHistory, Intake};
 use crate::shown::Shown;
 
+pub(crate) use self::audit::Audit;
 pub(crate) use self::connections::accept;
 pub(crate) use self::health::upkeep;
 pub(crate) use self::platform::note_rates;
@@ -69,6 +75,7 @@ pub(crate) struct App {
     /// What tenants are shown, which is what handlers answer from.
     shown: Shown,
     /// All there is, for the platform's figures.
+    pub(crate) audit: Audit,
     readers: Readers,
     queries: Queries,
     types: TypeDirectory,
@@ -79,6 +86,7 @@ pub(crate) struct App {
     history: EventHistory,
     rates: platform::Rates,
     limits: Limits,
+    limiter: Arc<Limiter>,
     recorder: Option<PrometheusHandle>,
     room: body::Room,
     shelf: answers::Shelf,
@@ -104,6 +112,7 @@ pub(crate) struct Parts {
     pub(crate) own_views: OwnViews,
     pub(crate) exports: Exports,
     pub(crate) history: EventHistory,
+    pub(crate) trail: Trail,
     pub(crate) limits: Limits,
 }
 
@@ -124,6 +133,7 @@ impl App {
             own_views,
             exports,
             history,
+            trail,
             limits,
         } = parts;
         let cores = thread::available_parallelism().map_or(2, usize::from);
@@ -135,6 +145,7 @@ impl App {
             tickets: Tickets::new(tenancy::TicketLimits::default()),
             forwarder: Forwarder::new(places),
             shown,
+            audit: Audit::new(trail),
             readers,
             queries,
             types,
@@ -143,6 +154,7 @@ impl App {
             exports,
             history,
             rates: platform::Rates::default(),
+            limiter: Limiter::new(limits.usage),
             limits,
             recorder: health::recorder(),
             room: body::Room::new(),
@@ -209,6 +221,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/dead-letters/{id}/replay", post(dead_letters::replay))
         .route("/v1/platform/dead-letters", get(dead_letters::list_shared))
         .route("/v1/platform/dead-letters/{id}/replay", post(dead_letters::replay_shared))
+        .route("/v1/audit", get(audit::own))
+        .route("/v1/platform/audit", get(audit::platform))
         .route("/v1/tenant", get(tenants::own).patch(tenants::change_own))
         .route("/v1/tenant/export", post(exports::start))
         .route("/v1/tenant/export/{run}", get(exports::read))
@@ -226,6 +240,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         )
         .route("/v1/platform/event-types/{type}", get(event_types::read_shared))
         .route_layer(from_fn_with_state(Arc::clone(&app), caller::guard))
+        .route_layer(from_fn_with_state(Arc::clone(&app), audit::record))
         .fallback(page::serve)
         .layer(from_fn(envelope::wrap))
         .with_state(app)

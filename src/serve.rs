@@ -37,6 +37,7 @@ use ingest::{KafkaIntake, KafkaSource, Log};
 use projections::{Partition, ViewDefinition};
 use query::Queries;
 use stream::Hub;
+use tenancy::audit::{AuditKey, Trail};
 use tenancy::{Directory, Store, Verifier};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -88,6 +89,8 @@ pub(crate) struct Running {
     /// Lets go of the partitions.
     ending: CancellationToken,
     log: Option<Log>,
+    /// Writes the audit.
+    writer: JoinHandle<()>,
     // Last, so that it is let go of last.
     _folder: Folder,
 }
@@ -110,6 +113,11 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     let address = listener.local_addr().map_err(listening)?;
 
     let store = Store::connect(&config.control_store()).await?;
+    let key = match &config.audit_key {
+        Some(secret) => AuditKey::new(secret),
+        None => AuditKey::of_folder(&config.data)?,
+    };
+    let (trail, writer) = Trail::start(store.clone(), key);
     let since = store.last_change().await?;
     let directory = Directory::open(store.clone()).await?;
     let registered = store.event_types().await?;
@@ -162,6 +170,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         place,
         directory: directory.clone(),
         hub: hub.clone(),
+        trail: trail.clone(),
         own_views: own_views.clone(),
         exports: exports.clone(),
         history: history.clone(),
@@ -191,6 +200,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         own_views,
         exports,
         history,
+        trail,
         limits: config.limits,
     }));
     let (closing, ending) = (CancellationToken::new(), CancellationToken::new());
@@ -231,6 +241,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         closing,
         ending,
         log,
+        writer,
         _folder: folder,
     })
 }
@@ -338,6 +349,11 @@ impl Running {
         }
         if let Some(log) = self.log {
             log.close().await;
+        }
+        self.app.audit.settle(true);
+        self.app.audit.trail.close();
+        if timeout(2 * DRAIN_TIME, self.writer).await.is_err() {
+            tracing::warn!("the last records of the audit are not written");
         }
         tracing::info!("stopped");
         outcome

@@ -1,12 +1,16 @@
 //! The HTTP interface of the real process: routes and roles, reads, intake, live streams, tenants.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "http/audit.rs"]
+mod audit;
 #[path = "http/erasure.rs"]
 mod erasure;
 #[path = "http/event_types.rs"]
 mod event_types;
 #[path = "http/exports.rs"]
 mod exports;
+#[path = "http/limits.rs"]
+mod limits;
 #[path = "http/live.rs"]
 mod live;
 #[path = "http/modules.rs"]

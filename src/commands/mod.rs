@@ -2,6 +2,7 @@
 //!
 //! In: arguments. Out: what each command prints, and a [`Failure`] that says which exit code fits.
 
+mod audit;
 mod check_config;
 mod connection;
 mod demo;
@@ -52,6 +53,9 @@ enum Command {
     CheckConfig(check_config::CheckConfig),
     /// Bring the control store to this version's schema
     Migrate(migrate::Migrate),
+    /// Look for records of the audit that were removed or altered
+    #[command(subcommand)]
+    Audit(audit::Audit),
 }
 
 impl Arguments {
@@ -67,6 +71,7 @@ impl Arguments {
             Command::Token(command) => command.run(),
             Command::CheckConfig(command) => command.run(),
             Command::Migrate(command) => command.run(),
+            Command::Audit(command) => command.run(),
         }
     }
 }

@@ -15,6 +15,7 @@ use query::{Answer, Format, QueryError, arrow_body, csv_body, json_body};
 use stream::Problem;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::audit::{Trace, counted};
 use super::caller::Caller;
 use super::params::Params;
 use super::{App, problems};
@@ -120,7 +121,8 @@ pub(super) fn raw(params: &mut Params) -> Result<bool, Problem> {
 
 type Parts = Pin<Box<dyn Stream<Item = Result<Bytes, QueryError>> + Send>>;
 
-fn encoded(answer: Answer, format: Format, raw: bool) -> Parts {
+fn encoded(mut answer: Answer, format: Format, raw: bool, trace: &Trace) -> Parts {
+    answer.batches = counted(answer.batches, trace);
     match format {
         Format::Json => Box::pin(json_body(answer)),
         Format::Csv => Box::pin(csv_body(answer, raw)),
@@ -130,10 +132,20 @@ fn encoded(answer: Answer, format: Format, raw: bool) -> Parts {
 
 /// Streams an answer as it comes. If it fails on the way, the connection is cut, so that nobody
 /// takes a part for the whole.
-pub(super) fn streamed(answer: Answer, format: Format, raw: bool) -> Response {
+pub(super) fn streamed(answer: Answer, format: Format, raw: bool, trace: &Trace) -> Response {
     let position = answer.position.to_string();
-    let parts = encoded(answer, format, raw).map(logged);
-    respond(Body::from_stream(parts), format, &position)
+    at_position(without_position(answer, format, raw, trace), &position)
+}
+
+/// The same of what stands at no position.
+pub(super) fn without_position(
+    answer: Answer,
+    format: Format,
+    raw: bool,
+    trace: &Trace,
+) -> Response {
+    let parts = encoded(answer, format, raw, trace).map(logged);
+    typed(Body::from_stream(parts), format)
 }
 
 /// Completes an answer before its first byte leaves, so that one that goes over a limit is a
@@ -143,9 +155,10 @@ pub(super) async fn completed(
     answer: Answer,
     format: Format,
     raw: bool,
+    trace: &Trace,
 ) -> Result<Response, Problem> {
     let position = answer.position.to_string();
-    let mut parts = encoded(answer, format, raw);
+    let mut parts = encoded(answer, format, raw, trace);
     let mut held = Held::default();
     while let Some(part) = parts.next().await {
         let part = part.map_err(|error| problems::query(&error))?;
@@ -214,10 +227,14 @@ fn logged(part: Result<Bytes, QueryError>) -> Result<Bytes, QueryError> {
 }
 
 fn respond(body: Body, format: Format, position: &str) -> Response {
+    at_position(typed(body, format), position)
+}
+
+fn typed(body: Body, format: Format) -> Response {
     let kind = HeaderValue::from_static(format.content_type());
     let mut response = body.into_response();
     response.headers_mut().insert(CONTENT_TYPE, kind);
-    at_position(response, position)
+    response
 }
 
 #[cfg(test)]

@@ -14,7 +14,9 @@ use stream::{Problem, Viewer};
 use tenancy::access::{self, Access, Callers, Credentials, Route};
 use tenancy::{Identity, TenantRecord, Tickets};
 
+use super::audit::Trace;
 use super::forwarded::{self, Passed};
+use super::limits::Seated;
 use super::params::Params;
 use super::{App, problems};
 
@@ -115,11 +117,12 @@ pub(super) async fn guard(
     if route.callers == Callers::Public {
         return next.run(request).await;
     }
+    let trace = request.extensions().get::<Trace>().cloned();
     let shown = match credential(&app, route.credentials, &request) {
         Ok(shown) => shown,
         Err(problem) => return problem.into_response(),
     };
-    let known = match known(&app, route, shown).await {
+    let known = match known(&app, route, shown, trace.as_ref()).await {
         Ok(known) => known,
         Err(problem) => return problem.into_response(),
     };
@@ -127,24 +130,39 @@ pub(super) async fn guard(
         let is_socket = (route.method, route.path) == LATE;
         request = match forwarded::pass(&app, partition, is_socket, request).await {
             Passed::Here(request) => request,
-            Passed::Answered(answer) => return answer,
+            Passed::Answered(answer) => {
+                if let Some(trace) = &trace {
+                    trace.elsewhere();
+                }
+                return answer;
+            }
         };
     }
-    match admit(&app, route, known).await {
+    match admit(&app, route, known, trace.as_ref()).await {
         Ok(Some(caller)) => {
+            let seat = match Seated::enter(&app, route, &caller) {
+                Ok(seat) => seat,
+                Err(exceeded) => return problems::exceeded(&exceeded),
+            };
             request.extensions_mut().insert(caller);
+            request.extensions_mut().insert(seat.clone());
+            seat.until_sent(next.run(request).await)
         }
-        Ok(None) => {}
-        Err(problem) => return problem.into_response(),
+        Ok(None) => next.run(request).await,
+        Err(problem) => problem.into_response(),
     }
-    next.run(request).await
 }
 
 /// Checks who calls, but for a ticket.
-async fn known(app: &App, route: &Route, shown: Credential) -> Result<Known, Problem> {
+async fn known(
+    app: &App,
+    route: &Route,
+    shown: Credential,
+    trace: Option<&Trace>,
+) -> Result<Known, Problem> {
     match shown {
         Credential::Token(identity) => {
-            authorize(app, route.method, route.path, identity).await.map(Known::Caller)
+            authorize(app, route.method, route.path, identity, trace).await.map(Known::Caller)
         }
         Credential::Ticket(ticket, partition) => Ok(Known::Ticket(ticket, partition)),
         Credential::Later => Ok(Known::Caller(None)),
@@ -152,12 +170,20 @@ async fn known(app: &App, route: &Route, shown: Credential) -> Result<Known, Pro
 }
 
 /// The caller of a request that is served here.
-async fn admit(app: &App, route: &Route, known: Known) -> Result<Option<Caller>, Problem> {
+async fn admit(
+    app: &App,
+    route: &Route,
+    known: Known,
+    trace: Option<&Trace>,
+) -> Result<Option<Caller>, Problem> {
     let caller = match known {
         Known::Caller(caller) => caller,
         Known::Ticket(ticket, _) => {
             let identity = app.tickets.redeem(&ticket, Utc::now()).ok_or_else(problems::ticket)?;
-            authorize(app, route.method, route.path, identity).await?
+            if let Some(trace) = trace {
+                trace.redeemed();
+            }
+            authorize(app, route.method, route.path, identity, trace).await?
         }
     };
     // After the caller is known: nobody else learns that the service is starting.
@@ -176,7 +202,13 @@ async fn authorize(
     method: &str,
     path: &str,
     identity: Identity,
+    trace: Option<&Trace>,
 ) -> Result<Option<Caller>, Problem> {
+    // Before the role is looked at: a refusal is in the chain of the tenant whose token it was.
+    let known = identity.tenant.as_ref().and_then(|id| app.directory.get(id));
+    if let Some(trace) = trace {
+        trace.identified(&identity, known.map(|tenant| tenant.number));
+    }
     match access::allowed(method, path, &identity.roles) {
         Access::Public | Access::Granted => {}
         Access::Refused | Access::Unknown => {
@@ -185,15 +217,25 @@ async fn authorize(
     }
     let Some(id) = &identity.tenant else { return Ok(None) };
     let tenant = app.tenant(id).await?.ok_or_else(problems::unknown_tenant)?;
+    if let Some(trace) = trace {
+        trace.identified(&identity, Some(tenant.number));
+    }
     Ok(Some(Caller { identity, tenant }))
 }
 
-/// The viewer of a token given in a message rather than a header.
-pub(super) async fn admit_late(app: &App, token: &str) -> Result<Viewer, Problem> {
+/// The caller of a token given in a message rather than a header, with a seat.
+pub(super) async fn admit_late(
+    app: &App,
+    token: &str,
+    trace: &Trace,
+) -> Result<(Caller, Seated), Problem> {
     let (method, path) = LATE;
     let identity = app.verifier.verify(token, Utc::now()).map_err(|e| problems::token(&e))?;
-    let caller = authorize(app, method, path, identity).await?;
-    caller.map(|caller| caller.viewer()).ok_or_else(problems::unknown_tenant)
+    let caller = authorize(app, method, path, identity, Some(trace)).await?;
+    let caller = caller.ok_or_else(problems::unknown_tenant)?;
+    let route = access::route(method, path).ok_or_else(problems::internal)?;
+    let seat = Seated::enter(app, route, &caller).map_err(|e| problems::exhausted(&e))?;
+    Ok((caller, seat))
 }
 
 /// The token by header, verified, or a ticket where the route takes one.

@@ -5,13 +5,16 @@
 
 use std::future::Future;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -20,6 +23,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use super::audit::Peer;
 
 /// Connections at a time; those beyond wait in the system's queue. Live streams count.
 const CONNECTIONS: usize = 70_000;
@@ -47,9 +52,9 @@ pub(crate) async fn accept(
             accepted = seat(&listener, &seats) => accepted,
         };
         match accepted {
-            Ok((stream, seat)) => {
+            Ok((stream, peer, seat)) => {
                 let service = TowerToHyperService::new(router.clone());
-                tasks.spawn(converse(stream, service, closing.clone(), seat));
+                tasks.spawn(converse(stream, peer, service, closing.clone(), seat));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -62,20 +67,25 @@ pub(crate) async fn accept(
 async fn seat(
     listener: &TcpListener,
     seats: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let seat = Arc::clone(seats).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
+    let (stream, peer) = listener.accept().await?;
     // A delta of a few bytes must not wait for more to send.
     stream.set_nodelay(true)?;
-    Ok((stream, seat))
+    Ok((stream, peer, seat))
 }
 
 async fn converse(
     stream: TcpStream,
+    peer: SocketAddr,
     service: TowerToHyperService<Router>,
     closing: CancellationToken,
     seat: OwnedSemaphorePermit,
 ) {
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer));
+        service.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIME)

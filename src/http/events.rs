@@ -15,6 +15,7 @@ use stream::Problem;
 
 use super::answers::at_position;
 use super::caller::Caller;
+use super::limits::Seated;
 use super::params::Params;
 use super::{App, problems};
 use crate::serve::sender;
@@ -24,6 +25,7 @@ use crate::serve::sender;
 pub(super) async fn post(
     State(app): State<Arc<App>>,
     caller: Caller,
+    seat: Seated,
     params: Params,
     headers: HeaderMap,
     body: Body,
@@ -31,6 +33,9 @@ pub(super) async fn post(
     params.finish("")?;
     let format = format(&headers)?;
     plain(&headers)?;
+    if let Err(exceeded) = seat.may_send() {
+        return Ok(problems::exceeded(&exceeded));
+    }
     let limit = app.limits.intake.max_body;
     let held = app.room.read(caller.number(), &headers, body, limit).await?;
     let sender = sender(&caller.tenant);
@@ -49,6 +54,8 @@ pub(super) async fn post(
         .map_err(|error| problems::events_body(&error))?
     };
     let receipt = intake.submit(&sender, decoded).await.map_err(|e| problems::intake(&e))?;
+    let events = receipt.accepted + receipt.duplicates + receipt.rejected.len();
+    seat.sent(events, held.bytes.len());
     drop(held);
     let position = receipt.position;
     let rejected: Vec<Value> = receipt

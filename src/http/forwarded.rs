@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 use stream::{Far, Problem};
 
+use super::audit::Peer;
 use super::{App, problems};
 use crate::forward::{
     Connected, Exchange, ForwardError, Served, is_forwarded, is_handshake, refuse,
@@ -15,6 +16,9 @@ use crate::forward::{
 
 /// What is read of the problem for which another node refuses a WebSocket.
 const PROBLEM_BYTES: usize = 64 << 10;
+
+/// Where a request came from before, as those say by whose hands it went.
+const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// What became of a request.
 pub(super) enum Passed {
@@ -25,12 +29,18 @@ pub(super) enum Passed {
 }
 
 /// Gives a request back whose partition is served here, or the answer of the node that serves it.
-pub(super) async fn pass(app: &App, partition: u32, is_socket: bool, request: Request) -> Passed {
+pub(super) async fn pass(
+    app: &App,
+    partition: u32,
+    is_socket: bool,
+    mut request: Request,
+) -> Passed {
     // What every request of a single process comes by.
     if app.places().of_partition(partition) == Served::Here {
         return Passed::Here(request);
     }
     let was_forwarded = is_forwarded(request.headers());
+    say_from_where(&mut request);
     let passed = if is_socket && is_handshake(request.headers()) {
         pass_socket(app, partition, request).await
     } else {
@@ -47,6 +57,17 @@ pub(super) async fn pass(app: &App, partition: u32, is_socket: bool, request: Re
         }
         Passed::Answered(refusal)
     })
+}
+
+/// Tells the other node where the request came from, behind what it says itself.
+fn say_from_where(request: &mut Request) {
+    let Some(Peer(peer)) = request.extensions().get().copied() else { return };
+    let before = request.headers().get(FORWARDED_FOR).and_then(|value| value.to_str().ok());
+    let whole =
+        before.map_or_else(|| peer.ip().to_string(), |text| format!("{text}, {}", peer.ip()));
+    if let Ok(value) = HeaderValue::from_str(&whole) {
+        request.headers_mut().insert(FORWARDED_FOR, value);
+    }
 }
 
 async fn pass_socket(app: &App, partition: u32, request: Request) -> Result<Passed, ForwardError> {

@@ -53,7 +53,7 @@ pub(super) fn recorder() -> Option<PrometheusHandle> {
         .clone()
 }
 
-/// Keeps what the histograms hold between two scrapes bounded.
+/// Keeps what the histograms hold between two scrapes bounded, and records what was counted.
 pub(crate) async fn upkeep(app: &App) {
     let mut period = tokio::time::interval(Duration::from_secs(5));
     loop {
@@ -61,5 +61,6 @@ pub(crate) async fn upkeep(app: &App) {
         if let Some(recorder) = &app.recorder {
             recorder.run_upkeep();
         }
+        app.audit.settle(false);
     }
 }

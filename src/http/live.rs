@@ -1,6 +1,6 @@
 //! `GET /v1/stream`, `GET /v1/ws`, `POST /v1/tickets`: into the crate `stream` and out.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::Json;
 use axum::extract::State;
@@ -13,7 +13,9 @@ use futures::future::BoxFuture;
 use stream::{Door, Far, Problem, Subscription, Viewer};
 use tenancy::TenantId;
 
+use super::audit::Trace;
 use super::caller::{Caller, LateCaller, admit_late};
+use super::limits::{LateSeat, Seated};
 use super::params::Params;
 use super::{App, forwarded, problems};
 use crate::forward::ForwardError;
@@ -22,6 +24,7 @@ use crate::forward::ForwardError;
 pub(super) async fn events(
     State(app): State<Arc<App>>,
     caller: Caller,
+    trace: Trace,
     mut params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -39,6 +42,7 @@ pub(super) async fn events(
         .iter()
         .map(|text| Subscription::parse(text))
         .collect::<Result<Vec<Subscription>, Problem>>()?;
+    trace.note("subscriptions", subs.iter().map(Subscription::described).collect::<Vec<_>>());
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let answer = stream::sse(&app.hub, caller.viewer(), subs, last.map(str::to_owned));
     // After it has its seat: it may have come while the tenant was being handed over.
@@ -53,6 +57,8 @@ pub(super) async fn events(
 pub(super) async fn websocket(
     State(app): State<Arc<App>>,
     LateCaller(caller): LateCaller,
+    LateSeat(seat): LateSeat,
+    trace: Trace,
     mut params: Params,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
@@ -61,15 +67,33 @@ pub(super) async fn websocket(
     let upgrade = upgrade.map_err(|error| problems::plain(error.status(), &error.body_text()))?;
     let viewer = caller.map(|caller| caller.viewer());
     let hub = app.hub.clone();
-    Ok(stream::upgrade(hub, Arc::new(TokenDoor(app)), viewer, upgrade))
+    Ok(stream::upgrade(
+        hub,
+        Arc::new(TokenDoor { app, trace, seat: seat.map(OnceLock::from).unwrap_or_default() }),
+        viewer,
+        upgrade,
+    ))
 }
 
-/// Admits those who present their token in a message, and tells who is served here.
-struct TokenDoor(Arc<App>);
+/// Admits those who present their token in a message, tells who is served here, and records what
+/// they follow.
+struct TokenDoor {
+    app: Arc<App>,
+    trace: Trace,
+    /// Given back when the socket ends, and this with it.
+    seat: OnceLock<Seated>,
+}
 
 impl Door for TokenDoor {
     fn admit<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Viewer, Problem>> {
-        Box::pin(admit_late(&self.0, token))
+        Box::pin(async move {
+            let admitted = admit_late(&self.app, token, &self.trace).await;
+            self.app.audit.admitted(&self.trace, token, admitted.as_ref().err()).await;
+            let (caller, seat) = admitted?;
+            // A token that renews another one has the seat of that.
+            self.seat.set(seat).ok();
+            Ok(caller.viewer())
+        })
     }
 
     fn elsewhere<'a>(
@@ -78,14 +102,18 @@ impl Door for TokenDoor {
         token: &'a str,
     ) -> BoxFuture<'a, Result<Option<Far>, Problem>> {
         Box::pin(async move {
-            let Self(app) = self;
+            let app = &self.app;
             let id: TenantId = viewer.tenant_id.parse().map_err(|_| problems::unknown_tenant())?;
             forwarded::far(app, app.places().partition(&id), token).await
         })
     }
 
     fn serves(&self, viewer: &Viewer) -> bool {
-        viewer.tenant_id.parse::<TenantId>().is_ok_and(|id| self.0.serves(&id))
+        viewer.tenant_id.parse::<TenantId>().is_ok_and(|id| self.app.serves(&id))
+    }
+
+    fn subscribed<'a>(&'a self, wanted: &'a Subscription, is_taken: bool) -> BoxFuture<'a, ()> {
+        Box::pin(self.app.audit.subscribed(&self.trace, wanted, is_taken))
     }
 }
 

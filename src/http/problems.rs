@@ -1,7 +1,9 @@
 //! Every refusal of the interface as a problem document (RFC 9457): one function each, so that
 //! types, statuses and words are in one place.
 
-use axum::http::header::ALLOW;
+use std::time::Duration;
+
+use axum::http::header::{ALLOW, RETRY_AFTER};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::SecondsFormat;
@@ -10,6 +12,8 @@ use projections::Unready;
 use query::QueryError;
 use stream::{NotYet, Problem};
 use tenancy::access::Credentials;
+use tenancy::audit::TrailError;
+use tenancy::limits::Exceeded;
 use tenancy::{RoleSet, StoreError, TicketError, TokenError, Tombstone};
 
 use crate::event_types::{RefreshError, RegisterError};
@@ -95,6 +99,38 @@ pub(super) fn events_body(error: &BodyError) -> Problem {
             invalid_body(&error.to_string())
         }
     }
+}
+
+/// Of an allowance that is used up.
+pub(super) fn exhausted(exceeded: &Exceeded) -> Problem {
+    let Exceeded { quota, whose, retry_after } = exceeded;
+    let seconds = wait_s(*retry_after);
+    Problem::new(
+        "too-many-requests",
+        StatusCode::TOO_MANY_REQUESTS,
+        "An allowance is used up",
+        format!(
+            "{exceeded}: nothing was done, try again in {seconds} s; what the service allows is in \
+             its configuration, limits.{}",
+            whose.as_str()
+        ),
+    )
+    .with("limit", quota.as_str())
+    .with("of", whose.as_str())
+    .with("retry_after_s", seconds)
+}
+
+/// The same with the header that says when to try again.
+pub(super) fn exceeded(exceeded: &Exceeded) -> Response {
+    let mut response = exhausted(exceeded).into_response();
+    let seconds = HeaderValue::from(wait_s(exceeded.retry_after));
+    response.headers_mut().insert(RETRY_AFTER, seconds);
+    response
+}
+
+/// Whole seconds, rounded up.
+fn wait_s(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
 pub(super) fn body_too_slow() -> Problem {
@@ -610,6 +646,18 @@ pub(super) fn intake_busy() -> Problem {
         StatusCode::SERVICE_UNAVAILABLE,
         "Too much is being taken in at the moment",
         "nothing of the body was taken; send it again in a moment",
+    )
+}
+
+/// Of what could not be recorded, and is not answered therefore.
+pub(super) fn audit(error: TrailError) -> Problem {
+    tracing::error!(%error, "a call is not answered, as it cannot be recorded");
+    Problem::new(
+        "audit-unavailable",
+        StatusCode::SERVICE_UNAVAILABLE,
+        "The audit cannot be written",
+        "what is not recorded is not answered; a change may have been made: look before you make it \
+         again, and tell those who run the service if it stays so",
     )
 }
 

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use stream::Problem;
 
+use super::audit::Trace;
 use super::caller::Caller;
 use super::params::Params;
 use super::{App, answers, body, problems};
@@ -27,6 +28,7 @@ struct Question {
 pub(super) async fn ask(
     State(app): State<Arc<App>>,
     caller: Caller,
+    trace: Trace,
     mut params: Params,
     headers: HeaderMap,
     body: Body,
@@ -34,6 +36,10 @@ pub(super) async fn ask(
     let format = answers::format(&headers)?;
     let raw = answers::raw(&mut params)?;
     let question: Question = body::json(&headers, body).await?;
+    trace.note("sql", question.sql.as_str());
+    if !question.params.is_empty() {
+        trace.note("params", question.params.clone());
+    }
     answers::wait(&app, &caller, &mut params).await?;
     params.finish("wait_for, wait_ms and raw")?;
     let snapshot = app.shown.snapshot(caller.number());
@@ -42,5 +48,5 @@ pub(super) async fn ask(
         .run(snapshot, &question.sql, question.params)
         .await
         .map_err(|error| problems::query(&error))?;
-    answers::completed(&app.shelf, answer, format, raw).await
+    answers::completed(&app.shelf, answer, format, raw, &trace).await
 }

@@ -16,6 +16,7 @@ use projections::{EventTypes, Partition};
 use query::Queries;
 use stream::Hub;
 use tempfile::TempDir;
+use tenancy::audit::{AuditKey, Trail};
 use tenancy::{Directory, Secret, Store, Verifier};
 use tokio::sync::mpsc;
 
@@ -80,6 +81,7 @@ pub(crate) async fn front_app(control: &Path, secret: Secret, places: Arc<dyn Pl
     let objects = Arc::new(object_store::memory::InMemory::new());
     let scratch = control.with_extension("exports");
     let exports = Exports::open(objects, scratch, directory.clone(), sources).unwrap();
+    let (trail, _) = Trail::start(store.clone(), AuditKey::new(&Secret::random().unwrap()));
     Arc::new(App::new(Parts {
         store,
         directory,
@@ -94,6 +96,7 @@ pub(crate) async fn front_app(control: &Path, secret: Secret, places: Arc<dyn Pl
         own_views,
         exports,
         history,
+        trail,
         limits,
     }))
 }

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use stream::Problem;
 
 use super::answers::Waiting;
+use super::audit::Trace;
 use super::caller::Caller;
 use super::params::{Name, Params};
 use super::{App, answers, own_views, problems};
@@ -90,6 +91,7 @@ pub(super) async fn read(
     State(app): State<Arc<App>>,
     caller: Caller,
     Name(name): Name,
+    trace: Trace,
     mut params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -116,18 +118,19 @@ pub(super) async fn read(
     if format != Format::Json {
         let read = move |snapshot: &TenantSnapshot| view_answer(snapshot, &name);
         let answer = off_thread(snapshot, read).await?;
-        return Ok(answers::streamed(answer, format, raw));
+        return Ok(answers::streamed(answer, format, raw, &trace));
     }
     let limit = limit.unwrap_or(DEFAULT_PAGE);
     let read = move |snapshot: &TenantSnapshot| {
         let page = read_view(snapshot, &name, after.as_deref(), limit)?;
-        Ok((page.json(), page.position.to_string()))
+        Ok((page.json(), page.position.to_string(), page.rows.num_rows()))
     };
-    let (json, position) = if view.row_count().min(limit) < LARGE {
+    let (json, position, rows) = if view.row_count().min(limit) < LARGE {
         read(&snapshot).map_err(|error| problems::view(&error))?
     } else {
         off_thread(snapshot, read).await?
     };
+    trace.rows(rows);
     let response = ([(CONTENT_TYPE, Format::Json.content_type())], json).into_response();
     Ok(answers::at_position(response, &position))
 }

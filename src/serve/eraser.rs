@@ -7,8 +7,11 @@
 
 use std::time::Duration;
 
+use chrono::Utc;
 use ingest::IntakeError;
 use projections::Tenant;
+use serde_json::{Map, json};
+use tenancy::audit::{Action, AuditEntry, Chain, TrailError};
 use tenancy::{StoreError, Tombstone};
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval};
@@ -35,6 +38,8 @@ enum NotYet {
     Disk(#[from] std::io::Error),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Trail(#[from] TrailError),
 }
 
 /// Erases what is deleted, for as long as it is polled.
@@ -82,8 +87,39 @@ async fn erase(host: &Host, intake: &Intake, stone: &Tombstone) -> Result<(), No
     erased.await.map_err(|_| NotYet::InUse)?;
     // Not before: the log could not be read without its types.
     host.types.forget(tenant);
+    let record = erasure_record(host, stone).await?;
     host.place.store.erase_tenant(stone).await?;
     host.hub.leave(|of| of == tenant);
+    // Before it is said to be finished: what is begun again is recorded again.
+    host.trail.keep(record).await?;
     host.directory.finish_erasure(stone).await?;
     Ok(())
+}
+
+/// The record of an erasure: what went, and where the tenant's own chain of the audit ended, by
+/// which a copy of it can be told to be whole.
+async fn erasure_record(host: &Host, stone: &Tombstone) -> Result<AuditEntry, StoreError> {
+    let store = &host.place.store;
+    let records = store.erasures().await?;
+    let record = records.into_iter().rfind(|record| record.tenant == stone.id.as_str());
+    let mut detail = Map::new();
+    if let Some(record) = &record {
+        detail.insert("events".to_owned(), json!(record.events));
+        detail.insert("files".to_owned(), json!(record.files));
+    }
+    if let Some(head) = store.audit_head(Chain::Tenant(stone.number)).await? {
+        let hash: String = head.hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        detail.insert("audit_records".to_owned(), json!(head.seq));
+        detail.insert("audit_hash".to_owned(), json!(hash));
+    }
+    Ok(AuditEntry {
+        chain: Chain::Platform,
+        at: Utc::now(),
+        actor: record.map(|record| record.actor).unwrap_or_default(),
+        source: String::new(),
+        action: Action::Change,
+        object: format!("erased the tenant {}", stone.id),
+        status: 200,
+        detail,
+    })
 }

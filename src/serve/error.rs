@@ -39,6 +39,9 @@ pub(crate) enum ServeError {
     /// The control store cannot be used.
     #[error("the control store: {0}")]
     Control(#[from] tenancy::StoreError),
+    /// The audit's key cannot be read or made.
+    #[error("the audit: {0}")]
+    Audit(#[from] tenancy::audit::AuditKeyError),
     /// A registered event type cannot be read.
     #[error("the control store: {0}")]
     EventType(#[from] crate::event_types::DamagedType),

@@ -11,6 +11,7 @@ use ingest::checkpoint::Source;
 use ingest::history::Recent;
 use projections::{Input, OwnLimits, Position, Tenant};
 use stream::Hub;
+use tenancy::audit::Trail;
 use tenancy::{Directory, TenantRecord};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -35,6 +36,7 @@ pub(super) struct Host {
     pub(super) place: restore::Place,
     pub(super) directory: Directory,
     pub(super) hub: Hub,
+    pub(super) trail: Trail,
     pub(super) own_views: OwnViews,
     pub(super) exports: Exports,
     pub(super) history: EventHistory,

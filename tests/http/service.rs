@@ -154,6 +154,15 @@ pub(crate) fn expiring(tenant: Option<&str>, roles: &[Role], after: Duration) ->
     tenancy::mint(&secret, &claims).unwrap()
 }
 
+/// A token of somebody else than the others'.
+pub(crate) fn of_subject(subject: &str, tenant: &str, role: Role) -> String {
+    let secret: Secret = Secret::new(SECRET).unwrap();
+    let tenant = Some(tenant.parse().unwrap());
+    let ends = Utc::now() + Duration::hours(1);
+    let claims = Claims::new(subject, tenant, RoleSet::of(&[role]), ends).unwrap();
+    tenancy::mint(&secret, &claims).unwrap()
+}
+
 pub(crate) fn event(kind: &str, id: &str, data: &Value) -> Value {
     json!({
         "specversion": "1.0", "id": id, "source": "/tests", "type": kind,

@@ -1,0 +1,141 @@
+//! `tidemark audit verify`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use tenancy::Store;
+use tenancy::audit::{Anchor, AuditKey, Chain, Verdict, verify};
+
+use super::serve::variables;
+use super::{Failure, client_runtime, grouped};
+use crate::config::{self, Config, Overrides};
+
+/// What the platform's chain is called in what is printed; no tenant's id has a character of it.
+const PLATFORM: &str = "(platform)";
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Audit {
+    /// Look through every chain of records for what was removed, altered or moved; the service may
+    /// run meanwhile. Prints where each chain ends: keep that elsewhere, and compare with it later
+    Verify(Verify),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Verify {
+    /// The configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The folder of everything that is kept [default: data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// What this command has printed earlier: the chains must go on from there
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
+}
+
+impl Audit {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let Self::Verify(command) = self;
+        command.run()
+    }
+}
+
+impl Verify {
+    fn run(self) -> Result<(), Failure> {
+        let overrides = Overrides { listen: None, data: self.data };
+        let config = config::load(self.config.as_deref(), variables(), overrides)?.config;
+        let mut noted = self.against.as_deref().map(noted).transpose()?.unwrap_or_default();
+        let key = match &config.audit_key {
+            Some(secret) => AuditKey::new(secret),
+            None => AuditKey::in_folder(&config.data).map_err(Failure::failed)?,
+        };
+        let faults = client_runtime()?.block_on(look(&config, &key, &mut noted))?;
+        match faults {
+            0 => Ok(()),
+            _ => Err(Failure::Failed(format!(
+                "{} faults were found; what stands before the first one of a chain still holds",
+                grouped(faults as u64)
+            ))),
+        }
+    }
+}
+
+/// Looks through all chains, prints what is found, and answers how many faults that is.
+async fn look(
+    config: &Config,
+    key: &AuditKey,
+    noted: &mut BTreeMap<String, Vec<Anchor>>,
+) -> Result<usize, Failure> {
+    let store = Store::open(&config.control_store()).await.map_err(Failure::failed)?;
+    let mut faults = 0;
+    for (name, chain) in chains(&store).await.map_err(Failure::failed)? {
+        let anchors = noted.remove(&name).unwrap_or_default();
+        let verdict = verify(&store, key, chain, &anchors).await.map_err(Failure::failed)?;
+        faults += verdict.count;
+        report(&name, &verdict);
+    }
+    // Of erased tenants nothing is left to be compared with.
+    for id in store.tombstones().await.map_err(Failure::failed)? {
+        noted.remove(id.id.as_str());
+    }
+    for name in noted.keys() {
+        faults += 1;
+        eprintln!("{name}: the chain is missing");
+    }
+    store.close().await;
+    Ok(faults)
+}
+
+/// The chains there may be, with their names.
+async fn chains(store: &Store) -> Result<Vec<(String, Chain)>, tenancy::StoreError> {
+    let mut chains = vec![(PLATFORM.to_owned(), Chain::Platform)];
+    for tenant in store.tenants().await? {
+        chains.push((tenant.id.to_string(), Chain::Tenant(tenant.number)));
+    }
+    Ok(chains)
+}
+
+fn report(name: &str, verdict: &Verdict) {
+    let Verdict { records, hash, faults, count } = verdict;
+    for fault in faults {
+        eprintln!("{name}: {fault}");
+    }
+    if *count > faults.len() {
+        eprintln!("{name}: and {} more", grouped((count - faults.len()) as u64));
+    }
+    if *count == 0 && *records > 0 {
+        let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        println!("{name} {records} {hash}");
+    }
+}
+
+/// Reads what was printed earlier: a line `<chain> <records> <hash>` for each chain.
+fn noted(path: &Path) -> Result<BTreeMap<String, Vec<Anchor>>, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::Usage(format!("cannot read {}: {error}", path.display())))?;
+    let mut noted: BTreeMap<String, Vec<Anchor>> = BTreeMap::new();
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let (name, anchor) = anchor(line).ok_or_else(|| {
+            Failure::Usage(format!(
+                "{}:{}: not a line that `tidemark audit verify` prints",
+                path.display(),
+                number + 1
+            ))
+        })?;
+        noted.entry(name).or_default().push(anchor);
+    }
+    Ok(noted)
+}
+
+fn anchor(line: &str) -> Option<(String, Anchor)> {
+    let mut words = line.split_whitespace();
+    let (name, seq, hex) = (words.next()?, words.next()?, words.next()?);
+    let mut hash = [0; 32];
+    if hex.len() != 64 || !hex.is_ascii() || words.next().is_some() {
+        return None;
+    }
+    for (byte, digits) in hash.iter_mut().zip(hex.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some((name.to_owned(), Anchor { seq: seq.parse().ok()?, hash }))
+}

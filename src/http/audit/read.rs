@@ -1,0 +1,181 @@
+//! `GET /v1/audit` and `GET /v1/platform/audit`: the records of a chain, the newest first.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::error::ArrowError;
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, SecondsFormat, Utc};
+use datafusion::error::DataFusionError;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::stream::try_unfold;
+use projections::{Position, Tenant};
+use query::{Answer, Format};
+use serde_json::{Value, json};
+use stream::Problem;
+use tenancy::Store;
+use tenancy::audit::{AuditFilter, AuditRecord, Chain, UnknownAction};
+
+use super::Trace;
+use crate::http::caller::Caller;
+use crate::http::params::Params;
+use crate::http::{App, answers, problems};
+
+/// Records of one page unless asked otherwise, and at most.
+const PAGE: u32 = 100;
+const MOST: u32 = 1_000;
+
+/// The caller's tenant's.
+pub(in crate::http) async fn own(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    trace: Trace,
+    params: Params,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    read(&app, Chain::Tenant(caller.number().0), &trace, params, &headers).await
+}
+
+/// The platform's own.
+pub(in crate::http) async fn platform(
+    State(app): State<Arc<App>>,
+    trace: Trace,
+    params: Params,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    read(&app, Chain::Platform, &trace, params, &headers).await
+}
+
+async fn read(
+    app: &App,
+    chain: Chain,
+    trace: &Trace,
+    mut params: Params,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let format = answers::format(headers)?;
+    let raw = answers::raw(&mut params)?;
+    let filter = filter(&mut params)?;
+    let expected = format!("a number from 1 to {MOST}");
+    let limit: Option<u32> = params.parsed("limit", &expected)?;
+    if limit.is_some_and(|limit| !(1..=MOST).contains(&limit)) {
+        return Err(problems::parameter("limit", &format!("it is not {expected}")));
+    }
+    let before: Option<u64> = params.parsed("after", "what an answer gave as next")?;
+    params.finish("from, to, actor, action, limit, after and raw")?;
+    if format != Format::Json {
+        if limit.is_some() || before.is_some() {
+            return Err(problems::parameter(
+                "limit",
+                "only JSON comes by pages; leave out limit and after, this format comes whole",
+            ));
+        }
+        let answer = whole(app.store.clone(), chain, filter);
+        return Ok(answers::without_position(answer, format, raw, trace));
+    }
+    let limit = limit.unwrap_or(PAGE);
+    let records = app.store.audit(chain, &filter, before, limit).await;
+    let records = records.map_err(|error| problems::store(&error))?;
+    trace.rows(records.len());
+    let next = (records.len() == limit as usize).then(|| records.last().map(|last| last.seq));
+    let next = next.flatten().map(|seq| seq.to_string());
+    let records: Vec<Value> = records.iter().map(described).collect();
+    Ok(Json(json!({ "records": records, "next": next })).into_response())
+}
+
+fn filter(params: &mut Params) -> Result<AuditFilter, Problem> {
+    let moment = "a moment such as 2025-06-30T12:00:00Z";
+    let action = params.one("action")?.filter(|name| !name.is_empty());
+    let action = action.map(|name| name.parse()).transpose();
+    Ok(AuditFilter {
+        from: params.parsed::<DateTime<Utc>>("from", moment)?,
+        to: params.parsed::<DateTime<Utc>>("to", moment)?,
+        actor: params.one("actor")?.filter(|actor| !actor.is_empty()),
+        action: action
+            .map_err(|error: UnknownAction| problems::parameter("action", &error.to_string()))?,
+    })
+}
+
+fn described(record: &AuditRecord) -> Value {
+    let AuditRecord { seq, at, actor, source, action, object, status, detail, .. } = record;
+    // It was written as JSON; if it is none any more, it is shown as the text that it is.
+    let detail = serde_json::from_str::<Value>(detail).unwrap_or_else(|_| json!(detail));
+    json!({
+        "seq": seq, "at": moment(*at), "actor": actor, "source": source, "action": action,
+        "object": object, "status": status, "detail": detail, "hash": hex(&record.hash),
+    })
+}
+
+fn moment(micros: i64) -> String {
+    let at = DateTime::from_timestamp_micros(micros).unwrap_or_default();
+    at.to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn schema() -> SchemaRef {
+    let text = |name: &str| Field::new(name, DataType::Utf8, false);
+    Arc::new(Schema::new(vec![
+        Field::new("seq", DataType::Int64, false),
+        Field::new("at", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), false),
+        text("actor"),
+        text("source"),
+        text("action"),
+        text("object"),
+        Field::new("status", DataType::Int64, false),
+        text("detail"),
+        text("hash"),
+    ]))
+}
+
+/// All records that the filter wants, a page at a time.
+fn whole(store: Store, chain: Chain, filter: AuditFilter) -> Answer {
+    let pages = try_unfold((None, false), move |(before, is_over): (Option<u64>, bool)| {
+        let (store, filter) = (store.clone(), filter.clone());
+        async move {
+            if is_over {
+                return Ok(None);
+            }
+            let records = store.audit(chain, &filter, before, MOST).await;
+            let records = records.map_err(|error| DataFusionError::External(Box::new(error)))?;
+            let next = (records.last().map(|last| last.seq), records.len() < MOST as usize);
+            Ok(Some((batch(&records)?, next)))
+        }
+    });
+    Answer {
+        schema: schema(),
+        position: Position::new(Tenant(0), 0),
+        as_of: None,
+        batches: Box::pin(RecordBatchStreamAdapter::new(schema(), pages)),
+    }
+}
+
+fn batch(records: &[AuditRecord]) -> Result<RecordBatch, ArrowError> {
+    fn texts(records: &[AuditRecord], of: impl Fn(&AuditRecord) -> String) -> ArrayRef {
+        Arc::new(records.iter().map(|r| Some(of(r))).collect::<StringArray>())
+    }
+    let numbers = |of: fn(&AuditRecord) -> i64| -> ArrayRef {
+        Arc::new(records.iter().map(of).collect::<Int64Array>())
+    };
+    let at = records.iter().map(|r| r.at).collect::<TimestampMicrosecondArray>();
+    RecordBatch::try_new(
+        schema(),
+        vec![
+            numbers(|r| r.seq.cast_signed()),
+            Arc::new(at.with_timezone("UTC")),
+            texts(records, |r| r.actor.clone()),
+            texts(records, |r| r.source.clone()),
+            texts(records, |r| r.action.clone()),
+            texts(records, |r| r.object.clone()),
+            numbers(|r| i64::from(r.status)),
+            texts(records, |r| r.detail.clone()),
+            texts(records, |r| hex(&r.hash)),
+        ],
+    )
+}

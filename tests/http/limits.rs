@@ -1,0 +1,190 @@
+//! What a tenant and a token may use, and what is said when it is used up.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use projections::{Position, Tenant};
+use reqwest::Response;
+use serde_json::json;
+use tenancy::Role;
+
+use crate::service::{Service, invoice, of_subject, problem};
+
+async fn bounded(variables: &[(&str, &str)]) -> Service {
+    Service::start_with(Arc::new(tempfile::tempdir().unwrap()), variables).await
+}
+
+/// Checks a refusal, and gives back how long it says to wait.
+async fn refused(answer: Response, limit: &str, of: &str) -> u64 {
+    let after = answer.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    let problem = problem(answer, 429, "too-many-requests").await;
+    assert_eq!((&problem["limit"], &problem["of"]), (&json!(limit), &json!(of)), "{problem}");
+    assert_eq!(problem["retry_after_s"], after);
+    assert!(after >= 1);
+    after
+}
+
+#[tokio::test]
+async fn requests_are_bounded_for_a_token_and_for_its_tenant() {
+    let service = bounded(&[
+        ("TIDEMARK_LIMITS_TOKEN_REQUESTS_PER_S", "3"),
+        ("TIDEMARK_LIMITS_TENANT_REQUESTS_PER_S", "5"),
+    ])
+    .await;
+    let (busy, quiet) = (service.tenant("busy").await, service.tenant("quiet").await);
+    let until_refused = |token: String| {
+        let service = &service;
+        async move {
+            for _ in 0..200 {
+                let answer = service.get("/v1/tenant", &token).send().await.unwrap();
+                if answer.status() == 429 {
+                    return answer;
+                }
+                assert_eq!(answer.status(), 200);
+            }
+            panic!("two hundred calls were let in");
+        }
+    };
+    let after = refused(until_refused(busy.clone()).await, "requests", "token").await;
+    // Another one of the tenant uses what is left of the tenant's.
+    let other = of_subject("another", "busy", Role::Admin);
+    refused(until_refused(other).await, "requests", "tenant").await;
+    // Another tenant does not notice.
+    assert_eq!(service.get("/v1/tenant", &quiet).send().await.unwrap().status(), 200);
+    tokio::time::sleep(Duration::from_secs(after + 2)).await;
+    assert_eq!(service.get("/v1/tenant", &busy).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn events_and_bytes_are_charged_whole_and_then_waited_for() {
+    let service = bounded(&[
+        ("TIDEMARK_LIMITS_TENANT_EVENTS_PER_S", "10"),
+        ("TIDEMARK_LIMITS_TOKEN_BYTES_PER_S", "20000"),
+    ])
+    .await;
+    let (busy, quiet) = (service.tenant("busy").await, service.tenant("quiet").await);
+    let events: Vec<_> = (0..60).map(|n| invoice(&format!("i{n}"), "c", "1")).collect();
+    let send = |token: String| {
+        let kind = "application/cloudevents-batch+json";
+        let request = service.post("/v1/events", &token).header("content-type", kind);
+        request.body(serde_json::to_vec(&events).unwrap()).send()
+    };
+    // More than a second's worth at once is taken; what follows waits for it to come back.
+    assert_eq!(send(busy.clone()).await.unwrap().status(), 202);
+    let after = refused(send(busy.clone()).await.unwrap(), "events", "tenant").await;
+    assert!((2..=5).contains(&after), "{after}");
+    // Reading is another allowance.
+    assert_eq!(service.get("/v1/views", &busy).send().await.unwrap().status(), 200);
+    assert_eq!(send(quiet.clone()).await.unwrap().status(), 202);
+    let mut last = service.get("/v1/views", &busy).send().await.unwrap();
+    for _ in 0..50 {
+        if last.status() == 429 {
+            break;
+        }
+        last.text().await.unwrap();
+        last = service.get("/v1/views", &busy).send().await.unwrap();
+    }
+    refused(last, "bytes", "token").await;
+    assert_eq!(service.get("/v1/tenant", &quiet).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn streams_and_calls_at_once_are_bounded() {
+    let service =
+        bounded(&[("TIDEMARK_LIMITS_TOKEN_STREAMS", "2"), ("TIDEMARK_LIMITS_TOKEN_CALLS", "1")])
+            .await;
+    let busy = service.tenant("busy").await;
+    let receipt = service.send(&busy, &[invoice("i1", "c1", "1")]).await;
+    let follow = || {
+        let sub = json!({ "id": "a", "view": "ar_aging" }).to_string();
+        service.get("/v1/stream", &busy).query(&[("sub", sub)]).send()
+    };
+    let one = follow().await.unwrap();
+    let two = follow().await.unwrap();
+    assert_eq!((one.status().as_u16(), two.status().as_u16()), (200, 200));
+    refused(follow().await.unwrap(), "streams", "token").await;
+    drop(one);
+    let mut third = follow().await.unwrap();
+    for _ in 0..200 {
+        if third.status() == 200 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+        third = follow().await.unwrap();
+    }
+    assert_eq!(third.status(), 200, "a stream that has ended gives its seat back");
+    // A call that waits is a call at once; live streams are not counted with it.
+    let path = format!("/v1/views?wait_ms=3000&wait_for={}", next(&receipt["position"]));
+    let waiting = tokio::spawn(service.get(&path, &busy).send());
+    let mut seen = service.get("/v1/tenant", &busy).send().await.unwrap();
+    for _ in 0..100 {
+        if seen.status() == 429 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        seen = service.get("/v1/tenant", &busy).send().await.unwrap();
+    }
+    refused(seen, "calls", "token").await;
+    assert_eq!(waiting.await.unwrap().unwrap().status(), 504);
+    assert_eq!(service.get("/v1/tenant", &busy).send().await.unwrap().status(), 200);
+}
+
+/// The position after the next hundred changes of the only tenant, which do not come.
+fn next(position: &serde_json::Value) -> String {
+    let tenant = Tenant(1);
+    let position = Position::parse(tenant, position.as_str().unwrap()).unwrap();
+    Position::new(tenant, position.sequence + 100).to_string()
+}
+
+/// Figures of a tenant beside one that calls as fast as it can and is refused; what they are is
+/// printed and not judged.
+#[tokio::test]
+async fn a_tenant_at_its_limit_keeps_nobody_else_waiting() {
+    let service = bounded(&[("TIDEMARK_LIMITS_TENANT_REQUESTS_PER_S", "50")]).await;
+    let (noisy, quiet) = (service.tenant("noisy").await, service.tenant("quiet").await);
+    let receipt = service.send(&quiet, &[invoice("i1", "c1", "10")]).await;
+    service.rows(&quiet, "ar_aging", &receipt["position"]).await;
+    let figures = |what: &'static str| {
+        let (service, quiet) = (&service, &quiet);
+        async move {
+            let mut times = Vec::new();
+            for _ in 0..60 {
+                let begun = Instant::now();
+                let answer = service.get("/v1/views/ar_aging", quiet).send().await.unwrap();
+                assert_eq!(answer.status(), 200);
+                assert!(answer.text().await.unwrap().contains("c1"));
+                times.push(begun.elapsed());
+                tokio::time::sleep(Duration::from_millis(25)).await;
+            }
+            times.sort();
+            let at = |share: usize| times[(times.len() - 1) * share / 100].as_secs_f64() * 1e3;
+            println!("{what}: p50 {:.2} ms, p99 {:.2} ms", at(50), at(99));
+        }
+    };
+    figures("alone").await;
+    let mut calls = tokio::task::JoinSet::new();
+    let is_over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    for _ in 0..8 {
+        let (client, url) = (service.client.clone(), service.url("/v1/views"));
+        let (noisy, is_over) = (noisy.clone(), Arc::clone(&is_over));
+        calls.spawn(async move {
+            let (mut taken, mut refused) = (0_u64, 0_u64);
+            while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                let answer = client.get(&url).bearer_auth(&noisy).send().await.unwrap();
+                match answer.status().as_u16() {
+                    200 => taken += 1,
+                    429 => refused += 1,
+                    other => panic!("{other}"),
+                }
+                answer.bytes().await.unwrap();
+            }
+            (taken, refused)
+        });
+    }
+    figures("beside one at its limit").await;
+    is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+    let done = calls.join_all().await;
+    let (taken, refused) = done.iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    println!("the other: {taken} calls answered, {refused} refused");
+    assert!(refused > 0);
+}
