@@ -44,7 +44,8 @@ struct Traced {
     at: DateTime<Utc>,
     begun: Instant,
     source: String,
-    object: String,
+    method: String,
+    path: String,
     forwarded_for: Option<String>,
     /// The token, as a hash of the process.
     token: Option<String>,
@@ -70,7 +71,7 @@ impl Trace {
         };
         let token = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let peer = request.extensions().get::<Peer>();
-        let object: String = request.uri().path().chars().take(OBJECT).collect();
+        let path: String = request.uri().path().chars().take(OBJECT).collect();
         Self(Arc::new(Traced {
             trail: trail.clone(),
             kind,
@@ -78,7 +79,8 @@ impl Trace {
             at: Utc::now(),
             begun: Instant::now(),
             source: peer.map(|Peer(address)| address.to_string()).unwrap_or_default(),
-            object: format!("{} {object}", request.method()),
+            method: request.method().to_string(),
+            path,
             forwarded_for: header("x-forwarded-for"),
             token: token.map(str::to_owned),
             is_ticket: AtomicBool::new(false),
@@ -229,6 +231,14 @@ impl Traced {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The call. Of one that belongs to no tenant that is there, only its route: what it names may be
+    /// data of a tenant that was erased.
+    fn object(&self) -> String {
+        let is_platforms = self.identity.get().is_some_and(|identity| identity.tenant.is_none());
+        let is_known = is_platforms || self.tenant.get().is_some();
+        format!("{} {}", self.method, if is_known { &self.path } else { &self.route })
+    }
+
     /// What is known of the caller beside its name.
     fn caller(&self) -> Map<String, Value> {
         let mut detail = Map::new();
@@ -262,7 +272,7 @@ impl Traced {
             actor: self.identity.get().map(|i| i.subject.clone()).unwrap_or_default(),
             source: self.source.clone(),
             action,
-            object: self.object.clone(),
+            object: self.object(),
             status: self.status.load(Ordering::Relaxed),
             detail,
         }
