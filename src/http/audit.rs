@@ -136,7 +136,7 @@ pub(super) async fn record(
         return next.run(request).await;
     }
     let kind = kind(method, path.as_str());
-    let trace = Trace::begin(&app.audit.trail, kind, path.as_str(), &request);
+    let trace = Trace::begin(&app.audit, kind, path.as_str(), &request);
     request.extensions_mut().insert(trace.clone());
     let response = next.run(request).await;
     match answered(&app, &trace, response).await {

@@ -17,9 +17,13 @@ pub(super) struct SignIns {
 }
 
 impl SignIns {
+    /// The hash of a token, by which it is told from others.
+    pub(super) fn hash(&self, token: &str) -> u64 {
+        self.hasher.hash_one(token)
+    }
+
     /// Whether a token is shown for the first time.
-    pub(super) fn is_first(&self, token: &str, ends: DateTime<Utc>, now: DateTime<Utc>) -> bool {
-        let hash = self.hasher.hash_one(token);
+    pub(super) fn is_first(&self, hash: u64, ends: DateTime<Utc>, now: DateTime<Utc>) -> bool {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.contains_key(&hash) {
             return false;
@@ -45,16 +49,16 @@ mod tests {
     fn a_token_is_new_once() {
         let (known, now) = (SignIns::default(), Utc::now());
         let ends = now + TimeDelta::hours(1);
-        assert!(known.is_first("a", ends, now));
-        assert!(!known.is_first("a", ends, now));
-        assert!(known.is_first("b", ends, now));
+        assert!(known.is_first(known.hash("a"), ends, now));
+        assert!(!known.is_first(known.hash("a"), ends, now));
+        assert!(known.is_first(known.hash("b"), ends, now));
     }
 
     #[test]
     fn what_is_remembered_is_bounded() {
         let (known, now) = (SignIns::default(), Utc::now());
         for number in 0..=REMEMBERED {
-            assert!(known.is_first(&number.to_string(), now, now));
+            assert!(known.is_first(number as u64, now, now));
         }
         assert_eq!(known.seen.lock().map(|seen| seen.len()).ok(), Some(1));
     }

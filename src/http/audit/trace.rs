@@ -22,7 +22,7 @@ use tenancy::Identity;
 use tenancy::audit::{Action, AuditEntry, Chain, Trail};
 
 use super::signins::SignIns;
-use super::{Kind, Peer, action};
+use super::{Audit, Kind, Peer, action};
 use crate::http::problems;
 
 /// What of an address is recorded.
@@ -47,8 +47,8 @@ struct Traced {
     method: String,
     path: String,
     forwarded_for: Option<String>,
-    /// The token, as a hash of the process.
-    token: Option<String>,
+    /// The hash of the header that bears the token.
+    token: Option<u64>,
     is_ticket: AtomicBool,
     identity: OnceLock<Identity>,
     tenant: OnceLock<u32>,
@@ -64,7 +64,7 @@ struct Traced {
 }
 
 impl Trace {
-    pub(super) fn begin(trail: &Trail, kind: Kind, route: &str, request: &Request) -> Self {
+    pub(super) fn begin(audit: &Audit, kind: Kind, route: &str, request: &Request) -> Self {
         let header = |name: &str| {
             let value = request.headers().get(name)?.to_str().ok()?;
             Some(value.chars().take(HEADER).collect::<String>())
@@ -73,7 +73,7 @@ impl Trace {
         let peer = request.extensions().get::<Peer>();
         let path: String = request.uri().path().chars().take(OBJECT).collect();
         Self(Arc::new(Traced {
-            trail: trail.clone(),
+            trail: audit.trail.clone(),
             kind,
             route: route.to_owned(),
             at: Utc::now(),
@@ -82,7 +82,7 @@ impl Trace {
             method: request.method().to_string(),
             path,
             forwarded_for: header("x-forwarded-for"),
-            token: token.map(str::to_owned),
+            token: token.map(|token| audit.signins.hash(token)),
             is_ticket: AtomicBool::new(false),
             identity: OnceLock::new(),
             tenant: OnceLock::new(),
@@ -165,7 +165,7 @@ impl Trace {
         let by = if traced.is_ticket.load(Ordering::Relaxed) {
             "ticket"
         } else {
-            let token = traced.token.as_deref()?;
+            let token = traced.token?;
             known.is_first(token, identity.expires_at, traced.at).then_some("token")?
         };
         let mut entry = traced.entry(Action::SignIn);
@@ -183,6 +183,7 @@ impl Trace {
     /// As [`signed_in`](Self::signed_in), of a token that came in a message.
     pub(super) fn signed_in_late(&self, token: &str, known: &SignIns) -> Option<AuditEntry> {
         let identity = self.0.identity.get()?;
+        let token = known.hash(token);
         known.is_first(token, identity.expires_at, Utc::now()).then(|| {
             let mut entry = self.now(Action::SignIn, 200);
             entry.detail.insert("by".to_owned(), json!("message"));
