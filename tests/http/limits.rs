@@ -28,7 +28,7 @@ async fn refused(answer: Response, limit: &str, of: &str) -> u64 {
 async fn requests_are_bounded_for_a_token_and_for_its_tenant() {
     let service = bounded(&[
         ("TIDEMARK_LIMITS_TOKEN_REQUESTS_PER_S", "3"),
-        ("TIDEMARK_LIMITS_TENANT_REQUESTS_PER_S", "5"),
+        ("TIDEMARK_LIMITS_TENANT_REQUESTS_PER_S", "4"),
     ])
     .await;
     let (busy, quiet) = (service.tenant("busy").await, service.tenant("quiet").await);
