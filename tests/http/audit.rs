@@ -138,7 +138,7 @@ async fn the_audit_is_filtered_and_paged_and_comes_as_csv() {
 
     service.ask(&admin, "SELECT '=1+1' AS \"=formula\"").await;
     let evil = service.get("/v1/audit", &admin).header("accept", "text/csv").send().await.unwrap();
-    assert_eq!(evil.headers()["content-type"], "text/csv; charset=utf-8");
+    assert_eq!(evil.headers()["content-type"], "text/csv; charset=utf-8; header=present");
     let text = evil.text().await.unwrap();
     assert!(text.starts_with("seq,at,actor,source,action,object,status,detail,hash\r\n"), "{text}");
     assert!(text.lines().count() > 25, "{text}");
