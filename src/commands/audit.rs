@@ -66,7 +66,7 @@ async fn look(
     key: &AuditKey,
     noted: &mut BTreeMap<String, Vec<Anchor>>,
 ) -> Result<usize, Failure> {
-    let store = Store::open(&config.control_store()).await.map_err(Failure::failed)?;
+    let store = Store::connect(&config.control_store()).await.map_err(Failure::failed)?;
     let mut faults = 0;
     for (name, chain) in chains(&store).await.map_err(Failure::failed)? {
         let anchors = noted.remove(&name).unwrap_or_default();

@@ -100,8 +100,10 @@ async fn erase(host: &Host, intake: &Intake, stone: &Tombstone) -> Result<(), No
 /// which a copy of it can be told to be whole.
 async fn erasure_record(host: &Host, stone: &Tombstone) -> Result<AuditEntry, StoreError> {
     let store = &host.place.store;
-    let records = store.erasures().await?;
-    let record = records.into_iter().rfind(|record| record.tenant == stone.id.as_str());
+    let records = store.audit().await?;
+    let record = records
+        .into_iter()
+        .rfind(|record| record.tenant == stone.id.as_str() && record.action == "tenant_deleted");
     let mut detail = Map::new();
     if let Some(record) = &record {
         detail.insert("events".to_owned(), json!(record.events));

@@ -78,7 +78,7 @@ async fn read(
         return Ok(answers::without_position(answer, format, raw, trace));
     }
     let limit = limit.unwrap_or(PAGE);
-    let records = app.store.audit(chain, &filter, before, limit).await;
+    let records = app.store.audit_records(chain, &filter, before, limit).await;
     let records = records.map_err(|error| problems::store(&error))?;
     trace.rows(records.len());
     let next = (records.len() == limit as usize).then(|| records.last().map(|last| last.seq));
@@ -142,7 +142,7 @@ fn whole(store: Store, chain: Chain, filter: AuditFilter) -> Answer {
             if is_over {
                 return Ok(None);
             }
-            let records = store.audit(chain, &filter, before, MOST).await;
+            let records = store.audit_records(chain, &filter, before, MOST).await;
             let records = records.map_err(|error| DataFusionError::External(Box::new(error)))?;
             let next = (records.last().map(|last| last.seq), records.len() < MOST as usize);
             Ok(Some((batch(&records)?, next)))

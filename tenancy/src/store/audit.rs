@@ -148,8 +148,7 @@ impl Store {
         .bind(after as i64)
         .bind(end as i64)
         .bind(i64::from(limit));
-        let failed =
-            |source| StoreError::Database { doing: "walking through the audit", source };
+        let failed = |source| StoreError::Database { doing: "walking through the audit", source };
         let mut transaction = self.read(scope(chain)).await.map_err(failed)?;
         let rows = bound!(query, chain).fetch_all(&mut *transaction).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;

@@ -7,8 +7,8 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use super::places::{Place, on_both};
 use super::*;
 use crate::audit::{
-    Action, Anchor, AuditEntry, AuditFilter, AuditKey, AuditRecord, Chain, Fault, Trail, TrailError,
-    verify,
+    Action, Anchor, AuditEntry, AuditFilter, AuditKey, AuditRecord, Chain, Fault, Trail,
+    TrailError, verify,
 };
 use crate::{NewTenant, Secret};
 
@@ -214,11 +214,12 @@ async fn what_is_done_to_records_is_found() {
 async fn an_end_that_was_put_back_is_not_sealed() {
     let place = &Place::file();
     let bench = Bench::with(place, 10).await;
-    tamper(place, 
-            "DELETE FROM audit WHERE seq = 10; \
+    tamper(
+        place,
+        "DELETE FROM audit WHERE seq = 10; \
              UPDATE audit_heads SET seq = 9, hash = (SELECT hash FROM audit WHERE seq = 9)",
-        )
-        .await;
+    )
+    .await;
     assert_eq!(bench.faults().await, [Fault::Forged]);
 }
 
@@ -239,13 +240,16 @@ async fn an_older_end_is_found_by_what_was_noted() {
         Vec::new()
     );
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    tamper(place, &format!(
+    tamper(
+        place,
+        &format!(
             "DELETE FROM audit WHERE seq = 11; UPDATE audit_heads SET seq = 10, hash = x'{}', \
              seal = x'{}'",
             hex(&earlier.hash),
             hex(&earlier.seal)
-        ))
-        .await;
+        ),
+    )
+    .await;
     assert!(bench.faults().await.is_empty());
     let verdict = verify(&bench.store, &bench.key, bench.chain, &noted).await.unwrap();
     assert_eq!(verdict.faults, [Fault::Missing(11, 11)]);

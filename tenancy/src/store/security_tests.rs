@@ -7,8 +7,8 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
 use super::places::Place;
-use crate::audit::{Action, AuditEntry, AuditFilter, AuditKey, Chain, verify};
 use super::*;
+use crate::audit::{Action, AuditEntry, AuditFilter, AuditKey, Chain, verify};
 
 /// What is wrong with the tables in the eyes of the catalog, a line each.
 async fn faults(connection: &mut PgConnection) -> Vec<String> {
@@ -234,7 +234,8 @@ async fn without_a_condition_a_tenant_reaches_its_own_rows_only() {
     let (of_a, of_b) = (rows_of(&place, a).await, rows_of(&place, b).await);
     let mut connection = place.superuser().await;
     for table in tables(&mut connection).await {
-        let all: Vec<String> = of_a.iter().filter(|r| r.starts_with(&format!("{table} "))).cloned().collect();
+        let all: Vec<String> =
+            of_a.iter().filter(|r| r.starts_with(&format!("{table} "))).cloned().collect();
         let count = all.len() as u64;
         let mut transaction = store.write(Scope::Tenant(a)).await.unwrap();
         let sql = format!("SELECT '{table} ' || row_to_json(t)::TEXT FROM {table} t ORDER BY 1");
