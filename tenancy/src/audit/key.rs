@@ -54,7 +54,7 @@ impl AuditKey {
         let id = id.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         let mut block = [0; 64];
         let hashed = Sha256::digest(key);
-        let fitting = if key.len() > block.len() { hashed.as_slice() } else { key };
+        let fitting: &[u8] = if key.len() > block.len() { hashed.as_ref() } else { key };
         for (to, from) in block.iter_mut().zip(fitting) {
             *to = *from;
         }
