@@ -167,7 +167,8 @@ async fn answered(
             }
         }
         Action::Change if response.status().is_success() => {
-            for entry in changes(app, trace.entry(action), &response) {
+            let entries = changes(app, trace.entry(action), &response);
+            for entry in entries {
                 audit.trail.keep(entry).await?;
             }
         }

@@ -243,7 +243,7 @@ async fn what_is_anothers_is_answered_as_what_is_not_there() {
                 assert!(said.status < 500 || said.status == 503, "{what}: {said:?}");
                 answers.push(said);
             }
-            let [theirs, nobodys] = answers.try_into().unwrap();
+            let [theirs, nobodys]: [Said; 2] = answers.try_into().unwrap();
             // Figures of the process count its calls, and lists grow with what is made.
             let counts = ["/metrics", "/v1/audit"].contains(&operation.path.as_str());
             if !counts {
