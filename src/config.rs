@@ -14,9 +14,10 @@ use std::fmt::{self, Display, Formatter};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use chrono::TimeDelta;
 use ingest::{KafkaSettings, SchemaRegistry};
 use settings::{SETTINGS, Set, Setting};
-use tenancy::{Access, Database, Secret};
+use tenancy::{Access, Database, IssuerSettings, Secret};
 
 /// What the service runs with.
 #[derive(Clone, Debug)]
@@ -36,8 +37,15 @@ pub(crate) struct Config {
     pub(crate) advertise: Option<String>,
     /// Where checkpoints and history are kept; a folder in the data folder if nobody says.
     pub(crate) objects: Option<ingest::objects::Address>,
-    /// The key of the tokens; the service does not start without.
-    pub(crate) jwt_secret: Option<Secret>,
+    /// The keys of tokens by HS256: the first signs, all are accepted. Without one, and without an
+    /// issuer, the service does not start.
+    pub(crate) jwt_secrets: Vec<Secret>,
+    /// How far the clocks of whoever signs tokens may differ.
+    pub(crate) jwt_leeway: TimeDelta,
+    /// The issuer whose tokens are accepted; without an address there is none.
+    pub(crate) oidc: IssuerSettings,
+    /// What the service shows who it is with; without it, it speaks HTTP without TLS.
+    pub(crate) tls: Tls,
     /// The key that seals the audit; one in the data folder if nobody says.
     pub(crate) audit_key: Option<Secret>,
     /// The time between two checkpoints, in milliseconds.
@@ -48,6 +56,21 @@ pub(crate) struct Config {
     pub(crate) schema_registry: Option<SchemaRegistry>,
     /// The bounds.
     pub(crate) limits: Limits,
+}
+
+/// A certificate and its key, as PEM.
+#[derive(Clone, Default)]
+pub(crate) struct Tls {
+    /// The service's certificate, and those between it and the root.
+    pub(crate) certificate: Option<String>,
+    /// Its private key.
+    pub(crate) key: Option<String>,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "Tls({})", self.certificate.is_some())
+    }
 }
 
 /// The bounds of every part.
@@ -96,7 +119,10 @@ impl Default for Config {
             database_connections: Access::CONNECTIONS,
             advertise: None,
             objects: None,
-            jwt_secret: None,
+            jwt_secrets: Vec::new(),
+            jwt_leeway: tenancy::LEEWAY,
+            oidc: IssuerSettings::default(),
+            tls: Tls::default(),
             audit_key: None,
             checkpoint_ms: 10_000,
             kafka: KafkaSettings::plain(""),
@@ -234,6 +260,7 @@ pub(crate) fn load(
         loaded.mark("data", &Origin::Option("--data"));
     }
     loaded.warnings = warnings;
+    problems.extend(loaded.lacking());
     if problems.is_empty() { Ok(loaded) } else { Err(ConfigError(problems)) }
 }
 
@@ -262,6 +289,21 @@ impl Loaded {
                 }
             }
         }
+    }
+
+    /// What does not hold without something else.
+    fn lacking(&self) -> Vec<String> {
+        let Config { oidc, tls, .. } = &self.config;
+        let pairs = [
+            ("oidc.issuer", !oidc.issuer.is_empty(), "oidc.audience", !oidc.audience.is_empty()),
+            ("oidc.client_id", oidc.client_id.is_some(), "oidc.issuer", !oidc.issuer.is_empty()),
+            ("tls.certificate", tls.certificate.is_some(), "tls.key", tls.key.is_some()),
+            ("tls.key", tls.key.is_some(), "tls.certificate", tls.certificate.is_some()),
+        ];
+        let lacking = pairs.into_iter().filter(|(_, has, _, other)| *has && !*other);
+        lacking
+            .map(|(key, _, other, _)| format!("`{key}` is set without `{other}`; set both"))
+            .collect()
     }
 
     fn mark(&mut self, key: &str, origin: &Origin) {

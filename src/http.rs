@@ -26,13 +26,16 @@ mod forwarded;
 mod health;
 mod limits;
 mod live;
+mod openapi;
 mod own_views;
 mod page;
 mod params;
 mod platform;
 mod problems;
 mod queries;
+mod sign_in;
 mod tenants;
+mod tls;
 mod views;
 
 use std::sync::{Arc, OnceLock};
@@ -41,20 +44,21 @@ use std::thread;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
+use chrono::Utc;
 use metrics_exporter_prometheus::PrometheusHandle;
 use projections::Readers;
 use query::Queries;
 use stream::{Hub, Problem};
 use tenancy::audit::Trail;
 use tenancy::limits::Limiter;
-use tenancy::{Directory, Store, TenantId, TenantRecord, Tickets, Verifier};
+use tenancy::{Directory, Identity, Store, TenantId, TenantRecord, Tickets, Verifier};
 use tokio::sync::Semaphore;
 
 use crate::changes::Changes;
 use crate::config::Limits;
 use crate::event_types::TypeDirectory;
 use crate::exports::Exports;
-use crate::forward::{Forwarder, Places, Served};
+use crate::forward::{Forwarder, Places, Served, Speech};
 use crate::own_views::OwnViews;
 use crate::serve::{EventHistory, Intake};
 use crate::shown::Shown;
@@ -63,6 +67,7 @@ pub(crate) use self::audit::Audit;
 pub(crate) use self::connections::accept;
 pub(crate) use self::health::upkeep;
 pub(crate) use self::platform::note_rates;
+pub(crate) use self::tls::{Tls, TlsError, speech, strict};
 
 /// What the handlers share.
 pub(crate) struct App {
@@ -89,6 +94,8 @@ pub(crate) struct App {
     limiter: Arc<Limiter>,
     recorder: Option<PrometheusHandle>,
     room: body::Room,
+    /// Sign-ins that wait for the issuer at a time.
+    signing_in: Semaphore,
     shelf: answers::Shelf,
     /// Bodies that are decoded at a time: one for each core.
     decoders: Semaphore,
@@ -114,6 +121,8 @@ pub(crate) struct Parts {
     pub(crate) history: EventHistory,
     pub(crate) trail: Trail,
     pub(crate) limits: Limits,
+    /// How other nodes are spoken to.
+    pub(crate) speech: Speech,
 }
 
 impl App {
@@ -135,6 +144,7 @@ impl App {
             history,
             trail,
             limits,
+            speech,
         } = parts;
         let cores = thread::available_parallelism().map_or(2, usize::from);
         Self {
@@ -143,7 +153,7 @@ impl App {
             hub,
             verifier,
             tickets: Tickets::new(tenancy::TicketLimits::default()),
-            forwarder: Forwarder::new(places),
+            forwarder: Forwarder::new(places, speech),
             shown,
             audit: Audit::new(trail),
             readers,
@@ -158,6 +168,7 @@ impl App {
             limits,
             recorder: health::recorder(),
             room: body::Room::new(),
+            signing_in: Semaphore::new(sign_in::AT_ONCE),
             shelf: answers::shelf(),
             decoders: Semaphore::new(cores.max(2)),
             intake: OnceLock::new(),
@@ -169,6 +180,17 @@ impl App {
         if self.intake.set(intake).is_err() {
             tracing::error!("the interface was opened twice");
         }
+    }
+
+    /// Who a bearer token speaks for.
+    async fn identify(&self, token: &str) -> Result<Identity, Problem> {
+        let identity = self.verifier.identify(token, Utc::now()).await;
+        identity.map_err(|error| problems::token(&error))
+    }
+
+    /// What tokens are checked with.
+    pub(crate) fn verifier(&self) -> &Verifier {
+        &self.verifier
     }
 
     /// The tenant with this id, whichever process created it.
@@ -207,6 +229,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
+        .route("/openapi.json", get(openapi::document))
+        .route("/v1/sign-in", get(sign_in::describe).post(sign_in::exchange))
         .route("/v1/events", post(events::post))
         .route("/v1/event-types", get(event_types::list).post(event_types::register))
         .route("/v1/event-types/{type}", get(event_types::read))

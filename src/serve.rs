@@ -33,12 +33,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::middleware::from_fn;
 use ingest::{KafkaIntake, KafkaSource, Log};
 use projections::{Partition, ViewDefinition};
 use query::Queries;
 use stream::Hub;
 use tenancy::audit::{AuditKey, Trail};
-use tenancy::{Directory, Store, Verifier};
+use tenancy::{Directory, Issuer, Pace, Store, Verifier};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -55,7 +56,7 @@ use crate::config::Config;
 use crate::event_types::TypeDirectory;
 use crate::exports::{Exports, Sources};
 use crate::forward::{Alone, Places};
-use crate::http::{self, App, Parts};
+use crate::http::{self, App, Parts, Tls};
 use crate::own_views::OwnViews;
 use crate::shown::Shown;
 
@@ -79,6 +80,7 @@ pub(crate) struct Running {
     /// Where it listens.
     pub(crate) address: SocketAddr,
     app: Arc<App>,
+    tls: Option<Arc<Tls>>,
     /// Holds the partitions: takes them up, keeps them, and lets go of them at the end. Ends by
     /// itself only with an error.
     keeper: JoinHandle<Result<(), ServeError>>,
@@ -105,7 +107,8 @@ enum Source {
 /// Opens everything and begins to listen; the partitions are put together behind. `/readyz` says
 /// when that is done.
 pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
-    let secret = config.jwt_secret.clone().ok_or(ServeError::NoSecret)?;
+    let verifier = verifier(&config)?;
+    let (tls, speech) = (Tls::new(&config.tls)?, http::speech(&config.tls)?);
     let folder = Folder::open(&config.data)?;
     let address = config.listen;
     let listening = |source| ServeError::Listen { address, source };
@@ -189,7 +192,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     let app = Arc::new(App::new(Parts {
         store,
         directory: directory.clone(),
-        verifier: Verifier::hs256(vec![secret]),
+        verifier,
         hub,
         shown,
         readers,
@@ -202,12 +205,17 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         history,
         trail,
         limits: config.limits,
+        speech,
     }));
     let (closing, ending) = (CancellationToken::new(), CancellationToken::new());
     let connections = TaskTracker::new();
     let accepting = tokio::spawn(http::accept(
         listener,
-        http::router(Arc::clone(&app)),
+        match &tls {
+            Some(_) => http::router(Arc::clone(&app)).layer(from_fn(http::strict)),
+            None => http::router(Arc::clone(&app)),
+        },
+        tls.clone(),
         closing.clone(),
         connections.clone(),
     ));
@@ -235,6 +243,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     Ok(Running {
         address,
         app,
+        tls,
         keeper: keeping,
         accepting,
         connections,
@@ -244,6 +253,19 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         writer,
         _folder: folder,
     })
+}
+
+/// What tokens are checked with.
+fn verifier(config: &Config) -> Result<Verifier, ServeError> {
+    let secrets = config.jwt_secrets.clone();
+    if secrets.is_empty() && config.oidc.issuer.is_empty() {
+        return Err(ServeError::NoSecret);
+    }
+    let verifier = Verifier::hs256(secrets).with_leeway(config.jwt_leeway);
+    if config.oidc.issuer.is_empty() {
+        return Ok(verifier);
+    }
+    Ok(verifier.with_issuer(Issuer::new(config.oidc.clone(), Pace::default())?))
 }
 
 impl Source {
@@ -302,7 +324,39 @@ async fn beside_upkeep<T>(app: Arc<App>, other: impl Future<Output = T>) -> T {
     }
 }
 
+/// What can be replaced while the service runs.
+pub(crate) struct Keys {
+    app: Arc<App>,
+    tls: Option<Arc<Tls>>,
+}
+
+impl Keys {
+    /// Takes secrets, certificate and key from a configuration; the rest of it stays as it was at
+    /// the start. What cannot be used changes nothing.
+    pub(crate) fn replace(&self, config: &Config) -> Result<(), ServeError> {
+        if config.jwt_secrets.is_empty() && config.oidc.issuer.is_empty() {
+            return Err(ServeError::NoSecret);
+        }
+        if let Some(tls) = &self.tls {
+            tls.replace(&config.tls)?;
+        }
+        self.app.verifier().replace_secrets(&config.jwt_secrets);
+        Ok(())
+    }
+}
+
 impl Running {
+    /// What can be replaced while it runs.
+    pub(crate) fn keys(&self) -> Keys {
+        Keys { app: Arc::clone(&self.app), tls: self.tls.clone() }
+    }
+
+    /// How a client reaches it.
+    pub(crate) fn url(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
     /// Serves until `signal`, or until a part fails that the rest rests on; then ends all parts in
     /// order.
     pub(crate) async fn until_shutdown(

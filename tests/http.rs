@@ -9,6 +9,8 @@ mod erasure;
 mod event_types;
 #[path = "http/exports.rs"]
 mod exports;
+#[path = "http/issuers.rs"]
+mod issuers;
 #[path = "http/limits.rs"]
 mod limits;
 #[path = "http/live.rs"]
@@ -27,11 +29,15 @@ mod reads;
 mod requests;
 #[path = "http/routes.rs"]
 mod routes;
+#[path = "http/secrets.rs"]
+mod secrets;
 #[path = "http/service.rs"]
 mod service;
 #[path = "http/shutdown.rs"]
 mod shutdown;
 #[path = "http/tenants.rs"]
 mod tenants;
+#[path = "http/tls.rs"]
+mod tls;
 #[path = "http/traces.rs"]
 mod traces;

@@ -44,7 +44,7 @@ impl Demo {
         let config = Config {
             listen: self.listen,
             data,
-            jwt_secret: Some(secret.clone()),
+            jwt_secrets: vec![secret.clone()],
             ..Config::default()
         };
         let running = serve::start(config).await.map_err(failure)?;

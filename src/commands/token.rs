@@ -40,7 +40,7 @@ impl Token {
 /// The key that a service started in this environment would use.
 fn secret_of_the_environment() -> Result<Secret, Failure> {
     let loaded = config::load(None, variables(), Overrides::default())?;
-    loaded.config.jwt_secret.ok_or_else(|| {
+    loaded.config.jwt_secrets.into_iter().next().ok_or_else(|| {
         Failure::Usage(String::from(
             "no key to sign with; give the service's with --secret or TIDEMARK_JWT_SECRET",
         ))

@@ -3,11 +3,16 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, TimeDelta};
 use ingest::objects::{Address, ObjectsError};
-use tenancy::{Database, Secret};
+use tenancy::{ClientSecret, Database, Issuer, Secret};
 
 use super::Config;
+
+/// The secrets that hold at once: each is tried for every token.
+const MOST_SECRETS: usize = 8;
+/// The most seconds by which clocks may differ.
+const MOST_LEEWAY: i64 = 300;
 
 /// One setting.
 pub(super) struct Setting {
@@ -128,6 +133,21 @@ macro_rules! kafka {
     };
 }
 
+/// A text of the settings of the issuer.
+macro_rules! oidc {
+    ($key:literal, $($field:ident).+) => {
+        Setting {
+            key: $key,
+            set: Set::Text(|config, value| {
+                config.oidc.$($field).+ = value.to_owned().into();
+                Ok(())
+            }),
+            show: |config| config.oidc.$($field).+.to_string(),
+            secret: false,
+        }
+    };
+}
+
 /// A file that Kafka's client reads.
 macro_rules! file {
     ($key:literal, $field:ident) => {
@@ -154,6 +174,33 @@ fn database(value: &str) -> Result<Database, String> {
 /// A thousand connections are as good as any larger number.
 fn connections(value: u64) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX).min(1000)
+}
+
+/// One secret a line: the first signs, all are accepted.
+fn secrets(value: &str) -> Result<Vec<Secret>, String> {
+    let lines = value.lines().filter(|line| !line.is_empty());
+    let secrets: Result<Vec<Secret>, _> = lines.map(Secret::new).collect();
+    let secrets = secrets.map_err(|error| error.to_string())?;
+    match secrets.len() {
+        0 => Err(String::from("a secret is expected, or several, one a line")),
+        1..=MOST_SECRETS => Ok(secrets),
+        count => Err(format!("{count} secrets are too many; at most {MOST_SECRETS} hold at once")),
+    }
+}
+
+/// For how many seconds clocks may differ.
+fn leeway(value: &str) -> Result<TimeDelta, String> {
+    let seconds = value.parse().ok().filter(|seconds| (0..=MOST_LEEWAY).contains(seconds));
+    let expected = || format!("`{value}` is not a whole number from 0 to {MOST_LEEWAY}");
+    seconds.map(TimeDelta::seconds).ok_or_else(expected)
+}
+
+/// A text that has such a part; it is not repeated, as it may be a key.
+fn pem(value: &str, part: &str) -> Result<String, String> {
+    let begins = value.lines().any(|line| {
+        line.starts_with("-----BEGIN ") && line.trim_end().ends_with(&format!("{part}-----"))
+    });
+    if begins { Ok(value.to_owned()) } else { Err(format!("it has no PEM block `{part}`")) }
 }
 
 /// A name or address, and a port.
@@ -196,10 +243,14 @@ pub(super) static SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "jwt_secret",
-        set: Set::Key(|config, value| config.jwt_secret = Some(value)),
-        show: |config| match config.jwt_secret {
-            Some(_) => String::from("(set)"),
-            None => String::from("(not set: `tidemark serve` needs it)"),
+        set: Set::Text(|config, value| {
+            config.jwt_secrets = secrets(value)?;
+            Ok(())
+        }),
+        show: |config| match config.jwt_secrets.len() {
+            0 => String::from("(not set: `tidemark serve` needs it, or oidc.issuer)"),
+            1 => String::from("(set)"),
+            count => format!("({count} set)"),
         },
         secret: true,
     },
@@ -210,6 +261,33 @@ pub(super) static SETTINGS: &[Setting] = &[
             Some(_) => String::from("(set)"),
             None => String::from("(not set: the file audit.key in the data folder)"),
         },
+        secret: true,
+    },
+    Setting {
+        key: "jwt_leeway_s",
+        set: Set::Text(|config, value| {
+            config.jwt_leeway = leeway(value)?;
+            Ok(())
+        }),
+        show: |config| config.jwt_leeway.num_seconds().to_string(),
+        secret: false,
+    },
+    Setting {
+        key: "tls.certificate",
+        set: Set::Text(|config, value| {
+            config.tls.certificate = Some(pem(value, "CERTIFICATE")?);
+            Ok(())
+        }),
+        show: |config| is_set(config.tls.certificate.is_some()),
+        secret: true,
+    },
+    Setting {
+        key: "tls.key",
+        set: Set::Text(|config, value| {
+            config.tls.key = Some(pem(value, "PRIVATE KEY")?);
+            Ok(())
+        }),
+        show: |config| is_set(config.tls.key.is_some()),
         secret: true,
     },
     setting!("checkpoint_ms", Count, checkpoint_ms),
@@ -292,8 +370,39 @@ pub(super) static SETTINGS: &[Setting] = &[
         show: |config| config.advertise.clone().unwrap_or_else(|| config.listen.to_string()),
         secret: false,
     },
-    later("oidc.issuer", false),
-    later("oidc.audience", false),
+    Setting {
+        key: "oidc.issuer",
+        set: Set::Text(|config, value| {
+            Issuer::check_address(value).map_err(|error| error.to_string())?;
+            value.clone_into(&mut config.oidc.issuer);
+            Ok(())
+        }),
+        show: |config| config.oidc.issuer.clone(),
+        secret: false,
+    },
+    oidc!("oidc.audience", audience),
+    Setting {
+        key: "oidc.client_id",
+        set: Set::Text(|config, value| {
+            config.oidc.client_id = Some(value.to_owned());
+            Ok(())
+        }),
+        show: |config| config.oidc.client_id.clone().unwrap_or_default(),
+        secret: false,
+    },
+    Setting {
+        key: "oidc.client_secret",
+        set: Set::Text(|config, value| {
+            config.oidc.client_secret = Some(ClientSecret(value.to_owned()));
+            Ok(())
+        }),
+        show: |config| is_set(config.oidc.client_secret.is_some()),
+        secret: true,
+    },
+    oidc!("oidc.scope", scope),
+    oidc!("oidc.claims.subject", claims.subject),
+    oidc!("oidc.claims.tenant", claims.tenant),
+    oidc!("oidc.claims.roles", claims.roles),
     kafka!("kafka.brokers", brokers),
     kafka!("kafka.group", group),
     kafka!("kafka.topic_prefix", topic_prefix),

@@ -5,6 +5,8 @@ use std::path::Path;
 use super::{ConfigError, Loaded, Overrides, load};
 
 const KEY: &str = "an-example-key-of-32-bytes-or-more";
+const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
+const PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n";
 
 fn from(file: &str, variables: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
     let folder = tempfile::tempdir().unwrap();
@@ -27,7 +29,7 @@ fn an_empty_configuration_is_the_default() {
     let config = load(None, Vec::new(), Overrides::default()).unwrap().config;
     assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.data, Path::new("data"));
-    assert!(config.jwt_secret.is_none());
+    assert!(config.jwt_secrets.is_empty());
     assert_eq!(config.limits.intake.max_body, 16 << 20);
     assert_eq!(config.limits.query.seconds, 30);
 }
@@ -76,16 +78,30 @@ fn every_setting_can_be_set_and_is_shown() {
             "database_url" => "sqlite:/elsewhere/control.db",
             "database_migrate_url" => "postgres://owner@db/t",
             "advertise" => "a.local:8080",
+            "oidc.issuer" => "https://id.example.com",
+            "tls.certificate" => CERTIFICATE,
+            "tls.key" => PRIVATE,
             _ => "41",
         };
+        // What does not hold alone.
+        let beside: &[(&str, &str)] = match key {
+            "oidc.issuer" => &[("TIDEMARK_OIDC_AUDIENCE", "figures")],
+            "oidc.client_id" => &[
+                ("TIDEMARK_OIDC_AUDIENCE", "figures"),
+                ("TIDEMARK_OIDC_ISSUER", "https://id.example.com"),
+            ],
+            "tls.certificate" => &[("TIDEMARK_TLS_KEY", PRIVATE)],
+            "tls.key" => &[("TIDEMARK_TLS_CERTIFICATE", CERTIFICATE)],
+            _ => &[],
+        };
         let name = super::variable_name(key);
-        let loaded = from("", &[(name.as_str(), value)]).unwrap();
+        let loaded = from("", &[&[(name.as_str(), value)][..], beside].concat()).unwrap();
         let (_, now, origin) = loaded.lines().find(|(other, ..)| *other == key).unwrap();
         assert_ne!(now, default, "{key} does not change");
         assert_eq!(origin.to_string(), name);
         let number = value.parse::<u64>().is_ok();
-        let line = if number { format!("{key} = {value}") } else { format!("{key} = \"{value}\"") };
-        let loaded = from(&line, &[]).unwrap();
+        let line = if number { format!("{key} = {value}") } else { format!("{key} = {value:?}") };
+        let loaded = from(&line, beside).unwrap();
         let (_, in_file, _) = loaded.lines().find(|(other, ..)| *other == key).unwrap();
         assert_eq!(in_file, now);
     }
@@ -128,15 +144,15 @@ fn wrong_values_are_all_named() {
 
 #[test]
 fn keys_of_parts_to_come_are_refused() {
-    for key in ["oidc.issuer", "oidc.audience", "smtp_url"] {
+    for key in ["smtp_url"] {
         let found = problems(&format!("{key} = \"something\""), &[]);
         assert!(
             found[0].contains(key) && found[0].contains("does not have this part"),
             "{found:?}"
         );
     }
-    let found = problems("", &[("TIDEMARK_OIDC_ISSUER", "https://b")]);
-    assert!(found[0].contains("TIDEMARK_OIDC_ISSUER"), "{found:?}");
+    let found = problems("", &[("TIDEMARK_SMTP_URL", "smtp://b")]);
+    assert!(found[0].contains("TIDEMARK_SMTP_URL"), "{found:?}");
 }
 
 #[test]
@@ -203,7 +219,7 @@ fn a_secret_can_be_a_file_and_is_never_shown() {
     std::fs::write(&path, format!("{KEY}\n")).unwrap();
     let path = path.to_str().unwrap();
     let loaded = from(&format!("jwt_secret_file = \"{path}\""), &[]).unwrap();
-    assert!(loaded.config.jwt_secret.is_some());
+    assert_eq!(loaded.config.jwt_secrets.len(), 1);
     for (_, value, _) in loaded.lines() {
         assert!(!value.contains("example-key"), "{value}");
     }
@@ -212,6 +228,49 @@ fn a_secret_can_be_a_file_and_is_never_shown() {
     assert!(problems("", &both)[0].contains("same thing"));
     let missing = problems("jwt_secret_file = \"/nowhere/at/all\"", &[]);
     assert!(missing[0].contains("/nowhere/at/all"), "{missing:?}");
+}
+
+#[test]
+fn several_secrets_hold_one_a_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secrets");
+    std::fs::write(&path, format!("{KEY}-new\r\n\n{KEY}-old\n")).unwrap();
+    let file = format!("jwt_secret_file = {path:?}");
+    let loaded = from(&file, &[]).unwrap();
+    let expected = [format!("{KEY}-new"), format!("{KEY}-old")];
+    let expected = expected.map(|secret| secret.parse::<tenancy::Secret>().unwrap());
+    assert_eq!(loaded.config.jwt_secrets, expected);
+    std::fs::write(&path, format!("{KEY}\nshort\n")).unwrap();
+    assert!(problems(&file, &[])[0].contains("5 bytes"));
+    std::fs::write(&path, format!("{KEY}\n").repeat(9)).unwrap();
+    assert!(problems(&file, &[])[0].contains("at most 8"));
+}
+
+#[test]
+fn an_issuer_and_tls_are_whole_or_not_there() {
+    for (alone, other) in [
+        ("oidc.issuer = \"https://id.example.com\"", "oidc.audience"),
+        ("oidc.client_id = \"page\"", "oidc.issuer"),
+        (&format!("tls.key = {PRIVATE:?}"), "tls.certificate"),
+        (&format!("tls.certificate = {CERTIFICATE:?}"), "tls.key"),
+    ] {
+        let found = problems(alone, &[]);
+        assert!(found[0].contains(other), "{found:?}");
+    }
+    let found = problems("oidc.issuer = \"id.example.com\"\njwt_leeway_s = 301", &[]);
+    assert_eq!(found.len(), 2);
+    assert!(found.concat().contains("https://id.example.com/realm"), "{found:?}");
+    assert!(found.concat().contains("from 0 to 300"), "{found:?}");
+    let wrong = PRIVATE.replace("PRIVATE KEY", "hidden");
+    let found =
+        problems("", &[("TIDEMARK_TLS_KEY", &wrong), ("TIDEMARK_TLS_CERTIFICATE", PRIVATE)]);
+    assert!(found[1].contains("`PRIVATE KEY`") && !found.concat().contains("AA=="), "{found:?}");
+    let whole = [("TIDEMARK_TLS_KEY", PRIVATE), ("TIDEMARK_TLS_CERTIFICATE", CERTIFICATE)];
+    let loaded = from("oidc.client_secret = \"hush-hush\"", &whole).unwrap();
+    let shown: Vec<String> = loaded.lines().map(|(_, value, _)| value).collect();
+    for text in [format!("{loaded:?}"), shown.concat()] {
+        assert!(!text.contains("hush") && !text.contains("BEGIN"), "{text}");
+    }
 }
 
 #[test]

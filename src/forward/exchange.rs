@@ -9,16 +9,19 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
 use axum::http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
 use axum::http::request::Parts;
+use axum::http::uri::Scheme;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 use axum::response::Response;
 use futures::StreamExt;
 use futures::future::select;
 use hyper::body::{Frame, Incoming, SizeHint};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep};
+use tokio_rustls::rustls::ClientConfig;
 
 use super::body::{Lent, Shelf};
 use super::headers::{FORWARDED, ONCE, end_to_end, is_forwarded, is_refusal};
@@ -35,10 +38,20 @@ const IDLE_CONNECTIONS: usize = 128;
 /// Requests that are on their way, live streams among them, each with a connection of its own.
 const UNDER_WAY: usize = 16_384;
 
+/// How nodes speak with each other.
+pub(crate) struct Speech {
+    /// Whom they trust.
+    pub(crate) config: ClientConfig,
+    /// Whether by TLS; all of them or none.
+    pub(crate) is_secure: bool,
+}
+
 /// Sends requests to the nodes that serve them.
 pub(crate) struct Forwarder {
     places: Arc<dyn Places>,
-    client: Client<HttpConnector, Lent>,
+    client: Client<HttpsConnector<HttpConnector>, Lent>,
+    /// How all nodes speak.
+    scheme: Scheme,
     seats: Arc<Semaphore>,
 }
 
@@ -73,7 +86,7 @@ enum Tried {
 }
 
 impl Forwarder {
-    pub(crate) fn new(places: Arc<dyn Places>) -> Self {
+    pub(crate) fn new(places: Arc<dyn Places>, speech: Speech) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_TIME));
@@ -82,12 +95,19 @@ impl Forwarder {
         connector.set_keepalive_retries(Some(1));
         #[cfg(target_os = "linux")]
         connector.set_tcp_user_timeout(Some(2 * SILENT_TIME));
+        connector.enforce_http(false);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(speech.config)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIME)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .build(connector);
-        Self { places, client, seats: Arc::new(Semaphore::new(UNDER_WAY)) }
+        let scheme = if speech.is_secure { Scheme::HTTPS } else { Scheme::HTTP };
+        Self { places, client, scheme, seats: Arc::new(Semaphore::new(UNDER_WAY)) }
     }
 
     /// Which node serves whom.
@@ -154,7 +174,7 @@ impl Forwarder {
     }
 
     async fn attempt(&self, sent: &Sent, moved: &Moved) -> Tried {
-        let Some(request) = sent.request(&moved.at) else { return Tried::Again };
+        let Some(request) = sent.request(&self.scheme, &moved.at) else { return Tried::Again };
         let answered = tokio::select! {
             answered = self.client.request(request) => answered,
             () = moved.clone().wait() => {
@@ -193,9 +213,9 @@ async fn wait(until: Instant) -> Result<(), ForwardError> {
 
 impl Sent {
     /// The request as the node at this address gets it.
-    fn request(&self, at: &str) -> Option<hyper::Request<Lent>> {
+    fn request(&self, scheme: &Scheme, at: &str) -> Option<hyper::Request<Lent>> {
         let path = self.parts.uri.path_and_query()?.clone();
-        let uri = Uri::builder().scheme("http").authority(at).path_and_query(path).build();
+        let uri = Uri::builder().scheme(scheme.clone()).authority(at).path_and_query(path).build();
         let uri = uri
             .inspect_err(|error| tracing::error!(node = at, %error, "a node has a bad address"))
             .ok()?;

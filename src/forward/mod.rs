@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use tenancy::TenantId;
 
-pub(crate) use self::exchange::{Exchange, Forwarder};
+pub(crate) use self::exchange::{Exchange, Forwarder, Speech};
 pub(crate) use self::headers::{is_forwarded, refuse};
 pub(crate) use self::socket::{Connected, is_handshake};
 

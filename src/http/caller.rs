@@ -70,8 +70,8 @@ impl<S: Send + Sync> FromRequestParts<S> for LateCaller {
 
 /// What a request shows of its caller.
 enum Credential {
-    /// A token that was verified.
-    Token(Identity),
+    /// A token.
+    Token(String),
     /// A ticket, and the partition that it names.
     Ticket(String, u32),
     /// Nothing yet: a WebSocket, which says it in its first message.
@@ -118,7 +118,7 @@ pub(super) async fn guard(
         return next.run(request).await;
     }
     let trace = request.extensions().get::<Trace>().cloned();
-    let shown = match credential(&app, route.credentials, &request) {
+    let shown = match credential(route.credentials, &request) {
         Ok(shown) => shown,
         Err(problem) => return problem.into_response(),
     };
@@ -161,7 +161,8 @@ async fn known(
     trace: Option<&Trace>,
 ) -> Result<Known, Problem> {
     match shown {
-        Credential::Token(identity) => {
+        Credential::Token(token) => {
+            let identity = app.identify(&token).await?;
             authorize(app, route.method, route.path, identity, trace).await.map(Known::Caller)
         }
         Credential::Ticket(ticket, partition) => Ok(Known::Ticket(ticket, partition)),
@@ -230,7 +231,7 @@ pub(super) async fn admit_late(
     trace: &Trace,
 ) -> Result<(Caller, Seated), Problem> {
     let (method, path) = LATE;
-    let identity = app.verifier.verify(token, Utc::now()).map_err(|e| problems::token(&e))?;
+    let identity = app.identify(token).await?;
     let caller = authorize(app, method, path, identity, Some(trace)).await?;
     let caller = caller.ok_or_else(problems::unknown_tenant)?;
     let route = access::route(method, path).ok_or_else(problems::internal)?;
@@ -238,15 +239,10 @@ pub(super) async fn admit_late(
     Ok((caller, seat))
 }
 
-/// The token by header, verified, or a ticket where the route takes one.
-fn credential(
-    app: &App,
-    credentials: Credentials,
-    request: &Request,
-) -> Result<Credential, Problem> {
+/// The token by header, or a ticket where the route takes one.
+fn credential(credentials: Credentials, request: &Request) -> Result<Credential, Problem> {
     if let Some(token) = bearer(request.headers())? {
-        let identity = app.verifier.verify(token, Utc::now()).map_err(|e| problems::token(&e))?;
-        return Ok(Credential::Token(identity));
+        return Ok(Credential::Token(token.to_owned()));
     }
     let may_come_later = match credentials {
         Credentials::None | Credentials::Bearer => return Err(problems::no_token(credentials)),
@@ -285,8 +281,7 @@ impl FromRequestParts<Arc<App>> for Operator {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let token = bearer(&parts.headers)?;
         let token = token.ok_or_else(|| problems::no_token(Credentials::Bearer))?;
-        let identity = app.verifier.verify(token, Utc::now()).map_err(|e| problems::token(&e))?;
-        Ok(Self(identity.subject))
+        Ok(Self(app.identify(token).await?.subject))
     }
 }
 

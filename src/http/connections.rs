@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::audit::Peer;
+use super::tls::Tls;
 
 /// Connections at a time; those beyond wait in the system's queue. Live streams count.
 const CONNECTIONS: usize = 70_000;
@@ -42,6 +43,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) async fn accept(
     listener: TcpListener,
     router: Router,
+    tls: Option<Arc<Tls>>,
     closing: CancellationToken,
     tasks: TaskTracker,
 ) {
@@ -54,7 +56,20 @@ pub(crate) async fn accept(
         match accepted {
             Ok((stream, peer, seat)) => {
                 let service = TowerToHyperService::new(router.clone());
-                tasks.spawn(converse(stream, peer, service, closing.clone(), seat));
+                match &tls {
+                    None => tasks.spawn(converse(stream, peer, service, closing.clone(), seat)),
+                    Some(tls) => {
+                        let tls = Arc::clone(tls);
+                        tasks.spawn(converse_secured(
+                            tls,
+                            stream,
+                            peer,
+                            service,
+                            closing.clone(),
+                            seat,
+                        ))
+                    }
+                };
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -75,8 +90,23 @@ async fn seat(
     Ok((stream, peer, seat))
 }
 
-async fn converse(
+async fn converse_secured(
+    tls: Arc<Tls>,
     stream: TcpStream,
+    peer: SocketAddr,
+    service: TowerToHyperService<Router>,
+    closing: CancellationToken,
+    seat: OwnedSemaphorePermit,
+) {
+    match tls.secure(stream).await {
+        Ok(stream) => converse(stream, peer, service, closing, seat).await,
+        // The client's affair: it does not trust the certificate, or speaks no TLS.
+        Err(error) => tracing::debug!(%error, "a client did not agree on TLS"),
+    }
+}
+
+async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
     peer: SocketAddr,
     service: TowerToHyperService<Router>,
     closing: CancellationToken,

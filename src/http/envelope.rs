@@ -7,8 +7,8 @@ use std::time::Instant;
 use axum::body::to_bytes;
 use axum::extract::{MatchedPath, Request};
 use axum::http::header::{
-    CONTENT_TYPE, HeaderName, REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE,
-    X_CONTENT_TYPE_OPTIONS,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY, RETRY_AFTER,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
@@ -86,6 +86,8 @@ fn complete(status: StatusCode, headers: &mut HeaderMap) {
     set(headers, X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(headers, REFERRER_POLICY, "no-referrer");
     set(headers, HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
+    // The page's files say what they need themselves; nothing else is ever shown as a page.
+    set(headers, CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'");
     // Answers are one caller's figures at one moment; the page's files say otherwise themselves.
     set(headers, axum::http::header::CACHE_CONTROL, "no-store");
     match status {

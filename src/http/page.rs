@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
 };
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
 use stream::Problem;
@@ -21,6 +21,13 @@ struct Page;
 /// Scripts, styles, pictures, data and live streams from here alone, none of them inline.
 const POLICY: &str = "default-src 'self'; object-src 'none'; base-uri 'none'; \
      form-action 'self'; frame-ancestors 'none'";
+
+/// Windows of others that opened the page, or that it opens, cannot reach into it.
+const OPENER: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+/// What of the device the page may use: nothing.
+const PERMISSIONS: HeaderName = HeaderName::from_static("permissions-policy");
+const NO_DEVICES: &str =
+    "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()";
 
 const NOT_BUILT: &str = "<!doctype html><meta charset=utf-8><title>Tidemark</title>\
     <p>This binary was built without the page. Build it with \
@@ -90,6 +97,8 @@ fn answer(name: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
     let own = response.headers_mut();
     own.insert(CACHE_CONTROL, HeaderValue::from_static(caching(name)));
     own.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    own.insert(OPENER, HeaderValue::from_static("same-origin"));
+    own.insert(PERMISSIONS, HeaderValue::from_static(NO_DEVICES));
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         own.insert(ETAG, tag);
     }

@@ -14,7 +14,7 @@ use stream::{NotYet, Problem};
 use tenancy::access::Credentials;
 use tenancy::audit::TrailError;
 use tenancy::limits::Exceeded;
-use tenancy::{RoleSet, StoreError, TicketError, TokenError, Tombstone};
+use tenancy::{RoleSet, SignInError, StoreError, TicketError, TokenError, Tombstone};
 
 use crate::event_types::{RefreshError, RegisterError};
 use crate::exports::{ExportError, Run, State};
@@ -204,11 +204,55 @@ pub(super) fn authorization() -> Problem {
 }
 
 pub(super) fn token(error: &TokenError) -> Problem {
+    if *error == TokenError::IssuerUnreachable {
+        return issuer_unreachable(&error.to_string());
+    }
     Problem::new(
         "invalid-token",
         StatusCode::UNAUTHORIZED,
         "The token is not accepted",
         error.to_string(),
+    )
+}
+
+fn issuer_unreachable(detail: &str) -> Problem {
+    Problem::new(
+        "issuer-unreachable",
+        StatusCode::SERVICE_UNAVAILABLE,
+        "The issuer of tokens does not answer",
+        detail,
+    )
+}
+
+/// Of the page's sign-in by an issuer.
+pub(super) fn sign_in(error: &SignInError) -> Problem {
+    match error {
+        SignInError::NotSet => Problem::new(
+            "no-sign-in",
+            StatusCode::NOT_FOUND,
+            "There is no issuer to sign in with",
+            error.to_string(),
+        ),
+        SignInError::Field(_) => invalid_body(&error.to_string()),
+        SignInError::Refused(_) => Problem::new(
+            "sign-in-refused",
+            StatusCode::UNAUTHORIZED,
+            "The issuer does not let you in",
+            error.to_string(),
+        ),
+        // What the issuer said is in the log; it is nobody else's affair.
+        SignInError::Issuer(_) => issuer_unreachable(
+            "the issuer with which you sign in does not answer; try again in a few seconds",
+        ),
+    }
+}
+
+pub(super) fn too_many_sign_ins() -> Problem {
+    Problem::new(
+        "busy",
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Too many sign-ins are under way",
+        "the issuer is being asked for many others; sign in again in a second",
     )
 }
 

@@ -98,6 +98,7 @@ pub(crate) async fn front_app(control: &Path, secret: Secret, places: Arc<dyn Pl
         history,
         trail,
         limits,
+        speech: super::speech(&crate::config::Tls::default()).unwrap(),
     }))
 }
 

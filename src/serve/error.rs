@@ -31,11 +31,17 @@ pub(crate) enum ServeError {
         /// What the system said.
         source: io::Error,
     },
-    /// No secret to check tokens with.
+    /// Nothing to check tokens with.
     #[error(
-        "jwt_secret is not set; set TIDEMARK_JWT_SECRET to at least 32 random bytes, or jwt_secret_file in the configuration"
+        "jwt_secret is not set; set TIDEMARK_JWT_SECRET to at least 32 random bytes, or jwt_secret_file or oidc.issuer in the configuration"
     )]
     NoSecret,
+    /// The issuer cannot be used.
+    #[error("oidc.issuer: {0}")]
+    Issuer(#[from] tenancy::IssuerError),
+    /// Certificate and key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] crate::http::TlsError),
     /// The control store cannot be used.
     #[error("the control store: {0}")]
     Control(#[from] tenancy::StoreError),

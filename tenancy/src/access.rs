@@ -1,4 +1,5 @@
-//! Which role may call which route: one table, read by the HTTP layer for every request.
+//! Which role may call which route: one table, read by the HTTP layer for every request. The OpenAPI
+//! document and the table in `docs/roles.md` are made from it.
 
 use crate::{Role, RoleSet};
 
@@ -84,6 +85,15 @@ pub static ROUTES: &[Route] = &[
     public("/livez", "whether the process lives"),
     public("/readyz", "whether the process answers with complete figures"),
     public("/metrics", "figures of the process for Prometheus"),
+    public("/openapi.json", "the calls of this service, and who may make them"),
+    public("/v1/sign-in", "with which issuer the page signs in, if with one"),
+    Route {
+        method: "POST",
+        path: "/v1/sign-in",
+        callers: Callers::Public,
+        credentials: Credentials::None,
+        summary: "get a token for the code of the issuer",
+    },
     bearer("POST", "/v1/events", SENDERS, "send events"),
     bearer("GET", "/v1/event-types", ASKERS, "list the event types and their fields"),
     bearer("POST", "/v1/event-types", ADMINS, "register an event type of the tenant"),

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use chrono::{Duration, Utc};
 use reqwest::{Client, RequestBuilder, Response};
@@ -17,6 +17,9 @@ pub(crate) struct Service {
     pub(crate) address: String,
     pub(crate) process: Child,
     pub(crate) data: Arc<TempDir>,
+    scheme: &'static str,
+    /// What the process has written to its log.
+    log: Arc<Mutex<String>>,
 }
 
 impl Service {
@@ -32,20 +35,53 @@ impl Service {
 
     /// The same with variables of its configuration.
     pub(crate) async fn start_with(data: Arc<TempDir>, variables: &[(&str, &str)]) -> Self {
+        Self::start_as(data, variables, ("http", Client::new())).await
+    }
+
+    /// The same with how it is spoken to.
+    pub(crate) async fn start_as(
+        data: Arc<TempDir>,
+        variables: &[(&str, &str)],
+        (scheme, client): (&'static str, Client),
+    ) -> Self {
         let mut process = command(&data).envs(variables.iter().copied()).spawn().unwrap();
-        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let address = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .find_map(|line| address(&line))
-            .expect("the process says where it listens");
-        // The pipe is read to the end, or the process would stop at a full one.
-        std::thread::spawn(move || {
-            lines.map_while(Result::ok).for_each(|line| eprintln!("{line}"));
+        let log = Arc::new(Mutex::new(String::new()));
+        let kept = Arc::clone(&log);
+        let lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let mut lines = lines.map_while(Result::ok).inspect(move |line| {
+            let mut log = kept.lock().unwrap();
+            log.push_str(line);
+            log.push('\n');
         });
-        let service = Self { client: Client::new(), address, process, data };
+        let address = lines.by_ref().find_map(|line| address(&line));
+        let address = address.expect("the process says where it listens");
+        // The pipe is read to the end, or the process would stop at a full one.
+        std::thread::spawn(move || lines.for_each(|line| eprintln!("{line}")));
+        let service = Self { client, address, process, data, scheme, log };
         service.until_ready().await;
         service
+    }
+
+    /// What the process has written to its log.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Waits until the log has a text `count` times.
+    pub(crate) async fn until_logged(&self, text: &str, count: usize) {
+        for _ in 0..600 {
+            if self.log().matches(text).count() >= count {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        panic!("'{text}' is not logged {count} times");
+    }
+
+    /// Asks the process to read its secrets anew.
+    pub(crate) fn hang_up(&self) {
+        let sent = Command::new("kill").args(["-HUP", &self.process.id().to_string()]).status();
+        assert!(sent.unwrap().success());
     }
 
     async fn until_ready(&self) {
@@ -60,7 +96,7 @@ impl Service {
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("{}://{}{path}", self.scheme, self.address)
     }
 
     pub(crate) fn get(&self, path: &str, token: &str) -> RequestBuilder {
@@ -148,7 +184,16 @@ pub(crate) fn token(tenant: Option<&str>, roles: &[Role]) -> String {
 }
 
 pub(crate) fn expiring(tenant: Option<&str>, roles: &[Role], after: Duration) -> String {
-    let secret: Secret = Secret::new(SECRET).unwrap();
+    signed(SECRET, tenant, roles, after)
+}
+
+pub(crate) fn signed(
+    secret: &str,
+    tenant: Option<&str>,
+    roles: &[Role],
+    after: Duration,
+) -> String {
+    let secret: Secret = Secret::new(secret).unwrap();
     let tenant = tenant.map(|id| id.parse().unwrap());
     let claims = Claims::new("test", tenant, RoleSet::of(roles), Utc::now() + after).unwrap();
     tenancy::mint(&secret, &claims).unwrap()

@@ -88,7 +88,7 @@ impl Owner {
             limits,
             listen: "127.0.0.1:0".parse().unwrap(),
             data: data.path().to_owned(),
-            jwt_secret: Some(secret()),
+            jwt_secrets: vec![secret()],
             ..Config::default()
         };
         let running = serve::start(config).await.unwrap();
@@ -144,7 +144,8 @@ impl Front {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (closing, tasks) = (CancellationToken::new(), TaskTracker::new());
-        tokio::spawn(http::accept(listener, http::router(Arc::clone(&app)), closing, tasks));
+        let router = http::router(Arc::clone(&app));
+        tokio::spawn(http::accept(listener, router, None, closing, tasks));
         Self { address, app, folder: tempfile::tempdir().unwrap() }
     }
 

@@ -41,7 +41,14 @@ const MATRIX: &[(&str, &str, [bool; 5])] = &[
     ("GET", "/v1/platform/event-types/{type}", [false, false, false, false, true]),
 ];
 
-const PUBLIC: [&str; 3] = ["/livez", "/readyz", "/metrics"];
+const PUBLIC: [(&str, &str); 6] = [
+    ("GET", "/livez"),
+    ("GET", "/readyz"),
+    ("GET", "/metrics"),
+    ("GET", "/openapi.json"),
+    ("GET", "/v1/sign-in"),
+    ("POST", "/v1/sign-in"),
+];
 
 #[test]
 fn every_role_gets_what_the_matrix_says() {
@@ -52,8 +59,8 @@ fn every_role_gets_what_the_matrix_says() {
         }
         assert_eq!(allowed(method, path, &RoleSet::EMPTY), Access::Refused, "{method} {path}");
     }
-    for path in PUBLIC {
-        assert_eq!(allowed("GET", path, &RoleSet::EMPTY), Access::Public, "{path}");
+    for (method, path) in PUBLIC {
+        assert_eq!(allowed(method, path, &RoleSet::EMPTY), Access::Public, "{path}");
     }
     assert_eq!(ROUTES.len(), MATRIX.len() + PUBLIC.len());
 }
@@ -109,12 +116,52 @@ fn the_platform_is_apart() {
 fn only_public_routes_ask_for_nothing_and_only_streams_take_tickets() {
     for entry in ROUTES {
         let expected = match entry.path {
-            "/livez" | "/readyz" | "/metrics" => Credentials::None,
+            path if PUBLIC.iter().any(|(_, public)| *public == path) => Credentials::None,
             "/v1/stream" => Credentials::BearerOrTicket,
             "/v1/ws" => Credentials::BearerTicketOrMessage,
             _ => Credentials::Bearer,
         };
         assert_eq!(entry.credentials, expected, "{}", entry.path);
         assert_eq!(entry.callers == Callers::Public, expected == Credentials::None);
+    }
+}
+
+/// The table of `docs/roles.md`, as the routes have it.
+fn table() -> String {
+    let mut table = String::from("| call | ");
+    for role in Role::ALL {
+        table.push_str(&format!("{role} | "));
+    }
+    table.push_str("what it does |\n|---|");
+    table.push_str(&":-:|".repeat(Role::ALL.len()));
+    table.push_str("---|\n");
+    for entry in ROUTES {
+        table.push_str(&format!("| `{} {}` |", entry.method, entry.path));
+        for role in Role::ALL {
+            table.push_str(match entry.callers {
+                Callers::Public => " – |",
+                Callers::Roles(callers) if callers.contains(role) => " ✓ |",
+                Callers::Roles(_) => "  |",
+            });
+        }
+        table.push_str(&format!(" {} |\n", entry.summary));
+    }
+    table
+}
+
+/// `TIDEMARK_WRITE_DOCS=1` writes it anew.
+#[test]
+fn the_documentation_has_the_table() {
+    const BEGIN: &str = "<!-- The table of routes; a test of the crate tenancy writes it. -->\n";
+    const END: &str = "<!-- Here it ends. -->\n";
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/roles.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let (before, rest) = text.split_once(BEGIN).unwrap();
+    let (_, after) = rest.split_once(END).unwrap();
+    let right = format!("{before}{BEGIN}{}{END}{after}", table());
+    if std::env::var_os("TIDEMARK_WRITE_DOCS").is_some() {
+        std::fs::write(path, &right).unwrap();
+    } else {
+        assert!(text == right, "docs/roles.md is old; run this test with TIDEMARK_WRITE_DOCS=1");
     }
 }

@@ -1,5 +1,6 @@
 //! A real issuer for tests: discovery, keys, and tokens for codes over HTTP on a port of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, missing_docs)]
+#![allow(dead_code)] // Not every crate that tests with it uses all of it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

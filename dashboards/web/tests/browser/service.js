@@ -13,17 +13,19 @@ export class Service {
   #process;
   #log = '';
 
-  constructor(binary, folder) {
+  constructor(binary, folder, variables) {
     this.binary = binary;
+    this.variables = variables;
     this.folder = folder;
     this.listen = '127.0.0.1:0';
     this.address = '';
   }
 
-  static async start() {
+  /** With variables of its configuration. */
+  static async start(variables = {}) {
     const binary = process.env.TIDEMARK_BIN;
     assert.ok(binary, 'TIDEMARK_BIN must name the built binary');
-    const service = new Service(binary, await mkdtemp(join(tmpdir(), 'tidemark-page-')));
+    const service = new Service(binary, await mkdtemp(join(tmpdir(), 'tidemark-page-')), variables);
     await service.up();
     return service;
   }
@@ -32,7 +34,7 @@ export class Service {
   async up() {
     this.#log = '';
     this.#process = spawn(this.binary, ['serve', '--data', this.folder, '--listen', this.listen], {
-      env: { PATH: process.env.PATH, HOME: this.folder, NO_COLOR: '1', TIDEMARK_JWT_SECRET: SECRET },
+      env: { PATH: process.env.PATH, HOME: this.folder, NO_COLOR: '1', TIDEMARK_JWT_SECRET: SECRET, ...this.variables },
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     this.#process.stderr.setEncoding('utf8').on('data', (text) => {

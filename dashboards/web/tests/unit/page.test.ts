@@ -4,6 +4,7 @@ import { contrast, parseHex, readable } from '../../src/lib/colour';
 import { filterRows, listColumns, sortRows, totals, totalText } from '../../src/lib/listing';
 import { topRows } from '../../src/lib/ranking';
 import { Rows } from '../../src/lib/rows';
+import { challenge, finish, request, returned } from '../../src/lib/issuer';
 import { mayRead, readClaims, tokenInFragment } from '../../src/lib/token';
 import { Trail, trailPath } from '../../src/lib/trail';
 
@@ -118,6 +119,38 @@ describe('a token', () => {
     expect(tokenInFragment('#token=a.b.c')).toBe('a.b.c');
     expect(tokenInFragment('#figures')).toBeNull();
     expect(tokenInFragment('#token=')).toBeNull();
+  });
+});
+
+describe('a sign-in by an issuer', () => {
+  const issuer = {
+    issuer: 'https://id.example.com/realm', client_id: 'page', scope: 'openid profile',
+    authorization_endpoint: 'https://id.example.com/authorize?kind=a',
+  };
+  // RFC 7636, appendix B.
+  const verifier = 'dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk';
+  const pending = { state: 'the state', verifier, place: '/invoices' };
+
+  it('asks with the challenge of the verifier, never with the verifier', async () => {
+    expect(await challenge(verifier)).toBe('E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM');
+    const address = new URL(await request(issuer, pending, 'https://page.example/'));
+    expect(Object.fromEntries(address.searchParams)).toEqual({
+      kind: 'a', response_type: 'code', client_id: 'page', redirect_uri: 'https://page.example/',
+      scope: 'openid profile', state: 'the state', code_challenge_method: 'S256',
+      code_challenge: 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM',
+    });
+    expect(address.href).not.toContain(verifier);
+  });
+
+  it('knows an address that comes back', () => {
+    expect(returned('?code=c%26d&state=s')).toEqual({ code: 'c&d', state: 's' });
+    expect(returned('?error=access_denied&state=s')).toEqual({ error: 'access_denied', state: 's' });
+    for (const other of ['', '?code=c', '?state=s', '?customer_id=C7']) expect(returned(other)).toBeNull();
+  });
+
+  it('is not finished with the state of another, nor with an error', async () => {
+    await expect(finish({ code: 'c', state: 'other' }, pending)).rejects.toThrow(/not begun/);
+    await expect(finish({ error: 'access_denied', state: 'the state' }, pending)).rejects.toThrow(/access_denied/);
   });
 });
 

@@ -1,0 +1,99 @@
+// Signing in by an issuer, in a real browser against the real service.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { chromium } from 'playwright-core';
+import { Issuer } from './issuer.js';
+import { Service, until } from './service.js';
+
+/** @type {Issuer} */
+let issuer;
+/** @type {Service} */
+let service;
+/** @type {import('playwright-core').Browser} */
+let browser;
+
+before(async () => {
+  issuer = await Issuer.start();
+  service = await Service.start({
+    TIDEMARK_OIDC_ISSUER: issuer.address,
+    TIDEMARK_OIDC_AUDIENCE: 'figures',
+    TIDEMARK_OIDC_CLIENT_ID: 'page',
+    TIDEMARK_OIDC_CLIENT_SECRET: 'hush',
+    TIDEMARK_OIDC_CLAIMS_TENANT: 'firm.id',
+  });
+  await service.createTenant({ id: 'quay', name: 'Quay & Sons', timezone: 'UTC', currency: 'EUR', clock: 'fixed:2026-03-31' });
+  browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'],
+  });
+});
+
+after(async () => {
+  await browser?.close();
+  await service?.stop();
+  issuer?.stop();
+});
+
+async function open(t, path = '/') {
+  const context = await browser.newContext({ reducedMotion: 'reduce' });
+  t.after(() => context.close());
+  const page = await context.newPage();
+  const complaints = [];
+  page.on('pageerror', (error) => complaints.push(error.message));
+  page.on('console', (message) => {
+    if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());
+  });
+  await page.goto(service.address + path);
+  return { page, complaints };
+}
+
+const button = (page) => page.getByRole('button', { name: /^Sign in with 127\.0\.0\.1/ });
+const heading = (page, text) =>
+  until(`the heading is ${text}`, async () => (await page.locator('h1').first().textContent()) === text, 30);
+const alert = (page, text) =>
+  until(`the alert says ${text}`, async () => text.test((await page.getByRole('alert').textContent()) ?? ''), 30);
+
+test('a person signs in at the issuer, comes back to the place and stays signed in', async (t) => {
+  issuer.claims = { firm: { id: 'quay' }, roles: ['executive'] };
+  const { page, complaints } = await open(t, '/invoices?customer_id=C7');
+  await button(page).click();
+  await until('the rows are open', async () => (await page.locator('dialog').count()) === 1);
+  await heading(page, 'Quay & Sons');
+  assert.equal(page.url(), `${service.address}/invoices?customer_id=C7`);
+  assert.equal(await page.evaluate(() => sessionStorage.length), 1, 'nothing but the token is kept');
+  await page.reload();
+  await heading(page, 'Quay & Sons');
+  await page.keyboard.press('Escape');
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await heading(page, 'Sign in');
+  assert.equal(await page.evaluate(() => sessionStorage.length), 0);
+  assert.deepEqual(complaints, []);
+});
+
+test('whoever the issuer refuses, or the service, is told so', async (t) => {
+  issuer.claims = null;
+  const { page } = await open(t);
+  await button(page).click();
+  await alert(page, /access_denied/);
+  assert.equal(page.url(), `${service.address}/`);
+  issuer.claims = { roles: ['executive'] };
+  await button(page).click();
+  await alert(page, /firm\.id/);
+  issuer.claims = { firm: { id: 'quay' }, roles: ['service'] };
+  await button(page).click();
+  await alert(page, /may not read figures/);
+});
+
+test('an address that was not asked for signs nobody in', async (t) => {
+  const { page } = await open(t, '/?code=stolen&state=made-up');
+  await alert(page, /not begun in this tab/);
+  assert.equal(page.url(), `${service.address}/`);
+});
+
+test('a token can be pasted all the same', async (t) => {
+  const { page } = await open(t);
+  await page.getByText('Use an access token instead').click();
+  await page.getByLabel('Access token').fill(await service.token('executive', 'quay'));
+  await page.getByRole('button', { name: 'Open the overview' }).click();
+  await heading(page, 'Quay & Sons');
+});

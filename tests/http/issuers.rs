@@ -1,0 +1,104 @@
+//! Tokens of an issuer, and the page's sign-in, with a real issuer beside the process.
+
+#[path = "../../tenancy/src/issuer/example.rs"]
+pub(crate) mod example;
+
+use std::sync::Arc;
+
+use chrono::{Duration, Utc};
+use jsonwebtoken::Algorithm;
+use serde_json::{Value, json};
+
+use self::example::{ExampleIssuer, SigningKey};
+use crate::service::{Service, problem};
+
+fn in_an_hour() -> i64 {
+    (Utc::now() + Duration::hours(1)).timestamp()
+}
+
+/// A service with a tenant `acme` that trusts the issuer.
+async fn trusting(issuer: &ExampleIssuer, more: &[(&str, &str)]) -> Service {
+    let variables =
+        [("TIDEMARK_OIDC_ISSUER", issuer.address.as_str()), ("TIDEMARK_OIDC_AUDIENCE", "figures")];
+    let data = Arc::new(tempfile::tempdir().unwrap());
+    let service = Service::start_with(data, &[&variables[..], more].concat()).await;
+    service.tenant("acme").await;
+    service
+}
+
+#[tokio::test]
+async fn a_token_of_the_issuer_opens_what_its_roles_may() {
+    let (rsa, curve) =
+        (SigningKey::fresh("r", Algorithm::RS256), SigningKey::fresh("c", Algorithm::ES256));
+    let issuer = ExampleIssuer::start(&[&rsa]).await;
+    let service = trusting(&issuer, &[]).await;
+    let token = rsa.sign(&issuer.claims(in_an_hour()));
+    assert_eq!(service.get("/v1/views", &token).send().await.unwrap().status(), 200);
+    let answer = service.client.patch(service.url("/v1/tenant")).bearer_auth(&token);
+    problem(answer.send().await.unwrap(), 403, "forbidden").await;
+    // Neither a token of another key, nor one for another service, nor one for another tenant.
+    let forged = curve.sign(&issuer.claims(in_an_hour()));
+    problem(service.get("/v1/views", &forged).send().await.unwrap(), 401, "invalid-token").await;
+    for (claim, value, status, slug) in [
+        ("aud", "elsewhere", 401, "invalid-token"),
+        ("iss", "https://elsewhere", 401, "invalid-token"),
+        ("tenant", "globex", 403, "unknown-tenant"),
+    ] {
+        let mut claims = issuer.claims(in_an_hour());
+        claims[claim] = json!(value);
+        let answer = service.get("/v1/views", &rsa.sign(&claims)).send().await.unwrap();
+        problem(answer, status, slug).await;
+    }
+}
+
+#[tokio::test]
+async fn an_issuer_that_never_answered_is_told_from_a_bad_token() {
+    let key = SigningKey::fresh("k", Algorithm::EdDSA);
+    let issuer = ExampleIssuer::start(&[&key]).await;
+    issuer.go_down(true);
+    let service = trusting(&issuer, &[]).await;
+    let token = key.sign(&issuer.claims(in_an_hour()));
+    let answer = service.get("/v1/views", &token).send().await.unwrap();
+    assert_eq!(answer.headers()["retry-after"], "1");
+    problem(answer, 503, "issuer-unreachable").await;
+}
+
+#[tokio::test]
+async fn a_browser_gets_a_token_for_a_code() {
+    let key = SigningKey::fresh("k", Algorithm::EdDSA);
+    let issuer = ExampleIssuer::start(&[&key]).await;
+    let service = trusting(&issuer, &[("TIDEMARK_OIDC_CLIENT_ID", "page")]).await;
+    let url = service.url("/v1/sign-in");
+    let said: Value = service.client.get(&url).send().await.unwrap().json().await.unwrap();
+    assert_eq!(said["oidc"]["client_id"], "page");
+    assert_eq!(said["oidc"]["authorization_endpoint"], format!("{}/authorize", issuer.address));
+
+    let code = json!({"code": "c", "code_verifier": "v", "redirect_uri": service.url("/")});
+    let post = |body: &Value| service.client.post(&url).json(body).send();
+    let give = |tokens: Value| *issuer.behaviour.tokens.lock().unwrap() = tokens;
+    let token = key.sign(&issuer.claims(in_an_hour()));
+    give(json!({"access_token": token}));
+    let answer = post(&code).await.unwrap();
+    assert_eq!(answer.headers()["cache-control"], "no-store");
+    assert_eq!(answer.json::<Value>().await.unwrap(), json!({ "token": token }));
+    give(json!({"error": "invalid_grant"}));
+    problem(post(&code).await.unwrap(), 401, "sign-in-refused").await;
+    // A token that would not hold here is not handed on.
+    let mut claims = issuer.claims(in_an_hour());
+    claims["roles"] = json!(["guest"]);
+    give(json!({"access_token": key.sign(&claims)}));
+    let refused = problem(post(&code).await.unwrap(), 401, "invalid-token").await;
+    assert!(refused["detail"].as_str().unwrap().contains("roles"), "{refused}");
+    problem(post(&json!({"code": "c"})).await.unwrap(), 400, "invalid-body").await;
+}
+
+#[tokio::test]
+async fn without_an_issuer_the_page_takes_pasted_tokens() {
+    let service = Service::start().await;
+    let url = service.url("/v1/sign-in");
+    let said: Value = service.client.get(&url).send().await.unwrap().json().await.unwrap();
+    assert_eq!(said, json!({ "oidc": null }));
+    let code = json!({"code": "c", "code_verifier": "v", "redirect_uri": "r"});
+    let answer = service.client.post(&url).json(&code).send().await.unwrap();
+    problem(answer, 404, "no-sign-in").await;
+}

@@ -1,0 +1,167 @@
+//! Secrets: replaced while the process runs, and in nothing that it writes.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use chrono::Duration;
+use jsonwebtoken::Algorithm;
+use reqwest::Client;
+use serde_json::{Value, json};
+use tenancy::Role;
+
+use crate::issuers::example::{ExampleIssuer, SigningKey};
+use crate::service::{Service, command, signed, token};
+use crate::tls::certificate;
+
+const NEW: &str = "the new secret of the tests, longer than 32 bytes";
+const OLD: &str = "the old secret of the tests, longer than 32 bytes";
+
+#[tokio::test]
+async fn a_secret_is_replaced_while_the_process_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secrets");
+    let write = |text: String| std::fs::write(&file, text).unwrap();
+    write(format!("{OLD}\n"));
+    let data = Arc::new(tempfile::tempdir().unwrap());
+    // The environment's own secret gives way to the file.
+    let variables =
+        [("TIDEMARK_JWT_SECRET", ""), ("TIDEMARK_JWT_SECRET_FILE", file.to_str().unwrap())];
+    let service = Service::start_with(data, &variables).await;
+    let of = |secret: &str| signed(secret, None, &[Role::Platform], Duration::hours(1));
+    let status = async |secret: &str| {
+        service.get("/v1/platform/tenants", &of(secret)).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!((status(OLD).await, status(NEW).await), (200, 401));
+    write(format!("{NEW}\n{OLD}\n"));
+    service.hang_up();
+    service.until_logged("were read anew", 1).await;
+    assert_eq!((status(OLD).await, status(NEW).await), (200, 200));
+    write("short".to_owned());
+    service.hang_up();
+    service.until_logged("stay as they were", 1).await;
+    assert_eq!((status(OLD).await, status(NEW).await), (200, 200));
+    write(NEW.to_owned());
+    service.hang_up();
+    service.until_logged("were read anew", 2).await;
+    assert_eq!((status(OLD).await, status(NEW).await), (401, 200));
+}
+
+/// A text that can be found again, in the place of a secret.
+const MARK: &str = "hush";
+
+#[tokio::test]
+async fn no_secret_is_in_anything_that_is_written() {
+    let key = SigningKey::fresh("k", Algorithm::ES256);
+    let issuer = ExampleIssuer::start(&[&key]).await;
+    let (shown, private) = certificate("secrets");
+    let secret = format!("{MARK}-{NEW}");
+    let database = tempfile::tempdir().unwrap();
+    let database = format!("sqlite:{}", database.path().join("control.db").display());
+    let data = Arc::new(tempfile::tempdir().unwrap());
+    let registry = format!("http://me:{MARK}-registry@127.0.0.1:9");
+    let variables: [(&str, &str); 11] = [
+        ("TIDEMARK_LOG", "debug"),
+        ("TIDEMARK_JWT_SECRET", secret.as_str()),
+        ("TIDEMARK_TLS_CERTIFICATE", &shown),
+        ("TIDEMARK_TLS_KEY", &private),
+        ("TIDEMARK_DATABASE_URL", &database),
+        ("TIDEMARK_KAFKA_SASL_PASSWORD", "hush-kafka"),
+        ("TIDEMARK_SCHEMA_REGISTRY_URL", &registry),
+        ("TIDEMARK_OIDC_ISSUER", &issuer.address),
+        ("TIDEMARK_OIDC_AUDIENCE", "figures"),
+        ("TIDEMARK_OIDC_CLIENT_ID", "page"),
+        ("TIDEMARK_OIDC_CLIENT_SECRET", "hush-client"),
+    ];
+    let root = reqwest::Certificate::from_pem(shown.as_bytes()).unwrap();
+    let client = Client::builder().tls_certs_only([root]).build().unwrap();
+    let service = Service::start_as(Arc::clone(&data), &variables, ("https", client)).await;
+
+    let mut texts = Vec::new();
+    let mut tokens = Vec::new();
+    let in_an_hour = (chrono::Utc::now() + Duration::hours(1)).timestamp();
+    for role in Role::ALL {
+        let tenant = (role != Role::Platform).then_some("silent");
+        tokens.push(signed(&secret, tenant, &[role], Duration::hours(1)));
+    }
+    tokens.push(token(Some("silent"), &[Role::Admin])); // of another secret
+    tokens.push(signed(&secret, Some("silent"), &[Role::Admin], Duration::hours(-1)));
+    tokens.push(key.sign(&issuer.claims(in_an_hour)));
+    tokens.push(format!("{MARK}-no-token"));
+    let body = json!({"id": "silent", "name": "Silent", "timezone": "UTC", "currency": "EUR"});
+    let create = service.post("/v1/platform/tenants", &tokens[4]).json(&body);
+    assert_eq!(create.send().await.unwrap().status(), 201);
+    for token in &tokens {
+        for path in ["/v1/views", "/v1/platform/tenants", "/v1/stream", "/v1/tickets", "/nowhere"] {
+            let answer = service.get(path, token).send().await.unwrap();
+            texts.push(format!("{:?}", answer.headers()));
+            texts.push(answer.text().await.unwrap());
+        }
+    }
+    // A ticket is shown to whoever asked for it and to nobody else.
+    let answer = service.post("/v1/tickets", &tokens[0]).send().await.unwrap();
+    let ticket = answer.json::<Value>().await.unwrap()["ticket"].as_str().unwrap().to_owned();
+    let path = format!("/v1/stream?ticket={ticket}");
+    let answer = service.client.get(service.url(&path)).send().await.unwrap();
+    texts.push(answer.text().await.unwrap());
+    // A sign-in that works and one that does not.
+    let code = json!({"code": "hush-code", "code_verifier": "hush-verifier", "redirect_uri": "r"});
+    for answer in [json!({"access_token": tokens[7]}), json!({"error": "invalid_grant"})] {
+        *issuer.behaviour.tokens.lock().unwrap() = answer;
+        let post =
+            service.client.post(service.url("/v1/sign-in")).json(&code).send().await.unwrap();
+        assert!([200, 401].contains(&post.status().as_u16()));
+    }
+    assert_eq!(issuer.behaviour.forms.lock().unwrap()[0]["client_secret"], "hush-client");
+    service.hang_up();
+    service.until_logged("were read anew", 1).await;
+    let metrics = service.client.get(service.url("/metrics")).send().await.unwrap();
+    texts.push(metrics.text().await.unwrap());
+    texts.push(service.log());
+
+    let check = |variables: &[(&str, &str)]| {
+        let mut check = Command::new(env!("CARGO_BIN_EXE_tidemark"));
+        let output = check.arg("check-config").envs(variables.iter().copied()).output().unwrap();
+        format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        )
+    };
+    let config = check(&variables);
+    assert!(config.contains("oidc.client_secret"), "{config}");
+    texts.push(config);
+    // Wrong ones are not repeated either.
+    for (name, value) in [
+        ("TIDEMARK_JWT_SECRET", "hush"),
+        ("TIDEMARK_TLS_KEY", "hush-key"),
+        ("TIDEMARK_DATABASE_URL", "mysql://me:hush-database@h/d"),
+        ("TIDEMARK_SCHEMA_REGISTRY_URL", "me:hush-registry@h"),
+        ("TIDEMARK_OIDC_ISSUER", "https://me:hush-issuer@id.example.com"),
+    ] {
+        let wrong = check(&[&variables[..], &[(name, value)]].concat());
+        assert!(wrong.contains("does not hold"), "{name}: {wrong}");
+        texts.push(wrong);
+    }
+    let mut refused = command(&data);
+    refused.envs(variables).env("TIDEMARK_TLS_KEY", certificate("other").1);
+    let refused = refused.stderr(std::process::Stdio::piped()).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    texts.push(String::from_utf8_lossy(&refused.stderr).into_owned());
+
+    assert!(texts.iter().any(|text| text.contains("DEBUG")), "the log is that of debugging");
+    let inner = private.lines().nth(5).unwrap();
+    for text in &texts {
+        assert!(!text.contains(MARK), "{}", around(text, MARK));
+        assert!(!text.contains(inner), "the private key");
+        for token in tokens.iter().take(8).chain([&ticket]) {
+            // A part of it would do for nobody; all of it, or its signature, would.
+            let signature = token.rsplit('.').next().unwrap();
+            assert!(!text.contains(signature), "{}", around(text, signature));
+        }
+    }
+}
+
+/// The lines of a text that have this in them.
+fn around(text: &str, part: &str) -> String {
+    text.lines().filter(|line| line.contains(part)).collect::<Vec<_>>().join("\n")
+}
