@@ -33,6 +33,7 @@ mod params;
 mod platform;
 mod problems;
 mod queries;
+mod service_tokens;
 mod sign_in;
 mod tenants;
 mod tls;
@@ -51,7 +52,10 @@ use query::Queries;
 use stream::{Hub, Problem};
 use tenancy::audit::Trail;
 use tenancy::limits::Limiter;
-use tenancy::{Directory, Identity, Store, TenantId, TenantRecord, Tickets, Verifier};
+use tenancy::{
+    Directory, Identity, ServiceTokenError, ServiceTokens, ShownToken, Store, TenantId,
+    TenantRecord, Tickets, Verifier,
+};
 use tokio::sync::Semaphore;
 
 use crate::changes::Changes;
@@ -76,6 +80,7 @@ pub(crate) struct App {
     pub(crate) hub: Hub,
     verifier: Verifier,
     tickets: Tickets,
+    service_tokens: ServiceTokens,
     forwarder: Forwarder,
     /// What tenants are shown, which is what handlers answer from.
     shown: Shown,
@@ -146,12 +151,14 @@ impl App {
             limits,
             speech,
         } = parts;
+        let service_tokens = ServiceTokens::new(store.clone());
         let cores = thread::available_parallelism().map_or(2, usize::from);
         Self {
             store,
             directory,
             hub,
             verifier,
+            service_tokens,
             tickets: Tickets::new(tenancy::TicketLimits::default()),
             forwarder: Forwarder::new(places, speech),
             shown,
@@ -184,8 +191,21 @@ impl App {
 
     /// Who a bearer token speaks for.
     async fn identify(&self, token: &str) -> Result<Identity, Problem> {
+        if ShownToken::is_one(token) {
+            return self.identify_producer(token).await;
+        }
         let identity = self.verifier.identify(token, Utc::now()).await;
         identity.map_err(|error| problems::token(&error))
+    }
+
+    /// Who a service token speaks for; a tenant that is not there and a token that is not are the
+    /// same.
+    async fn identify_producer(&self, token: &str) -> Result<Identity, Problem> {
+        let unknown = || problems::service_token(&ServiceTokenError::Unknown);
+        let shown = ShownToken::read(token).ok_or_else(unknown)?;
+        let tenant = self.tenant(&shown.tenant).await?.ok_or_else(unknown)?;
+        let identity = self.service_tokens.identify(&shown, &tenant, Utc::now()).await;
+        identity.map_err(|error| problems::service_token(&error))
     }
 
     /// What tokens are checked with.
@@ -247,6 +267,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/platform/dead-letters/{id}/replay", post(dead_letters::replay_shared))
         .route("/v1/audit", get(audit::own))
         .route("/v1/platform/audit", get(audit::platform))
+        .route("/v1/service-tokens", get(service_tokens::list).post(service_tokens::create))
+        .route("/v1/service-tokens/{id}", get(service_tokens::read).delete(service_tokens::revoke))
         .route("/v1/tenant", get(tenants::own).patch(tenants::change_own))
         .route("/v1/tenant/export", post(exports::start))
         .route("/v1/tenant/export/{run}", get(exports::read))

@@ -33,6 +33,8 @@ mod routes;
 mod secrets;
 #[path = "http/service.rs"]
 mod service;
+#[path = "http/service_tokens.rs"]
+mod service_tokens;
 #[path = "http/shutdown.rs"]
 mod shutdown;
 #[path = "http/tenants.rs"]

@@ -14,7 +14,9 @@ use stream::{NotYet, Problem};
 use tenancy::access::Credentials;
 use tenancy::audit::TrailError;
 use tenancy::limits::Exceeded;
-use tenancy::{RoleSet, SignInError, StoreError, TicketError, TokenError, Tombstone};
+use tenancy::{
+    RoleSet, ServiceTokenError, SignInError, StoreError, TicketError, TokenError, Tombstone,
+};
 
 use crate::event_types::{RefreshError, RegisterError};
 use crate::exports::{ExportError, Run, State};
@@ -222,6 +224,35 @@ fn issuer_unreachable(detail: &str) -> Problem {
         "The issuer of tokens does not answer",
         detail,
     )
+}
+
+/// Of a service token that is sent, or of the calls about them.
+pub(super) fn service_token(error: &ServiceTokenError) -> Problem {
+    let detail = error.to_string();
+    match error {
+        ServiceTokenError::Unknown => Problem::new(
+            "invalid-token",
+            StatusCode::UNAUTHORIZED,
+            "The token is not accepted",
+            detail,
+        ),
+        ServiceTokenError::NotFound => Problem::new(
+            "unknown-service-token",
+            StatusCode::NOT_FOUND,
+            "There is no such service token",
+            detail,
+        ),
+        ServiceTokenError::Full => Problem::new(
+            "limit-exceeded",
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "There are too many service tokens",
+            detail,
+        )
+        .with("limit", "service_tokens"),
+        ServiceTokenError::Invalid { .. } => invalid_body(&detail),
+        ServiceTokenError::Random => failed("the source of random bytes", &detail),
+        ServiceTokenError::Store(error) => store(error),
+    }
 }
 
 /// Of the page's sign-in by an issuer.

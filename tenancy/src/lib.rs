@@ -35,6 +35,7 @@ pub mod limits;
 pub mod modules;
 mod roles;
 mod secret;
+mod service_tokens;
 mod store;
 pub mod templates;
 mod tenant;
@@ -51,10 +52,11 @@ pub use issuer::{
 pub use modules::MODULES;
 pub use roles::{Role, RoleSet, UnknownRole};
 pub use secret::{Secret, SecretError};
+pub use service_tokens::{NewServiceToken, ServiceTokenError, ServiceTokens, ShownToken};
 pub use store::{
     Access, AuditRecord, CommitOutcome, Database, NewDeadLetter, Ownership, Server, Store,
-    StoredCheckpoint, StoredDeadLetter, StoredEventType, StoredNode, StoredPartition, StoredView,
-    Tombstone,
+    StoredCheckpoint, StoredDeadLetter, StoredEventType, StoredNode, StoredPartition,
+    StoredServiceToken, StoredView, Tombstone,
 };
 pub use tenant::{Clock, Currency, TenantRecord};
 pub use tickets::{Ticket, TicketError, TicketLimits, Tickets};

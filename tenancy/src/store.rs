@@ -24,6 +24,7 @@ mod migrations;
 mod nodes;
 mod own_views;
 mod scope;
+mod service_tokens;
 mod sql;
 
 use std::path::Path;
@@ -42,6 +43,7 @@ pub use self::event_types::StoredEventType;
 pub use self::nodes::{Ownership, StoredNode, StoredPartition};
 pub use self::own_views::StoredView;
 use self::scope::Scope;
+pub use self::service_tokens::StoredServiceToken;
 use crate::change::timezone;
 use crate::{MODULES, NewTenant, StoreError, TenantChange, TenantId, TenantRecord};
 
@@ -338,7 +340,7 @@ mod audit_tests;
 #[cfg(test)]
 mod dead_letters_tests;
 #[cfg(test)]
-mod places;
+pub(crate) mod places;
 #[cfg(test)]
 mod pooler_tests;
 #[cfg(test)]

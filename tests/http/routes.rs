@@ -13,7 +13,7 @@ use crate::service::{Service, expiring, problem, token};
 
 async fn call(service: &Service, route: &Route, token: Option<&str>) -> Response {
     let path = route.path.replace("{name}", "ar_aging").replace("{id}", "walk");
-    let path = path.replace("{type}", "crm.call_logged");
+    let path = path.replace("{type}", "crm.call_logged").replace("{run}", "1");
     assert!(!path.contains('{'), "{path} has a parameter that this walk does not fill");
     let method = Method::from_bytes(route.method.as_bytes()).unwrap();
     let mut request = service.client.request(method, service.url(&path));
@@ -47,6 +47,8 @@ async fn document(service: &Service) -> Vec<(String, String, Option<RoleSet>)> {
             calls.push((method.to_uppercase(), path.clone(), (!is_public).then_some(roles)));
         }
     }
+    // The platform's last: among them is the one that deletes the tenant.
+    calls.sort_by_key(|(_, path, _)| path.starts_with("/v1/platform/"));
     calls
 }
 

@@ -40,6 +40,11 @@ impl Said {
             .iter()
             .filter(|(name, _)| !["date", "tidemark-position", "etag"].contains(&name.as_str()))
             .map(|(name, value)| (name.to_string(), plain(value.to_str().unwrap_or("?"))))
+            .map(
+                |(name, value)| {
+                    if name == "location" { (name, folder(&value)) } else { (name, value) }
+                },
+            )
             .collect();
         headers.sort();
         let text = answer.text().await.unwrap();
@@ -56,6 +61,11 @@ impl Said {
         // What the caller itself has asked for by name is echoed, and stands there as NAME.
         assert!(!all.to_lowercase().contains(MARK), "a leak by {what}: {all}");
     }
+}
+
+/// An address without its last part, which may be an id that was given out.
+fn folder(address: &str) -> String {
+    address.rsplit_once('/').map_or(address, |(folder, _)| folder).to_owned()
 }
 
 fn plain(text: &str) -> String {

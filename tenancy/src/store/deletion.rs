@@ -158,6 +158,7 @@ impl Store {
             "DELETE FROM dead_letters WHERE tenant_id = $1",
             "DELETE FROM audit WHERE tenant_id = $1",
             "DELETE FROM audit_heads WHERE tenant_id = $1",
+            "DELETE FROM service_tokens WHERE tenant_id = $1",
         ] {
             sql::query(delete)
                 .bind(i64::from(stone.number))

@@ -191,6 +191,20 @@ async fn fill(store: &Store, tenant: u32) {
     }
     store.put_dead_letters(&[letter(tenant, 1), letter(tenant, 2)], 100).await.unwrap();
     store.append_audit(&key(), &[entry(tenant), entry(tenant)]).await.unwrap();
+    for token in [service_token(tenant, 1), service_token(tenant, 2)] {
+        assert!(store.put_service_token(tenant, &token, 2).await.unwrap());
+    }
+}
+
+fn service_token(tenant: u32, number: u32) -> StoredServiceToken {
+    StoredServiceToken {
+        id: format!("{tenant}-{number}"),
+        name: "the till".to_owned(),
+        hash: format!("{tenant:032}{number:032}"),
+        created_by: "jo".to_owned(),
+        created_at: DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
+        expires_at: None,
+    }
 }
 
 /// The tables that have a tenant.
@@ -376,5 +390,11 @@ async fn queries_that_forget_the_tenant_reach_its_own_rows_only() {
     assert_eq!(store.audit_after(chain, 0, 100, 100).await.unwrap().len(), 3);
     assert_eq!(store.audit_last(chain).await.unwrap(), 3);
     assert!(verify(&store, &key(), chain, &[]).await.unwrap().faults.is_empty());
+    let tokens = [service_token(a, 1), service_token(a, 2)];
+    assert_eq!(store.service_tokens(a).await.unwrap(), tokens);
+    assert!(!store.put_service_token(a, &service_token(a, 3), 2).await.unwrap());
+    assert!(!store.delete_service_token(a, &service_token(b, 1).id).await.unwrap());
+    assert!(store.delete_service_token(a, &tokens[0].id).await.unwrap());
+    assert!(store.put_service_token(a, &service_token(a, 3), 2).await.unwrap());
     assert_eq!(rows_of(&place, b).await, of_b);
 }
