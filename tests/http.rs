@@ -3,6 +3,8 @@
 
 #[path = "http/audit.rs"]
 mod audit;
+#[path = "http/certificates.rs"]
+mod certificates;
 #[path = "http/erasure.rs"]
 mod erasure;
 #[path = "http/event_types.rs"]

@@ -1,8 +1,9 @@
 //! The connection of a command to a service: address, token, and what its refusals say.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
 use super::Failure;
@@ -21,6 +22,9 @@ pub(super) struct Service {
     /// The token [default: TIDEMARK_TOKEN]
     #[arg(long, env = "TIDEMARK_TOKEN", hide_env = true)]
     token: Option<String>,
+    /// Certificates (PEM) to trust beside those of the system, for an address with https
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
 }
 
 /// A connection to a service.
@@ -39,18 +43,25 @@ impl Service {
                 "no token; give one with --token or TIDEMARK_TOKEN (`tidemark token` makes one)",
             ))
         })?;
-        Connection::new(&self.url, token)
+        Connection::new(&self.url, token, self.ca.as_deref())
     }
 }
 
+/// The certificates of a file.
+fn certificates(file: &Path) -> Result<Vec<Certificate>, Failure> {
+    let refused = |why: String| Failure::Usage(format!("--ca {}: {why}", file.display()));
+    let pem = std::fs::read(file).map_err(|error| refused(error.to_string()))?;
+    Certificate::from_pem_bundle(&pem).map_err(|error| refused(error.to_string()))
+}
+
 impl Connection {
-    /// A connection to the service at `url`.
-    pub(super) fn new(url: &str, token: String) -> Result<Self, Failure> {
+    /// A connection to the service at `url`, which by TLS may also show a certificate of `ca`.
+    pub(super) fn new(url: &str, token: String, ca: Option<&Path>) -> Result<Self, Failure> {
         let base = url.trim_end_matches('/').to_owned();
-        if !base.starts_with("http://") || base.len() == "http://".len() {
+        let host = base.strip_prefix("http://").or_else(|| base.strip_prefix("https://"));
+        if host.is_none_or(str::is_empty) {
             return Err(Failure::Usage(format!(
-                "--url {url}: expected an address like http://127.0.0.1:8080 (these commands speak \
-                 plain HTTP; reach a remote service through a tunnel)"
+                "--url {url}: expected an address like http://127.0.0.1:8080 or https://figures.example.com"
             )));
         }
         if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -59,6 +70,7 @@ impl Connection {
             )));
         }
         let http = Client::builder()
+            .tls_certs_merge(ca.map(certificates).transpose()?.unwrap_or_default())
             .connect_timeout(CONNECT)
             .user_agent(concat!("tidemark/", env!("CARGO_PKG_VERSION")))
             .build()

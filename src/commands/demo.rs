@@ -73,7 +73,7 @@ impl Demo {
 async fn tell(address: SocketAddr, secret: &Secret) -> Result<(), Failure> {
     let url = format!("http://{}", reachable(address));
     let platform = token::make(secret, None, RoleSet::of(&[Role::Platform]))?;
-    let platform = Connection::new(&url, platform)?;
+    let platform = Connection::new(&url, platform, None)?;
     eprintln!("tidemark: telling the last eighteen months of three firms …");
     let mut feed = Feed::default();
     for firm in firms::FIRMS {

@@ -52,6 +52,16 @@ async fn app(folder: &TempDir) -> Arc<App> {
 
 /// An interface without a source, over a control store that others may use too.
 pub(crate) async fn front_app(control: &Path, secret: Secret, places: Arc<dyn Places>) -> Arc<App> {
+    front_app_with(control, secret, places, &crate::config::Tls::default()).await
+}
+
+/// The same with a certificate.
+pub(crate) async fn front_app_with(
+    control: &Path,
+    secret: Secret,
+    places: Arc<dyn Places>,
+    tls: &crate::config::Tls,
+) -> Arc<App> {
     let store = Store::open(control).await.unwrap();
     let directory = Directory::open(store.clone()).await.unwrap();
     let limits = Limits::default();
@@ -98,7 +108,7 @@ pub(crate) async fn front_app(control: &Path, secret: Secret, places: Arc<dyn Pl
         history,
         trail,
         limits,
-        speech: super::speech(&crate::config::Tls::default()).unwrap(),
+        speech: super::speech(tls).unwrap(),
     }))
 }
 

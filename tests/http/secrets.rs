@@ -9,9 +9,9 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use tenancy::Role;
 
+use crate::certificates::certificate;
 use crate::issuers::example::{ExampleIssuer, SigningKey};
 use crate::service::{Service, command, signed, token};
-use crate::tls::certificate;
 
 const NEW: &str = "the new secret of the tests, longer than 32 bytes";
 const OLD: &str = "the old secret of the tests, longer than 32 bytes";

@@ -3,42 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use openssl::asn1::Asn1Time;
-use openssl::bn::BigNum;
-use openssl::hash::MessageDigest;
-use openssl::nid::Nid;
-use openssl::pkey::PKey;
-use openssl::rsa::Rsa;
-use openssl::x509::extension::SubjectAlternativeName;
-use openssl::x509::{X509Builder, X509NameBuilder};
 use reqwest::{Certificate, Client};
 use tenancy::Role;
 
+use crate::certificates::certificate;
 use crate::service::{Service, token};
-
-/// A certificate for 127.0.0.1 that vouches for itself, and its key, both as PEM.
-pub(crate) fn certificate(name: &str) -> (String, String) {
-    let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
-    let mut subject = X509NameBuilder::new().unwrap();
-    subject.append_entry_by_nid(Nid::COMMONNAME, name).unwrap();
-    let subject = subject.build();
-    let mut certificate = X509Builder::new().unwrap();
-    certificate.set_version(2).unwrap();
-    let number = BigNum::from_u32(1).unwrap().to_asn1_integer().unwrap();
-    certificate.set_serial_number(&number).unwrap();
-    certificate.set_subject_name(&subject).unwrap();
-    certificate.set_issuer_name(&subject).unwrap();
-    certificate.set_pubkey(&key).unwrap();
-    certificate.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
-    certificate.set_not_after(&Asn1Time::days_from_now(2).unwrap()).unwrap();
-    let mut names = SubjectAlternativeName::new();
-    let names = names.ip("127.0.0.1").build(&certificate.x509v3_context(None, None)).unwrap();
-    certificate.append_extension(names).unwrap();
-    certificate.sign(&key, MessageDigest::sha256()).unwrap();
-    let pem = certificate.build().to_pem().unwrap();
-    let key = key.private_key_to_pem_pkcs8().unwrap();
-    (String::from_utf8(pem).unwrap(), String::from_utf8(key).unwrap())
-}
 
 /// A client that trusts this certificate and no other, on a connection of its own.
 fn trusting(certificate: &str) -> Client {
@@ -72,6 +41,12 @@ async fn it_speaks_tls_alone_and_takes_another_certificate_while_it_runs() {
     assert!(Client::new().get(plain).send().await.is_err(), "nothing is said without TLS");
     let stranger = trusting(&second.0);
     assert!(stranger.get(service.url("/livez")).send().await.is_err());
+
+    let mut ask = std::process::Command::new(env!("CARGO_BIN_EXE_tidemark"));
+    ask.args(["query", "SELECT 1", "--format", "csv", "--token", &admin]);
+    ask.args(["--url", &service.url(""), "--ca", &shown]);
+    let asked = ask.output().unwrap();
+    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
 
     // A key that does not fit changes nothing.
     write(folder.path(), &(second.0.clone(), first.1.clone()));

@@ -6,3 +6,4 @@ mod live;
 mod nodes;
 mod platform;
 mod requests;
+mod tls;

@@ -15,9 +15,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{Config, Limits};
+use crate::config::{Config, Limits, Tls};
 use crate::forward::{Places, Served};
-use crate::http::tests::{front_app, open};
+use crate::http::tests::{front_app_with, open};
 use crate::http::{self, App};
 use crate::serve;
 
@@ -75,12 +75,19 @@ pub(super) fn at(address: SocketAddr) -> Served {
 pub(super) struct Owner {
     pub(super) address: SocketAddr,
     pub(super) data: TempDir,
+    scheme: &'static str,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
 }
 
 impl Owner {
     pub(super) async fn start() -> Self {
+        Self::start_with(Tls::default()).await
+    }
+
+    /// The same with a certificate.
+    pub(super) async fn start_with(tls: Tls) -> Self {
+        let scheme = if tls.certificate.is_some() { "https" } else { "http" };
         let data = tempfile::tempdir().unwrap();
         let mut limits = Limits::default();
         limits.stream.heartbeat_s = 1;
@@ -89,6 +96,7 @@ impl Owner {
             listen: "127.0.0.1:0".parse().unwrap(),
             data: data.path().to_owned(),
             jwt_secrets: vec![secret()],
+            tls,
             ..Config::default()
         };
         let running = serve::start(config).await.unwrap();
@@ -98,7 +106,7 @@ impl Owner {
             let signal = async { drop(stopped.await) };
             running.until_shutdown(signal).await.unwrap();
         });
-        let owner = Self { address, data, stop, running };
+        let owner = Self { address, data, scheme, stop, running };
         for _ in 0..600 {
             if owner.get("/readyz", "").send().await.unwrap().status() == 200 {
                 return owner;
@@ -109,7 +117,11 @@ impl Owner {
     }
 
     pub(super) fn get(&self, path: &str, token: &str) -> RequestBuilder {
-        get(self.address, path, token)
+        client().get(format!("{}://{}{path}", self.scheme, self.address)).bearer_auth(token)
+    }
+
+    fn post(&self, path: &str, token: &str) -> RequestBuilder {
+        client().post(format!("{}://{}{path}", self.scheme, self.address)).bearer_auth(token)
     }
 
     /// Creates a tenant whose date stands still; answers the token of its admin.
@@ -119,7 +131,7 @@ impl Owner {
             "clock": "fixed:2025-06-30",
         });
         let platform = token(None, Role::Platform);
-        let answer = post(self.address, "/v1/platform/tenants", &platform).json(&body).send();
+        let answer = self.post("/v1/platform/tenants", &platform).json(&body).send();
         assert_eq!(answer.await.unwrap().status(), 201);
         token(Some(id), Role::Admin)
     }
@@ -139,8 +151,13 @@ pub(super) struct Front {
 
 impl Front {
     pub(super) async fn start(owner: &Owner, places: OnePlace) -> Self {
+        Self::start_with(owner, places, &Tls::default()).await
+    }
+
+    /// The same, which speaks with others by TLS if it has a certificate.
+    pub(super) async fn start_with(owner: &Owner, places: OnePlace, tls: &Tls) -> Self {
         let control = owner.data.path().join("control.db");
-        let app = front_app(&control, secret(), Arc::new(places)).await;
+        let app = front_app_with(&control, secret(), Arc::new(places), tls).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (closing, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -177,6 +194,11 @@ impl Front {
         assert_eq!(status, 202, "{text}");
         serde_json::from_str(&text).unwrap()
     }
+}
+
+/// A client that takes any certificate: whom nodes trust is not its affair.
+fn client() -> Client {
+    Client::builder().tls_danger_accept_invalid_certs(true).build().unwrap()
 }
 
 fn get(address: SocketAddr, path: &str, token: &str) -> RequestBuilder {
