@@ -57,7 +57,9 @@ fn view(name: &str, sql: &str) -> ViewDefinition {
 async fn a_view_is_filling_until_it_is_put_in_and_who_waits_is_told() {
     let Bench { own, readers, .. } = &bench().await;
     let mut turn = own.shared.turn.lock().await;
-    assert!(own.shared.take(&mut turn, TENANT, view("mine", VOIDED)).await.unwrap());
+    assert!(
+        own.shared.take(&mut turn, TENANT, view("mine", VOIDED), &Hidden::default()).await.unwrap()
+    );
     let said = own.get(TENANT, "mine").unwrap();
     assert_eq!((said.state, said.is_served), ("filling", false));
     assert!(said.filled < 1.0);
@@ -67,9 +69,17 @@ async fn a_view_is_filling_until_it_is_put_in_and_who_waits_is_told() {
     assert_eq!(snapshot.unready("mine").unwrap().failure, None);
     // One on it may be defined meanwhile, and the same again changes nothing.
     assert!(
-        own.shared.take(&mut turn, TENANT, view("on_it", "SELECT reason FROM mine")).await.unwrap()
+        own.shared
+            .take(&mut turn, TENANT, view("on_it", "SELECT reason FROM mine"), &Hidden::default())
+            .await
+            .unwrap()
     );
-    assert!(!own.shared.take(&mut turn, TENANT, view("mine", VOIDED)).await.unwrap());
+    assert!(
+        !own.shared
+            .take(&mut turn, TENANT, view("mine", VOIDED), &Hidden::default())
+            .await
+            .unwrap()
+    );
     let waiting = tokio::spawn({
         let own = own.clone();
         async move { own.wait(TENANT, "on_it", LONG).await }
@@ -88,12 +98,12 @@ async fn what_is_deleted_or_replaced_while_it_is_filled_is_never_put_in() {
     let Bench { own, readers, .. } = &bench().await;
     let mut turn = own.shared.turn.lock().await;
     for name in ["gone", "anew"] {
-        own.shared.take(&mut turn, TENANT, view(name, VOIDED)).await.unwrap();
+        own.shared.take(&mut turn, TENANT, view(name, VOIDED), &Hidden::default()).await.unwrap();
     }
     own.shared.remove(TENANT, "gone".to_owned()).await.unwrap();
     let other = "SELECT reason FROM events.\"invoicing.invoice_voided\"";
-    own.shared.take(&mut turn, TENANT, view("anew", other)).await.unwrap();
-    own.shared.take(&mut turn, TENANT, view("last", VOIDED)).await.unwrap();
+    own.shared.take(&mut turn, TENANT, view("anew", other), &Hidden::default()).await.unwrap();
+    own.shared.take(&mut turn, TENANT, view("last", VOIDED), &Hidden::default()).await.unwrap();
     drop(turn);
     assert!(own.wait(TENANT, "last", LONG).await);
     let snapshot = readers.snapshot(TENANT);
@@ -111,7 +121,9 @@ async fn a_replaced_view_is_served_meanwhile_and_nobody_waits_for_its_successor(
     assert!(own.wait(TENANT, "mine", LONG).await);
     let mut turn = own.shared.turn.lock().await;
     let other = "SELECT reason FROM events.\"invoicing.invoice_voided\"";
-    assert!(!own.shared.take(&mut turn, TENANT, view("mine", other)).await.unwrap());
+    assert!(
+        !own.shared.take(&mut turn, TENANT, view("mine", other), &Hidden::default()).await.unwrap()
+    );
     let said = own.get(TENANT, "mine").unwrap();
     assert_eq!((said.state, said.is_served), ("filling", true));
     assert!(own.wait(TENANT, "mine", Duration::ZERO).await);

@@ -2,7 +2,7 @@
 
 use sqlx::{AnyConnection, FromRow};
 
-use super::{Scope, Store, text};
+use super::{Scope, Store, sql, text};
 use crate::StoreError;
 use crate::audit::{AuditEntry, AuditFilter, AuditHead, AuditKey, AuditRecord, Chain};
 
@@ -94,7 +94,7 @@ impl Store {
         before: Option<u64>,
         limit: u32,
     ) -> Result<Vec<AuditRecord>, StoreError> {
-        let query = sqlx::query_as::<_, Row>(of_chain!(
+        let query = sql::query_as::<Row>(of_chain!(
             chain,
             concat!(
                 "SELECT ",
@@ -132,7 +132,7 @@ impl Store {
         end: u64,
         limit: u32,
     ) -> Result<Vec<AuditRecord>, StoreError> {
-        let query = sqlx::query_as::<_, Row>(of_chain!(
+        let query = sql::query_as::<Row>(of_chain!(
             chain,
             concat!(
                 "SELECT ",
@@ -157,7 +157,7 @@ impl Store {
 
     /// The place of the last record of a chain, whatever says where it ends.
     pub async fn audit_last(&self, chain: Chain) -> Result<u64, StoreError> {
-        let query = sqlx::query_scalar::<_, i64>(of_chain!(
+        let query = sql::query_scalar::<i64>(of_chain!(
             chain,
             "SELECT coalesce(max(seq), 0) FROM audit WHERE tenant_id = $1",
             "SELECT coalesce(max(seq), 0) FROM platform_audit_chain"
@@ -189,7 +189,7 @@ async fn append(
 ) -> Result<bool, sqlx::Error> {
     let Some(chain) = entries.first().map(|entry| entry.chain) else { return Ok(true) };
     if let Chain::Tenant(number) = chain {
-        let living: Option<i64> = sqlx::query_scalar(
+        let living: Option<i64> = sql::query_scalar(
             "SELECT number FROM tenants WHERE number = $1 AND deleted_at IS NULL",
         )
         .bind(i64::from(number))
@@ -218,7 +218,7 @@ async fn insert(
     chain: Chain,
     record: AuditRecord,
 ) -> Result<bool, sqlx::Error> {
-    let query = sqlx::query(of_chain!(
+    let query = sql::query(of_chain!(
         chain,
         concat!(
             "INSERT INTO audit (",
@@ -251,7 +251,7 @@ async fn put_head(
     head: &AuditHead,
 ) -> Result<bool, sqlx::Error> {
     let query = if before == 0 {
-        sqlx::query(of_chain!(
+        sql::query(of_chain!(
             chain,
             "INSERT INTO audit_heads (seq, hash, key_id, seal, tenant_id) \
              VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
@@ -259,7 +259,7 @@ async fn put_head(
              VALUES ($1, $2, $3, $4, 1) ON CONFLICT DO NOTHING"
         ))
     } else {
-        sqlx::query(of_chain!(
+        sql::query(of_chain!(
             chain,
             "UPDATE audit_heads SET seq = $1, hash = $2, key_id = $3, seal = $4 \
              WHERE tenant_id = $6 AND seq = $5",
@@ -280,7 +280,7 @@ async fn head(
     connection: &mut AnyConnection,
     chain: Chain,
 ) -> Result<Option<AuditHead>, sqlx::Error> {
-    let query = sqlx::query_as::<_, HeadRow>(of_chain!(
+    let query = sql::query_as::<HeadRow>(of_chain!(
         chain,
         "SELECT seq, hash, key_id, seal FROM audit_heads WHERE tenant_id = $1",
         "SELECT seq, hash, key_id, seal FROM platform_audit_heads"

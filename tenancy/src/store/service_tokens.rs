@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 
-use super::{Scope, Store};
+use super::{Scope, Store, sql};
 use crate::StoreError;
 
 /// A service token as it is stored.
@@ -44,7 +44,7 @@ impl Store {
         let failed = |source| StoreError::Database { doing: "storing a service token", source };
         let mut transaction = self.write(Scope::Tenant(tenant)).await.map_err(failed)?;
         let (count,): (i64,) =
-            sqlx::query_as("SELECT count(*) FROM service_tokens WHERE tenant_id = $1")
+            sql::query_as("SELECT count(*) FROM service_tokens WHERE tenant_id = $1")
                 .bind(i64::from(tenant))
                 .fetch_one(&mut *transaction)
                 .await
@@ -52,7 +52,7 @@ impl Store {
         if usize::try_from(count).unwrap_or(usize::MAX) >= most {
             return Ok(false);
         }
-        sqlx::query(
+        sql::query(
             "INSERT INTO service_tokens \
              (tenant_id, id, name, hash, created_by, created_at, expires_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -75,7 +75,7 @@ impl Store {
     pub async fn service_tokens(&self, tenant: u32) -> Result<Vec<StoredServiceToken>, StoreError> {
         let failed = |source| StoreError::Database { doing: "reading the service tokens", source };
         let mut transaction = self.read(Scope::Tenant(tenant)).await.map_err(failed)?;
-        let rows: Vec<Row> = sqlx::query_as(
+        let rows: Vec<Row> = sql::query_as(
             "SELECT id, name, hash, created_by, created_at, expires_at FROM service_tokens \
              WHERE tenant_id = $1 ORDER BY created_at, id",
         )
@@ -91,7 +91,7 @@ impl Store {
     pub async fn delete_service_token(&self, tenant: u32, id: &str) -> Result<bool, StoreError> {
         let failed = |source| StoreError::Database { doing: "revoking a service token", source };
         let mut transaction = self.write(Scope::Tenant(tenant)).await.map_err(failed)?;
-        let done = sqlx::query("DELETE FROM service_tokens WHERE tenant_id = $1 AND id = $2")
+        let done = sql::query("DELETE FROM service_tokens WHERE tenant_id = $1 AND id = $2")
             .bind(i64::from(tenant))
             .bind(id)
             .execute(&mut *transaction)
