@@ -163,7 +163,7 @@ fn batch(records: &[AuditRecord]) -> Result<RecordBatch, ArrowError> {
     let numbers = |of: fn(&AuditRecord) -> i64| -> ArrayRef {
         Arc::new(records.iter().map(of).collect::<Int64Array>())
     };
-    let at = records.iter().map(|r| r.at).collect::<TimestampMicrosecondArray>();
+    let at = TimestampMicrosecondArray::from_iter_values(records.iter().map(|r| r.at));
     RecordBatch::try_new(
         schema(),
         vec![
