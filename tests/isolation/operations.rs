@@ -244,8 +244,10 @@ async fn what_is_anothers_is_answered_as_what_is_not_there() {
                 answers.push(said);
             }
             let [theirs, nobodys]: [Said; 2] = answers.try_into().unwrap();
-            // Figures of the process count its calls, and lists grow with what is made.
-            let counts = ["/metrics", "/v1/audit"].contains(&operation.path.as_str());
+            // Figures of the process count its calls, lists grow with what is made, and an export
+            // that is under way is another answer than one that begins.
+            let counts =
+                ["/metrics", "/v1/audit", "/v1/tenant/export"].contains(&operation.path.as_str());
             if !counts {
                 assert_eq!(theirs, nobodys, "{what}");
             }
