@@ -82,13 +82,13 @@ async fn records_are_read_as_they_were_written_the_newest_first(place: &Place) {
     let filter = AuditFilter {
         from: DateTime::from_timestamp_micros(1_700_000_000_000_003),
         to: DateTime::from_timestamp_micros(1_700_000_000_000_020),
-        actor: Some(String::from("anna-1")),
+        actor: Some(String::from("anna-2")),
         action: Some(Action::Query),
     };
     let some = bench.store.audit_records(bench.chain, &filter, None, 100).await.unwrap();
     let expected: Vec<&AuditRecord> = all
         .iter()
-        .filter(|r| (3..20).contains(&r.seq) && r.actor == "anna-1" && r.action == "query")
+        .filter(|r| (3..20).contains(&r.seq) && r.actor == "anna-2" && r.action == "query")
         .collect();
     assert!(!expected.is_empty());
     assert_eq!(some.iter().collect::<Vec<_>>(), expected);
@@ -195,7 +195,7 @@ async fn what_is_done_to_records_is_found() {
             vec![Fault::Altered(9), Fault::Forged],
         ),
         (
-            "INSERT INTO audit SELECT tenant, 11, at, actor, source, action, object, status, \
+            "INSERT INTO audit SELECT tenant_id, 11, at, actor, source, action, object, status, \
              detail, hash FROM audit WHERE seq = 3",
             vec![Fault::Beyond(11)],
         ),
