@@ -71,6 +71,10 @@ fn path(operation: &Operation, of: Of, ids: &Ids) -> String {
     let path = operation.path.as_str();
     let with = |parameter: &str, value: &str| path.replace(parameter, value);
     match path {
+        "/v1/stream" => {
+            let sub = json!({ "id": "a", "view": of.name() }).to_string();
+            crate::live::stream(&[("sub", sub)])
+        }
         _ if !path.contains('{') => path.to_owned(),
         "/v1/views/{name}" | "/v1/views/{name}/status" => with("{name}", of.name()),
         "/v1/event-types/{type}" | "/v1/platform/event-types/{type}" => {
@@ -186,10 +190,6 @@ fn request(firms: &Firms, operation: &Operation, of: Of, ids: &Ids) -> RequestBu
         return request
             .header("content-type", "application/cloudevents+json")
             .body(event.to_string());
-    }
-    if operation.path == "/v1/stream" {
-        let sub = json!({ "id": "a", "view": of.name() }).to_string();
-        return request.query(&[("sub", sub)]);
     }
     if operation.has_body { request.json(&body(operation, of)) } else { request }
 }
