@@ -8,7 +8,7 @@ use reqwest::Response;
 use serde_json::json;
 use tenancy::Role;
 
-use crate::service::{Service, invoice, of_subject, problem};
+use crate::service::{Service, invoice, of_subject, problem, stream};
 
 async fn bounded(variables: &[(&str, &str)]) -> Service {
     Service::start_with(Arc::new(tempfile::tempdir().unwrap()), variables).await
@@ -97,7 +97,7 @@ async fn streams_and_calls_at_once_are_bounded() {
     let receipt = service.send(&busy, &[invoice("i1", "c1", "1")]).await;
     let follow = || {
         let sub = json!({ "id": "a", "view": "ar_aging" }).to_string();
-        service.get("/v1/stream", &busy).query(&[("sub", sub)]).send()
+        service.get(&stream(&[("sub", sub)]), &busy).send()
     };
     let one = follow().await.unwrap();
     let two = follow().await.unwrap();

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use chrono::{Duration, Utc};
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::{Client, RequestBuilder, Response, Url};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tenancy::{Claims, Role, RoleSet, Secret};
@@ -249,4 +249,10 @@ pub(crate) async fn problem(answer: Response, status: u16, slug: &str) -> Value 
     assert!(problem["title"].as_str().is_some_and(|title| !title.is_empty()), "{text}");
     assert!(problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{text}");
     problem
+}
+
+/// The path of a stream with these parameters.
+pub(crate) fn stream(parameters: &[(&str, String)]) -> String {
+    let url = Url::parse_with_params("http://here/v1/stream", parameters).unwrap();
+    url.as_str().trim_start_matches("http://here").to_owned()
 }

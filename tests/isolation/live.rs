@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use reqwest::{Response, Url};
+use reqwest::Response;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::answers::Said;
 use crate::firms::{Firms, MARK, NOBODYS, THEIRS, feed};
+use crate::service::stream;
 
 /// How much of a stream is read: until it has said nothing for so long.
 const SILENCE: Duration = Duration::from_millis(400);
@@ -50,12 +51,6 @@ fn made_up(position: &str) -> String {
         *c = if *c == '7' { '3' } else { '7' };
     }
     text.into_iter().collect()
-}
-
-/// The path of a stream with these parameters.
-pub(crate) fn stream(parameters: &[(&str, String)]) -> String {
-    let url = Url::parse_with_params("http://here/v1/stream", parameters).unwrap();
-    url.as_str().trim_start_matches("http://here").to_owned()
 }
 
 #[tokio::test]

@@ -73,7 +73,7 @@ fn path(operation: &Operation, of: Of, ids: &Ids) -> String {
     match path {
         "/v1/stream" => {
             let sub = json!({ "id": "a", "view": of.name() }).to_string();
-            crate::live::stream(&[("sub", sub)])
+            crate::service::stream(&[("sub", sub)])
         }
         _ if !path.contains('{') => path.to_owned(),
         "/v1/views/{name}" | "/v1/views/{name}/status" => with("{name}", of.name()),
