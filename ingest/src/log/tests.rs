@@ -161,8 +161,11 @@ async fn a_scan_brings_the_columns_that_are_asked_for() {
     let none = scanned(&log, 1, 2, Some(Vec::new())).await;
     assert_eq!(none.iter().map(RecordBatch::num_rows).sum::<usize>(), 5);
     assert_eq!(none[0].num_columns(), 0);
+    // Behind the relation's columns stand those that are stored with it.
+    let beyond = scanned(&log, 1, 2, Some(vec![7])).await;
+    assert_eq!(beyond[0].schema().field(0).name(), "source");
     let absent: Result<Vec<_>, _> =
-        scan(&log, 1, &task_type(), 2, Some(vec![7])).try_collect().await;
+        scan(&log, 1, &task_type(), 2, Some(vec![99])).try_collect().await;
     assert!(matches!(absent, Err(LogError::Columns(_))), "{absent:?}");
 }
 
