@@ -92,7 +92,8 @@ async fn an_operator_is_nobody_in_a_tenant_and_the_other_way_round() {
     let admin = service.tenant("north").await;
     let platform = token(None, &[Role::Platform]);
     let mut tried = 0;
-    for route in access::ROUTES.iter().filter(|route| route.path.starts_with("/v1/")) {
+    let public = |route: &&access::Route| route.callers == access::Callers::Public;
+    for route in access::ROUTES.iter().filter(|route| !public(route)) {
         let is_platforms = route.path.starts_with("/v1/platform/");
         let wrong = if is_platforms { &admin } else { &platform };
         let path = route.path.replace("{id}", "north").replace("{type}", "crm.call_logged");
