@@ -69,7 +69,7 @@ fn every_setting_can_be_set_and_is_shown() {
         let value = match key {
             "listen" => "127.0.0.1:4321",
             "data" => "elsewhere",
-            "jwt_secret" => KEY,
+            "jwt_secret" | "audit_key" => KEY,
             "limits.intake.earliest" => "1970-01-01",
             "kafka.security_protocol" => "sasl_ssl",
             "kafka.sasl_mechanism" => "SCRAM-SHA-512",
