@@ -186,19 +186,18 @@ impl ServiceTokens {
         check(name, expires_at, now)?;
         let (id, secret) = (random::<9>()?, random::<32>()?);
         let token = format!("{PREFIX}{}~{secret}", tenant.id);
-        let created_at = DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now);
-        let stored = StoredServiceToken {
+        let kept = StoredServiceToken {
             id,
             name: name.to_owned(),
             hash: hash(&token),
             created_by: created_by.to_owned(),
-            created_at,
-            expires_at,
+            created_at: stored(now),
+            expires_at: expires_at.map(stored),
         };
-        if !self.store.put_service_token(tenant.number, &stored, MOST).await? {
+        if !self.store.put_service_token(tenant.number, &kept, MOST).await? {
             return Err(ServiceTokenError::Full);
         }
-        Ok(NewServiceToken { token, stored })
+        Ok(NewServiceToken { token, stored: kept })
     }
 
     /// All of a tenant, the oldest first.
@@ -222,6 +221,11 @@ impl ServiceTokens {
         self.of(tenant).read.lock().await.began = None;
         if was_there { Ok(()) } else { Err(ServiceTokenError::NotFound) }
     }
+}
+
+/// An instant as the store gives it back: in whole microseconds.
+fn stored(at: DateTime<Utc>) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(at.timestamp_micros()).unwrap_or(at)
 }
 
 fn check(

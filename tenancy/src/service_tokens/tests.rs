@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use chrono::{SubsecRound, TimeDelta};
+use chrono::TimeDelta;
 use proptest::prelude::*;
 
 use super::*;
@@ -48,8 +48,7 @@ async fn a_token_is_of_one_tenant_and_ends(place: &Place) {
     let one = store.create_tenant(tenant("one")).await.unwrap();
     let two = store.create_tenant(tenant("two")).await.unwrap();
     let tokens = ServiceTokens::new(store);
-    // As precise as what is stored.
-    let now = Utc::now().trunc_subsecs(6);
+    let now = stored(Utc::now());
     let end = now + TimeDelta::hours(1);
     let till = tokens.create(&one, "the till", Some(end), "jo").await.unwrap();
     let foreign = till.token.replace("tms_one~", "tms_two~");
