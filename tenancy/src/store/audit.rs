@@ -1,6 +1,6 @@
 //! The chains of the audit: appending, reading, and where they end.
 
-use sqlx::{AnyConnection, FromRow};
+use sqlx::{AnyConnection, AssertSqlSafe, FromRow};
 
 use super::{Scope, Store, sql, text};
 use crate::StoreError;
@@ -8,6 +8,8 @@ use crate::audit::{AuditEntry, AuditFilter, AuditHead, AuditKey, AuditRecord, Ch
 
 /// How often an append is tried when others append to the same chain.
 const TRIES: u32 = 50;
+/// Records that go into one statement: a round trip each would be too slow for a busy service.
+const ROWS: usize = 100;
 
 /// A statement for a chain: that of the tenants' tables, with their number as the last parameter,
 /// or that of the platform's.
@@ -201,10 +203,14 @@ async fn append(
     }
     let before = head(connection, chain).await?;
     let (mut seq, mut hash) = before.as_ref().map_or((0, [0; 32]), |head| (head.seq, head.hash));
+    let mut records = Vec::with_capacity(entries.len());
     for entry in entries {
         let record = AuditRecord::after(&hash, seq + 1, entry);
         (seq, hash) = (record.seq, record.hash);
-        if !insert(connection, chain, record).await? {
+        records.push(record);
+    }
+    for part in records.chunks(ROWS) {
+        if !insert(connection, chain, part).await? {
             return Ok(false);
         }
     }
@@ -212,35 +218,42 @@ async fn append(
         .await
 }
 
-/// False if there is a record at its place.
+/// Puts records at their places in one statement; false if there is one at any of them.
 async fn insert(
     connection: &mut AnyConnection,
     chain: Chain,
-    record: AuditRecord,
+    records: &[AuditRecord],
 ) -> Result<bool, sqlx::Error> {
-    let query = sql::query(of_chain!(
-        chain,
-        concat!(
-            "INSERT INTO audit (",
-            columns!(),
-            ", tenant_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING"
-        ),
-        concat!(
-            "INSERT INTO platform_audit_chain (",
-            columns!(),
-            ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING"
-        )
-    ))
-    .bind(record.seq as i64)
-    .bind(record.at)
-    .bind(record.actor)
-    .bind(record.source)
-    .bind(record.action)
-    .bind(record.object)
-    .bind(i64::from(record.status))
-    .bind(record.detail)
-    .bind(record.hash.to_vec());
-    Ok(bound!(query, chain).execute(connection).await?.rows_affected() == 1)
+    let (table, own, width) = match chain {
+        Chain::Tenant(_) => ("audit", ", tenant_id", 10),
+        Chain::Platform => ("platform_audit_chain", "", 9),
+    };
+    let row = |row: usize| {
+        let places: Vec<String> =
+            (1..=width).map(|column| format!("${}", row * width + column)).collect();
+        format!("({})", places.join(", "))
+    };
+    let rows: Vec<String> = (0..records.len()).map(row).collect();
+    // Of what is put in here all is numbers, or from this file.
+    let mut query = sql::query(AssertSqlSafe(format!(
+        "INSERT INTO {table} ({}{own}) VALUES {} ON CONFLICT DO NOTHING",
+        columns!(),
+        rows.join(", ")
+    )));
+    for record in records {
+        query = query
+            .bind(record.seq as i64)
+            .bind(record.at)
+            .bind(record.actor.clone())
+            .bind(record.source.clone())
+            .bind(record.action.clone())
+            .bind(record.object.clone())
+            .bind(i64::from(record.status))
+            .bind(record.detail.clone())
+            .bind(record.hash.to_vec());
+        query = bound!(query, chain);
+    }
+    Ok(query.execute(connection).await?.rows_affected() == records.len() as u64)
 }
 
 /// Says where a chain ends, if it ended at `before` until now.
