@@ -25,13 +25,13 @@ demo: ## Build, and serve sample firms with events that keep coming (ARGS="--lis
 
 .PHONY: test
 test: ## Run every test: the page's in a real browser, Kafka's and PostgreSQL's against real ones
-	scripts/install build chromium
+	scripts/install build
+	# What the tests use comes while they are built, and ends with this: the browser, the broker, the
+	# registry, PostgreSQL, …
+	trap 'wait; scripts/services stop' EXIT
+	{ scripts/install chromium services && scripts/services start; } & starting=$$!
 	scripts/page build test
 	cargo fmt --all --check
-	# What the tests use: the broker, the registry, PostgreSQL, …; they come while the tests are built,
-	# and end with this.
-	trap 'wait; scripts/services stop' EXIT
-	{ scripts/install services && scripts/services start; } & starting=$$!
 	# Builds target/debug/tidemark too, for the tests that start it.
 	cargo test --locked --workspace --no-run
 	wait $$starting
