@@ -29,12 +29,15 @@ test: ## Run every test: the page's in a real browser, Kafka's and PostgreSQL's 
 	# What the tests use comes while they are built, and ends with this: the browser, the broker, the
 	# registry, PostgreSQL, …
 	trap 'wait; scripts/services stop' EXIT
-	{ scripts/install chromium services && scripts/services start; } & starting=$$!
+	mkdir -p "$${CARGO_TARGET_DIR:-target}"
+	started="$${CARGO_TARGET_DIR:-target}/started.log"
+	{ scripts/install chromium services && scripts/services start; } >"$$started" 2>&1 & starting=$$!
 	scripts/page build test
 	cargo fmt --all --check
 	# Builds target/debug/tidemark too, for the tests that start it.
 	cargo test --locked --workspace --no-run
-	wait $$starting
+	wait $$starting || { tail -n 20 "$${started%/*}"/services/*/log "$$started" >&2 || true; exit 1; }
+	cat "$$started"
 	cargo test --locked --workspace
 	CHROMIUM="$$(scripts/chromium)" TIDEMARK_BIN="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/debug/tidemark" \
 		npm --prefix $(WEB) run test:browser
