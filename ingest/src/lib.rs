@@ -19,6 +19,8 @@ pub mod checkpoint;
 mod dead_letters;
 mod decode;
 mod format;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod history;
 mod intake;
 mod kafka;
