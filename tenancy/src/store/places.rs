@@ -130,6 +130,21 @@ impl Place {
         }
     }
 
+    /// How the service comes to it by another name of the server's host and with parameters of the URL.
+    pub(crate) fn access_with(&self, host: &str, parameters: &str) -> Access {
+        let Self::Server(database) = self else { panic!("a file has no host") };
+        let (_, port) = servers().postgres.rsplit_once(':').expect("host and port");
+        let of = |role: &str| {
+            let url = format!(
+                "postgres://{role}:{PASSWORD}@{host}:{port}/{}?{parameters}",
+                database.name
+            );
+            url.parse::<Database>().unwrap()
+        };
+        let owner = Some(of("tidemark_owner"));
+        Access { database: of("tidemark_service"), owner, connections: 4 }
+    }
+
     pub(crate) async fn open(&self) -> Store {
         self.try_open().await.unwrap()
     }
@@ -205,6 +220,16 @@ impl TestDatabase {
     pub(crate) fn url(&self, role: &str, address: &str) -> Database {
         format!("postgres://{role}:{PASSWORD}@{address}/{}", self.name).parse().unwrap()
     }
+}
+
+/// The certificate that the server's is checked by.
+pub(crate) fn authority() -> PathBuf {
+    servers();
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target")),
+        PathBuf::from,
+    );
+    target.join("services/postgres/ca.pem")
 }
 
 async fn superuser(database: &str) -> PgConnection {

@@ -6,7 +6,7 @@ use serde_json::json;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
-use super::places::Place;
+use super::places::{Place, authority};
 use super::*;
 use crate::audit::{Action, AuditEntry, AuditFilter, AuditKey, Chain, verify};
 
@@ -397,4 +397,32 @@ async fn queries_that_forget_the_tenant_reach_its_own_rows_only() {
     assert!(store.delete_service_token(a, &tokens[0].id).await.unwrap());
     assert!(store.put_service_token(a, &service_token(a, 3), 2).await.unwrap());
     assert_eq!(rows_of(&place, b).await, of_b);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_are_encrypted_and_the_server_is_the_one_meant() {
+    let place = Place::server().await;
+    let known = format!("sslrootcert={}", authority().display());
+    let store =
+        Store::connect(&place.access_with("127.0.0.1", &format!("sslmode=verify-full&{known}")));
+    let store = store.await.unwrap();
+    let mut transaction = store.read(Scope::Platform).await.unwrap();
+    let encrypted: i64 =
+        sql::query_scalar("SELECT count(*) FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl")
+            .fetch_one(&mut *transaction)
+            .await
+            .unwrap();
+    assert_eq!(encrypted, 1);
+    transaction.commit().await.unwrap();
+    for (host, parameters) in [
+        // The certificate is for an address, not for this name.
+        ("localhost", format!("sslmode=verify-full&{known}")),
+        // Nobody whom this machine trusts has signed it.
+        ("127.0.0.1", "sslmode=verify-full".to_owned()),
+        ("127.0.0.1", "sslmode=verify-ca".to_owned()),
+    ] {
+        let refused = Store::connect(&place.access_with(host, &parameters)).await.unwrap_err();
+        let told = format!("{refused:?}").to_lowercase();
+        assert!(told.contains("certificate"), "{host} {parameters}: {told}");
+    }
 }
