@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rand::Rng;
 use rand::rngs::StdRng;
-use tenancy::Store;
+use tenancy::{Access, Store};
 
 use crate::nodes::Nodes;
 use crate::run::{Progress, Run};
@@ -158,8 +158,8 @@ fn files(folder: &Path) -> BTreeSet<(u32, String)> {
 }
 
 /// Whether a checkpoint is committed that was written after the file by the same owner.
-async fn is_committed(control: &Path, file: &File) -> bool {
-    let store = Store::open(control).await.unwrap();
+async fn is_committed(control: &Access, file: &File) -> bool {
+    let store = Store::connect(control).await.unwrap();
     let committed = store.checkpoints(file.partition).await.unwrap();
     committed.iter().any(|checkpoint| {
         let name = checkpoint.manifest.rsplit(['-', '.']).nth(1).and_then(|n| n.parse().ok());

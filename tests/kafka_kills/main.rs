@@ -33,6 +33,8 @@ mod nodes;
 #[path = "../../projections/tests/harness/oracle.rs"]
 mod oracle;
 mod poster;
+#[path = "../kafka/postgres.rs"]
+mod postgres;
 #[allow(dead_code)]
 #[path = "../real_data/process.rs"]
 mod process;
@@ -85,7 +87,7 @@ fn every_event_counts_once_whatever_is_killed() {
     let runtime = Runtime::new().unwrap();
     let root = tempfile::tempdir().unwrap();
     let prefix = broker::prefix();
-    let nodes = Arc::new(Nodes::start(root.path(), run.nodes, &prefix));
+    let nodes = Arc::new(Nodes::start(root.path(), &run, &prefix));
     let wrong = runtime.block_on(async {
         let mut wrong = happen(&run, &nodes, &firms, &prefix).await;
         let expected = tokio::task::spawn_blocking(|| batch.join().unwrap()).await.unwrap();

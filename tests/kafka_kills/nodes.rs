@@ -11,10 +11,12 @@ use std::time::{Duration, Instant};
 use rand::Rng;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
-use tenancy::Role;
+use tenancy::{Access, Role};
 
 use crate::broker::addresses;
+use crate::postgres::Database;
 use crate::process::{SECRET, token};
+use crate::run::Run;
 
 /// For anything that must come about in the end, however busy the machine.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
@@ -150,16 +152,16 @@ pub(crate) struct Nodes {
     pub(crate) client: Client,
     /// The folder of checkpoints in the object store.
     pub(crate) checkpoints: PathBuf,
-    /// The file of the control store.
-    pub(crate) control: PathBuf,
+    /// How the control store is reached.
+    pub(crate) control: Access,
 }
 
 impl Nodes {
-    /// One node with its own control store, or several that share one; all with the same objects
-    /// and topics.
-    pub(crate) fn start(root: &Path, count: usize, prefix: &str) -> Self {
+    /// One node with its own control store, or several that share one, or any number that share one in
+    /// PostgreSQL; all with the same objects and topics.
+    pub(crate) fn start(root: &Path, run: &Run, prefix: &str) -> Self {
         let (kafka, registry) = addresses();
-        let (objects, shared) = (root.join("objects"), root.join("control.db"));
+        let objects = root.join("objects");
         let mut settings = vec![
             ("TIDEMARK_JWT_SECRET", SECRET.to_owned()),
             ("TIDEMARK_KAFKA_BROKERS", kafka.clone()),
@@ -172,14 +174,22 @@ impl Nodes {
             ("TIDEMARK_CHECKPOINT_MS", "200".to_owned()),
             ("TIDEMARK_LIMITS_STREAM_HEARTBEAT_S", "1".to_owned()),
         ];
-        let mut control = root.join("a/control.db");
-        if count > 1 {
+        let mut control = Access::file(&root.join("a/control.db"));
+        if run.postgres {
+            let database = Database::create();
+            let (service, owner) =
+                (database.pooled("tidemark_service"), database.direct("tidemark_owner"));
+            control.database = service.parse().unwrap();
+            settings.push(("TIDEMARK_DATABASE_URL", service));
+            settings.push(("TIDEMARK_DATABASE_MIGRATE_URL", owner));
+        } else if run.nodes > 1 {
+            let shared = root.join("control.db");
             settings.push(("TIDEMARK_DATABASE_URL", format!("sqlite:{}", shared.display())));
-            control = shared;
+            control = Access::file(&shared);
         }
         let settings: Vec<(String, String)> =
             settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        let names = ["a", "b", "c", "d"].iter().take(count);
+        let names = ["a", "b", "c", "d"].iter().take(run.nodes);
         let all: Vec<Node> = names.map(|name| Node::new(root, name, settings.clone())).collect();
         all.iter().for_each(Node::start);
         let client = Client::builder().timeout(Duration::from_secs(60)).build().unwrap();

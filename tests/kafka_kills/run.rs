@@ -14,6 +14,8 @@ pub(crate) struct Run {
     pub(crate) kills: usize,
     /// `NODES`: one, or two that share the stores.
     pub(crate) nodes: usize,
+    /// `STORE`: `postgres` for a control store there, behind its pooler, instead of a file.
+    pub(crate) postgres: bool,
     /// `TENANTS`: how many send events.
     pub(crate) tenants: usize,
     /// `COMPARED`: for how many of them every view is compared with the batch answer.
@@ -30,6 +32,11 @@ impl Run {
             seed: variable("SEED", now % 1_000_000),
             kills: count("KILLS", 5),
             nodes: count("NODES", 1),
+            postgres: match std::env::var("STORE").as_deref() {
+                Ok("postgres") => true,
+                Ok("file") | Err(_) => false,
+                Ok(other) => panic!("STORE={other} is neither file nor postgres"),
+            },
             tenants: count("TENANTS", 2_000),
             compared: count("COMPARED", 150),
             watchers: count("WATCHERS", 36),
