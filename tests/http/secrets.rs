@@ -59,9 +59,11 @@ async fn no_secret_is_in_anything_that_is_written() {
     let database = format!("sqlite:{}", database.path().join("control.db").display());
     let data = Arc::new(tempfile::tempdir().unwrap());
     let registry = format!("http://me:{MARK}-registry@127.0.0.1:9");
-    let variables: [(&str, &str); 11] = [
+    let audit_key = format!("{MARK}-the key of the audit, longer than 32 bytes");
+    let variables: [(&str, &str); 12] = [
         ("TIDEMARK_LOG", "debug"),
         ("TIDEMARK_JWT_SECRET", secret.as_str()),
+        ("TIDEMARK_AUDIT_KEY", &audit_key),
         ("TIDEMARK_TLS_CERTIFICATE", &shown),
         ("TIDEMARK_TLS_KEY", &private),
         ("TIDEMARK_DATABASE_URL", &database),
@@ -133,6 +135,7 @@ async fn no_secret_is_in_anything_that_is_written() {
     // Wrong ones are not repeated either.
     for (name, value) in [
         ("TIDEMARK_JWT_SECRET", "hush"),
+        ("TIDEMARK_AUDIT_KEY", "hush-short"),
         ("TIDEMARK_TLS_KEY", "hush-key"),
         ("TIDEMARK_DATABASE_URL", "mysql://me:hush-database@h/d"),
         ("TIDEMARK_SCHEMA_REGISTRY_URL", "me:hush-registry@h"),
