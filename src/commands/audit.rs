@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use tenancy::Store;
 use tenancy::audit::{Anchor, AuditKey, Chain, Verdict, verify};
+use tenancy::{Store, hex};
 
 use super::serve::variables;
 use super::{Failure, client_runtime, grouped};
@@ -104,8 +104,7 @@ fn report(name: &str, verdict: &Verdict) {
         eprintln!("{name}: and {} more", grouped((count - faults.len()) as u64));
     }
     if *count == 0 && *records > 0 {
-        let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        println!("{name} {records} {hash}");
+        println!("{name} {records} {}", hex(hash));
     }
 }
 

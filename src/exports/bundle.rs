@@ -8,6 +8,7 @@
 //! | `events/<module>/<fact>.ndjson` | its events as CloudEvents, one a line: they can be sent again |
 //! | `views/<name>.csv` | the rows of each view |
 //! | `dead_letters.ndjson` | what came by Kafka and is no event |
+//! | `audit.ndjson` | its chain of the audit, the oldest record first |
 //! | `manifest.json` | the position, and of each file before it rows, bytes and SHA-256 |
 //!
 //! What is hidden, as its module is off, is in it too: it is the tenant's.
@@ -26,10 +27,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tenancy::{Store, TenantRecord};
+use tenancy::audit::Chain;
+use tenancy::{Store, TenantRecord, hex};
 use tokio::io::AsyncReadExt;
 
-use super::tar::{Archive, hex};
+use super::tar::Archive;
 use super::{ExportError, PART};
 use crate::event_types::TypeDirectory;
 use crate::own_views::OwnViews;
@@ -41,6 +43,8 @@ const ENVELOPE: usize = projections::events::ENVELOPE.len();
 const LINES: usize = 1 << 20;
 /// Dead letters that are read at a time: each may have some hundred kilobytes.
 const LETTERS: u32 = 50;
+/// Records of the audit that are read at a time: each may have the text of a query.
+const RECORDS: u32 = 50;
 
 /// Where all that a tenant has is read.
 #[derive(Clone)]
@@ -85,6 +89,7 @@ pub(super) async fn write(
         }
     }
     dead_letters(&mut archive, sources, number).await?;
+    audit(&mut archive, &sources.store, number).await?;
     let manifest = json!({
         "format": "tidemark-export-1",
         "tenant": tenant.id,
@@ -282,6 +287,27 @@ async fn dead_letters(
         archive.end().await?;
     }
     Ok(())
+}
+
+/// The tenant's chain of the audit, as it is now.
+async fn audit(archive: &mut Archive, store: &Store, tenant: Tenant) -> Result<(), ExportError> {
+    let unread = |error: tenancy::StoreError| ExportError::Read(error.to_string());
+    let chain = Chain::Tenant(tenant.0);
+    let end = store.audit_last(chain).await.map_err(unread)?;
+    archive.begin("audit.ndjson").await?;
+    let mut after = 0;
+    while after < end {
+        let page = store.audit_after(chain, after, end, RECORDS).await.map_err(unread)?;
+        let Some(last) = page.last() else { break };
+        after = last.seq;
+        let mut lines = String::new();
+        for record in &page {
+            lines.push_str(&record.to_json().to_string());
+            lines.push('\n');
+        }
+        archive.write(lines.as_bytes(), page.len() as u64).await?;
+    }
+    Ok(archive.end().await?)
 }
 
 /// The SHA-256 of a file.

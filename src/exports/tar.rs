@@ -3,6 +3,7 @@
 use std::io::SeekFrom;
 
 use sha2::{Digest, Sha256};
+use tenancy::hex;
 use tokio::io::{AsyncSeekExt, AsyncWriteExt, BufWriter};
 
 /// What everything in an archive is a multiple of.
@@ -131,14 +132,4 @@ fn header(path: &str, bytes: u64) -> std::io::Result<[u8; BLOCK as usize]> {
     let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
     block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
     Ok(block)
-}
-
-/// Bytes in hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

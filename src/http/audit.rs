@@ -172,6 +172,8 @@ async fn answered(
                 audit.trail.keep(entry).await?;
             }
         }
+        // Before anything is told.
+        Action::Look => audit.trail.keep(trace.entry(action)).await?,
         Action::Query | Action::Read | Action::Download if !trace::is_whole(&response) => {
             return Ok(trace.until_read(action, response));
         }

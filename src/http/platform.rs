@@ -147,7 +147,7 @@ enum Condition {
 /// What is there and how it does, across all nodes. Another node that asks gets what is served here.
 pub(super) async fn overview(
     State(app): State<Arc<App>>,
-    Operator(actor): Operator,
+    _: Operator,
     params: Params,
     headers: HeaderMap,
 ) -> Result<Json<Overview>, Problem> {
@@ -161,9 +161,6 @@ pub(super) async fn overview(
     let mut nodes = vec![Node { address: here(&headers), reachable: true, tenants: lines.len() }];
     if !is_forwarded(&headers) {
         lines.values_mut().for_each(|line| line.node = Some(here(&headers)));
-        // Before anything is told: who looks is known, whatever becomes of the answer.
-        let looked = app.store.note_look(&actor).await;
-        looked.map_err(|error| problems::store(&error))?;
         for (address, found) in others(&app, &headers).await {
             let tenants = found.as_ref().map_or(0, Vec::len);
             let reachable = found.is_some();

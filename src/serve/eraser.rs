@@ -12,7 +12,7 @@ use ingest::IntakeError;
 use projections::Tenant;
 use serde_json::{Map, json};
 use tenancy::audit::{Action, AuditEntry, Chain, TrailError};
-use tenancy::{StoreError, Tombstone};
+use tenancy::{StoreError, Tombstone, hex};
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -100,24 +100,20 @@ async fn erase(host: &Host, intake: &Intake, stone: &Tombstone) -> Result<(), No
 /// which a copy of it can be told to be whole.
 async fn erasure_record(host: &Host, stone: &Tombstone) -> Result<AuditEntry, StoreError> {
     let store = &host.place.store;
-    let records = store.audit().await?;
-    let record = records
-        .into_iter()
-        .rfind(|record| record.tenant == stone.id.as_str() && record.action == "tenant_deleted");
+    let erasure = store.erasure(&stone.id).await?;
     let mut detail = Map::new();
-    if let Some(record) = &record {
-        detail.insert("events".to_owned(), json!(record.events));
-        detail.insert("files".to_owned(), json!(record.files));
+    if let Some(erasure) = &erasure {
+        detail.insert("events".to_owned(), json!(erasure.events));
+        detail.insert("files".to_owned(), json!(erasure.files));
     }
     if let Some(head) = store.audit_head(Chain::Tenant(stone.number)).await? {
-        let hash: String = head.hash.iter().map(|byte| format!("{byte:02x}")).collect();
         detail.insert("audit_records".to_owned(), json!(head.seq));
-        detail.insert("audit_hash".to_owned(), json!(hash));
+        detail.insert("audit_hash".to_owned(), json!(hex(&head.hash)));
     }
     Ok(AuditEntry {
         chain: Chain::Platform,
         at: Utc::now(),
-        actor: record.map(|record| record.actor).unwrap_or_default(),
+        actor: erasure.map(|erasure| erasure.actor).unwrap_or_default(),
         source: String::new(),
         action: Action::Change,
         object: format!("erased the tenant {}", stone.id),

@@ -29,6 +29,7 @@ mod branding;
 mod change;
 mod directory;
 mod error;
+mod hex;
 mod id;
 mod issuer;
 pub mod limits;
@@ -45,6 +46,7 @@ mod token;
 pub use change::{NewTenant, TenantChange, TenantSettings};
 pub use directory::Directory;
 pub use error::{Invalid, StoreError};
+pub use hex::hex;
 pub use id::TenantId;
 pub use issuer::{
     ClientSecret, Exchanged, Issuer, IssuerError, IssuerSettings, Pace, SignIn, SignInError,
@@ -54,7 +56,7 @@ pub use roles::{Role, RoleSet, UnknownRole};
 pub use secret::{Secret, SecretError};
 pub use service_tokens::{NewServiceToken, ServiceTokenError, ServiceTokens, ShownToken};
 pub use store::{
-    Access, AuditRecord, CommitOutcome, Database, NewDeadLetter, Ownership, Server, Store,
+    Access, CommitOutcome, Database, Erasure, NewDeadLetter, Ownership, Server, Store,
     StoredCheckpoint, StoredDeadLetter, StoredEventType, StoredNode, StoredPartition,
     StoredServiceToken, StoredView, Tombstone,
 };

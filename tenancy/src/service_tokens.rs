@@ -15,7 +15,7 @@ use rand::TryRngCore;
 use rand::rngs::OsRng;
 use sha2::{Digest, Sha256};
 
-use crate::{Identity, Role, Store, StoreError, StoredServiceToken, TenantId, TenantRecord};
+use crate::{Identity, Role, Store, StoreError, StoredServiceToken, TenantId, TenantRecord, hex};
 
 /// How a service token begins.
 const PREFIX: &str = "tms_";
@@ -103,7 +103,7 @@ impl ShownToken {
 }
 
 fn hash(token: &str) -> String {
-    Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(token.as_bytes()))
 }
 
 /// The service tokens of all tenants, read from the store a tenant at a time.

@@ -38,7 +38,7 @@ use sqlx::{AnyConnection, AnyPool, FromRow};
 pub use self::checkpoints::{CommitOutcome, StoredCheckpoint};
 pub use self::database::{Access, Database, Server};
 pub use self::dead_letters::{NewDeadLetter, StoredDeadLetter};
-pub use self::deletion::{AuditRecord, Tombstone};
+pub use self::deletion::{Erasure, Tombstone};
 pub use self::event_types::StoredEventType;
 pub use self::nodes::{Ownership, StoredNode, StoredPartition};
 pub use self::own_views::StoredView;

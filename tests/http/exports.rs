@@ -169,6 +169,12 @@ async fn what_is_exported_can_be_sent_again_and_gives_the_same_views() {
     let types: Value = serde_json::from_slice(&files["event_types.json"]).unwrap();
     assert_eq!((types.as_array().unwrap().len(), &types[0]["type"]), (1, &json!("acme.visit")));
     assert!(files.contains_key("views/call_activity.csv"));
+    let audit = String::from_utf8(files["audit.ndjson"].clone()).unwrap();
+    let audit: Vec<Value> = audit.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(audit.iter().zip(1..).all(|(record, place)| record["seq"] == place));
+    let defined = audit.iter().find(|record| record["object"] == "POST /v1/views").unwrap();
+    let told = get(&service, &first, "/v1/audit?action=change").await;
+    assert!(told["records"].as_array().unwrap().contains(defined), "{told}");
     let strange =
         String::from_utf8(files["events/invoicing/invoice_issued.ndjson"].clone()).unwrap();
     let strange = strange.lines().find(|line| line.contains("traceparent")).unwrap();

@@ -9,7 +9,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use datafusion::error::DataFusionError;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::stream::try_unfold;
@@ -17,8 +17,8 @@ use projections::{Position, Tenant};
 use query::{Answer, Format};
 use serde_json::{Value, json};
 use stream::Problem;
-use tenancy::Store;
 use tenancy::audit::{AuditFilter, AuditRecord, Chain, UnknownAction};
+use tenancy::{Store, hex};
 
 use super::Trace;
 use crate::http::caller::Caller;
@@ -83,7 +83,7 @@ async fn read(
     trace.rows(records.len());
     let next = (records.len() == limit as usize).then(|| records.last().map(|last| last.seq));
     let next = next.flatten().map(|seq| seq.to_string());
-    let records: Vec<Value> = records.iter().map(described).collect();
+    let records: Vec<Value> = records.iter().map(AuditRecord::to_json).collect();
     Ok(Json(json!({ "records": records, "next": next })).into_response())
 }
 
@@ -98,25 +98,6 @@ fn filter(params: &mut Params) -> Result<AuditFilter, Problem> {
         action: action
             .map_err(|error: UnknownAction| problems::parameter("action", &error.to_string()))?,
     })
-}
-
-fn described(record: &AuditRecord) -> Value {
-    let AuditRecord { seq, at, actor, source, action, object, status, detail, .. } = record;
-    // It was written as JSON; if it is none any more, it is shown as the text that it is.
-    let detail = serde_json::from_str::<Value>(detail).unwrap_or_else(|_| json!(detail));
-    json!({
-        "seq": seq, "at": moment(*at), "actor": actor, "source": source, "action": action,
-        "object": object, "status": status, "detail": detail, "hash": hex(&record.hash),
-    })
-}
-
-fn moment(micros: i64) -> String {
-    let at = DateTime::from_timestamp_micros(micros).unwrap_or_default();
-    at.to_rfc3339_opts(SecondsFormat::Micros, true)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn schema() -> SchemaRef {

@@ -9,7 +9,7 @@ use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 
 use super::{AuditHead, Chain};
-use crate::{Secret, SecretError};
+use crate::{Secret, SecretError, hex};
 
 /// What begins the text that is sealed.
 const KIND: &[u8] = b"tidemark audit head 1\n";
@@ -51,7 +51,7 @@ impl AuditKey {
     pub fn new(secret: &Secret) -> Self {
         let key = secret.bytes();
         let id = Sha256::digest([b"tidemark audit key 1\n".as_slice(), key].concat());
-        let id = id.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let id = hex(&id[..8]);
         let mut block = [0; 64];
         let hashed = Sha256::digest(key);
         let fitting: &[u8] = if key.len() > block.len() { hashed.as_ref() } else { key };

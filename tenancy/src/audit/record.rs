@@ -3,9 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, Utc};
-use serde_json::{Map, Value};
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
+
+use crate::hex;
 
 /// What begins the text that is hashed, so that it is a hash of nothing else.
 const KIND: &[u8] = b"tidemark audit record 1\n";
@@ -172,6 +174,25 @@ impl AuditRecord {
         };
         record.hash = record.digest(entry.chain, previous);
         record
+    }
+
+    /// The record as readers get it: `at` in RFC 3339, `detail` as the object that it is, `hash` in
+    /// hexadecimal digits.
+    pub fn to_json(&self) -> Value {
+        let at = DateTime::from_timestamp_micros(self.at).unwrap_or_default();
+        // It was written as JSON; if it is none any more, it is shown as the text that it is.
+        let detail = serde_json::from_str::<Value>(&self.detail);
+        json!({
+            "seq": self.seq,
+            "at": at.to_rfc3339_opts(SecondsFormat::Micros, true),
+            "actor": self.actor,
+            "source": self.source,
+            "action": self.action,
+            "object": self.object,
+            "status": self.status,
+            "detail": detail.unwrap_or_else(|_| json!(self.detail)),
+            "hash": hex(&self.hash),
+        })
     }
 
     /// The hash that a record must have in this chain behind one with the hash `previous`: SHA-256

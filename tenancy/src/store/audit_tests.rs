@@ -10,7 +10,7 @@ use crate::audit::{
     Action, Anchor, AuditEntry, AuditFilter, AuditKey, AuditRecord, Chain, Fault, Trail,
     TrailError, verify,
 };
-use crate::{NewTenant, Secret};
+use crate::{NewTenant, Secret, hex};
 
 fn new_tenant(id: &str) -> NewTenant {
     serde_json::from_value(
@@ -239,7 +239,6 @@ async fn an_older_end_is_found_by_what_was_noted() {
         verify(&bench.store, &bench.key, bench.chain, &noted).await.unwrap().faults,
         Vec::new()
     );
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     tamper(
         place,
         &format!(

@@ -298,8 +298,7 @@ async fn insert(connection: &mut AnyConnection, letter: &NewDeadLetter) -> Resul
 fn drawn_id(now: i64) -> Result<String, sqlx::Error> {
     let mut bits = [0; 9];
     OsRng.try_fill_bytes(&mut bits).map_err(|error| sqlx::Error::Encode(error.into()))?;
-    let drawn: String = bits.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("{now:014x}{drawn}"))
+    Ok(format!("{now:014x}{}", crate::hex(&bits)))
 }
 
 impl Row {

@@ -6,10 +6,9 @@ use sqlx::{AnyConnection, FromRow};
 use super::{Scope, Store, sql, text};
 use crate::{StoreError, TenantId};
 
-/// What an audit record calls the deletion of a tenant.
+/// What `platform_audit` calls the deletion of a tenant. Looks at all tenants, which former versions
+/// put there too, are in the platform's chain.
 const DELETED: &str = "tenant_deleted";
-/// What it calls a look at all tenants.
-const LOOKED: &str = "overview_read";
 
 /// What stays of a tenant that is deleted. Its id and number are never given out again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,16 +23,14 @@ pub struct Tombstone {
     pub erased_at: Option<DateTime<Utc>>,
 }
 
-/// A record of what the platform has done.
+/// The erasure of a tenant, under way or done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuditRecord {
-    /// When.
+pub struct Erasure {
+    /// When the tenant was deleted.
     pub at: DateTime<Utc>,
-    /// Who: the subject of the token.
+    /// By whom: the subject of the token.
     pub actor: String,
-    /// What, such as `tenant_deleted`.
-    pub action: String,
-    /// To which tenant.
+    /// Which tenant.
     pub tenant: String,
     /// Events that were erased from history.
     pub events: u64,
@@ -215,37 +212,21 @@ impl Store {
         after.ok_or_else(|| StoreError::NotFound { id: stone.id.clone() })?.tombstone()
     }
 
-    /// Notes in the audit that an operator looks at all tenants.
-    pub async fn note_look(&self, actor: &str) -> Result<(), StoreError> {
-        let failed = |source| StoreError::Database { doing: "noting a look", source };
-        let now = Utc::now().timestamp_micros();
-        let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
-        sql::query(
-            "INSERT INTO platform_audit (at, actor, action, tenant, finished_at) \
-             VALUES ($1, $2, $3, '', $1)",
-        )
-        .bind(now)
-        .bind(actor)
-        .bind(LOOKED)
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        transaction.commit().await.map_err(failed)
-    }
-
-    /// The audit, oldest first.
-    pub async fn audit(&self) -> Result<Vec<AuditRecord>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "reading the audit", source };
+    /// The erasure of a tenant, if it is deleted.
+    pub async fn erasure(&self, id: &TenantId) -> Result<Option<Erasure>, StoreError> {
+        let failed = |source| StoreError::Database { doing: "reading an erasure", source };
         let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
-        let rows: Vec<AuditRow> = sql::query_as(
-            "SELECT at, actor, action, tenant, events, files, finished_at FROM platform_audit \
-             ORDER BY number",
+        let row: Option<ErasureRow> = sql::query_as(
+            "SELECT at, actor, tenant, events, files, finished_at FROM platform_audit \
+             WHERE action = $1 AND tenant = $2",
         )
-        .fetch_all(&mut *transaction)
+        .bind(DELETED)
+        .bind(id.as_str())
+        .fetch_optional(&mut *transaction)
         .await
         .map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
-        Ok(rows.into_iter().map(AuditRow::record).collect())
+        Ok(row.map(ErasureRow::erasure))
     }
 }
 
@@ -268,23 +249,21 @@ async fn rewrite(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
 }
 
 #[derive(FromRow)]
-struct AuditRow {
+struct ErasureRow {
     at: i64,
     actor: String,
-    action: String,
     tenant: String,
     events: i64,
     files: i64,
     finished_at: Option<i64>,
 }
 
-impl AuditRow {
-    fn record(self) -> AuditRecord {
+impl ErasureRow {
+    fn erasure(self) -> Erasure {
         let time = |micros| DateTime::from_timestamp_micros(micros).unwrap_or_default();
-        AuditRecord {
+        Erasure {
             at: time(self.at),
             actor: self.actor,
-            action: self.action,
             tenant: self.tenant,
             events: self.events.cast_unsigned(),
             files: self.files.cast_unsigned(),
