@@ -47,3 +47,8 @@ export function tokenInFragment(fragment: string): string | null {
   const token = new URLSearchParams(fragment.replace(/^#/, '')).get('token');
   return token === null || token === '' ? null : token;
 }
+
+/** Whether a host is this machine, which no link from elsewhere leads to but by its owner's doing. */
+export function isOwnMachine(host: string): boolean {
+  return host === 'localhost' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host);
+}

@@ -24,7 +24,10 @@ before(async () => {
   await service.createTenant({ id: 'quay', name: 'Quay & Sons', timezone: 'UTC', currency: 'EUR', clock: 'fixed:2026-03-31' });
   browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'],
+    args: [
+      '--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update',
+      '--host-resolver-rules=MAP figures.test 127.0.0.1',
+    ],
   });
 });
 
@@ -96,4 +99,40 @@ test('a token can be pasted all the same', async (t) => {
   await page.getByLabel('Access token').fill(await service.token('executive', 'quay'));
   await page.getByRole('button', { name: 'Open the overview' }).click();
   await heading(page, 'Quay & Sons');
+});
+
+test('a link signs nobody in who was not asked', async (t) => {
+  const context = await browser.newContext({ reducedMotion: 'reduce' });
+  t.after(() => context.close());
+  const page = await context.newPage();
+  const [mine, theirs] = [await service.token('executive', 'quay'), await service.token('admin', 'quay')];
+  const kept = () => page.evaluate(() => sessionStorage.getItem('tidemark.token'));
+  const question = page.getByRole('dialog', { name: 'Sign in by this link?' });
+
+  // On this machine, where nobody is signed in, it is taken.
+  await page.goto(`${service.address}/#token=${mine}`);
+  await heading(page, 'Quay & Sons');
+  // Over a sign-in it is not, here or anywhere.
+  await page.goto(`${service.address}/#token=${theirs}`);
+  await question.waitFor();
+  assert.equal(await kept(), mine);
+  assert.ok(!page.url().includes('token'), 'the token is not left in the address');
+  if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/link-offer.png` });
+  await page.keyboard.press('Escape');
+  await until('it is gone', async () => (await question.count()) === 0);
+  assert.equal(await kept(), mine);
+  await page.goto(`${service.address}/#token=${theirs}`);
+  await question.getByRole('button', { name: 'Sign in' }).click();
+  await until('it is taken', async () => (await kept()) === theirs);
+
+  // Of a host that is not this machine it is asked about even if nobody is signed in.
+  await context.clearCookies();
+  const elsewhere = service.address.replace('127.0.0.1', 'figures.test');
+  await page.goto(`${elsewhere}/#token=${theirs}`);
+  await question.waitFor();
+  assert.equal(await kept(), null);
+  await question.getByRole('button', { name: 'Close' }).click();
+  assert.equal(await kept(), null);
+  await page.goto(`${elsewhere}/#token=not.a.token`);
+  await until('it is refused', async () => (await question.getByRole('alert').count()) === 1);
 });

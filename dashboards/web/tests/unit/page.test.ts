@@ -5,7 +5,7 @@ import { filterRows, listColumns, sortRows, totals, totalText } from '../../src/
 import { topRows } from '../../src/lib/ranking';
 import { Rows } from '../../src/lib/rows';
 import { challenge, finish, request, returned } from '../../src/lib/issuer';
-import { mayRead, readClaims, tokenInFragment } from '../../src/lib/token';
+import { isOwnMachine, mayRead, readClaims, tokenInFragment } from '../../src/lib/token';
 import { Trail, trailPath } from '../../src/lib/trail';
 
 const columns = [
@@ -113,6 +113,13 @@ describe('a token', () => {
 
   it.each(['', 'abc', 'a.b', 'a.%%%.c', 'a.bnVsbA.c'])('is not %j', (text) => {
     expect(readClaims(text)).toBeNull();
+  });
+
+  it('is taken at once from a link to this machine alone', () => {
+    for (const host of ['127.0.0.1', '127.8.0.1', 'localhost', '[::1]']) expect(isOwnMachine(host)).toBe(true);
+    for (const host of ['127.0.0.1.evil.example', 'localhost.example', '10.0.0.1', '']) {
+      expect(isOwnMachine(host)).toBe(false);
+    }
   });
 
   it('is found in an address', () => {
