@@ -403,9 +403,8 @@ async fn queries_that_forget_the_tenant_reach_its_own_rows_only() {
 async fn connections_are_encrypted_and_the_server_is_the_one_meant() {
     let place = Place::server().await;
     let known = format!("sslrootcert={}", authority().display());
-    let store =
-        Store::connect(&place.access_with("127.0.0.1", &format!("sslmode=verify-full&{known}")));
-    let store = store.await.unwrap();
+    let access = place.access_with("127.0.0.1", &format!("sslmode=verify-full&{known}"));
+    let store = Store::connect(&access).await.unwrap();
     let mut transaction = store.read(Scope::Platform).await.unwrap();
     let encrypted: i64 =
         sql::query_scalar("SELECT count(*) FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl")
