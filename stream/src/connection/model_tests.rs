@@ -275,3 +275,35 @@ proptest! {
         run.settle();
     }
 }
+
+#[test]
+fn resumed_with_another_rate_behind_the_others() {
+    let limits = StreamLimits {
+        connection_bytes: 200,
+        ring_bytes: 3_000,
+        snapshot_part_rows: 1,
+        ring_age_s: 60,
+        ..StreamLimits::default()
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _guard = runtime.enter();
+    let mut run = Run::new(limits);
+    let subscribe =
+        |id, team, rate, resume| Op::Subscribe { client: 2, id, view: 0, team, rate, resume };
+    let mut many = vec![(0, 0, None); 19];
+    many.push((0, 3, Some((0, 0))));
+    for op in [
+        subscribe(1, None, 1, false),
+        subscribe(2, Some(0), 0, false),
+        Op::Apply { edits: vec![], is_published: false },
+        Op::Read { client: 2, messages: 1 },
+        Op::Apply { edits: many, is_published: false },
+        Op::Apply { edits: vec![], is_published: true },
+        Op::Read { client: 2, messages: 3 },
+        subscribe(1, None, 0, true),
+        Op::Apply { edits: vec![], is_published: false },
+    ] {
+        run.perform(op);
+    }
+    run.settle();
+}

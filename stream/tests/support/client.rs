@@ -34,6 +34,9 @@ pub struct Held {
     pub at: u64,
     /// Where its own last message left it.
     pub told: u64,
+    /// Whether it was resumed from before the others: it may come to them with the next position,
+    /// which can be one at which nothing else has changed.
+    pub is_behind: bool,
 }
 
 impl Held {
@@ -47,6 +50,7 @@ impl Held {
             state: State::Waiting,
             at: 0,
             told: 0,
+            is_behind: false,
         }
     }
 
@@ -97,6 +101,7 @@ impl Client {
                 assert_eq!(held.state, State::Live, "only what is held can be resumed");
                 assert!(at == held.at || at == held.told);
                 (held.at, held.told) = (at, at);
+                held.is_behind = at < self.last;
                 held.check(&id, at, reference);
             }
             "reset" => {
@@ -182,8 +187,9 @@ impl Client {
         if at <= self.last {
             return;
         }
-        for (id, held) in &self.subs {
-            if held.state == State::Live && !held.is_limited && self.last > 0 {
+        for (id, held) in &mut self.subs {
+            let was_behind = std::mem::take(&mut held.is_behind);
+            if held.state == State::Live && !held.is_limited && !was_behind && self.last > 0 {
                 held.check(id, held.at.max(self.last), reference);
             }
         }
