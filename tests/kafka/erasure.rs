@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tenancy::Role;
 
 use crate::cluster::send;
-use crate::nodes::Shared;
+use crate::nodes::{Shared, until_shared};
 use crate::service::{Service, event, invoice, payment, problem, token};
 use crate::traces::traces;
 
@@ -57,6 +57,10 @@ async fn a_deleted_tenant_is_erased_by_the_node_that_has_it_and_its_messages_are
     let other = shared.node(&second).await;
     let admins = [one.tenant("kept").await, one.tenant("gone").await, one.tenant("gone2").await];
     let [kept, gone, gone2] = admins;
+    until_shared([&one, &other], 3).await;
+    for admin in [&kept, &gone, &gone2] {
+        until("its node is known", async || status(&one, "/v1/views", admin).await == 200).await;
+    }
     for admin in [&gone, &gone2] {
         one.send(admin, &invoices(30)).await;
     }

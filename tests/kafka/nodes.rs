@@ -77,6 +77,19 @@ async fn served(node: &Service) -> Vec<u32> {
     served
 }
 
+/// Waits until each of the nodes serves some of the partitions, and together they serve all.
+pub(crate) async fn until_shared(nodes: [&Service; 2], count: usize) {
+    let begun = Instant::now();
+    loop {
+        let [one, other] = [served(nodes[0]).await.len(), served(nodes[1]).await.len()];
+        if one > 0 && other > 0 && one + other == count {
+            return;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{one} and {other} instead of {count} together");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 async fn until_served(node: &Service, count: usize) {
     let begun = Instant::now();
     while served(node).await.len() != count {
