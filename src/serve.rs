@@ -38,7 +38,7 @@ use ingest::{KafkaIntake, KafkaSource, Log};
 use projections::{Partition, ViewDefinition};
 use query::Queries;
 use stream::Hub;
-use tenancy::audit::{AuditKey, Trail};
+use tenancy::audit::{AuditKey, Chain, Trail};
 use tenancy::{Directory, Issuer, Pace, Store, Verifier};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -47,7 +47,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::cluster::Cluster;
-use self::folder::Folder;
 use self::held::Host;
 use self::registry::Registry;
 use self::slots::{Home, Slots};
@@ -65,6 +64,7 @@ pub(crate) use self::clock::tick_one;
 pub(crate) use self::engine::Engine;
 pub(crate) use self::engine::{Cuts, EngineEnded, Orders};
 pub(crate) use self::error::ServeError;
+pub(crate) use self::folder::Folder;
 pub(crate) use self::history::EventHistory;
 pub(crate) use self::intake::{Awaited, Intake, NotCome};
 pub(crate) use self::kafka::sender;
@@ -120,6 +120,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         Some(secret) => AuditKey::new(secret),
         None => AuditKey::of_folder(&config.data)?,
     };
+    sealed_with(&store, &key).await?;
     let (trail, writer) = Trail::start(store.clone(), key);
     let since = store.last_change().await?;
     let directory = Directory::open(store.clone()).await?;
@@ -321,6 +322,17 @@ async fn beside_upkeep<T>(app: Arc<App>, other: impl Future<Output = T>) -> T {
         () = http::upkeep(&app) => other.await,
         () = app.follow_switches() => other.await,
         () = http::note_rates(&app) => other.await,
+    }
+}
+
+/// Whether the audit is sealed with this key, as far as the platform's chain tells; what is recorded
+/// with another one could not be sealed.
+async fn sealed_with(store: &Store, key: &AuditKey) -> Result<(), ServeError> {
+    match store.audit_head(Chain::Platform).await? {
+        Some(head) if head.key_id != key.id() => {
+            Err(ServeError::AuditKeyChanged { sealed: head.key_id, given: key.id().to_owned() })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -1,14 +1,19 @@
-//! `tidemark audit verify`.
+//! `tidemark audit verify` and `tidemark audit reseal`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use tenancy::audit::{Anchor, AuditKey, Chain, Verdict, verify};
+use chrono::Utc;
+use serde_json::{Map, json};
+use tenancy::audit::{
+    Action, Anchor, AuditEntry, AuditKey, Chain, Resealed, Verdict, reseal, verify,
+};
 use tenancy::{Store, hex};
 
 use super::serve::variables;
 use super::{Failure, client_runtime, grouped};
 use crate::config::{self, Config, Overrides};
+use crate::serve::Folder;
 
 /// What the platform's chain is called in what is printed; no tenant's id has a character of it.
 const PLATFORM: &str = "(platform)";
@@ -18,16 +23,48 @@ pub(super) enum Audit {
     /// Look through every chain of records for what was removed, altered or moved; the service may
     /// run meanwhile. Prints where each chain ends: keep that elsewhere, and compare with it later
     Verify(Verify),
+    /// Seal every chain with another key, once it holds by the former one. Put the new key into the
+    /// configuration or the data folder first, and stop every node
+    Reseal(Reseal),
 }
 
+/// Where the chains and their key are.
 #[derive(Debug, clap::Args)]
-pub(super) struct Verify {
+struct Place {
     /// The configuration file (TOML)
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The folder of everything that is kept [default: data]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+}
+
+impl Place {
+    /// The configuration, and the key that it gives.
+    fn open(self) -> Result<(Config, AuditKey), Failure> {
+        let overrides = Overrides { listen: None, data: self.data };
+        let config = config::load(self.config.as_deref(), variables(), overrides)?.config;
+        let key = match &config.audit_key {
+            Some(secret) => AuditKey::new(secret),
+            None => AuditKey::in_folder(&config.data).map_err(Failure::failed)?,
+        };
+        Ok((config, key))
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Reseal {
+    #[command(flatten)]
+    place: Place,
+    /// The file of the key with which the chains are sealed until now
+    #[arg(long, value_name = "FILE")]
+    former_key: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Verify {
+    #[command(flatten)]
+    place: Place,
     /// What this command has printed earlier: the chains must go on from there
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
@@ -35,20 +72,17 @@ pub(super) struct Verify {
 
 impl Audit {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let Self::Verify(command) = self;
-        command.run()
+        match self {
+            Self::Verify(command) => command.run(),
+            Self::Reseal(command) => command.run(),
+        }
     }
 }
 
 impl Verify {
     fn run(self) -> Result<(), Failure> {
-        let overrides = Overrides { listen: None, data: self.data };
-        let config = config::load(self.config.as_deref(), variables(), overrides)?.config;
         let mut noted = self.against.as_deref().map(noted).transpose()?.unwrap_or_default();
-        let key = match &config.audit_key {
-            Some(secret) => AuditKey::new(secret),
-            None => AuditKey::in_folder(&config.data).map_err(Failure::failed)?,
-        };
+        let (config, key) = self.place.open()?;
         let faults = client_runtime()?.block_on(look(&config, &key, &mut noted))?;
         match faults {
             0 => Ok(()),
@@ -57,6 +91,70 @@ impl Verify {
                 grouped(faults as u64)
             ))),
         }
+    }
+}
+
+impl Reseal {
+    fn run(self) -> Result<(), Failure> {
+        let (config, key) = self.place.open()?;
+        let former = AuditKey::in_file(&self.former_key).map_err(Failure::failed)?;
+        // What a running service appends would be sealed with the former key.
+        let _folder = Folder::open(&config.data).map_err(Failure::failed)?;
+        client_runtime()?.block_on(seal(&config, &former, &key))
+    }
+}
+
+/// Seals all chains with the key, the platform's last: without that no service starts with it.
+async fn seal(config: &Config, former: &AuditKey, key: &AuditKey) -> Result<(), Failure> {
+    let store = Store::connect(&config.control_store()).await.map_err(Failure::failed)?;
+    let mut left = 0;
+    let mut chains = chains(&store).await.map_err(Failure::failed)?;
+    chains.reverse();
+    let mut records = 0;
+    for (name, chain) in chains {
+        if chain == Chain::Platform && left > 0 {
+            break;
+        }
+        match reseal(&store, former, key, chain).await.map_err(Failure::failed)? {
+            Resealed::Done(count) => records += count,
+            Resealed::Faults(verdict) => {
+                left += 1;
+                report(&name, &verdict);
+            }
+            Resealed::Grown => {
+                left += 1;
+                eprintln!("{name}: records came meanwhile; stop every node and run this again");
+            }
+        }
+    }
+    if left > 0 {
+        return Err(Failure::Failed(format!(
+            "{} chains do not hold by the former key and were left as they are; the others are \
+             sealed with the new one",
+            grouped(left)
+        )));
+    }
+    let entry = resealed(former, key);
+    store.append_audit(key, &[entry]).await.map_err(Failure::failed)?;
+    store.close().await;
+    eprintln!("sealed {} records with the key {}", grouped(records), key.id());
+    Ok(())
+}
+
+/// The record of it, in the platform's chain.
+fn resealed(former: &AuditKey, key: &AuditKey) -> AuditEntry {
+    let mut detail = Map::new();
+    detail.insert("former_key".to_owned(), json!(former.id()));
+    detail.insert("key".to_owned(), json!(key.id()));
+    AuditEntry {
+        chain: Chain::Platform,
+        at: Utc::now(),
+        actor: String::new(),
+        source: String::new(),
+        action: Action::Change,
+        object: "sealed the audit with another key".to_owned(),
+        status: 200,
+        detail,
     }
 }
 

@@ -53,7 +53,7 @@ enum Command {
     CheckConfig(check_config::CheckConfig),
     /// Bring the control store to this version's schema
     Migrate(migrate::Migrate),
-    /// Look for records of the audit that were removed or altered
+    /// Look for records of the audit that were removed or altered, or seal it with another key
     #[command(subcommand)]
     Audit(audit::Audit),
 }

@@ -48,6 +48,16 @@ pub(crate) enum ServeError {
     /// The audit's key cannot be read or made.
     #[error("the audit: {0}")]
     Audit(#[from] tenancy::audit::AuditKeyError),
+    /// The audit is sealed with another key than the one that was given.
+    #[error(
+        "the audit is sealed with the key {sealed}, and {given} was given: what came now could not be told from a forgery; give all nodes the key that it is sealed with (audit_key_file, or audit.key in the data folder), or, if it was changed on purpose, run `tidemark audit reseal --former-key FILE`"
+    )]
+    AuditKeyChanged {
+        /// The id of the key that it is sealed with.
+        sealed: String,
+        /// The id of the key in the configuration.
+        given: String,
+    },
     /// A registered event type cannot be read.
     #[error("the control store: {0}")]
     EventType(#[from] crate::event_types::DamagedType),

@@ -9,13 +9,13 @@ use super::ServeError;
 /// A data folder; nobody else has it for as long as this lives. The lock is the operating
 /// system's, so it falls with the process, however that ends.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(crate) struct Folder {
     _lock: File,
 }
 
 impl Folder {
     /// Creates the folder if it is missing, readable by its owner alone, and locks it.
-    pub(super) fn open(path: &Path) -> Result<Self, ServeError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, ServeError> {
         let failed = |source| ServeError::Folder { path: path.to_owned(), source };
         create(path).map_err(failed)?;
         let lock = OpenOptions::new()

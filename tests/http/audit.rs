@@ -7,7 +7,7 @@ use reqwest::Response;
 use serde_json::{Value, json};
 use tenancy::Role;
 
-use crate::service::{Service, invoice, problem, token};
+use crate::service::{Service, command, invoice, problem, token};
 
 async fn records(service: &Service, path: &str, token: &str) -> Vec<Value> {
     let answer = service.get(path, token).send().await.unwrap();
@@ -180,8 +180,44 @@ async fn each_reads_its_own_chain_alone() {
 }
 
 fn verify(data: &tempfile::TempDir, more: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidemark"));
-    command.args(["audit", "verify", "--data"]).arg(data.path()).args(more).output().unwrap()
+    audit(data, "verify", more)
+}
+
+#[tokio::test]
+async fn the_key_is_changed_by_sealing_anew_and_not_otherwise() {
+    let data = Arc::new(tempfile::tempdir().unwrap());
+    let service = Service::start_in(Arc::clone(&data)).await;
+    let admin = service.tenant("sealed").await;
+    service.ask(&admin, "SELECT 1").await;
+    until(&service, "/v1/audit", &admin, "query", "POST /v1/query").await;
+    let (key, former) = (data.path().join("audit.key"), data.path().join("former.key"));
+    std::fs::rename(&key, &former).unwrap();
+    std::fs::write(&key, "another key that is long enough to be one").unwrap();
+    let former = ["--former-key", former.to_str().unwrap()];
+    // Not beside the service, which goes on with the key it has.
+    let running = audit(&data, "reseal", &former);
+    assert!(String::from_utf8_lossy(&running.stderr).contains("in use by another process"));
+    drop(service);
+    let refused = command(&data).output().unwrap();
+    assert!(!refused.status.success());
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("tidemark audit reseal"), "{said}");
+
+    let wrong = data.path().join("wrong.key");
+    std::fs::write(&wrong, "neither the former key nor the new one").unwrap();
+    let wrong = audit(&data, "reseal", &["--former-key", wrong.to_str().unwrap()]);
+    assert_eq!(wrong.status.code(), Some(1));
+    for _ in 0..2 {
+        let done = audit(&data, "reseal", &former);
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        assert!(verify(&data, &[]).status.success());
+    }
+    let service = Service::start_in(Arc::clone(&data)).await;
+    service.ask(&admin, "SELECT 2").await;
+    let platform = token(None, &[Role::Platform]);
+    let object = "sealed the audit with another key";
+    until(&service, "/v1/platform/audit", &platform, "change", object).await;
+    assert!(verify(&data, &[]).status.success());
 }
 
 #[tokio::test]

@@ -57,6 +57,7 @@ impl Shared {
             ("TIDEMARK_KAFKA_PARTITIONS", "3"),
             ("TIDEMARK_CHECKPOINT_MS", "300"),
             ("TIDEMARK_OBJECT_STORE_URL", &objects),
+            ("TIDEMARK_AUDIT_KEY", "the key of the audit that all nodes have"),
         ];
         variables.extend(self.database.iter().map(|(name, value)| (*name, value.as_str())));
         Service::start_with(Arc::clone(data), &variables).await

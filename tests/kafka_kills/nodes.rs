@@ -173,6 +173,7 @@ impl Nodes {
             // So that a kill meets checkpoints in every stage, and clients learn positions.
             ("TIDEMARK_CHECKPOINT_MS", "200".to_owned()),
             ("TIDEMARK_LIMITS_STREAM_HEARTBEAT_S", "1".to_owned()),
+            ("TIDEMARK_AUDIT_KEY", "the key of the audit that all nodes have".to_owned()),
         ];
         let mut control = Access::file(&root.join("a/control.db"));
         if run.postgres {

@@ -74,12 +74,16 @@ impl AuditKey {
 
     /// The key in the file `audit.key` of a folder, which must be there.
     pub fn in_folder(folder: &Path) -> Result<Self, AuditKeyError> {
-        let path = folder.join("audit.key");
-        let text = fs::read_to_string(&path);
-        let text = text.map_err(|source| AuditKeyError::File { path: path.clone(), source })?;
+        Self::in_file(&folder.join("audit.key"))
+    }
+
+    /// The key in a file.
+    pub fn in_file(path: &Path) -> Result<Self, AuditKeyError> {
+        let text = fs::read_to_string(path);
+        let text = text.map_err(|source| AuditKeyError::File { path: path.to_owned(), source })?;
         let secret = Secret::new(text.trim());
         let secret =
-            secret.map_err(|source| AuditKeyError::Secret { path: path.clone(), source })?;
+            secret.map_err(|source| AuditKeyError::Secret { path: path.to_owned(), source })?;
         Ok(Self::new(&secret))
     }
 
@@ -94,9 +98,22 @@ impl AuditKey {
         self.mac(chain, seq, hash).finalize().into_bytes().into()
     }
 
+    /// A seal that no key makes.
+    pub(crate) const VOID: [u8; 32] = [0; 32];
+
     /// A sealed end.
     pub(crate) fn head(&self, chain: Chain, seq: u64, hash: [u8; 32]) -> AuditHead {
         AuditHead { seq, hash, key_id: self.id.clone(), seal: self.seal(chain, seq, &hash) }
+    }
+
+    /// An end of what was not found sealed; it never counts as sealed.
+    pub(crate) fn void_head(&self, seq: u64, hash: [u8; 32]) -> AuditHead {
+        AuditHead { seq, hash, key_id: self.id.clone(), seal: Self::VOID }
+    }
+
+    /// Whether this key has sealed the end, and says so.
+    pub(crate) fn has_sealed(&self, chain: Chain, head: &AuditHead) -> bool {
+        head.key_id == self.id && self.holds(chain, head)
     }
 
     /// Whether the end is one that this key has sealed.

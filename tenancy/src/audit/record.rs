@@ -176,6 +176,12 @@ impl AuditRecord {
         record
     }
 
+    /// About the bytes that it takes.
+    pub(crate) fn size(&self) -> usize {
+        let texts = [&self.actor, &self.source, &self.action, &self.object, &self.detail];
+        128 + texts.iter().map(|text| text.len()).sum::<usize>()
+    }
+
     /// The record as readers get it: `at` in RFC 3339, `detail` as the object that it is, `hash` in
     /// hexadecimal digits.
     pub fn to_json(&self) -> Value {
@@ -241,6 +247,20 @@ pub struct AuditHead {
     pub key_id: String,
     /// The seal ([`AuditKey::seal`](super::AuditKey::seal)).
     pub seal: [u8; 32],
+}
+
+/// Records of a chain that are read at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditPage {
+    /// In the order that was asked for.
+    pub records: Vec<AuditRecord>,
+    /// Whether there are no more behind these.
+    pub is_last: bool,
+}
+
+impl AuditPage {
+    /// The bytes from which on a page is full, however few records it has.
+    pub const BYTES: usize = 4 << 20;
 }
 
 /// Which records are wanted.

@@ -20,7 +20,8 @@ pub enum Fault {
     Altered(u64),
     /// There are records, and nothing says where the chain ends.
     NoHead,
-    /// What says where the chain ends was not sealed with the key.
+    /// What says where the chain ends was not sealed with the key, or was once found not to be when
+    /// records came behind it.
     Forged,
     /// It was sealed with the key of this id.
     OtherKey(String),
@@ -39,7 +40,11 @@ impl fmt::Display for Fault {
             Self::Missing(from, to) => write!(f, "the records {from} to {to} are missing"),
             Self::Altered(seq) => write!(f, "record {seq} is not what was recorded there"),
             Self::NoHead => write!(f, "the record of where the chain ends is missing"),
-            Self::Forged => write!(f, "the end of the chain is not sealed with this key"),
+            Self::Forged => write!(
+                f,
+                "the end of the chain is not sealed with this key, or was found so once: nothing \
+                 that was recorded since is sealed"
+            ),
             Self::OtherKey(id) => write!(
                 f,
                 "the end of the chain is sealed with another key ({id}); give the one of the nodes \

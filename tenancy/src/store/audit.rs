@@ -60,6 +60,21 @@ struct HeadRow {
 }
 
 impl Store {
+#[derive(FromRow)]
+struct EndRow {
+    last_seq: i64,
+    seq: Option<i64>,
+    hash: Option<Vec<u8>>,
+    key_id: Option<String>,
+    seal: Option<Vec<u8>>,
+}
+
+/// Where a chain ends: what says so, and the place of the last record, at one moment.
+struct End {
+    head: Option<AuditHead>,
+    last: u64,
+}
+
     /// Appends entries to their chains, all or none. Those of a tenant that is deleted go with it.
     pub async fn append_audit(
         &self,
@@ -176,6 +191,31 @@ impl Store {
     pub async fn audit_head(&self, chain: Chain) -> Result<Option<AuditHead>, StoreError> {
         let failed =
             |source| StoreError::Database { doing: "reading the end of the audit", source };
+    /// Seals the end of a chain anew, if it is still this one; false if it is not.
+    pub(crate) async fn reseal_audit(
+        &self,
+        chain: Chain,
+        before: &AuditHead,
+        key: &AuditKey,
+    ) -> Result<bool, StoreError> {
+        let failed = |source| StoreError::Database { doing: "sealing the audit", source };
+        let head = key.head(chain, before.seq, before.hash);
+        let query = sql::query(of_chain!(
+            chain,
+            "UPDATE audit_heads SET key_id = $1, seal = $2 \
+             WHERE seq = $3 AND seal = $4 AND tenant_id = $5",
+            "UPDATE platform_audit_heads SET key_id = $1, seal = $2 WHERE seq = $3 AND seal = $4"
+        ))
+        .bind(head.key_id)
+        .bind(head.seal.to_vec())
+        .bind(before.seq as i64)
+        .bind(before.seal.to_vec());
+        let mut transaction = self.write(scope(chain)).await.map_err(failed)?;
+        let done = bound!(query, chain).execute(&mut *transaction).await.map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(done.rows_affected() == 1)
+    }
+
         let mut transaction = self.read(scope(chain)).await.map_err(failed)?;
         let head = head(&mut transaction, chain).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
@@ -201,11 +241,18 @@ async fn append(
             return Ok(true);
         }
     }
-    let before = head(connection, chain).await?;
-    let (mut seq, mut hash) = before.as_ref().map_or((0, [0; 32]), |head| (head.seq, head.hash));
+    let end = end(connection, chain).await?;
+    let before = end.head.as_ref().map(|head| head.seq);
+    let is_sealed = end.is_sealed(key, chain);
+    let (mut seq, mut hash) = if is_sealed {
+        end.head.map_or((0, [0; 32]), |head| (head.seq, head.hash))
+    } else {
+        tell(chain, &end);
+        unsealed(connection, chain, end).await?
+    };
     let mut records = Vec::with_capacity(entries.len());
     for entry in entries {
-        let record = AuditRecord::after(&hash, seq + 1, entry);
+        let record = AuditRecord::after(&hash, seq.saturating_add(1), entry);
         (seq, hash) = (record.seq, record.hash);
         records.push(record);
     }
@@ -214,8 +261,50 @@ async fn append(
             return Ok(false);
         }
     }
-    put_head(connection, chain, before.map_or(0, |head| head.seq), &key.head(chain, seq, hash))
-        .await
+    // What was not sealed before must not be by what comes after it.
+    let head = if is_sealed { key.head(chain, seq, hash) } else { key.void_head(seq, hash) };
+    put_head(connection, chain, before, &head).await
+}
+
+impl End {
+    /// Whether the last record is the one that this key has sealed, or there is none yet.
+    fn is_sealed(&self, key: &AuditKey, chain: Chain) -> bool {
+        match &self.head {
+            None => self.last == 0,
+            Some(head) => head.seq == self.last && key.has_sealed(chain, head),
+        }
+    }
+}
+
+/// Says that a chain was altered, when that is seen first: the ends that follow have a void seal.
+fn tell(chain: Chain, end: &End) {
+    if end.head.as_ref().is_none_or(|head| head.seal != AuditKey::VOID) {
+        tracing::error!(
+            ?chain,
+            last = end.last,
+            "the end of the audit is not the one that was sealed with this key: somebody has changed \
+             the database, or the key; records go on, unsealed, and `tidemark audit verify` says so"
+        );
+    }
+}
+
+/// The place and hash on which to go on where the end is not the one that was sealed.
+async fn unsealed(
+    connection: &mut AnyConnection,
+    chain: Chain,
+    end: End,
+) -> Result<(u64, [u8; 32]), sqlx::Error> {
+    if let Some(head) = end.head.filter(|head| head.seq >= end.last) {
+        return Ok((head.seq, head.hash));
+    }
+    let query = sql::query_scalar::<Vec<u8>>(of_chain!(
+        chain,
+        "SELECT hash FROM audit WHERE seq = $1 AND tenant_id = $2",
+        "SELECT hash FROM platform_audit_chain WHERE seq = $1"
+    ))
+    .bind(end.last as i64);
+    let last = bound!(query, chain).fetch_optional(connection).await?;
+    Ok((end.last, last.map_or([0; 32], |bytes| hash(&bytes))))
 }
 
 /// Puts records at their places in one statement; false if there is one at any of them.
@@ -256,14 +345,14 @@ async fn insert(
     Ok(query.execute(connection).await?.rows_affected() == records.len() as u64)
 }
 
-/// Says where a chain ends, if it ended at `before` until now.
-async fn put_head(
+/// Says where a chain ends, if it ended at `before` until now, or nothing said where.
+pub(super) async fn put_head(
     connection: &mut AnyConnection,
     chain: Chain,
-    before: u64,
+    before: Option<u64>,
     head: &AuditHead,
 ) -> Result<bool, sqlx::Error> {
-    let query = if before == 0 {
+    let query = if before.is_none() {
         sql::query(of_chain!(
             chain,
             "INSERT INTO audit_heads (seq, hash, key_id, seal, tenant_id) \
@@ -285,7 +374,10 @@ async fn put_head(
         .bind(head.hash.to_vec())
         .bind(head.key_id.clone())
         .bind(head.seal.to_vec());
-    let query = if before == 0 { query } else { query.bind(before as i64) };
+    let query = match before {
+        None => query,
+        Some(before) => query.bind(before as i64),
+    };
     Ok(bound!(query, chain).execute(connection).await?.rows_affected() == 1)
 }
 
@@ -330,6 +422,28 @@ impl Row {
             action: self.action,
             object: self.object,
             // Nor is this a status that was ever recorded.
+/// Where a chain ends, in one statement: two could stand before and behind what somebody else
+/// appends.
+async fn end(connection: &mut AnyConnection, chain: Chain) -> Result<End, sqlx::Error> {
+    let query = sql::query_as::<EndRow>(of_chain!(
+        chain,
+        "SELECT (SELECT coalesce(max(seq), 0) FROM audit WHERE tenant_id = $1) AS last_seq, \
+         h.seq, h.hash, h.key_id, h.seal \
+         FROM (SELECT 1 AS one) AS one LEFT JOIN audit_heads AS h ON h.tenant_id = $1",
+        "SELECT (SELECT coalesce(max(seq), 0) FROM platform_audit_chain) AS last_seq, \
+         h.seq, h.hash, h.key_id, h.seal \
+         FROM (SELECT 1 AS one) AS one LEFT JOIN platform_audit_heads AS h ON h.number = 1"
+    ));
+    let row = bound!(query, chain).fetch_one(connection).await?;
+    let head = row.seq.map(|seq| AuditHead {
+        seq: seq.cast_unsigned(),
+        hash: hash(&row.hash.unwrap_or_default()),
+        key_id: row.key_id.unwrap_or_default(),
+        seal: hash(&row.seal.unwrap_or_default()),
+    });
+    Ok(End { head, last: row.last_seq.cast_unsigned() })
+}
+
             status: self.status.try_into().unwrap_or_default(),
             detail: self.detail,
             hash: hash(&self.hash),

@@ -7,8 +7,8 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use super::places::{Place, on_both};
 use super::*;
 use crate::audit::{
-    Action, Anchor, AuditEntry, AuditFilter, AuditKey, AuditRecord, Chain, Fault, Trail,
-    TrailError, verify,
+    Action, Anchor, AuditEntry, AuditFilter, AuditKey, AuditRecord, Chain, Fault, Resealed, Trail,
+    TrailError, reseal, verify,
 };
 use crate::{NewTenant, Secret, hex};
 
@@ -262,6 +262,64 @@ async fn another_key_seals_nothing() {
     let place = &Place::file();
     let bench = Bench::with(place, 3).await;
     let other = AuditKey::new(&Secret::random().unwrap());
+/// What comes behind an end that is not the sealed one must not make it good.
+#[tokio::test]
+async fn what_was_forged_is_not_sealed_by_the_next_record() {
+    // Record 4 and all behind it are to be linked anew, as anybody can who reads the documentation.
+    let relinked = |records: Vec<AuditRecord>, chain| {
+        let mut hash = records[2].hash;
+        let mut statements = String::new();
+        for mut record in records.into_iter().skip(3) {
+            if record.seq == 4 {
+                record.actor = String::from("nobody");
+            }
+            record.hash = record.digest(chain, &hash);
+            hash = record.hash;
+            statements += &format!(
+                "UPDATE audit SET actor = '{}', hash = x'{}' WHERE seq = {}; ",
+                record.actor,
+                hex(&record.hash),
+                record.seq
+            );
+        }
+        statements + &format!("UPDATE audit_heads SET hash = x'{}'", hex(&hash))
+    };
+    let copied = "INSERT INTO audit SELECT tenant_id, 11, at, actor, source, action, object, \
+                  status, detail, hash FROM audit WHERE seq = 3";
+    let cases = [
+        (
+            "DELETE FROM audit WHERE seq = 10; UPDATE audit_heads SET seq = 9, \
+             hash = (SELECT hash FROM audit WHERE seq = 9)",
+            vec![Fault::Forged],
+        ),
+        ("relinked", vec![Fault::Forged]),
+        ("UPDATE audit_heads SET key_id = 'x'", vec![Fault::Forged]),
+        ("UPDATE audit_heads SET seal = zeroblob(32)", vec![Fault::Forged]),
+        ("DELETE FROM audit WHERE seq >= 9", vec![Fault::Missing(9, 10), Fault::Forged]),
+        (copied, vec![Fault::Altered(11), Fault::Forged]),
+        ("DELETE FROM audit_heads", vec![Fault::Forged]),
+        ("UPDATE audit_heads SET seq = 0", vec![Fault::Forged]),
+    ];
+    for (statement, expected) in cases {
+        let place = &Place::file();
+        let bench = Bench::with(place, 10).await;
+        let records = bench.store.audit_after(bench.chain, 0, 10, 100).await.unwrap();
+        let done = match statement {
+            "relinked" => relinked(records, bench.chain),
+            other => other.to_owned(),
+        };
+        tamper(place, &done).await;
+        for number in 11..14 {
+            bench.store.append_audit(&bench.key, &[entry(bench.chain, number)]).await.unwrap();
+            assert_eq!(bench.faults().await, expected, "{statement}");
+        }
+        // Another chain is not concerned.
+        bench.store.append_audit(&bench.key, &[entry(Chain::Platform, 1)]).await.unwrap();
+        let platform = verify(&bench.store, &bench.key, Chain::Platform, &[]).await.unwrap();
+        assert_eq!(platform.faults, []);
+    }
+}
+
     let verdict = verify(&bench.store, &other, bench.chain, &[]).await.unwrap();
     assert_eq!(verdict.faults, [Fault::OtherKey(bench.key.id().to_owned())]);
 }
@@ -305,6 +363,32 @@ async fn who_records_faster_than_is_written_waits() {
         done.unwrap();
         taken += 1;
     }
+/// What another key appends is not sealed, so that a key that was changed is no way round.
+#[tokio::test]
+async fn a_key_is_changed_by_sealing_what_holds_by_the_former_one() {
+    let place = &Place::file();
+    let bench = Bench::with(place, 3).await;
+    let (store, chain) = (&bench.store, bench.chain);
+    let new = AuditKey::new(&Secret::random().unwrap());
+    let wrong = AuditKey::new(&Secret::random().unwrap());
+    let refused = reseal(store, &wrong, &new, chain).await.unwrap();
+    let Resealed::Faults(verdict) = refused else { panic!("{refused:?}") };
+    assert_eq!(verdict.faults, [Fault::OtherKey(bench.key.id().to_owned())]);
+    assert!(bench.faults().await.is_empty(), "it was left as it was");
+    // Once more is no harm.
+    for _ in 0..2 {
+        assert_eq!(reseal(store, &bench.key, &new, chain).await.unwrap(), Resealed::Done(3));
+    }
+    let empty = reseal(store, &bench.key, &new, Chain::Platform).await.unwrap();
+    assert_eq!(empty, Resealed::Done(0));
+    store.append_audit(&new, &[entry(chain, 4)]).await.unwrap();
+    assert_eq!(verify(store, &new, chain, &[]).await.unwrap().faults, []);
+    store.append_audit(&bench.key, &[entry(chain, 5)]).await.unwrap();
+    assert_eq!(bench.faults().await, [Fault::Forged]);
+    let refused = reseal(store, &bench.key, &new, chain).await.unwrap();
+    assert!(matches!(refused, Resealed::Faults(_)), "{refused:?}");
+}
+
     assert!((20..40).contains(&taken), "{taken} mebibytes");
     held.rollback().await.unwrap();
     trail.keep(large(taken)).await.unwrap();
