@@ -308,7 +308,7 @@ async fn unsealed(
 }
 
 /// Puts records at their places in one statement; false if there is one at any of them.
-async fn insert(
+pub(super) async fn insert(
     connection: &mut AnyConnection,
     chain: Chain,
     records: &[AuditRecord],
