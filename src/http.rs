@@ -34,6 +34,7 @@ mod platform;
 mod problems;
 mod queries;
 mod service_tokens;
+mod shelf;
 mod sign_in;
 mod tenants;
 mod tls;
@@ -101,9 +102,9 @@ pub(crate) struct App {
     room: body::Room,
     /// Sign-ins that wait for the issuer at a time.
     signing_in: Semaphore,
-    shelf: answers::Shelf,
+    shelf: shelf::Shelf,
     /// Bodies that are decoded at a time: one for each core.
-    decoders: Semaphore,
+    decoders: Arc<Semaphore>,
     /// Set once the log is replayed; until then no call is answered.
     intake: OnceLock<Intake>,
 }
@@ -176,8 +177,8 @@ impl App {
             recorder: health::recorder(),
             room: body::Room::new(),
             signing_in: Semaphore::new(sign_in::AT_ONCE),
-            shelf: answers::shelf(),
-            decoders: Semaphore::new(cores.max(2)),
+            shelf: shelf::Shelf::new(),
+            decoders: Arc::new(Semaphore::new(cores.max(2))),
             intake: OnceLock::new(),
         }
     }

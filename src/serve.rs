@@ -66,7 +66,7 @@ pub(crate) use self::engine::{Cuts, EngineEnded, Orders};
 pub(crate) use self::error::ServeError;
 pub(crate) use self::folder::Folder;
 pub(crate) use self::history::EventHistory;
-pub(crate) use self::intake::{Awaited, Intake, NotCome};
+pub(crate) use self::intake::{Awaited, Body, Intake, NotCome};
 pub(crate) use self::kafka::sender;
 pub(crate) use self::slots::alone;
 

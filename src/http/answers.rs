@@ -1,7 +1,6 @@
 //! What reads have in common: the position they wait for and stand at, and the form of the answer.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -11,13 +10,14 @@ use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use futures::stream::iter;
 use futures::{Stream, StreamExt};
+use projections::Tenant;
 use query::{Answer, Format, QueryError, arrow_body, csv_body, json_body};
 use stream::Problem;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::audit::{Trace, counted};
 use super::caller::Caller;
 use super::params::Params;
+use super::shelf::{Shelf, Space};
 use super::{App, problems};
 use crate::serve::Awaited;
 
@@ -27,18 +27,10 @@ const POSITION: HeaderName = HeaderName::from_static("tidemark-position");
 const WAIT_MS: u64 = 5_000;
 const WAIT_MS_MOST: u64 = 60_000;
 
-/// What one answer, and all of them, may hold before their first byte leaves.
-const HELD_ONE: usize = 256 << 20;
-const HELD_ALL_KIB: usize = 512 << 10;
+/// What one answer may hold before its first byte leaves.
+const HELD_ONE: usize = 128 << 20;
 /// From which size a part is kept as one.
 const PART: usize = 64 << 10;
-
-/// The encoded answers of queries that are being completed.
-pub(super) type Shelf = Arc<Semaphore>;
-
-pub(super) fn shelf() -> Shelf {
-    Arc::new(Semaphore::new(HELD_ALL_KIB))
-}
 
 /// States the position of an answer.
 pub(super) fn at_position(mut response: Response, position: &str) -> Response {
@@ -157,12 +149,12 @@ pub(super) async fn completed(
     raw: bool,
     trace: &Trace,
 ) -> Result<Response, Problem> {
-    let position = answer.position.to_string();
+    let (tenant, position) = (answer.position.tenant, answer.position.to_string());
     let mut parts = encoded(answer, format, raw, trace);
     let mut held = Held::default();
     while let Some(part) = parts.next().await {
         let part = part.map_err(|error| problems::query(&error))?;
-        if !held.take(shelf, &part) {
+        if !held.take(shelf, tenant, &part) {
             let rest = parts.map(logged);
             let body = Body::from_stream(held.stream().chain(rest));
             return Ok(respond(body, format, &position));
@@ -178,26 +170,26 @@ struct Held {
     /// Small parts, until they are worth being one.
     small: BytesMut,
     bytes: usize,
-    room: Vec<OwnedSemaphorePermit>,
+    room: Vec<Space>,
 }
 
 impl Held {
     /// Adds a part; false when that was the last one for which there is room.
-    fn take(&mut self, shelf: &Shelf, part: &Bytes) -> bool {
+    fn take(&mut self, shelf: &Shelf, tenant: Tenant, part: &Bytes) -> bool {
         self.bytes += part.len();
         self.small.extend_from_slice(part);
         if self.small.len() < PART {
             return true;
         }
         let part = self.small.split().freeze();
-        let kib = u32::try_from(part.len().div_ceil(1024)).unwrap_or(u32::MAX);
+        let space = shelf.take(tenant, part.len());
         self.parts.push(part);
-        match Arc::clone(shelf).try_acquire_many_owned(kib) {
-            Ok(room) => {
-                self.room.push(room);
+        match space {
+            Some(space) => {
+                self.room.push(space);
                 self.bytes < HELD_ONE
             }
-            Err(_) => false,
+            None => false,
         }
     }
 
@@ -209,14 +201,16 @@ impl Held {
         Body::from_stream(self.stream())
     }
 
-    /// The parts, each letting go of its room as it leaves.
+    /// The parts, each letting go of its room when the next one is taken: until then it is being sent.
     fn stream(mut self) -> impl Stream<Item = Result<Bytes, QueryError>> + Send {
         if !self.small.is_empty() {
             self.parts.push(self.small.freeze());
         }
         let mut room = self.room.into_iter();
+        let mut leaving = None;
         iter(self.parts).map(move |part| {
-            drop(room.next());
+            drop(leaving.take());
+            leaving = room.next();
             Ok(part)
         })
     }
@@ -244,30 +238,47 @@ mod tests {
 
     use super::*;
 
+    const ONE: Tenant = Tenant(1);
+
     #[tokio::test]
     async fn what_is_held_is_given_back_whole_and_takes_its_room_only_meanwhile() {
-        let shelf: Shelf = Arc::new(Semaphore::new(256));
+        let shelf = Shelf::of(1024);
         let mut held = Held::default();
         let mut given = Vec::new();
         for size in [0, 1, PART - 1, 1, PART, 3 * PART / 2, 7] {
             let part = Bytes::from(vec![size as u8; size]);
             given.extend_from_slice(&part);
-            assert!(held.take(&shelf, &part));
+            assert!(held.take(&shelf, ONE, &part));
         }
-        assert!(shelf.available_permits() < 256);
+        // Of its 256 KiB.
+        assert!(shelf.take(ONE, 100 << 10).is_none());
         let parts: Vec<Bytes> = held.stream().try_collect().await.unwrap();
         assert_eq!(parts.concat(), given);
-        assert_eq!(shelf.available_permits(), 256);
+        assert!(shelf.take(ONE, 256 << 10).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_part_has_its_room_until_the_next_is_taken() {
+        let shelf = Shelf::of(1024);
+        let mut held = Held::default();
+        for _ in 0..4 {
+            assert!(held.take(&shelf, ONE, &Bytes::from(vec![0; PART])));
+        }
+        let mut parts = Box::pin(held.stream());
+        parts.next().await.unwrap().unwrap();
+        assert!(shelf.take(ONE, 1).is_none());
+        parts.next().await.unwrap().unwrap();
+        assert!(shelf.take(ONE, PART).is_some());
     }
 
     #[tokio::test]
     async fn many_small_parts_take_the_room_of_their_bytes() {
-        let shelf: Shelf = Arc::new(Semaphore::new(1024));
+        let shelf = Shelf::of(4 << 10);
         let mut held = Held::default();
         for _ in 0..100_000 {
-            assert!(held.take(&shelf, &Bytes::from_static(b"[1],[2],")));
+            assert!(held.take(&shelf, ONE, &Bytes::from_static(b"[1],[2],")));
         }
         let full = Bytes::from(vec![0; 1 << 20]);
-        assert!(!held.take(&shelf, &full), "there is no room for more than a mebibyte");
+        assert!(!held.take(&shelf, ONE, &full), "there is no room for more than a mebibyte");
     }
 }

@@ -146,6 +146,7 @@ pub(super) async fn guard(
             };
             request.extensions_mut().insert(caller);
             request.extensions_mut().insert(seat.clone());
+            let request = seat.charged(request);
             seat.until_sent(next.run(request).await)
         }
         Ok(None) => next.run(request).await,

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::Utc;
-use ingest::Format;
+use ingest::{BodyError, Format};
 use serde_json::{Value, json};
 use stream::Problem;
 
@@ -18,7 +17,7 @@ use super::caller::Caller;
 use super::limits::Seated;
 use super::params::Params;
 use super::{App, problems};
-use crate::serve::sender;
+use crate::serve::{Body, sender};
 
 /// Takes events: checks and decodes them off the async threads, a bounded number at a time, and
 /// answers once they are on disk.
@@ -28,7 +27,7 @@ pub(super) async fn post(
     seat: Seated,
     params: Params,
     headers: HeaderMap,
-    body: Body,
+    body: axum::body::Body,
 ) -> Result<Response, Problem> {
     params.finish("")?;
     let format = format(&headers)?;
@@ -39,23 +38,22 @@ pub(super) async fn post(
     let limit = app.limits.intake.max_body;
     let held = app.room.read(caller.number(), &headers, body, limit).await?;
     let sender = sender(&caller.tenant);
-    let intake = app.intake()?;
-    let decoded = {
-        let _turn = app.decoders.acquire().await.map_err(|_| problems::closing())?;
-        let (app, sender, bytes) = (Arc::clone(&app), sender.clone(), held.bytes.clone());
-        let intake = intake.clone();
-        tokio::task::spawn_blocking(move || {
-            let types = app.shown.types(sender.tenant);
-            let (limits, now) = (&app.limits.intake, Utc::now());
-            intake.decode(&types, limits, &sender, format, &bytes, now)
-        })
-        .await
-        .map_err(|_| problems::internal())?
-        .map_err(|error| problems::events_body(&error))?
-    };
+    let intake = app.intake()?.clone();
+    let turn = Arc::clone(&app.decoders).acquire_owned().await.map_err(|_| problems::closing())?;
+    let (decoder, whose) = (intake.clone(), sender.clone());
+    // All that it takes goes along: whoever goes away meanwhile gets nothing back before it is over.
+    let (decoded, held) = tokio::task::spawn_blocking(move || {
+        let types = app.shown.types(whose.tenant);
+        let (limits, now) = (&app.limits.intake, Utc::now());
+        let decoded = decoder.decode(&types, limits, &whose, format, &held.bytes, now);
+        seat.sent(events(&decoded));
+        drop(turn);
+        decoded.map(|decoded| (decoded, held))
+    })
+    .await
+    .map_err(|_| problems::internal())?
+    .map_err(|error| problems::events_body(&error))?;
     let receipt = intake.submit(&sender, decoded).await.map_err(|e| problems::intake(&e))?;
-    let events = receipt.accepted + receipt.duplicates + receipt.rejected.len();
-    seat.sent(events, held.bytes.len());
     drop(held);
     let position = receipt.position;
     let rejected: Vec<Value> = receipt
@@ -70,6 +68,16 @@ pub(super) async fn post(
         "position": position,
     });
     Ok(at_position((StatusCode::ACCEPTED, Json(answer)).into_response(), &position))
+}
+
+/// How many events were looked at.
+fn events(decoded: &Result<Body, BodyError>) -> usize {
+    match decoded {
+        Ok(body) => body.events(),
+        Err(BodyError::TooManyRejected { limit, .. }) => *limit,
+        // As far as it was read it is charged by its bytes.
+        Err(BodyError::TooLarge { .. } | BodyError::Malformed(_)) => 0,
+    }
 }
 
 fn format(headers: &HeaderMap) -> Result<Format, Problem> {

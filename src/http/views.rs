@@ -128,11 +128,20 @@ pub(super) async fn read(
     let (json, position, rows) = if view.row_count().min(limit) < LARGE {
         read(&snapshot).map_err(|error| problems::view(&error))?
     } else {
+        // About what it comes to; how much it is is known when it is there.
+        let _space = app.shelf.reserve(caller.number(), share(view, limit)).await?;
         off_thread(snapshot, read).await?
     };
     trace.rows(rows);
-    let response = ([(CONTENT_TYPE, Format::Json.content_type())], json).into_response();
+    let body = app.shelf.whole(caller.number(), json)?;
+    let response = ([(CONTENT_TYPE, Format::Json.content_type())], body).into_response();
     Ok(answers::at_position(response, &position))
+}
+
+/// About the bytes that so many rows of a view have.
+fn share(view: &ViewSnapshot, rows: usize) -> usize {
+    let all = view.row_count().max(1);
+    view.bytes() / all * rows.min(all)
 }
 
 /// Reads where a long reading keeps no other call waiting.

@@ -27,6 +27,16 @@ pub(crate) enum Body {
     Kafka(Outgoing),
 }
 
+impl Body {
+    /// How many events it has.
+    pub(crate) fn events(&self) -> usize {
+        match self {
+            Self::Log(decoded) => decoded.events(),
+            Self::Kafka(outgoing) => outgoing.events(),
+        }
+    }
+}
+
 /// What became of a body.
 pub(crate) struct Receipt {
     /// Events that are kept now.

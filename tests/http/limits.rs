@@ -3,12 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::{SinkExt, StreamExt};
 use projections::{Position, Tenant};
 use reqwest::Response;
 use serde_json::json;
 use tenancy::Role;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_tungstenite::connect_async;
+use tokio_tungstenite::tungstenite::Message;
 
-use crate::service::{Service, invoice, of_subject, problem, stream};
+use crate::service::{Service, event, invoice, of_subject, problem, stream};
 
 async fn bounded(variables: &[(&str, &str)]) -> Service {
     Service::start_with(Arc::new(tempfile::tempdir().unwrap()), variables).await
@@ -127,6 +132,116 @@ async fn streams_and_calls_at_once_are_bounded() {
     refused(seen, "calls", "token").await;
     assert_eq!(waiting.await.unwrap().unwrap().status(), 504);
     assert_eq!(service.get("/v1/tenant", &busy).send().await.unwrap().status(), 200);
+}
+
+/// Figures of a page of some megabytes, which fits into no buffer on the way to a client that does
+/// not read.
+fn long_names() -> Vec<serde_json::Value> {
+    let project = |number: u32| {
+        let name = "n".repeat(60_000);
+        let data = json!({ "project_id": format!("p{number}"), "name": name });
+        event("projects.project_created", &format!("e{number}"), &data)
+    };
+    (0..250).map(project).collect()
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_read_keeps_its_seat() {
+    let service = bounded(&[("TIDEMARK_LIMITS_TOKEN_CALLS", "2")]).await;
+    let busy = service.tenant("busy").await;
+    let receipt = service.send(&busy, &long_names()).await;
+    let rows = service.rows(&busy, "project_profitability", &receipt["position"]).await;
+    assert_eq!(rows.as_array().unwrap().len(), 250);
+    let mut unread = Vec::new();
+    for _ in 0..2 {
+        let mut socket = TcpStream::connect(&service.address).await.unwrap();
+        let head = format!(
+            "GET /v1/views/project_profitability HTTP/1.1\r\nHost: x\r\n\
+             Authorization: Bearer {busy}\r\n\r\n"
+        );
+        socket.write_all(head.as_bytes()).await.unwrap();
+        // It has begun, and is whole in the service's memory.
+        let mut begun = [0; 15];
+        socket.read_exact(&mut begun).await.unwrap();
+        assert_eq!(&begun, b"HTTP/1.1 200 OK");
+        unread.push(socket);
+    }
+    let answer = service.get("/v1/tenant", &busy).send().await.unwrap();
+    refused(answer, "calls", "token").await;
+    drop(unread);
+    for _ in 0..200 {
+        let answer = service.get("/v1/tenant", &busy).send().await.unwrap();
+        if answer.status() == 200 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("clients that went away keep their seats");
+}
+
+#[tokio::test]
+async fn a_body_is_charged_whatever_becomes_of_it() {
+    let service = bounded(&[("TIDEMARK_LIMITS_TOKEN_BYTES_PER_S", "1000")]).await;
+    service.tenant("busy").await;
+    let malformed = "{".repeat(100_000);
+    for (subject, path, kind) in [
+        ("one", "/v1/events", "application/cloudevents+json"),
+        ("two", "/v1/query", "application/json"),
+    ] {
+        let token = of_subject(subject, "busy", Role::Admin);
+        let request = service.post(path, &token).header("content-type", kind);
+        let answer = request.body(malformed.clone()).send().await.unwrap();
+        problem(answer, 400, "invalid-body").await;
+        let answer = service.get("/v1/tenant", &token).send().await.unwrap();
+        refused(answer, "bytes", "token").await;
+    }
+}
+
+#[tokio::test]
+async fn events_are_charged_whether_they_are_taken_or_not() {
+    let service = bounded(&[("TIDEMARK_LIMITS_TOKEN_EVENTS_PER_S", "10")]).await;
+    let busy = service.tenant("busy").await;
+    let bad: Vec<_> = (0..100).map(|n| event("no.type", &format!("e{n}"), &json!({}))).collect();
+    let receipt = service.send(&busy, &bad).await;
+    assert_eq!(receipt["accepted"], 0);
+    let kind = "application/cloudevents-batch+json";
+    let again = service.post("/v1/events", &busy).header("content-type", kind).body("[]");
+    refused(again.send().await.unwrap(), "events", "token").await;
+}
+
+#[tokio::test]
+async fn the_messages_of_a_socket_are_calls() {
+    let service = bounded(&[("TIDEMARK_LIMITS_TOKEN_REQUESTS_PER_S", "5")]).await;
+    service.tenant("busy").await;
+    let busy = of_subject("busy", "busy", Role::Executive);
+    let url = format!("ws://{}/v1/ws", service.address);
+    let (mut socket, _) = connect_async(url).await.unwrap();
+    let auth = json!({ "type": "auth", "token": busy });
+    socket.send(Message::text(auth.to_string())).await.unwrap();
+    let wanted = json!({ "type": "subscribe", "id": "a", "view": "nope" }).to_string();
+    let mut code = None;
+    for _ in 0..2_000 {
+        // What it has said stays to be read, also where nothing can be sent any more.
+        socket.feed(Message::text(wanted.clone())).await.ok();
+    }
+    socket.flush().await.ok();
+    let mut said = Vec::new();
+    while let Some(Ok(message)) = socket.next().await {
+        match message {
+            Message::Text(text) => said.push(serde_json::from_str(&text).unwrap()),
+            Message::Close(frame) => code = frame.map(|frame| u16::from(frame.code)),
+            _ => {}
+        }
+    }
+    let last: serde_json::Value = said.pop().unwrap();
+    assert_eq!(last["problem"]["type"], "urn:tidemark:problem:too-many-requests", "{last}");
+    assert_eq!(code, Some(4008));
+    let reader = of_subject("reader", "busy", Role::Admin);
+    let path = "/v1/audit?actor=busy&action=subscribe&limit=1000";
+    let answer = service.get(path, &reader).send().await.unwrap();
+    let records: serde_json::Value = answer.json().await.unwrap();
+    let count = records["records"].as_array().unwrap().len();
+    assert!(count < 50, "{count} records");
 }
 
 /// The position after the next hundred changes of the only tenant, which do not come.

@@ -52,6 +52,14 @@ pub struct Decoded {
     pub rejected: Vec<Rejected>,
 }
 
+impl Decoded {
+    /// How many events the body has.
+    pub fn events(&self) -> usize {
+        let rows: usize = self.batches.iter().map(|batch| batch.rows.num_rows()).sum();
+        rows + self.rejected.len()
+    }
+}
+
 /// The events of one type, in the order of the body.
 #[derive(Clone, Debug)]
 pub struct DecodedBatch {

@@ -102,6 +102,11 @@ impl Outgoing {
         }
         Ok(Self { tenant: decoded.tenant, events, rejected: decoded.rejected })
     }
+
+    /// How many events the body has.
+    pub fn events(&self) -> usize {
+        self.events.len() + self.rejected.len()
+    }
 }
 
 impl KafkaIntake {

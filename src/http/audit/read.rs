@@ -5,9 +5,9 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
-use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use datafusion::error::DataFusionError;
@@ -17,7 +17,7 @@ use projections::{Position, Tenant};
 use query::{Answer, Format};
 use serde_json::{Value, json};
 use stream::Problem;
-use tenancy::audit::{AuditFilter, AuditRecord, Chain, UnknownAction};
+use tenancy::audit::{AuditFilter, AuditPage, AuditRecord, Chain, UnknownAction};
 use tenancy::{Store, hex};
 
 use super::Trace;
@@ -77,14 +77,21 @@ async fn read(
         let answer = whole(app.store.clone(), chain, filter);
         return Ok(answers::without_position(answer, format, raw, trace));
     }
-    let limit = limit.unwrap_or(PAGE);
-    let records = app.store.audit_records(chain, &filter, before, limit).await;
-    let records = records.map_err(|error| problems::store(&error))?;
+    let tenant = match chain {
+        Chain::Platform => Tenant(0),
+        Chain::Tenant(number) => Tenant(number),
+    };
+    // The page itself, and what is made of it.
+    let space = app.shelf.reserve(tenant, 3 * AuditPage::BYTES).await?;
+    let page = app.store.audit_records(chain, &filter, before, limit.unwrap_or(PAGE)).await;
+    let AuditPage { records, is_last } = page.map_err(|error| problems::store(&error))?;
     trace.rows(records.len());
-    let next = (records.len() == limit as usize).then(|| records.last().map(|last| last.seq));
-    let next = next.flatten().map(|seq| seq.to_string());
+    let next = records.last().filter(|_| !is_last).map(|last| last.seq.to_string());
     let records: Vec<Value> = records.iter().map(AuditRecord::to_json).collect();
-    Ok(Json(json!({ "records": records, "next": next })).into_response())
+    let answer = json!({ "records": records, "next": next }).to_string();
+    drop((records, space));
+    let body = app.shelf.whole(tenant, answer.into())?;
+    Ok(([(CONTENT_TYPE, Format::Json.content_type())], body).into_response())
 }
 
 fn filter(params: &mut Params) -> Result<AuditFilter, Problem> {
@@ -123,10 +130,10 @@ fn whole(store: Store, chain: Chain, filter: AuditFilter) -> Answer {
             if is_over {
                 return Ok(None);
             }
-            let records = store.audit_records(chain, &filter, before, MOST).await;
-            let records = records.map_err(|error| DataFusionError::External(Box::new(error)))?;
-            let next = (records.last().map(|last| last.seq), records.len() < MOST as usize);
-            Ok(Some((batch(&records)?, next)))
+            let page = store.audit_records(chain, &filter, before, MOST).await;
+            let page = page.map_err(|error| DataFusionError::External(Box::new(error)))?;
+            let next = (page.records.last().map(|last| last.seq), page.is_last);
+            Ok(Some((batch(&page.records)?, next)))
         }
     });
     Answer {

@@ -49,6 +49,17 @@ pub(in crate::http) fn not_yet(error: &NotYet) -> Problem {
     }
 }
 
+pub(in crate::http) fn answers_busy() -> Problem {
+    Problem::new(
+        "busy",
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Too much is being sent at the moment",
+        "answers that your tenant's clients, or all together, have not read yet take all the room \
+         there is for answers in one piece; read them, or ask for fewer rows, and try again in a \
+         moment",
+    )
+}
+
 pub(in crate::http) fn unknown_view(name: &str, known: &[&str]) -> Problem {
     Problem::new(
         "unknown-view",

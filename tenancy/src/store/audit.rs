@@ -1,10 +1,11 @@
 //! The chains of the audit: appending, reading, and where they end.
 
+use futures::{Stream, TryStreamExt};
 use sqlx::{AnyConnection, AssertSqlSafe, FromRow};
 
 use super::{Scope, Store, sql, text};
 use crate::StoreError;
-use crate::audit::{AuditEntry, AuditFilter, AuditHead, AuditKey, AuditRecord, Chain};
+use crate::audit::{AuditEntry, AuditFilter, AuditHead, AuditKey, AuditPage, AuditRecord, Chain};
 
 /// How often an append is tried when others append to the same chain.
 const TRIES: u32 = 50;
@@ -59,7 +60,6 @@ struct HeadRow {
     seal: Vec<u8>,
 }
 
-impl Store {
 #[derive(FromRow)]
 struct EndRow {
     last_seq: i64,
@@ -75,6 +75,7 @@ struct End {
     last: u64,
 }
 
+impl Store {
     /// Appends entries to their chains, all or none. Those of a tenant that is deleted go with it.
     pub async fn append_audit(
         &self,
@@ -103,14 +104,14 @@ struct End {
     }
 
     /// Records of a chain that the filter wants, the newest first, of those before the place
-    /// `before`.
+    /// `before`: at most `limit`, and fewer where they are long.
     pub async fn audit_records(
         &self,
         chain: Chain,
         filter: &AuditFilter,
         before: Option<u64>,
         limit: u32,
-    ) -> Result<Vec<AuditRecord>, StoreError> {
+    ) -> Result<AuditPage, StoreError> {
         let query = sql::query_as::<Row>(of_chain!(
             chain,
             concat!(
@@ -136,12 +137,14 @@ struct End {
         .bind(i64::from(limit));
         let failed = |source| StoreError::Database { doing: "reading the audit", source };
         let mut transaction = self.read(scope(chain)).await.map_err(failed)?;
-        let rows = bound!(query, chain).fetch_all(&mut *transaction).await.map_err(failed)?;
+        let rows = bound!(query, chain).fetch(&mut *transaction);
+        let page = page(rows, limit).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
-        Ok(rows.into_iter().map(Row::record).collect())
+        Ok(page)
     }
 
-    /// Records of a chain from behind the place `after` up to the place `end`, in order.
+    /// Records of a chain from behind the place `after` up to the place `end`, in order: at most
+    /// `limit`, fewer where they are long, and none only if there are none.
     pub async fn audit_after(
         &self,
         chain: Chain,
@@ -167,9 +170,10 @@ struct End {
         .bind(i64::from(limit));
         let failed = |source| StoreError::Database { doing: "walking through the audit", source };
         let mut transaction = self.read(scope(chain)).await.map_err(failed)?;
-        let rows = bound!(query, chain).fetch_all(&mut *transaction).await.map_err(failed)?;
+        let rows = bound!(query, chain).fetch(&mut *transaction);
+        let page = page(rows, limit).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
-        Ok(rows.into_iter().map(Row::record).collect())
+        Ok(page.records)
     }
 
     /// The place of the last record of a chain, whatever says where it ends.
@@ -187,10 +191,6 @@ struct End {
         Ok(last.cast_unsigned())
     }
 
-    /// Where a chain ends; none before its first record.
-    pub async fn audit_head(&self, chain: Chain) -> Result<Option<AuditHead>, StoreError> {
-        let failed =
-            |source| StoreError::Database { doing: "reading the end of the audit", source };
     /// Seals the end of a chain anew, if it is still this one; false if it is not.
     pub(crate) async fn reseal_audit(
         &self,
@@ -216,11 +216,34 @@ struct End {
         Ok(done.rows_affected() == 1)
     }
 
+    /// Where a chain ends; none before its first record.
+    pub async fn audit_head(&self, chain: Chain) -> Result<Option<AuditHead>, StoreError> {
+        let failed =
+            |source| StoreError::Database { doing: "reading the end of the audit", source };
         let mut transaction = self.read(scope(chain)).await.map_err(failed)?;
         let head = head(&mut transaction, chain).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
         Ok(head)
     }
+}
+
+/// Takes rows until a page is full.
+async fn page(
+    mut rows: impl Stream<Item = Result<Row, sqlx::Error>> + Unpin,
+    limit: u32,
+) -> Result<AuditPage, sqlx::Error> {
+    let mut page = AuditPage::default();
+    let mut bytes = 0;
+    while bytes < AuditPage::BYTES {
+        let Some(row) = rows.try_next().await? else {
+            page.is_last = page.records.len() < limit as usize;
+            return Ok(page);
+        };
+        let record = row.record();
+        bytes += record.size();
+        page.records.push(record);
+    }
+    Ok(page)
 }
 
 /// Appends entries of one chain; false if somebody else has appended to it meanwhile.
@@ -399,6 +422,28 @@ async fn head(
     }))
 }
 
+/// Where a chain ends, in one statement: two could stand before and behind what somebody else
+/// appends.
+async fn end(connection: &mut AnyConnection, chain: Chain) -> Result<End, sqlx::Error> {
+    let query = sql::query_as::<EndRow>(of_chain!(
+        chain,
+        "SELECT (SELECT coalesce(max(seq), 0) FROM audit WHERE tenant_id = $1) AS last_seq, \
+         h.seq, h.hash, h.key_id, h.seal \
+         FROM (SELECT 1 AS one) AS one LEFT JOIN audit_heads AS h ON h.tenant_id = $1",
+        "SELECT (SELECT coalesce(max(seq), 0) FROM platform_audit_chain) AS last_seq, \
+         h.seq, h.hash, h.key_id, h.seal \
+         FROM (SELECT 1 AS one) AS one LEFT JOIN platform_audit_heads AS h ON h.number = 1"
+    ));
+    let row = bound!(query, chain).fetch_one(connection).await?;
+    let head = row.seq.map(|seq| AuditHead {
+        seq: seq.cast_unsigned(),
+        hash: hash(&row.hash.unwrap_or_default()),
+        key_id: row.key_id.unwrap_or_default(),
+        seal: hash(&row.seal.unwrap_or_default()),
+    });
+    Ok(End { head, last: row.last_seq.cast_unsigned() })
+}
+
 /// Whose rows a chain is.
 fn scope(chain: Chain) -> Scope {
     match chain {
@@ -422,28 +467,6 @@ impl Row {
             action: self.action,
             object: self.object,
             // Nor is this a status that was ever recorded.
-/// Where a chain ends, in one statement: two could stand before and behind what somebody else
-/// appends.
-async fn end(connection: &mut AnyConnection, chain: Chain) -> Result<End, sqlx::Error> {
-    let query = sql::query_as::<EndRow>(of_chain!(
-        chain,
-        "SELECT (SELECT coalesce(max(seq), 0) FROM audit WHERE tenant_id = $1) AS last_seq, \
-         h.seq, h.hash, h.key_id, h.seal \
-         FROM (SELECT 1 AS one) AS one LEFT JOIN audit_heads AS h ON h.tenant_id = $1",
-        "SELECT (SELECT coalesce(max(seq), 0) FROM platform_audit_chain) AS last_seq, \
-         h.seq, h.hash, h.key_id, h.seal \
-         FROM (SELECT 1 AS one) AS one LEFT JOIN platform_audit_heads AS h ON h.number = 1"
-    ));
-    let row = bound!(query, chain).fetch_one(connection).await?;
-    let head = row.seq.map(|seq| AuditHead {
-        seq: seq.cast_unsigned(),
-        hash: hash(&row.hash.unwrap_or_default()),
-        key_id: row.key_id.unwrap_or_default(),
-        seal: hash(&row.seal.unwrap_or_default()),
-    });
-    Ok(End { head, last: row.last_seq.cast_unsigned() })
-}
-
             status: self.status.try_into().unwrap_or_default(),
             detail: self.detail,
             hash: hash(&self.hash),

@@ -74,10 +74,10 @@ on_both! {
 async fn records_are_read_as_they_were_written_the_newest_first(place: &Place) {
     let bench = Bench::with(place, 25).await;
     assert!(bench.faults().await.is_empty());
-    let all = bench.store.audit_records(bench.chain, &AuditFilter::default(), None, 100).await.unwrap();
+    let all = bench.store.audit_records(bench.chain, &AuditFilter::default(), None, 100).await.unwrap().records;
     let places: Vec<u64> = all.iter().map(|record| record.seq).collect();
     assert_eq!(places, (1..=25).rev().collect::<Vec<u64>>());
-    let page = bench.store.audit_records(bench.chain, &AuditFilter::default(), Some(20), 5).await.unwrap();
+    let page = bench.store.audit_records(bench.chain, &AuditFilter::default(), Some(20), 5).await.unwrap().records;
     assert_eq!(page, all[6..11]);
     let filter = AuditFilter {
         from: DateTime::from_timestamp_micros(1_700_000_000_000_003),
@@ -85,7 +85,7 @@ async fn records_are_read_as_they_were_written_the_newest_first(place: &Place) {
         actor: Some(String::from("anna-2")),
         action: Some(Action::Query),
     };
-    let some = bench.store.audit_records(bench.chain, &filter, None, 100).await.unwrap();
+    let some = bench.store.audit_records(bench.chain, &filter, None, 100).await.unwrap().records;
     let expected: Vec<&AuditRecord> = all
         .iter()
         .filter(|r| (3..20).contains(&r.seq) && r.actor == "anna-2" && r.action == "query")
@@ -105,7 +105,7 @@ async fn each_chain_is_its_own(place: &Place) {
     for chain in chains {
         let verdict = verify(&bench.store, &bench.key, chain, &[]).await.unwrap();
         assert_eq!((verdict.records, verdict.faults), (10, Vec::new()));
-        let records = bench.store.audit_records(chain, &AuditFilter::default(), None, 100).await.unwrap();
+        let records = bench.store.audit_records(chain, &AuditFilter::default(), None, 100).await.unwrap().records;
         let numbers: Vec<i64> = records.iter().map(|r| r.at % 1_000_000 % 3).collect();
         assert!(numbers.windows(2).all(|pair| pair[0] == pair[1]), "{numbers:?}");
     }
@@ -141,6 +141,45 @@ async fn a_deleted_tenant_takes_its_chain_along(place: &Place) {
     bench.store.append_audit(&bench.key, &[entry(bench.chain, 6)]).await.unwrap();
     assert_eq!(bench.store.audit_last(bench.chain).await.unwrap(), 5);
     bench.store.erase_tenant(&stone).await.unwrap();
+    assert_eq!(bench.store.audit_last(bench.chain).await.unwrap(), 0);
+    assert_eq!(bench.store.audit_head(bench.chain).await.unwrap(), None);
+}
+
+async fn a_page_ends_where_it_is_long(place: &Place) {
+    let bench = Bench::with(place, 3).await;
+    let (store, chain, filter) = (&bench.store, bench.chain, AuditFilter::default());
+    let mut long = entry(chain, 0);
+    long.detail.insert(String::from("sql"), json!("x".repeat(1 << 20)));
+    store.append_audit(&bench.key, &vec![long; 9]).await.unwrap();
+    let (mut before, mut places, mut pages) = (None, Vec::new(), 0);
+    loop {
+        let page = store.audit_records(chain, &filter, before, 1_000).await.unwrap();
+        assert!(page.records.len() <= 4, "{}", page.records.len());
+        places.extend(page.records.iter().map(|record| record.seq));
+        (before, pages) = (places.last().copied(), pages + 1);
+        if page.is_last {
+            break;
+        }
+    }
+    assert_eq!((places, pages), ((1..=12).rev().collect::<Vec<u64>>(), 3));
+    // A full page of as many as were asked for is not known to be the last.
+    assert!(!store.audit_records(chain, &filter, Some(4), 3).await.unwrap().is_last);
+    assert!(store.audit_records(chain, &filter, Some(4), 4).await.unwrap().is_last);
+    assert_eq!(store.audit_after(chain, 0, 12, 1_000).await.unwrap().len(), 7);
+    assert!(bench.faults().await.is_empty());
+}
+
+/// As of one who has looked whether the tenant lives before it was deleted.
+async fn no_record_is_stored_once_its_tenant_is_deleted(place: &Place) {
+    let bench = Bench::with(place, 1).await;
+    let stone = bench.store.delete_tenant(&bench.tenant.id, "ops").await.unwrap();
+    bench.store.erase_tenant(&stone).await.unwrap();
+    let record = AuditRecord::after(&[0; 32], 1, &entry(bench.chain, 1));
+    let head = bench.key.head(bench.chain, 1, record.hash);
+    let mut transaction = bench.store.write(Scope::Tenant(stone.number)).await.unwrap();
+    assert!(!super::audit::insert(&mut transaction, bench.chain, &[record]).await.unwrap());
+    assert!(!super::audit::put_head(&mut transaction, bench.chain, None, &head).await.unwrap());
+    transaction.commit().await.unwrap();
     assert_eq!(bench.store.audit_last(bench.chain).await.unwrap(), 0);
     assert_eq!(bench.store.audit_head(bench.chain).await.unwrap(), None);
 }
@@ -223,45 +262,6 @@ async fn an_end_that_was_put_back_is_not_sealed() {
     assert_eq!(bench.faults().await, [Fault::Forged]);
 }
 
-/// Somebody who kept the end as it was can put it back; what was noted elsewhere gives it away.
-#[tokio::test]
-async fn an_older_end_is_found_by_what_was_noted() {
-    let place = &Place::file();
-    let bench = Bench::with(place, 10).await;
-    let earlier = bench.store.audit_head(bench.chain).await.unwrap().unwrap();
-    bench.store.append_audit(&bench.key, &[entry(bench.chain, 11)]).await.unwrap();
-    let verdict = verify(&bench.store, &bench.key, bench.chain, &[]).await.unwrap();
-    let noted = [
-        Anchor { seq: earlier.seq, hash: earlier.hash },
-        Anchor { seq: verdict.records, hash: verdict.hash },
-    ];
-    assert_eq!(
-        verify(&bench.store, &bench.key, bench.chain, &noted).await.unwrap().faults,
-        Vec::new()
-    );
-    tamper(
-        place,
-        &format!(
-            "DELETE FROM audit WHERE seq = 11; UPDATE audit_heads SET seq = 10, hash = x'{}', \
-             seal = x'{}'",
-            hex(&earlier.hash),
-            hex(&earlier.seal)
-        ),
-    )
-    .await;
-    assert!(bench.faults().await.is_empty());
-    let verdict = verify(&bench.store, &bench.key, bench.chain, &noted).await.unwrap();
-    assert_eq!(verdict.faults, [Fault::Missing(11, 11)]);
-    let other = [Anchor { seq: 3, hash: [7; 32] }];
-    let verdict = verify(&bench.store, &bench.key, bench.chain, &other).await.unwrap();
-    assert_eq!(verdict.faults, [Fault::NotAsNoted(3)]);
-}
-
-#[tokio::test]
-async fn another_key_seals_nothing() {
-    let place = &Place::file();
-    let bench = Bench::with(place, 3).await;
-    let other = AuditKey::new(&Secret::random().unwrap());
 /// What comes behind an end that is not the sealed one must not make it good.
 #[tokio::test]
 async fn what_was_forged_is_not_sealed_by_the_next_record() {
@@ -320,8 +320,73 @@ async fn what_was_forged_is_not_sealed_by_the_next_record() {
     }
 }
 
+/// Somebody who kept the end as it was can put it back; what was noted elsewhere gives it away.
+#[tokio::test]
+async fn an_older_end_is_found_by_what_was_noted() {
+    let place = &Place::file();
+    let bench = Bench::with(place, 10).await;
+    let earlier = bench.store.audit_head(bench.chain).await.unwrap().unwrap();
+    bench.store.append_audit(&bench.key, &[entry(bench.chain, 11)]).await.unwrap();
+    let verdict = verify(&bench.store, &bench.key, bench.chain, &[]).await.unwrap();
+    let noted = [
+        Anchor { seq: earlier.seq, hash: earlier.hash },
+        Anchor { seq: verdict.records, hash: verdict.hash },
+    ];
+    assert_eq!(
+        verify(&bench.store, &bench.key, bench.chain, &noted).await.unwrap().faults,
+        Vec::new()
+    );
+    tamper(
+        place,
+        &format!(
+            "DELETE FROM audit WHERE seq = 11; UPDATE audit_heads SET seq = 10, hash = x'{}', \
+             seal = x'{}'",
+            hex(&earlier.hash),
+            hex(&earlier.seal)
+        ),
+    )
+    .await;
+    assert!(bench.faults().await.is_empty());
+    let verdict = verify(&bench.store, &bench.key, bench.chain, &noted).await.unwrap();
+    assert_eq!(verdict.faults, [Fault::Missing(11, 11)]);
+    let other = [Anchor { seq: 3, hash: [7; 32] }];
+    let verdict = verify(&bench.store, &bench.key, bench.chain, &other).await.unwrap();
+    assert_eq!(verdict.faults, [Fault::NotAsNoted(3)]);
+}
+
+#[tokio::test]
+async fn another_key_seals_nothing() {
+    let place = &Place::file();
+    let bench = Bench::with(place, 3).await;
+    let other = AuditKey::new(&Secret::random().unwrap());
     let verdict = verify(&bench.store, &other, bench.chain, &[]).await.unwrap();
     assert_eq!(verdict.faults, [Fault::OtherKey(bench.key.id().to_owned())]);
+}
+
+/// What another key appends is not sealed, so that a key that was changed is no way round.
+#[tokio::test]
+async fn a_key_is_changed_by_sealing_what_holds_by_the_former_one() {
+    let place = &Place::file();
+    let bench = Bench::with(place, 3).await;
+    let (store, chain) = (&bench.store, bench.chain);
+    let new = AuditKey::new(&Secret::random().unwrap());
+    let wrong = AuditKey::new(&Secret::random().unwrap());
+    let refused = reseal(store, &wrong, &new, chain).await.unwrap();
+    let Resealed::Faults(verdict) = refused else { panic!("{refused:?}") };
+    assert_eq!(verdict.faults, [Fault::OtherKey(bench.key.id().to_owned())]);
+    assert!(bench.faults().await.is_empty(), "it was left as it was");
+    // Once more is no harm.
+    for _ in 0..2 {
+        assert_eq!(reseal(store, &bench.key, &new, chain).await.unwrap(), Resealed::Done(3));
+    }
+    let empty = reseal(store, &bench.key, &new, Chain::Platform).await.unwrap();
+    assert_eq!(empty, Resealed::Done(0));
+    store.append_audit(&new, &[entry(chain, 4)]).await.unwrap();
+    assert_eq!(verify(store, &new, chain, &[]).await.unwrap().faults, []);
+    store.append_audit(&bench.key, &[entry(chain, 5)]).await.unwrap();
+    assert_eq!(bench.faults().await, [Fault::Forged]);
+    let refused = reseal(store, &bench.key, &new, chain).await.unwrap();
+    assert!(matches!(refused, Resealed::Faults(_)), "{refused:?}");
 }
 
 #[tokio::test]
@@ -363,32 +428,6 @@ async fn who_records_faster_than_is_written_waits() {
         done.unwrap();
         taken += 1;
     }
-/// What another key appends is not sealed, so that a key that was changed is no way round.
-#[tokio::test]
-async fn a_key_is_changed_by_sealing_what_holds_by_the_former_one() {
-    let place = &Place::file();
-    let bench = Bench::with(place, 3).await;
-    let (store, chain) = (&bench.store, bench.chain);
-    let new = AuditKey::new(&Secret::random().unwrap());
-    let wrong = AuditKey::new(&Secret::random().unwrap());
-    let refused = reseal(store, &wrong, &new, chain).await.unwrap();
-    let Resealed::Faults(verdict) = refused else { panic!("{refused:?}") };
-    assert_eq!(verdict.faults, [Fault::OtherKey(bench.key.id().to_owned())]);
-    assert!(bench.faults().await.is_empty(), "it was left as it was");
-    // Once more is no harm.
-    for _ in 0..2 {
-        assert_eq!(reseal(store, &bench.key, &new, chain).await.unwrap(), Resealed::Done(3));
-    }
-    let empty = reseal(store, &bench.key, &new, Chain::Platform).await.unwrap();
-    assert_eq!(empty, Resealed::Done(0));
-    store.append_audit(&new, &[entry(chain, 4)]).await.unwrap();
-    assert_eq!(verify(store, &new, chain, &[]).await.unwrap().faults, []);
-    store.append_audit(&bench.key, &[entry(chain, 5)]).await.unwrap();
-    assert_eq!(bench.faults().await, [Fault::Forged]);
-    let refused = reseal(store, &bench.key, &new, chain).await.unwrap();
-    assert!(matches!(refused, Resealed::Faults(_)), "{refused:?}");
-}
-
     assert!((20..40).contains(&taken), "{taken} mebibytes");
     held.rollback().await.unwrap();
     trail.keep(large(taken)).await.unwrap();

@@ -385,7 +385,8 @@ async fn queries_that_forget_the_tenant_reach_its_own_rows_only() {
     assert!(store.put_event_type(&changed, Some("{}")).await.unwrap());
     store.append_audit(&key(), &[entry(a)]).await.unwrap();
     let chain = Chain::Tenant(a);
-    let records = store.audit_records(chain, &AuditFilter::default(), None, 100).await.unwrap();
+    let records =
+        store.audit_records(chain, &AuditFilter::default(), None, 100).await.unwrap().records;
     assert_eq!(records.len(), 3, "{records:?}");
     assert_eq!(store.audit_after(chain, 0, 100, 100).await.unwrap().len(), 3);
     assert_eq!(store.audit_last(chain).await.unwrap(), 3);
