@@ -112,6 +112,11 @@ impl Door for TokenDoor {
         viewer.tenant_id.parse::<TenantId>().is_ok_and(|id| self.app.serves(&id))
     }
 
+    fn heard(&self) -> Result<(), Problem> {
+        let seat = self.seat.get();
+        seat.map_or(Ok(()), |seat| seat.heard().map_err(|exceeded| problems::exhausted(&exceeded)))
+    }
+
     fn subscribed<'a>(&'a self, wanted: &'a Subscription, is_taken: bool) -> BoxFuture<'a, ()> {
         Box::pin(self.app.audit.subscribed(&self.trace, wanted, is_taken))
     }

@@ -22,11 +22,13 @@ pub enum Close {
     /// The tenant is no longer served here, or the service that serves it went away: connect again
     /// and resume.
     Moved = 4007,
+    /// More messages than the caller or its tenant may send: connect again later and resume.
+    TooManyMessages = 4008,
 }
 
 impl Close {
     /// Every reason there is.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::ShuttingDown,
         Self::Unauthenticated,
         Self::TokenRefused,
@@ -35,6 +37,7 @@ impl Close {
         Self::TooManyConnections,
         Self::BadMessage,
         Self::Moved,
+        Self::TooManyMessages,
     ];
 
     /// The close code of a WebSocket.
@@ -53,6 +56,7 @@ impl Close {
             Self::TooManyConnections => "too many connections: try again later",
             Self::BadMessage => "bad message: send JSON text within the limit",
             Self::Moved => "served elsewhere now: connect again and resume",
+            Self::TooManyMessages => "too many messages: connect again later and resume",
         }
     }
 }

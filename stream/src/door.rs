@@ -40,6 +40,12 @@ pub trait Door: Send + Sync {
         Box::pin(ready(Ok(None)))
     }
 
+    /// Told of each message of a WebSocket's viewer before it is followed. With a problem, which is
+    /// said, the connection ends.
+    fn heard(&self) -> Result<(), Problem> {
+        Ok(())
+    }
+
     /// Told of each subscription that the viewer of a WebSocket asks for, before it is answered, and
     /// whether it was taken.
     fn subscribed<'a>(&'a self, wanted: &'a Subscription, is_taken: bool) -> BoxFuture<'a, ()> {

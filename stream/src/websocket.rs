@@ -231,6 +231,8 @@ impl Session {
         if text.len() > self.longest {
             return Err(End::Close(Close::BadMessage, None));
         }
+        let heard = self.door.heard();
+        heard.map_err(|problem| End::Close(Close::TooManyMessages, Some(problem)))?;
         match Request::parse(text) {
             Ok(Request::Subscribe(wanted)) => {
                 let is_taken = self.connection.subscribe(wanted.clone(), Instant::now());

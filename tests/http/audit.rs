@@ -179,6 +179,73 @@ async fn each_reads_its_own_chain_alone() {
     }
 }
 
+/// However the platform writes the tenant's id in the address.
+#[tokio::test]
+async fn a_change_by_the_platform_is_in_the_chain_of_the_tenant() {
+    let service = Service::start().await;
+    let admin = service.tenant("acme").await;
+    let platform = token(None, &[Role::Platform]);
+    let path = "/v1/platform/tenants/%61cme";
+    let change = service.client.patch(service.url(path)).bearer_auth(&platform);
+    let answer = change.json(&json!({ "name": "Renamed" })).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let object = format!("PATCH {path}");
+    until(&service, "/v1/audit?action=change", &admin, "change", &object).await;
+    until(&service, "/v1/platform/audit?action=change", &platform, "change", &object).await;
+}
+
+/// What is recorded of a query is bounded, and one tenant's records keep no other waiting.
+#[tokio::test]
+async fn long_queries_are_recorded_by_their_beginning_and_concern_nobody_else() {
+    let service = Service::start().await;
+    let (loud, quiet) = (service.tenant("loud").await, service.tenant("quiet").await);
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    let asking = async {
+        let asked = (0..60).map(|turn| {
+            let text = "x".repeat(1_000_000);
+            // Too long for a statement, and a parameter that nobody asks for.
+            let question = match turn % 2 {
+                0 => json!({ "sql": text }),
+                _ => json!({ "sql": "SELECT 1", "params": [text] }),
+            };
+            service.post("/v1/query", &loud).json(&question).send()
+        });
+        for answer in futures::future::join_all(asked).await {
+            assert!(answer.unwrap().status().as_u16() < 500);
+        }
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+    };
+    let reading = async {
+        while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+            let answer = service.get("/v1/views/ar_aging", &quiet).send().await.unwrap();
+            assert_eq!(answer.status(), 200);
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::join!(asking, reading);
+    let mut queries = Vec::new();
+    for _ in 0..200 {
+        queries = records(&service, "/v1/audit?action=query&limit=1000", &loud).await;
+        if queries.len() == 60 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+    }
+    assert_eq!(queries.len(), 60);
+    for query in queries {
+        let detail = &query["detail"];
+        assert!(detail.to_string().len() < 20_000);
+        let of_sql = detail["sql"]["bytes"].as_u64();
+        let bytes = of_sql.or_else(|| detail["params"]["bytes"].as_u64()).unwrap();
+        assert!(bytes >= 1_000_000, "{bytes}");
+    }
+}
+
+fn audit(data: &tempfile::TempDir, command: &str, more: &[&str]) -> Output {
+    let mut tidemark = Command::new(env!("CARGO_BIN_EXE_tidemark"));
+    tidemark.args(["audit", command, "--data"]).arg(data.path()).args(more).output().unwrap()
+}
+
 fn verify(data: &tempfile::TempDir, more: &[&str]) -> Output {
     audit(data, "verify", more)
 }

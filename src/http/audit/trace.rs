@@ -21,6 +21,7 @@ use stream::{Problem, ProblemType, Subscription};
 use tenancy::Identity;
 use tenancy::audit::{Action, AuditEntry, Chain, Trail};
 
+use super::detail::bounded;
 use super::signins::SignIns;
 use super::{Audit, Kind, Peer, action};
 use crate::http::problems;
@@ -115,9 +116,10 @@ impl Trace {
         self.0.is_settled.store(true, Ordering::Relaxed);
     }
 
-    /// Something that is to be in the record.
+    /// Something that is to be in the record; of a long value only how it begins, and its hash.
     pub(in crate::http) fn note(&self, name: &str, value: impl Into<Value>) {
-        self.0.noted().insert(name.to_owned(), value.into());
+        let value = bounded(value.into());
+        self.0.noted().insert(name.to_owned(), value);
     }
 
     /// Rows that were given out.
@@ -202,7 +204,7 @@ impl Trace {
     /// What a WebSocket asked to follow.
     pub(super) fn subscribed(&self, wanted: &Subscription, is_taken: bool) -> AuditEntry {
         let mut entry = self.now(Action::Subscribe, if is_taken { 200 } else { 400 });
-        entry.detail.insert("subscriptions".to_owned(), json!([wanted.described()]));
+        entry.detail.insert("subscriptions".to_owned(), bounded(json!([wanted.described()])));
         entry
     }
 

@@ -1,18 +1,21 @@
 //! The way by which entries get into their chains: a bounded queue, and a task that writes what
 //! waits in it together.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::{AuditEntry, AuditKey};
+use super::{AuditEntry, AuditKey, Chain};
 use crate::Store;
 
 /// What may wait to be written, in KiB.
 const ROOM_KIB: usize = 32 << 10;
+/// Of this, for one chain: whoever is recorded faster than is written keeps only itself waiting.
+const CHAIN_KIB: usize = ROOM_KIB / 4;
 /// Entries that are written in one transaction.
 const BATCH: usize = 1_024;
 /// How long entries wait for others to be written with, unless one must be on disk.
@@ -27,7 +30,7 @@ const END_TIME: Duration = Duration::from_secs(2);
 /// The way into the chains. Cheap to clone; all clones are one queue.
 #[derive(Clone, Debug)]
 pub struct Trail {
-    room: Arc<Semaphore>,
+    room: Arc<Room>,
     queue: mpsc::UnboundedSender<Message>,
 }
 
@@ -48,11 +51,21 @@ enum Message {
     End,
 }
 
+/// The room of all, and of each chain that was ever recorded in.
+#[derive(Debug)]
+struct Room {
+    all: Arc<Semaphore>,
+    chains: Mutex<HashMap<Chain, Arc<Semaphore>>>,
+}
+
+/// The room of one entry: of its chain's, and of all.
+type Place = [OwnedSemaphorePermit; 2];
+
 /// An entry with its room, and who is to be told that it is on disk.
 #[derive(Debug)]
 struct Waiting {
     entry: AuditEntry,
-    room: Option<OwnedSemaphorePermit>,
+    room: Option<Place>,
     told: Option<oneshot::Sender<()>>,
 }
 
@@ -69,7 +82,7 @@ impl Trail {
     pub fn start(store: Store, key: AuditKey) -> (Self, JoinHandle<()>) {
         let (queue, messages) = mpsc::unbounded_channel();
         let writer = Writer { store, key, queue: messages };
-        let trail = Self { room: Arc::new(Semaphore::new(ROOM_KIB)), queue };
+        let trail = Self { room: Arc::new(Room::new()), queue };
         (trail, tokio::spawn(writer.run()))
     }
 
@@ -94,7 +107,7 @@ impl Trail {
     /// Records an entry where nothing can be waited for, as when a caller goes away: also where
     /// there is no room. There is at most one such for each connection.
     pub fn note(&self, entry: AuditEntry) {
-        let room = Arc::clone(&self.room).try_acquire_many_owned(permits(&entry)).ok();
+        let room = self.room.try_take(&entry);
         if let Err(error) = self.send(Waiting { entry, room, told: None }) {
             tracing::warn!(%error, "what a caller did last is not in the audit");
         }
@@ -106,9 +119,8 @@ impl Trail {
         self.queue.send(Message::End).ok();
     }
 
-    async fn room(&self, entry: &AuditEntry) -> Result<OwnedSemaphorePermit, TrailError> {
-        let room = Arc::clone(&self.room).acquire_many_owned(permits(entry));
-        match timeout(PATIENCE, room).await {
+    async fn room(&self, entry: &AuditEntry) -> Result<Place, TrailError> {
+        match timeout(PATIENCE, self.room.take(entry)).await {
             Ok(Ok(room)) => Ok(room),
             Ok(Err(_)) => Err(TrailError::Closed),
             Err(_) => Err(TrailError::Late),
@@ -120,8 +132,35 @@ impl Trail {
     }
 }
 
+impl Room {
+    fn new() -> Self {
+        Self { all: Arc::new(Semaphore::new(ROOM_KIB)), chains: Mutex::default() }
+    }
+
+    fn of(&self, chain: Chain) -> Arc<Semaphore> {
+        // An insertion leaves the map whole.
+        let mut chains = self.chains.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(chains.entry(chain).or_insert_with(|| Arc::new(Semaphore::new(CHAIN_KIB))))
+    }
+
+    /// Waits for room: of the chain first, so that nobody waits for that while holding of all.
+    async fn take(&self, entry: &AuditEntry) -> Result<Place, AcquireError> {
+        let permits = permits(entry);
+        let own = self.of(entry.chain).acquire_many_owned(permits).await?;
+        let all = Arc::clone(&self.all).acquire_many_owned(permits).await?;
+        Ok([own, all])
+    }
+
+    fn try_take(&self, entry: &AuditEntry) -> Option<Place> {
+        let permits = permits(entry);
+        let own = self.of(entry.chain).try_acquire_many_owned(permits).ok()?;
+        let all = Arc::clone(&self.all).try_acquire_many_owned(permits).ok()?;
+        Some([own, all])
+    }
+}
+
 fn permits(entry: &AuditEntry) -> u32 {
-    u32::try_from(entry.size().div_ceil(1024).min(ROOM_KIB)).unwrap_or(u32::MAX)
+    u32::try_from(entry.size().div_ceil(1024).min(CHAIN_KIB)).unwrap_or(u32::MAX)
 }
 
 impl Writer {

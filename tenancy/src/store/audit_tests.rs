@@ -428,7 +428,10 @@ async fn who_records_faster_than_is_written_waits() {
         done.unwrap();
         taken += 1;
     }
-    assert!((20..40).contains(&taken), "{taken} mebibytes");
+    assert!((5..12).contains(&taken), "{taken} mebibytes");
+    // Another's chain has room of its own.
+    let more = trail.record(entry(Chain::Platform, 1));
+    tokio::time::timeout(std::time::Duration::from_secs(2), more).await.unwrap().unwrap();
     held.rollback().await.unwrap();
     trail.keep(large(taken)).await.unwrap();
     assert_eq!(bench.store.audit_last(bench.chain).await.unwrap(), taken + 1);
