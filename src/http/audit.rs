@@ -167,9 +167,9 @@ async fn answered(
                 audit.trail.record(entry).await?;
             }
         }
-        Action::Change if response.status().is_success() => {
-            let entries = changes(app, trace.entry(action), &response);
-            for entry in entries {
+        // What was changed is so also where the answer says that something behind it failed.
+        Action::Change if response.status().is_success() || trace.acted_on().is_some() => {
+            for entry in changes(trace, trace.entry(action)) {
                 audit.trail.keep(entry).await?;
             }
         }
@@ -184,15 +184,9 @@ async fn answered(
 }
 
 /// A change; one that the platform has made to a tenant is in both their chains.
-fn changes(app: &App, entry: AuditEntry, response: &Response) -> Vec<AuditEntry> {
-    const TENANTS: &str = "/v1/platform/tenants/";
-    let created = || response.headers().get("location")?.to_str().ok()?.strip_prefix(TENANTS);
-    let called = entry.object.split_once(' ').and_then(|(_, path)| path.strip_prefix(TENANTS));
-    let id = called.or_else(created).and_then(|rest| rest.split('/').next());
-    let tenant = id.and_then(|id| app.directory.get(&id.parse().ok()?));
-    let same = tenant
-        .filter(|_| entry.chain == Chain::Platform)
-        .map(|tenant| AuditEntry { chain: Chain::Tenant(tenant.number), ..entry.clone() });
+fn changes(trace: &Trace, entry: AuditEntry) -> Vec<AuditEntry> {
+    let chain = trace.acted_on().filter(|_| entry.chain == Chain::Platform);
+    let same = chain.map(|chain| AuditEntry { chain, ..entry.clone() });
     [Some(entry), same].into_iter().flatten().collect()
 }
 

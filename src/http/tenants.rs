@@ -18,6 +18,7 @@ use tenancy::{
     templates,
 };
 
+use super::audit::Trace;
 use super::caller::{Caller, Operator};
 use super::params::{Name, Params};
 use super::{App, body, problems};
@@ -39,13 +40,14 @@ pub(super) async fn own(caller: Caller, params: Params) -> Result<Json<TenantRec
 pub(super) async fn change_own(
     State(app): State<Arc<App>>,
     caller: Caller,
+    trace: Trace,
     params: Params,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<TenantRecord>, Problem> {
     params.finish("")?;
     let settings: TenantSettings = body::json(&headers, body).await?;
-    change_tenant(&app, &caller.tenant.id, settings.into()).await
+    change_tenant(&app, &trace, &caller.tenant.id, settings.into()).await
 }
 
 /// All tenants, for the platform; those that are being erased last.
@@ -80,6 +82,7 @@ fn buried(stone: &Tombstone) -> Value {
 /// Creates a tenant; its date and what its template holds are recorded before the answer leaves.
 pub(super) async fn create(
     State(app): State<Arc<App>>,
+    trace: Trace,
     params: Params,
     headers: HeaderMap,
     body: Body,
@@ -95,6 +98,7 @@ pub(super) async fn create(
         }
         Err(error) => return Err(problems::store(&error)),
     };
+    trace.about(tenant.number);
     begin(&app, &tenant).await?;
     settle(&app, &tenant).await?;
     let mut response = (status, Json(tenant.as_ref().clone())).into_response();
@@ -169,6 +173,7 @@ pub(super) async fn delete(
 pub(super) async fn change(
     State(app): State<Arc<App>>,
     Name(id): Name,
+    trace: Trace,
     params: Params,
     headers: HeaderMap,
     body: Body,
@@ -176,15 +181,17 @@ pub(super) async fn change(
     params.finish("")?;
     let change: TenantChange = body::json(&headers, body).await?;
     let id: TenantId = id.parse().map_err(|_| problems::no_tenant(&id))?;
-    change_tenant(&app, &id, change).await
+    change_tenant(&app, &trace, &id, change).await
 }
 
 async fn change_tenant(
     app: &App,
+    trace: &Trace,
     id: &TenantId,
     change: TenantChange,
 ) -> Result<Json<TenantRecord>, Problem> {
     let tenant = app.directory.update(id, change).await.map_err(|error| problems::store(&error))?;
+    trace.about(tenant.number);
     // Those who watch are told before the answer; on another node, as soon as it has seen the change.
     app.hub.redefined(Tenant(tenant.number));
     settle(app, &tenant).await?;

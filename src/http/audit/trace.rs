@@ -53,6 +53,8 @@ struct Traced {
     is_ticket: AtomicBool,
     identity: OnceLock<Identity>,
     tenant: OnceLock<u32>,
+    /// The tenant that the platform acts on.
+    about: OnceLock<u32>,
     noted: Mutex<Map<String, Value>>,
     rows: AtomicU64,
     has_rows: AtomicBool,
@@ -87,6 +89,7 @@ impl Trace {
             is_ticket: AtomicBool::new(false),
             identity: OnceLock::new(),
             tenant: OnceLock::new(),
+            about: OnceLock::new(),
             noted: Mutex::default(),
             rows: AtomicU64::new(0),
             has_rows: AtomicBool::new(false),
@@ -104,6 +107,17 @@ impl Trace {
         if let Some(number) = tenant {
             self.0.tenant.set(number).ok();
         }
+    }
+
+    /// The number of the tenant that the platform acts on, in whose chain this is too.
+    pub(in crate::http) fn about(&self, tenant: u32) {
+        // A call acts on one.
+        self.0.about.set(tenant).ok();
+    }
+
+    /// The chain of the tenant that the platform acts on.
+    pub(super) fn acted_on(&self) -> Option<Chain> {
+        self.0.about.get().map(|number| Chain::Tenant(*number))
     }
 
     /// It was a ticket that said who calls.
