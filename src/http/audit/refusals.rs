@@ -45,7 +45,7 @@ impl Refusals {
         let mut like = Likeness {
             chain: entry.chain,
             actor: entry.actor.clone(),
-            from: entry.source.parse().ok().map(|address: SocketAddr| address.ip()),
+            from: entry.source.parse().ok().map(|address: SocketAddr| host(address.ip())),
             route: route.to_owned(),
             status: entry.status,
             problem: entry.detail.get("problem").and_then(Value::as_str).unwrap_or("").to_owned(),
@@ -77,6 +77,14 @@ impl Refusals {
             entry
         });
         entries.collect()
+    }
+}
+
+/// Whose address it is: of IPv6 one has at least a network of 2⁶⁴ addresses, which are one caller's.
+fn host(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
+        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
@@ -119,6 +127,21 @@ mod tests {
         let due = refusals.due(true);
         assert_eq!(due.len(), 1);
         assert_eq!(due[0].detail["times"], 3);
+    }
+
+    #[test]
+    fn the_addresses_of_one_network_of_ipv6_are_one_caller() {
+        let refusals = Refusals::default();
+        assert!(refusals.is_first(&refusal("", "[2001:db8:1:2::1]:1000"), "/v1/views"));
+        for host in ["2001:db8:1:2::2", "2001:db8:1:2:ffff:ffff:ffff:ffff"] {
+            let again = refusal("", &format!("[{host}]:1000"));
+            assert!(!refusals.is_first(&again, "/v1/views"), "{host}");
+        }
+        assert!(refusals.is_first(&refusal("", "[2001:db8:1:3::1]:1000"), "/v1/views"));
+        // An address of IPv4 is what it is, however it is written.
+        assert!(refusals.is_first(&refusal("", "10.0.0.1:1000"), "/v1/views"));
+        assert!(!refusals.is_first(&refusal("", "[::ffff:10.0.0.1]:1000"), "/v1/views"));
+        assert!(refusals.is_first(&refusal("", "[::ffff:10.0.0.2]:1000"), "/v1/views"));
     }
 
     #[test]
