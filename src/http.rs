@@ -6,7 +6,8 @@
 //! Invariants:
 //! - A handler gets its tenant from [`caller::Caller`] alone, which only the guard makes, from a
 //!   verified token.
-//! - A handler is given only callers whose tenant is served here; the guard forwards all others.
+//! - A handler is given only callers whose tenant is served here; the guard forwards all others. What
+//!   it answers of views is a snapshot that it took while that was so ([`App::snapshot`]).
 //! - A route that `tenancy::access` does not list is not reached.
 //! - A call that needs a token is in the audit ([`audit`]), or it is not answered.
 //! - Every error is a problem document ([`problems`]); a panic is one too and ends only its request.
@@ -48,7 +49,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use chrono::Utc;
 use metrics_exporter_prometheus::PrometheusHandle;
-use projections::Readers;
+use projections::{Readers, TenantSnapshot};
 use query::Queries;
 use stream::{Hub, Problem};
 use tenancy::audit::Trail;
@@ -63,12 +64,13 @@ use crate::changes::Changes;
 use crate::config::Limits;
 use crate::event_types::TypeDirectory;
 use crate::exports::Exports;
-use crate::forward::{Forwarder, Places, Served, Speech};
+use crate::forward::{ForwardError, Forwarder, Places, Served, Speech};
 use crate::own_views::OwnViews;
 use crate::serve::{EventHistory, Intake};
 use crate::shown::Shown;
 
 pub(crate) use self::audit::Audit;
+use self::caller::Caller;
 pub(crate) use self::connections::accept;
 pub(crate) use self::health::upkeep;
 pub(crate) use self::platform::note_rates;
@@ -230,6 +232,16 @@ impl App {
     /// Whether a tenant is served by this process at this moment.
     fn serves(&self, tenant: &TenantId) -> bool {
         self.places().of(tenant) == Served::Here
+    }
+
+    /// What the caller's tenant is shown at this moment. Whether it is still served here is asked
+    /// after that: of one that was given up meanwhile nothing is left here, and nothing is no figure.
+    fn snapshot(&self, caller: &Caller) -> Result<Arc<TenantSnapshot>, Problem> {
+        let snapshot = self.shown.snapshot(caller.number());
+        if self.serves(&caller.tenant.id) {
+            return Ok(snapshot);
+        }
+        Err(problems::forward(ForwardError::Unserved))
     }
 
     /// Has those who watch a tenant's views look again when its modules were switched, for as long as

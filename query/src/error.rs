@@ -95,6 +95,9 @@ pub enum QueryError {
         /// The module.
         module: String,
     },
+    /// The events of the tenant are not here any more.
+    #[error("the events of the tenant are being handed over to another node; ask again")]
+    NotServed,
     /// A defect of this program; nothing the query's author can mend.
     #[error("the query failed inside the engine: {message}")]
     Internal {

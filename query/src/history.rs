@@ -25,7 +25,8 @@ pub trait History: Send + Sync {
     /// [`EventType::relation`], in the order in which they are wanted; none means all of them,
     /// and the list is never empty. The batches have exactly those columns. The stream is read on
     /// a thread of the query's own, inside the runtime of the caller of
-    /// [`Queries::run`](crate::Queries::run); it stops when it is dropped.
+    /// [`Queries::run`](crate::Queries::run); it stops when it is dropped. Of a tenant whose events
+    /// are not here it is [`QueryError::NotServed`], never empty.
     fn scan(
         &self,
         tenant: Tenant,
@@ -115,7 +116,10 @@ impl PartitionStream for EventScan {
 /// names of files tell of others.
 fn unread(error: &DataFusionError) -> DataFusionError {
     let message = match error {
-        DataFusionError::External(inner) => inner.to_string(),
+        DataFusionError::External(inner) => match inner.downcast_ref() {
+            Some(QueryError::NotServed) => return QueryError::NotServed.into_datafusion(),
+            Some(_) | None => inner.to_string(),
+        },
         other => other.strip_backtrace(),
     };
     QueryError::Internal { message }.into_datafusion()

@@ -17,7 +17,8 @@ use stream::Problem;
 use super::caller::Caller;
 use super::params::{Name, Params};
 use super::{App, body, problems};
-use crate::own_views::OwnView;
+use crate::forward::ForwardError;
+use crate::own_views::{OwnView, OwnViewError};
 
 /// The body of a definition.
 #[derive(Deserialize)]
@@ -42,8 +43,10 @@ pub(super) async fn define(
     let definition = ViewDefinition { name, sql, key, internal: false };
     let hidden = app.shown.hidden(caller.number());
     let defined = app.own_views.define(caller.number(), definition, hidden).await;
-    let (view, is_new) = defined.map_err(|error| problems::own_view(&error))?;
-    let snapshot = app.shown.snapshot(caller.number());
+    let (view, is_new) = defined.map_err(|error| refusal(&app, &caller, &error))?;
+    let snapshot = app.snapshot(&caller);
+    // It is done, and what can be said of it is said by another node.
+    let snapshot = snapshot.map_err(|_| problems::forward(ForwardError::Interrupted))?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     let mut response = (status, Json(described(&view, &snapshot))).into_response();
     // A name has only characters that a header may have.
@@ -65,8 +68,17 @@ pub(super) async fn delete(
         return Err(Problem::switched_off(&format!("the view '{name}'"), module));
     }
     let deleted = app.own_views.delete(caller.number(), name).await;
-    deleted.map_err(|error| problems::own_view(&error))?;
+    deleted.map_err(|error| refusal(&app, &caller, &error))?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Why a view is not defined or deleted. Of a tenant that is not served here any more the views are
+/// forgotten, so that nothing true can be said of them.
+fn refusal(app: &App, caller: &Caller, error: &OwnViewError) -> Problem {
+    if app.serves(&caller.tenant.id) {
+        return problems::own_view(error);
+    }
+    problems::forward(ForwardError::Interrupted)
 }
 
 /// An own view as lists have it. While a view that is replaced is served, its columns and rows are

@@ -42,7 +42,7 @@ pub(super) async fn ask(
     }
     answers::wait(&app, &caller, &mut params).await?;
     params.finish("wait_for, wait_ms and raw")?;
-    let snapshot = app.shown.snapshot(caller.number());
+    let snapshot = app.snapshot(&caller)?;
     let answer = app
         .queries
         .run(snapshot, &question.sql, question.params)

@@ -30,12 +30,13 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     answers::wait(&app, &caller, &mut params).await?;
     params.finish("wait_for and wait_ms")?;
-    let snapshot = app.shown.snapshot(caller.number());
+    // Before the snapshot, which asks whether the tenant is served here: later they are forgotten.
+    let own = app.own_views.all(caller.number());
+    let snapshot = app.snapshot(&caller)?;
     let position = snapshot.position().to_string();
     let is_builtin = |name: &str| app.readers.views().iter().any(|view| view.name() == name);
     let builtin = snapshot.views().iter().filter(|view| is_builtin(view.view().name()));
     let mut views: Vec<Value> = builtin.map(described).collect();
-    let own = app.own_views.all(caller.number());
     let shown = own.iter().filter(|own| snapshot.hidden().view(&own.definition.name).is_none());
     views.extend(shown.map(|own| own_views::described(own, &snapshot)));
     let answer = json!({ "views": views, "position": position, "as_of": snapshot.today() });
@@ -70,8 +71,8 @@ pub(super) async fn status(
     params: Params,
 ) -> Result<Response, Problem> {
     params.finish("")?;
-    let snapshot = app.shown.snapshot(caller.number());
     let own = app.own_views.get(caller.number(), &name);
+    let snapshot = app.snapshot(&caller)?;
     let answer = if let Some(own) = own.filter(|_| snapshot.hidden().view(&name).is_none()) {
         own_views::status(&own)
     } else {
@@ -113,7 +114,7 @@ pub(super) async fn read(
     params.finish("wait_for, wait_ms, limit, after and raw")?;
     waiting.applied(&app).await?;
     waiting.filled(&app, &caller, &name).await?;
-    let snapshot = app.shown.snapshot(caller.number());
+    let snapshot = app.snapshot(&caller)?;
     let view = find(&snapshot, &name)?;
     if format != Format::Json {
         let read = move |snapshot: &TenantSnapshot| view_answer(snapshot, &name);

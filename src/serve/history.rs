@@ -1,16 +1,16 @@
 //! All accepted events as the history that queries read.
 
+use std::future::ready;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::physical_plan::EmptyRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use futures::TryStreamExt;
+use futures::{TryStreamExt, stream};
 use ingest::history::Accepted;
 use projections::{EventType, Tenant};
-use query::History;
+use query::{History, QueryError};
 
 use super::slots::{Home, Slots};
 
@@ -49,7 +49,9 @@ impl History for EventHistory {
     ) -> SendableRecordBatchStream {
         let schema = projected(event_type, columns.as_deref());
         let Some(accepted) = self.of(tenant) else {
-            return Box::pin(EmptyRecordBatchStream::new(schema));
+            let gone = DataFusionError::External(Box::new(QueryError::NotServed));
+            let gone = stream::once(ready(Err(gone)));
+            return Box::pin(RecordBatchStreamAdapter::new(schema, gone));
         };
         let batches = accepted
             .scan(tenant, event_type, up_to, columns)
@@ -64,5 +66,27 @@ fn projected(event_type: &EventType, columns: Option<&[usize]>) -> SchemaRef {
     match columns.map(|columns| relation.project(columns)) {
         Some(Ok(narrow)) => Arc::new(narrow),
         Some(Err(_)) | None => Arc::clone(relation),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use futures::StreamExt;
+    use projections::EventTypes;
+
+    use super::*;
+    use crate::serve::alone;
+
+    /// The sum of no events is a figure, and a wrong one.
+    #[tokio::test]
+    async fn events_that_are_not_held_are_an_error_and_not_none() {
+        let history = EventHistory::new(1, alone());
+        history.set(0, None);
+        let types = EventTypes::builtin();
+        let issued = types.get("invoicing.invoice_issued").unwrap();
+        let mut batches = history.scan(Tenant(1), issued, u64::MAX, Some(vec![0]));
+        let error = batches.next().await.unwrap().unwrap_err();
+        assert_eq!(QueryError::from(error), QueryError::NotServed);
     }
 }

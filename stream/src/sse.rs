@@ -133,6 +133,11 @@ impl Writer {
                 meter::stalled();
                 return;
             }
+            // Asked after it was made: of a tenant that has left there is no snapshot.
+            if *self.left.borrow() {
+                self.piece.clear();
+                break;
+            }
             if !self.piece.is_empty() && !self.hand_over().await {
                 return;
             }

@@ -266,6 +266,10 @@ impl Session {
         while said < BURST {
             match self.connection.step(Instant::now()) {
                 Step::Message(message) => {
+                    // Asked after it was made: of a tenant that has left there is no snapshot.
+                    if *self.left.borrow() {
+                        return Err(End::Close(Close::Moved, None));
+                    }
                     let frame = Frame::Text(message.into_json().into());
                     patiently(self.stall, self.socket.feed(frame)).await?;
                     said += 1;

@@ -7,10 +7,13 @@
 mod server;
 mod support;
 
-use projections::{Position, Tenant};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use projections::{Position, Tenant, TenantSnapshot};
 use serde_json::{Value, json};
 use server::{EventStream, WebSocket, serve, until};
-use stream::{Close, Hub, StreamLimits};
+use stream::{Close, Hub, Snapshots, StreamLimits};
 use support::{Shared, World};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -287,4 +290,50 @@ async fn connections_of_tenants_that_leave_end() {
     assert_eq!(told["rows"], json!([["a", null, "1.0000"], ["b", null, "2.0000"]]));
     let position = put(&world, &hub, "c", 30_000);
     assert_eq!(again.hear().await["position"], position.to_string());
+}
+
+/// A tenant whose partition is given up in the moment in which a snapshot is taken to be sent.
+#[derive(Clone)]
+struct GivenUp(Arc<Leaving>);
+
+struct Leaving {
+    world: Shared,
+    nothing: Shared,
+    asked: AtomicUsize,
+    hub: OnceLock<Hub>,
+}
+
+impl Snapshots for GivenUp {
+    fn snapshot(&self, tenant: Tenant) -> Arc<TenantSnapshot> {
+        let Self(leaving) = self;
+        // For its ring, for the view of the subscription, and to be sent.
+        if leaving.asked.fetch_add(1, Ordering::SeqCst) < 2 {
+            return leaving.world.0.snapshot(tenant);
+        }
+        leaving.hub.get().unwrap().leave(|_| true);
+        leaving.nothing.0.snapshot(tenant)
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_that_leaves_while_its_snapshot_is_taken_is_not_shown_as_empty() {
+    for is_socket in [true, false] {
+        let (world, nothing) = (World::shared(), World::shared());
+        world.0.apply(TENANT, 1, &[(0, "a", Some((None, 10_000)))]);
+        let (asked, hub) = (AtomicUsize::new(0), OnceLock::new());
+        let given_up = GivenUp(Arc::new(Leaving { world, nothing, asked, hub }));
+        let hub = Hub::new(given_up.clone(), StreamLimits::default());
+        assert!(given_up.0.hub.set(hub.clone()).is_ok());
+        let address = serve(&hub).await;
+        if is_socket {
+            let mut socket = WebSocket::connect(&address, "?token=1").await;
+            socket.say(&items()).await;
+            assert_eq!(socket.hear_close().await.0, Close::Moved.code());
+        } else {
+            let stream = EventStream::connect(&address, &[items()], "&token=1", "").await;
+            let rest = stream.rest().await;
+            assert!(!rest.contains("snapshot"), "{rest}");
+        }
+        assert!(given_up.0.asked.load(Ordering::SeqCst) > 2);
+    }
 }

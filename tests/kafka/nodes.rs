@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::cluster::{addresses, prefix};
@@ -190,4 +192,45 @@ async fn nodes_come_and_go(shared: &Shared) {
         assert_eq!(balances(&first, admin).await, expected);
     }
     assert!(second.process.wait().unwrap().success());
+}
+
+/// A query whose body comes late, while the partition of its tenant goes to another node: refused, or
+/// right, and never of nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_comes_while_its_partition_goes_is_not_answered_from_nothing() {
+    let shared = Shared::new();
+    let folders = [(); 2].map(|()| Arc::new(tempfile::tempdir().unwrap()));
+    let first = shared.node(&folders[0]).await;
+    let body = json!({"sql": "SELECT sum(balance) FROM open_invoices"}).to_string();
+    let (early, late) = body.split_at(body.len() / 2);
+    let mut asked = Vec::new();
+    for number in 0..9 {
+        let admin = first.tenant(&format!("firm-{number}")).await;
+        let receipt = first.send(&admin, &[invoice("i1", "c1", "100.00")]).await;
+        first.rows(&admin, "open_invoices", &receipt["position"]).await;
+        let mut socket = TcpStream::connect(&first.address).await.unwrap();
+        let head = format!(
+            "POST /v1/query HTTP/1.1\r\nhost: here\r\nauthorization: Bearer {admin}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+            body.len()
+        );
+        socket.write_all(format!("{head}{early}").as_bytes()).await.unwrap();
+        asked.push(socket);
+    }
+    let second = shared.node(&folders[1]).await;
+    until_served(&second, 1).await;
+    let mut moved = 0;
+    for mut socket in asked {
+        socket.write_all(late.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        if answer.starts_with("HTTP/1.1 503") {
+            assert!(answer.contains("not-served"), "{answer}");
+            moved += 1;
+        } else {
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            assert!(answer.contains("[\"100.0000\"]"), "{answer}");
+        }
+    }
+    assert!(moved > 0, "one of the partitions has gone, and its tenants with it");
 }

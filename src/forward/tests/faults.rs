@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use serde_json::json;
+use tenancy::TenantId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::nodes::{Front, OnePlace, Owner, at, pair, problem};
-use crate::forward::Served;
+use crate::forward::{Places, Served};
 
 /// An address at which nobody listens.
 async fn nowhere() -> SocketAddr {
@@ -145,5 +147,48 @@ async fn an_answer_that_breaks_off_breaks_off_for_the_caller() {
     assert_eq!(answer.chunk().await.unwrap().unwrap(), "hello");
     drop(socket);
     assert!(answer.chunk().await.is_err());
+    owner.stop().await;
+}
+
+/// A partition that is given up as soon as it was looked for once.
+struct GivenUp(AtomicUsize);
+
+impl Places for Arc<GivenUp> {
+    fn partition(&self, _: &TenantId) -> u32 {
+        0
+    }
+
+    fn of_partition(&self, _: u32) -> Served {
+        if self.0.fetch_add(1, Ordering::SeqCst) == 0 { Served::Here } else { Served::Nowhere }
+    }
+}
+
+/// What is answered from after the partition has gone is nothing, and nothing is no figure.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_whose_partition_is_given_up_under_way_is_refused() {
+    let owner = Owner::start().await;
+    let place = Arc::new(GivenUp(AtomicUsize::new(0)));
+    let front = Front::start(&owner, Arc::clone(&place)).await;
+    front.open().await;
+    let admin = owner.tenant("acme").await;
+    let sum = json!({"sql": "SELECT 1"});
+    let calls = [
+        front.post("/v1/query", &admin).json(&sum),
+        front.get("/v1/views", &admin),
+        front.get("/v1/views/open_invoices", &admin),
+        front.get("/v1/views/open_invoices?wait_ms=10", &admin),
+        front.get("/v1/views/open_invoices", &admin).header("accept", "text/csv"),
+        front.get("/v1/views/open_invoices/status", &admin),
+        front.get("/v1/stream?sub=%7B%22id%22%3A%22a%22%2C%22view%22%3A%22ar_aging%22%7D", &admin),
+    ];
+    for call in calls {
+        place.0.store(0, Ordering::SeqCst);
+        problem(call.send().await.unwrap(), 503, "not-served").await;
+        assert!(place.0.load(Ordering::SeqCst) > 1);
+    }
+    // Whether a view is gone cannot be said where all are.
+    place.0.store(0, Ordering::SeqCst);
+    let deleted = front.delete("/v1/views/mine", &admin).send().await.unwrap();
+    problem(deleted, 503, "interrupted").await;
     owner.stop().await;
 }

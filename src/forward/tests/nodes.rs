@@ -150,12 +150,16 @@ pub(super) struct Front {
 }
 
 impl Front {
-    pub(super) async fn start(owner: &Owner, places: OnePlace) -> Self {
+    pub(super) async fn start(owner: &Owner, places: impl Places + 'static) -> Self {
         Self::start_with(owner, places, &Tls::default()).await
     }
 
     /// The same, which speaks with others by TLS if it has a certificate.
-    pub(super) async fn start_with(owner: &Owner, places: OnePlace, tls: &Tls) -> Self {
+    pub(super) async fn start_with(
+        owner: &Owner,
+        places: impl Places + 'static,
+        tls: &Tls,
+    ) -> Self {
         let control = owner.data.path().join("control.db");
         let app = front_app_with(&control, secret(), Arc::new(places), tls).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -182,6 +186,10 @@ impl Front {
 
     pub(super) fn post(&self, path: &str, token: &str) -> RequestBuilder {
         post(self.address, path, token)
+    }
+
+    pub(super) fn delete(&self, path: &str, token: &str) -> RequestBuilder {
+        Client::new().delete(format!("http://{}{path}", self.address)).bearer_auth(token)
     }
 
     /// Sends events; answers the receipt.

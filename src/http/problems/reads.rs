@@ -5,7 +5,8 @@ use projections::Unready;
 use query::QueryError;
 use stream::{NotYet, Problem};
 
-use super::{closing, failed, intake, parameter, shown, store};
+use super::{closing, failed, forward, intake, parameter, shown, store};
+use crate::forward::ForwardError;
 use crate::own_views::OwnViewError;
 use crate::serve::NotCome;
 
@@ -192,6 +193,7 @@ pub(in crate::http) fn query(error: &QueryError) -> Problem {
         QueryError::ViewFailed { view, .. } => view_failed(view, detail),
         QueryError::ViewFilling { view } => view_filling(view),
         QueryError::SwitchedOff { relation, module } => Problem::switched_off(relation, module),
+        QueryError::NotServed => forward(ForwardError::Unserved),
         QueryError::Internal { message } => failed("a query", message),
     }
 }
