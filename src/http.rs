@@ -234,6 +234,13 @@ impl App {
         self.places().of(tenant) == Served::Here
     }
 
+    /// Whether views of a tenant may be followed by who was let in when so many secrets and keys were
+    /// withdrawn. To be asked once a live stream has its seat: those that have one by then are ended
+    /// when that changes.
+    fn may_follow(&self, tenant: &TenantId, withdrawals: u64) -> bool {
+        self.serves(tenant) && self.verifier.withdrawals() == withdrawals
+    }
+
     /// What the caller's tenant is shown at this moment. Whether it is still served here is asked
     /// after that: of one that was given up meanwhile nothing is left here, and nothing is no figure.
     fn snapshot(&self, caller: &Caller) -> Result<Arc<TenantSnapshot>, Problem> {
@@ -248,6 +255,18 @@ impl App {
     /// it is polled.
     pub(crate) async fn follow_switches(&self) {
         self.shown.follow(&self.hub).await;
+    }
+
+    /// Ends live streams and voids tickets whenever a secret or key is withdrawn by which they may have
+    /// been let in, for as long as it is polled. Those with good tokens come again and resume.
+    pub(crate) async fn follow_withdrawals(&self) {
+        let mut withdrawals = 0;
+        loop {
+            withdrawals = self.verifier.withdrawn(withdrawals).await;
+            tracing::info!("a secret or key is withdrawn; live streams and tickets of before end");
+            self.tickets.clear();
+            self.hub.dismiss();
+        }
     }
 
     /// The intake, once calls are answered.

@@ -321,6 +321,7 @@ async fn beside_upkeep<T>(app: Arc<App>, other: impl Future<Output = T>) -> T {
         done = &mut other => done,
         () = http::upkeep(&app) => other.await,
         () = app.follow_switches() => other.await,
+        () = app.follow_withdrawals() => other.await,
         () = http::note_rates(&app) => other.await,
     }
 }
@@ -346,7 +347,8 @@ impl Keys {
     /// Takes secrets, certificate and key from a configuration; the rest of it stays as it was at
     /// the start. What cannot be used changes nothing.
     pub(crate) fn replace(&self, config: &Config) -> Result<(), ServeError> {
-        if config.jwt_secrets.is_empty() && config.oidc.issuer.is_empty() {
+        // The issuer is that of the start, whatever the configuration says of one by now.
+        if config.jwt_secrets.is_empty() && self.app.verifier().issuer().is_none() {
             return Err(ServeError::NoSecret);
         }
         if let Some(tls) = &self.tls {
@@ -425,3 +427,6 @@ impl Running {
         outcome
     }
 }
+
+#[cfg(test)]
+mod keys_tests;

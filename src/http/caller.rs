@@ -30,6 +30,8 @@ pub(super) struct Caller {
     pub(super) identity: Identity,
     /// The tenant of the token.
     pub(super) tenant: Arc<TenantRecord>,
+    /// How many secrets and keys were withdrawn when the token was checked.
+    pub(super) withdrawals: u64,
 }
 
 impl Caller {
@@ -163,8 +165,8 @@ async fn known(
 ) -> Result<Known, Problem> {
     match shown {
         Credential::Token(token) => {
-            let identity = app.identify(&token).await?;
-            authorize(app, route.method, route.path, identity, trace).await.map(Known::Caller)
+            let shown = Shown::token(app, &token).await?;
+            authorize(app, route.method, route.path, shown, trace).await.map(Known::Caller)
         }
         Credential::Ticket(ticket, partition) => Ok(Known::Ticket(ticket, partition)),
         Credential::Later => Ok(Known::Caller(None)),
@@ -181,11 +183,13 @@ async fn admit(
     let caller = match known {
         Known::Caller(caller) => caller,
         Known::Ticket(ticket, _) => {
+            let withdrawals = app.verifier.withdrawals();
             let identity = app.tickets.redeem(&ticket, Utc::now()).ok_or_else(problems::ticket)?;
             if let Some(trace) = trace {
                 trace.redeemed();
             }
-            authorize(app, route.method, route.path, identity, trace).await?
+            let shown = Shown { identity, withdrawals };
+            authorize(app, route.method, route.path, shown, trace).await?
         }
     };
     // After the caller is known: nobody else learns that the service is starting.
@@ -198,12 +202,27 @@ async fn admit(
     Ok(caller)
 }
 
+/// An identity, and how many secrets and keys were withdrawn when it was shown.
+struct Shown {
+    identity: Identity,
+    withdrawals: u64,
+}
+
+impl Shown {
+    /// That of a token.
+    async fn token(app: &App, token: &str) -> Result<Self, Problem> {
+        // First: what is withdrawn from here on may be what the token holds by.
+        let withdrawals = app.verifier.withdrawals();
+        Ok(Self { identity: app.identify(token).await?, withdrawals })
+    }
+}
+
 /// Checks roles and tenant of an identity for a route.
 async fn authorize(
     app: &App,
     method: &str,
     path: &str,
-    identity: Identity,
+    Shown { identity, withdrawals }: Shown,
     trace: Option<&Trace>,
 ) -> Result<Option<Caller>, Problem> {
     // Before the role is looked at: a refusal is in the chain of the tenant whose token it was.
@@ -222,7 +241,7 @@ async fn authorize(
     if let Some(trace) = trace {
         trace.identified(&identity, Some(tenant.number));
     }
-    Ok(Some(Caller { identity, tenant }))
+    Ok(Some(Caller { identity, tenant, withdrawals }))
 }
 
 /// The caller of a token given in a message rather than a header, with a seat.
@@ -232,8 +251,8 @@ pub(super) async fn admit_late(
     trace: &Trace,
 ) -> Result<(Caller, Seated), Problem> {
     let (method, path) = LATE;
-    let identity = app.identify(token).await?;
-    let caller = authorize(app, method, path, identity, Some(trace)).await?;
+    let shown = Shown::token(app, token).await?;
+    let caller = authorize(app, method, path, shown, Some(trace)).await?;
     let caller = caller.ok_or_else(problems::unknown_tenant)?;
     let route = access::route(method, path).ok_or_else(problems::internal)?;
     let seat = Seated::enter(app, route, &caller).map_err(|e| problems::exhausted(&e))?;

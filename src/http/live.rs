@@ -1,5 +1,6 @@
 //! `GET /v1/stream`, `GET /v1/ws`, `POST /v1/tickets`: into the crate `stream` and out.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use axum::Json;
@@ -45,8 +46,9 @@ pub(super) async fn events(
     trace.note("subscriptions", subs.iter().map(Subscription::described).collect::<Vec<_>>());
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let answer = stream::sse(&app.hub, caller.viewer(), subs, last.map(str::to_owned));
-    // After it has its seat: it may have come while the tenant was being handed over.
-    if app.serves(&caller.tenant.id) {
+    // After it has its seat: it may have come while the tenant was being handed over, or with a token
+    // that held just before.
+    if app.may_follow(&caller.tenant.id, caller.withdrawals) {
         Ok(answer)
     } else {
         Err(problems::forward(ForwardError::Unserved))
@@ -65,14 +67,11 @@ pub(super) async fn websocket(
     params.one("ticket")?;
     params.finish("ticket")?;
     let upgrade = upgrade.map_err(|error| problems::plain(error.status(), &error.body_text()))?;
+    let withdrawals = AtomicU64::new(caller.as_ref().map_or(0, |caller| caller.withdrawals));
     let viewer = caller.map(|caller| caller.viewer());
-    let hub = app.hub.clone();
-    Ok(stream::upgrade(
-        hub,
-        Arc::new(TokenDoor { app, trace, seat: seat.map(OnceLock::from).unwrap_or_default() }),
-        viewer,
-        upgrade,
-    ))
+    let (hub, seat) = (app.hub.clone(), seat.map(OnceLock::from).unwrap_or_default());
+    let door = Arc::new(TokenDoor { app, trace, withdrawals, seat });
+    Ok(stream::upgrade(hub, door, viewer, upgrade))
 }
 
 /// Admits those who present their token in a message, tells who is served here, and records what
@@ -80,6 +79,8 @@ pub(super) async fn websocket(
 struct TokenDoor {
     app: Arc<App>,
     trace: Trace,
+    /// How many secrets and keys were withdrawn when the newest token was checked.
+    withdrawals: AtomicU64,
     /// Given back when the socket ends, and this with it.
     seat: OnceLock<Seated>,
 }
@@ -90,6 +91,7 @@ impl Door for TokenDoor {
             let admitted = admit_late(&self.app, token, &self.trace).await;
             self.app.audit.admitted(&self.trace, token, admitted.as_ref().err()).await;
             let (caller, seat) = admitted?;
+            self.withdrawals.store(caller.withdrawals, Ordering::Relaxed);
             // A token that renews another one has the seat of that.
             self.seat.set(seat).ok();
             Ok(caller.viewer())
@@ -109,7 +111,9 @@ impl Door for TokenDoor {
     }
 
     fn serves(&self, viewer: &Viewer) -> bool {
-        viewer.tenant_id.parse::<TenantId>().is_ok_and(|id| self.app.serves(&id))
+        let withdrawals = self.withdrawals.load(Ordering::Relaxed);
+        let id = viewer.tenant_id.parse::<TenantId>();
+        id.is_ok_and(|id| self.app.may_follow(&id, withdrawals))
     }
 
     fn heard(&self) -> Result<(), Problem> {
@@ -132,5 +136,9 @@ pub(super) async fn ticket(
     let partition = app.places().partition(&caller.tenant.id);
     let ticket = app.tickets.issue(partition, caller.identity, Utc::now());
     let ticket = ticket.map_err(problems::no_ticket)?;
+    // After it is there: those that were there before are voided with what their tokens held by.
+    if app.verifier.withdrawals() != caller.withdrawals {
+        return Err(problems::forward(ForwardError::Unserved));
+    }
     Ok((StatusCode::CREATED, Json(ticket)).into_response())
 }

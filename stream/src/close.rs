@@ -19,8 +19,8 @@ pub enum Close {
     TooManyConnections = 4005,
     /// A message that is no text, or longer than allowed.
     BadMessage = 4006,
-    /// The tenant is no longer served here, or the service that serves it went away: connect again
-    /// and resume.
+    /// The tenant is no longer served here, the service that serves it went away, or who connects is
+    /// to show anew who it is: connect again and resume.
     Moved = 4007,
     /// More messages than the caller or its tenant may send: connect again later and resume.
     TooManyMessages = 4008,
@@ -55,7 +55,7 @@ impl Close {
             Self::TooSlow => "too slow: connect again and resume",
             Self::TooManyConnections => "too many connections: try again later",
             Self::BadMessage => "bad message: send JSON text within the limit",
-            Self::Moved => "served elsewhere now: connect again and resume",
+            Self::Moved => "not served on this connection any more: connect again and resume",
             Self::TooManyMessages => "too many messages: connect again later and resume",
         }
     }

@@ -121,9 +121,9 @@ impl Connection {
         }
     }
 
-    /// Becomes true when the tenant is no longer served here.
+    /// Becomes true when it is to end.
     pub(crate) fn left(&self) -> watch::Receiver<bool> {
-        self.seat.channel().left()
+        self.seat.left()
     }
 
     /// Adds a subscription, or has an `error` sent that says why not; answers whether it was added.

@@ -53,8 +53,9 @@ pub trait Door: Send + Sync {
         Box::pin(ready(()))
     }
 
-    /// Whether the viewer's tenant is served here. Asked once its connection has a seat: one that
-    /// came while [`Hub::leave`](crate::Hub::leave) was at work must not stay.
+    /// Whether the viewer's tenant is served here, and what it was let in by still holds. Asked once its
+    /// connection has a seat: one that came while [`Hub::leave`](crate::Hub::leave) or
+    /// [`Hub::dismiss`](crate::Hub::dismiss) was at work must not stay.
     fn serves(&self, viewer: &Viewer) -> bool {
         let _ = viewer;
         true

@@ -113,6 +113,16 @@ impl Hub {
         }
     }
 
+    /// Ends all connections, so that their clients come again and show anew who they are, a WebSocket
+    /// with [`Close::Moved`], an event stream with its end. What is kept for resuming stays. To be
+    /// called after whoever is not to come again is refused: those who come later are not affected.
+    pub fn dismiss(&self) {
+        let channels = self.shared.channels.read().unwrap_or_else(PoisonError::into_inner);
+        for channel in channels.values() {
+            channel.end();
+        }
+    }
+
     /// Waits until the tenant has been brought to `position`, at most for `timeout`.
     pub async fn wait_for(&self, position: Position, timeout: Duration) -> Result<(), NotYet> {
         let applied =

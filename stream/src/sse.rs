@@ -26,8 +26,8 @@ const PIECE_BYTES: usize = 32 << 10;
 /// `Last-Event-ID`; as it is newer than whatever the address says, it goes before `resume`.
 ///
 /// An unknown view and the like do not end the stream: its subscription gets an `error`, and
-/// the others go on. The stream ends with the token, when the server shuts down or no longer serves
-/// the tenant, and when the client does not read.
+/// the others go on. The stream ends with the token, when the server shuts down, dismisses it or no
+/// longer serves the tenant, and when the client does not read.
 #[allow(clippy::needless_pass_by_value)] // a viewer is let in once
 pub fn sse(
     hub: &Hub,
@@ -107,7 +107,7 @@ struct Writer {
     connection: Connection,
     pieces: mpsc::Sender<Bytes>,
     closing: watch::Receiver<bool>,
-    /// Becomes true when the tenant is no longer served here.
+    /// Becomes true when the connection is to end.
     left: watch::Receiver<bool>,
     stall: Duration,
     piece: Vec<u8>,

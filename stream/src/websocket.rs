@@ -179,7 +179,7 @@ struct Session {
     connection: Connection,
     socket: WebSocket,
     closing: watch::Receiver<bool>,
-    /// Becomes true when the tenant is no longer served here.
+    /// Becomes true when the connection is to end.
     left: watch::Receiver<bool>,
     expiry: Instant,
     stall: Duration,

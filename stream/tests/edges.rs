@@ -292,6 +292,36 @@ async fn connections_of_tenants_that_leave_end() {
     assert_eq!(again.hear().await["position"], position.to_string());
 }
 
+/// Whoever has a good token comes again and misses nothing.
+#[tokio::test]
+async fn connections_that_are_dismissed_resume() {
+    let (world, hub, address) = start(StreamLimits::default()).await;
+    put(&world, &hub, "a", 10_000);
+    let mut socket = WebSocket::connect(&address, "?token=1").await;
+    socket.say(&items()).await;
+    let held = socket.hear().await["position"].clone();
+    let mut stream = EventStream::connect(&address, &[items()], "&token=1", "").await;
+    until("both are there", || hub.connections() == 2).await;
+
+    hub.dismiss();
+    assert_eq!(socket.hear_close().await.0, Close::Moved.code());
+    while let Some(event) = stream.hear().await {
+        assert_ne!(event.kind.as_deref(), Some("error"));
+    }
+    let missed = put(&world, &hub, "b", 20_000);
+    let mut again = WebSocket::connect(&address, "?token=1").await;
+    let mut resuming = items();
+    resuming["resume"] = held;
+    again.say(&resuming).await;
+    assert_eq!(again.hear().await["type"], "resumed");
+    let delta = again.hear().await;
+    assert_eq!(delta["type"], "delta");
+    assert_eq!(delta["position"], missed.to_string());
+    // It is not dismissed with those of before.
+    again.say(&json!({"type": "ping"})).await;
+    assert_eq!(again.hear().await["type"], "pong");
+}
+
 /// A tenant whose partition is given up in the moment in which a snapshot is taken to be sent.
 #[derive(Clone)]
 struct GivenUp(Arc<Leaving>);

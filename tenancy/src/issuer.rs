@@ -7,7 +7,8 @@
 //! Invariants:
 //! - Keys are asked for when a token names one that is not known, at most once in
 //!   [`Pace::between`], however many tokens do; and in the background when they are older than
-//!   [`Pace::fresh`], so that a key that the issuer withdraws ends.
+//!   [`Pace::fresh`], so that a key that the issuer withdraws ends. Where they are older than twice
+//!   that, as after a night without a call, the answer is waited for a moment.
 //! - While the issuer does not answer, the keys that are known go on holding.
 //! - Only public keys for signatures are taken over, each for the one algorithm of its kind.
 //! - What is read of an answer is bounded, in bytes and in time, and no redirect is followed.
@@ -24,7 +25,8 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinHandle;
 
 pub(crate) use self::keys::Key;
 use self::keys::KeySet;
@@ -34,6 +36,8 @@ use crate::{ClaimNames, TokenError};
 
 /// For an issuer to be reached, and to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a token waits for old keys to be asked for again.
+const MOMENT: Duration = Duration::from_secs(1);
 /// The most keys an issuer has.
 const MOST_KEYS: usize = 64;
 
@@ -127,6 +131,8 @@ struct Inner {
     known: RwLock<Option<Arc<Known>>>,
     /// Held by whoever asks; when it was asked last.
     asked: Mutex<Option<Instant>>,
+    /// How often a key was gone that was known before.
+    withdrawals: Arc<watch::Sender<u64>>,
 }
 
 /// What it has said.
@@ -181,8 +187,9 @@ impl Issuer {
             .user_agent("tidemark")
             .build()
             .map_err(|error| IssuerError::Client(error.to_string()))?;
-        let (known, asked) = (RwLock::default(), Mutex::default());
-        Ok(Self { inner: Arc::new(Inner { settings, pace, client, known, asked }) })
+        let (known, asked, withdrawals) = (RwLock::default(), Mutex::default(), Arc::default());
+        let inner = Inner { settings, pace, client, known, asked, withdrawals };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Whether a text can be the address of an issuer.
@@ -198,6 +205,11 @@ impl Issuer {
         &self.inner.settings
     }
 
+    /// How often a key was gone that was known before.
+    pub(crate) fn withdrawals(&self) -> &Arc<watch::Sender<u64>> {
+        &self.inner.withdrawals
+    }
+
     fn known(&self) -> Option<Arc<Known>> {
         self.inner.known.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -211,7 +223,7 @@ impl Issuer {
     ) -> Result<Vec<Key>, TokenError> {
         let known = self.known().ok_or(TokenError::UnknownKey)?;
         if known.since.elapsed() > self.inner.pace.fresh {
-            self.look_behind();
+            drop(self.look_behind());
         }
         let keys = known.keys.find(signature, key_id);
         if keys.is_empty() { Err(TokenError::UnknownKey) } else { Ok(keys) }
@@ -240,24 +252,54 @@ impl Issuer {
         match &read {
             Ok((metadata, keys)) => {
                 let (metadata, keys) = (metadata.clone(), keys.clone());
-                let known = Arc::new(Known { metadata, keys, since: Instant::now() });
-                *self.inner.known.write().unwrap_or_else(PoisonError::into_inner) = Some(known);
+                self.take(Known { metadata, keys, since: Instant::now() });
             }
             Err(error) => tracing::warn!(%error, "tokens with keys that are not known are refused"),
         }
         read.map(|(metadata, _)| metadata)
     }
 
-    /// Asks in the background; whoever has begun to already does it for all.
-    fn look_behind(&self) {
-        let Ok(asked) = self.inner.asked.try_lock() else { return };
-        if asked.is_some_and(|at| at.elapsed() < self.inner.pace.between) {
+    /// Takes what it has said in the place of what it said before.
+    fn take(&self, known: Known) {
+        let mut current = self.inner.known.write().unwrap_or_else(PoisonError::into_inner);
+        let is_one_gone =
+            current.as_ref().is_some_and(|before| !before.keys.are_all_in(&known.keys));
+        *current = Some(Arc::new(known));
+        drop(current);
+        // After it holds no more: whoever was let in by it has read a lower number.
+        if is_one_gone {
+            self.inner.withdrawals.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// Sees to it that keys which are so old that nothing can be said of them are asked for before
+    /// they are used; for a moment, as they go on holding while the issuer does not answer.
+    pub(crate) async fn freshen(&self) {
+        let limit = 2 * self.inner.pace.fresh;
+        if self.known().is_none_or(|known| known.since.elapsed() <= limit) {
             return;
         }
-        let issuer = self.clone();
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { issuer.look().await });
+        let asking = async {
+            match self.look_behind() {
+                Some(asking) => drop(asking.await),
+                // Whoever asks already holds it until the answer is taken.
+                None => drop(self.inner.asked.lock().await),
+            }
+        };
+        if tokio::time::timeout(MOMENT, asking).await.is_err() {
+            tracing::debug!("the issuer takes its time; the keys that are known are used");
         }
+    }
+
+    /// Asks in the background; whoever has begun to already does it for all.
+    fn look_behind(&self) -> Option<JoinHandle<Result<(), TokenError>>> {
+        let asked = self.inner.asked.try_lock().ok()?;
+        if asked.is_some_and(|at| at.elapsed() < self.inner.pace.between) {
+            return None;
+        }
+        let issuer = self.clone();
+        let runtime = tokio::runtime::Handle::try_current().ok()?;
+        Some(runtime.spawn(async move { issuer.look().await }))
     }
 
     async fn read(&self) -> Result<(Metadata, KeySet), IssuerError> {

@@ -125,6 +125,11 @@ impl Tickets {
         (now < end).then_some(identity)
     }
 
+    /// Voids all that are out.
+    pub fn clear(&self) {
+        *self.lock() = Open::default();
+    }
+
     /// The partition that a text names which looks like a ticket; of what does not, none.
     pub fn partition(ticket: &str) -> Option<u32> {
         key(ticket).map(|(partition, _)| partition)

@@ -22,7 +22,7 @@ pub(crate) type Received = (String, Value);
 pub(crate) struct Events {
     answer: Response,
     text: String,
-    last_id: String,
+    pub(crate) last_id: String,
 }
 
 impl Events {

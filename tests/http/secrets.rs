@@ -4,14 +4,20 @@ use std::process::Command;
 use std::sync::Arc;
 
 use chrono::Duration;
+use futures::StreamExt;
 use jsonwebtoken::Algorithm;
 use reqwest::Client;
 use serde_json::{Value, json};
 use tenancy::Role;
+use tokio::time::timeout;
+use tokio_tungstenite::connect_async;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::certificates::certificate;
 use crate::issuers::example::{ExampleIssuer, SigningKey};
-use crate::service::{Service, command, signed, token};
+use crate::live::Events;
+use crate::service::{Service, command, invoice, payment, signed, stream, token};
 
 const NEW: &str = "the new secret of the tests, longer than 32 bytes";
 const OLD: &str = "the old secret of the tests, longer than 32 bytes";
@@ -44,6 +50,68 @@ async fn a_secret_is_replaced_while_the_process_runs() {
     service.hang_up();
     service.until_logged("were read anew", 2).await;
     assert_eq!((status(OLD).await, status(NEW).await), (401, 200));
+}
+
+/// What was let in by a secret does not outlive it; whoever has a good token goes on.
+#[tokio::test]
+async fn streams_and_tickets_end_with_the_secret_they_were_opened_by() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secrets");
+    let write = |text: String| std::fs::write(&file, text).unwrap();
+    write(OLD.to_owned());
+    let data = Arc::new(tempfile::tempdir().unwrap());
+    let variables =
+        [("TIDEMARK_JWT_SECRET", ""), ("TIDEMARK_JWT_SECRET_FILE", file.to_str().unwrap())];
+    let service = Service::start_with(data, &variables).await;
+    let far = Duration::days(20_000);
+    let platform = signed(OLD, None, &[Role::Platform], far);
+    let body = json!({
+        "id": "live", "name": "Live", "timezone": "UTC", "currency": "EUR",
+        "clock": "fixed:2025-06-30",
+    });
+    let created = service.post("/v1/platform/tenants", &platform).json(&body).send().await;
+    assert_eq!(created.unwrap().status(), 201);
+    let [old, new] = [OLD, NEW].map(|secret| signed(secret, Some("live"), &[Role::Admin], far));
+    service.send(&old, &[invoice("i1", "c1", "100")]).await;
+
+    let aging = json!({"id": "a", "view": "ar_aging"});
+    let mut events = Events::open(&service, &old, &[aging.clone()], None).await;
+    assert_eq!(events.telling().await.0, "snapshot");
+    let mut request = format!("ws://{}/v1/ws", service.address).into_client_request().unwrap();
+    request.headers_mut().insert("authorization", format!("Bearer {old}").parse().unwrap());
+    let (mut socket, _) = connect_async(request).await.unwrap();
+
+    // A secret that comes beside it ends nothing.
+    write(format!("{NEW}\n{OLD}\n"));
+    service.hang_up();
+    service.until_logged("were read anew", 1).await;
+    service.send(&old, &[payment("p1", "i1", "30")]).await;
+    assert_eq!(events.telling().await.0, "delta");
+    let ticket = service.post("/v1/tickets", &old).send().await.unwrap();
+    let ticket = ticket.json::<Value>().await.unwrap()["ticket"].as_str().unwrap().to_owned();
+
+    write(NEW.to_owned());
+    service.hang_up();
+    let held = events.last_id.clone();
+    let ended = timeout(std::time::Duration::from_secs(10), async {
+        events.end().await;
+        loop {
+            if let Message::Close(frame) = socket.next().await.unwrap().unwrap() {
+                return frame.unwrap().code;
+            }
+        }
+    });
+    assert_eq!(u16::from(ended.await.expect("both end at once")), 4007);
+    let path = stream(&[("ticket", ticket), ("sub", aging.to_string())]);
+    let late = service.client.get(service.url(&path)).send().await.unwrap();
+    assert_eq!(late.status(), 401);
+    let path = stream(&[("sub", aging.to_string())]);
+    assert_eq!(service.get(&path, &old).send().await.unwrap().status(), 401);
+
+    service.send(&new, &[payment("p2", "i1", "20")]).await;
+    let mut resumed = Events::open(&service, &new, &[aging], Some(&held)).await;
+    assert_eq!(resumed.telling().await.0, "resumed");
+    assert_eq!(resumed.telling().await.0, "delta");
 }
 
 /// A text that can be found again, in the place of a secret.

@@ -18,8 +18,8 @@ pub(crate) struct Channel {
     head: watch::Sender<u64>,
     /// Whether the dispatcher has been asked to tell it.
     is_due: AtomicBool,
-    /// Becomes true when the tenant is no longer served here.
-    left: watch::Sender<bool>,
+    /// Becomes true when those who are there are to end; those who come later have another.
+    left: Mutex<watch::Sender<bool>>,
     members: Mutex<Members>,
 }
 
@@ -36,7 +36,7 @@ impl Channel {
             ring: RwLock::new(Ring::new(tenant, head)),
             head: watch::Sender::new(head),
             is_due: AtomicBool::new(false),
-            left: watch::Sender::new(false),
+            left: Mutex::default(),
             members: Mutex::new(Members { count: 0, empty_since: Some(Instant::now()) }),
         }
     }
@@ -74,14 +74,14 @@ impl Channel {
         self.head.send_replace(head);
     }
 
-    /// Ends the connections.
+    /// Ends the connections that there are.
     pub(crate) fn end(&self) {
-        self.left.send_replace(true);
+        let left = std::mem::take(&mut *self.left());
+        left.send_replace(true);
     }
 
-    /// Becomes true when they are to end.
-    pub(crate) fn left(&self) -> watch::Receiver<bool> {
-        self.left.subscribe()
+    fn left(&self) -> MutexGuard<'_, watch::Sender<bool>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One more member, if fewer than `bound` are there.
@@ -117,14 +117,20 @@ impl Channel {
 pub(crate) struct Seat {
     channel: Arc<Channel>,
     head: watch::Receiver<u64>,
+    left: watch::Receiver<bool>,
     _place: Place,
 }
 
 impl Seat {
     /// Of a channel that has counted it already.
     pub(super) fn new(channel: Arc<Channel>, place: Place) -> Self {
-        let head = channel.head.subscribe();
-        Self { channel, head, _place: place }
+        let (head, left) = (channel.head.subscribe(), channel.left().subscribe());
+        Self { channel, head, left, _place: place }
+    }
+
+    /// Becomes true when its connection is to end.
+    pub(crate) fn left(&self) -> watch::Receiver<bool> {
+        self.left.clone()
     }
 
     pub(crate) fn channel(&self) -> &Channel {

@@ -22,10 +22,17 @@ const COORDINATE: usize = 32;
 pub(crate) struct Key {
     id: Option<Arc<str>>,
     signature: Signature,
+    /// What it is, as the issuer writes it.
+    public: Arc<[Option<String>; 4]>,
     decoding: Arc<DecodingKey>,
 }
 
 impl Key {
+    fn is(&self, other: &Self) -> bool {
+        let same = self.id == other.id && self.signature == other.signature;
+        same && self.public == other.public
+    }
+
     pub(crate) fn decoding(&self) -> &DecodingKey {
         &self.decoding
     }
@@ -67,6 +74,11 @@ impl KeySet {
         self.0.is_empty()
     }
 
+    /// Whether another set has all of these.
+    pub(super) fn are_all_in(&self, other: &Self) -> bool {
+        self.0.iter().all(|key| other.0.iter().any(|found| found.is(key)))
+    }
+
     /// Those for the algorithm, of this name if one is given.
     pub(super) fn find(&self, signature: Signature, id: Option<&str>) -> Vec<Key> {
         let fits = |key: &&Key| {
@@ -91,8 +103,9 @@ impl WireKey {
         if self.alg.as_deref().is_some_and(|alg| alg != name) {
             return None;
         }
-        let id = self.kid.map(Arc::from);
-        Some(Key { id, signature, decoding: Arc::new(decoding) })
+        let Self { kid, n, e, x, y, .. } = self;
+        let (id, public) = (kid.map(Arc::from), Arc::new([n, e, x, y]));
+        Some(Key { id, signature, public, decoding: Arc::new(decoding) })
     }
 
     fn rsa(&self) -> Option<DecodingKey> {

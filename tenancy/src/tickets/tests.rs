@@ -55,6 +55,19 @@ fn ends_after_thirty_seconds_or_with_the_identity() {
 }
 
 #[test]
+fn voided_tickets_are_good_for_nothing_and_leave_room() {
+    let tickets = small();
+    let voided = tickets.issue(7, identity("a"), start()).unwrap().ticket;
+    tickets.issue(7, identity("a"), start()).unwrap();
+    tickets.clear();
+    assert_eq!(tickets.redeem(&voided, after(1)), None);
+    for _ in 0..2 {
+        let ticket = tickets.issue(7, identity("a"), after(1)).unwrap().ticket;
+        assert_eq!(tickets.redeem(&ticket, after(1)), Some(identity("a")));
+    }
+}
+
+#[test]
 fn what_is_no_ticket_is_refused() {
     let tickets = Tickets::default();
     let ticket = tickets.issue(7, identity("a"), start()).unwrap().ticket;

@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{DecodingKey, Validation};
 use serde_json::{Map, Value};
+use tokio::sync::watch;
 
 use super::claims::{self, Expected};
 use super::header::{Header, Signature};
@@ -14,9 +15,24 @@ use crate::{Issuer, Secret};
 
 /// Checks tokens. Cheap to share behind an `Arc`.
 pub struct Verifier {
-    secrets: RwLock<Arc<[DecodingKey]>>,
+    secrets: RwLock<Secrets>,
     issuer: Option<Issuer>,
     leeway: TimeDelta,
+    /// How many withdrawals of secrets and keys there were.
+    withdrawals: Arc<watch::Sender<u64>>,
+}
+
+/// The secrets that hold.
+struct Secrets {
+    held: Vec<Secret>,
+    keys: Arc<[DecodingKey]>,
+}
+
+impl Secrets {
+    fn new(held: Vec<Secret>) -> Self {
+        let keys = held.iter().map(|secret| DecodingKey::from_secret(secret.bytes())).collect();
+        Self { held, keys }
+    }
 }
 
 impl std::fmt::Debug for Verifier {
@@ -29,13 +45,15 @@ impl Verifier {
     /// Accepts tokens signed with HS256 and any of the secrets, so that a secret can be replaced by
     /// a new one while tokens of the old one are about. Without a secret no token is accepted.
     pub fn hs256(secrets: Vec<Secret>) -> Self {
-        Self { secrets: RwLock::new(decoding(&secrets)), issuer: None, leeway: LEEWAY }
+        let secrets = RwLock::new(Secrets::new(secrets));
+        Self { secrets, issuer: None, leeway: LEEWAY, withdrawals: Arc::default() }
     }
 
     /// Accepts those of an issuer too.
     #[must_use]
     pub fn with_issuer(self, issuer: Issuer) -> Self {
-        Self { issuer: Some(issuer), ..self }
+        let withdrawals = Arc::clone(issuer.withdrawals());
+        Self { issuer: Some(issuer), withdrawals, ..self }
     }
 
     /// Lets the clocks of whoever signs differ by so much from that of the service.
@@ -51,16 +69,41 @@ impl Verifier {
 
     /// Puts other secrets in the place of those that were in use; at once, for all callers.
     pub fn replace_secrets(&self, secrets: &[Secret]) {
-        *self.secrets.write().unwrap_or_else(PoisonError::into_inner) = decoding(secrets);
+        let mut current = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
+        let is_one_gone = current.held.iter().any(|held| !secrets.contains(held));
+        *current = Secrets::new(secrets.to_vec());
+        drop(current);
+        // After it holds no more: whoever was let in by it has read a lower number.
+        if is_one_gone {
+            self.withdrawals.send_modify(|count| *count += 1);
+        }
     }
 
     fn secrets(&self) -> Arc<[DecodingKey]> {
-        Arc::clone(&self.secrets.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.secrets.read().unwrap_or_else(PoisonError::into_inner).keys)
+    }
+
+    /// How often a secret in use, or a key of the issuer that was known, was withdrawn. Whoever was
+    /// let in by a token that was checked after this was another number may have been by that one.
+    pub fn withdrawals(&self) -> u64 {
+        *self.withdrawals.borrow()
+    }
+
+    /// Waits until [`Verifier::withdrawals`] is another number than `since`, and answers it.
+    pub async fn withdrawn(&self, since: u64) -> u64 {
+        let mut withdrawals = self.withdrawals.subscribe();
+        // The sender lives as long as this.
+        withdrawals.wait_for(|count| *count != since).await.map_or(since, |count| *count)
     }
 
     /// Who the token speaks for at `now`; asks the issuer for its keys if the token's is none that
-    /// is known.
+    /// is known, or if they are old.
     pub async fn identify(&self, token: &str, now: DateTime<Utc>) -> Result<Identity, TokenError> {
+        if let Some(issuer) = &self.issuer
+            && Header::of(token)?.signature != Signature::Hs256
+        {
+            issuer.freshen().await;
+        }
         match (self.verify(token, now), &self.issuer) {
             (Err(TokenError::UnknownKey), Some(issuer)) => {
                 issuer.look().await?;
@@ -86,10 +129,6 @@ impl Verifier {
         let wire = checked(token, header.signature, keys.iter().map(|key| key.decoding()))?;
         claims::identity(&wire, Expected::OfIssuer(issuer.settings()), now, self.leeway)
     }
-}
-
-fn decoding(secrets: &[Secret]) -> Arc<[DecodingKey]> {
-    secrets.iter().map(|secret| DecodingKey::from_secret(secret.bytes())).collect()
 }
 
 /// The claims of a token that one of the keys has signed.

@@ -23,6 +23,57 @@ async fn a_new_key_is_found_and_an_old_one_ends() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_gone_is_told_and_a_new_one_is_not() {
+    let issuer = ExampleIssuer::start(&[&CURVE]).await;
+    let verifier = trusting(&issuer.address, AT_ONCE);
+    let unknown = EDWARDS.sign(&issuer.claims(later()));
+    let look =
+        async || assert_eq!(identify(&verifier, &unknown).await, Err(TokenError::UnknownKey));
+    look().await;
+    issuer.have(&[&CURVE, &RSA]);
+    look().await;
+    issuer.go_down(true);
+    look().await;
+    assert_eq!(verifier.withdrawals(), 0);
+    issuer.go_down(false);
+    issuer.have(&[&RSA]);
+    look().await;
+    assert_eq!(verifier.withdrawn(0).await, 1);
+    // Another key under the name of the one before is another.
+    let other = SigningKey::fresh(&RSA.id, Algorithm::RS256);
+    issuer.have(&[&other]);
+    look().await;
+    assert_eq!(verifier.withdrawn(1).await, 2);
+}
+
+#[test]
+fn a_secret_that_is_gone_is_told_and_a_new_one_is_not() {
+    let other: Secret = "another secret of more than 32 bytes".parse().unwrap();
+    let verifier = Verifier::hs256(vec![SECRET.clone()]);
+    verifier.replace_secrets(&[other.clone(), SECRET.clone()]);
+    assert_eq!(verifier.withdrawals(), 0);
+    verifier.replace_secrets(std::slice::from_ref(&other));
+    assert_eq!(verifier.withdrawals(), 1);
+    verifier.replace_secrets(&[other]);
+    assert_eq!(verifier.withdrawals(), 1);
+}
+
+/// The first call after a night would let a key in that was withdrawn in the evening.
+#[tokio::test]
+async fn keys_that_are_very_old_are_asked_for_before_they_are_used() {
+    let issuer = ExampleIssuer::start(&[&CURVE]).await;
+    let pace = Pace { between: Duration::ZERO, fresh: Duration::ZERO };
+    let verifier = trusting(&issuer.address, pace);
+    let token = CURVE.sign(&issuer.claims(later()));
+    identify(&verifier, &token).await.unwrap();
+    issuer.go_down(true);
+    identify(&verifier, &token).await.unwrap();
+    issuer.go_down(false);
+    issuer.have(&[&RSA]);
+    assert_eq!(identify(&verifier, &token).await, Err(TokenError::UnknownKey));
+}
+
+#[tokio::test]
 async fn old_keys_are_looked_after_without_a_question() {
     let issuer = ExampleIssuer::start(&[&CURVE]).await;
     let verifier =
