@@ -1,5 +1,6 @@
 //! One request and its answer, by way of the node that serves it.
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -24,7 +25,7 @@ use tokio::time::{Instant, sleep};
 use tokio_rustls::rustls::ClientConfig;
 
 use super::body::{Lent, Shelf};
-use super::headers::{FORWARDED, ONCE, end_to_end, is_forwarded, is_refusal};
+use super::headers::{FORWARDED, ONCE, end_to_end, is_forwarded, is_refusal, say_from_where};
 use super::{AGAIN, ForwardError, MOVED, PATIENCE, Places, Served};
 
 /// For a connection to come about.
@@ -225,6 +226,10 @@ impl Sent {
         let mut headers: HeaderMap = self.parts.headers.clone();
         end_to_end(&mut headers);
         headers.insert(FORWARDED, ONCE);
+        // After what the caller would have removed: who it is, it does not decide.
+        if let Some(CameFrom(address)) = self.parts.extensions.get() {
+            say_from_where(&mut headers, *address);
+        }
         if self.parts.extensions.get::<Upgrading>().is_some() {
             headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
@@ -263,6 +268,10 @@ impl Answer {
         Response::from_parts(parts, body)
     }
 }
+
+/// From where a request came to this node, which the node that answers it is told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CameFrom(pub(crate) IpAddr);
 
 /// Marks a request that is to become a WebSocket.
 #[derive(Clone, Copy)]

@@ -1,5 +1,7 @@
 //! What of a message's head is for one connection alone, and stays there.
 
+use std::net::IpAddr;
+
 use axum::http::header::{
     CONNECTION, EXPECT, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
@@ -12,6 +14,9 @@ pub(super) const FORWARDED: HeaderName = HeaderName::from_static("tidemark-forwa
 pub(super) const ONCE: HeaderValue = HeaderValue::from_static("1");
 /// Its value in a refusal.
 const REFUSED: HeaderValue = HeaderValue::from_static("refused");
+
+/// Where a request came from, as those say by whose hands it went.
+pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Those that concern one connection (RFC 9110, 7.6.1), and `Expect`, which each side settles by
 /// itself.
@@ -39,6 +44,17 @@ pub(super) fn end_to_end(headers: &mut HeaderMap) {
         .collect();
     for name in named.iter().chain(&OF_CONNECTION) {
         headers.remove(name);
+    }
+}
+
+/// Says from where a request came to this node, behind what it says itself.
+pub(super) fn say_from_where(headers: &mut HeaderMap, address: IpAddr) {
+    let before = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
+    let mut path: Vec<String> = before.map(str::to_owned).collect();
+    path.push(address.to_string());
+    // What was read as text of a header can stand in one.
+    if let Ok(path) = HeaderValue::try_from(path.join(", ")) {
+        headers.insert(FORWARDED_FOR, path);
     }
 }
 

@@ -22,8 +22,8 @@ use std::time::Duration;
 
 use tenancy::TenantId;
 
-pub(crate) use self::exchange::{Exchange, Forwarder, Speech};
-pub(crate) use self::headers::{is_forwarded, refuse};
+pub(crate) use self::exchange::{CameFrom, Exchange, Forwarder, Speech};
+pub(crate) use self::headers::{FORWARDED_FOR, is_forwarded, refuse};
 pub(crate) use self::socket::{Connected, is_handshake};
 
 /// How long a request waits for its partition to be served, and for a node to be reached.

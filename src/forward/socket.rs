@@ -23,7 +23,7 @@ use tokio_tungstenite::tungstenite::protocol::{self, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::ForwardError;
-use super::exchange::{Answer, Exchange, Forwarder, Upgrading};
+use super::exchange::{Answer, CameFrom, Exchange, Forwarder, Upgrading};
 
 /// The longest message of another node: the part of a snapshot, whose rows may be long.
 const MESSAGE: usize = 64 << 20;
@@ -47,12 +47,14 @@ pub(crate) fn is_handshake(headers: &HeaderMap) -> bool {
 }
 
 impl Forwarder {
-    /// Asks the node that serves a partition for a WebSocket at this address, with these headers.
+    /// Asks the node that serves a partition for a WebSocket at this address, with these headers, for
+    /// a caller from there.
     pub(crate) async fn connect(
         &self,
         partition: u32,
         address: Uri,
         mut headers: HeaderMap,
+        from: Option<CameFrom>,
     ) -> Result<Connected, ForwardError> {
         let key = generate_key();
         let accept = derive_accept_key(key.as_bytes());
@@ -67,6 +69,9 @@ impl Forwarder {
         *handshake.uri_mut() = address;
         *handshake.headers_mut() = headers;
         handshake.extensions_mut().insert(Upgrading);
+        if let Some(from) = from {
+            handshake.extensions_mut().insert(from);
+        }
         match self.exchange(partition, handshake).await? {
             Exchange::Here(_) => Ok(Connected::Here),
             Exchange::Answered(answer) => far(answer, &accept).await,

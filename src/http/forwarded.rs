@@ -8,17 +8,15 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 use stream::{Far, Problem};
 
-use super::audit::Peer;
+use super::audit::{Peer, Trace};
 use super::{App, problems};
 use crate::forward::{
-    Connected, Exchange, ForwardError, Served, is_forwarded, is_handshake, refuse,
+    CameFrom, Connected, Exchange, FORWARDED_FOR, ForwardError, Served, is_forwarded, is_handshake,
+    refuse,
 };
 
 /// What is read of the problem for which another node refuses a WebSocket.
 const PROBLEM_BYTES: usize = 64 << 10;
-
-/// Where a request came from before, as those say by whose hands it went.
-const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// What became of a request.
 pub(super) enum Passed {
@@ -40,7 +38,9 @@ pub(super) async fn pass(
         return Passed::Here(request);
     }
     let was_forwarded = is_forwarded(request.headers());
-    say_from_where(&mut request);
+    if let Some(Peer(peer)) = request.extensions().get().copied() {
+        request.extensions_mut().insert(CameFrom(peer.ip()));
+    }
     let passed = if is_socket && is_handshake(request.headers()) {
         pass_socket(app, partition, request).await
     } else {
@@ -59,20 +59,10 @@ pub(super) async fn pass(
     })
 }
 
-/// Tells the other node where the request came from, behind what it says itself.
-fn say_from_where(request: &mut Request) {
-    let Some(Peer(peer)) = request.extensions().get().copied() else { return };
-    let before = request.headers().get(FORWARDED_FOR).and_then(|value| value.to_str().ok());
-    let whole =
-        before.map_or_else(|| peer.ip().to_string(), |text| format!("{text}, {}", peer.ip()));
-    if let Ok(value) = HeaderValue::from_str(&whole) {
-        request.headers_mut().insert(FORWARDED_FOR, value);
-    }
-}
-
 async fn pass_socket(app: &App, partition: u32, request: Request) -> Result<Passed, ForwardError> {
     let (address, headers) = (request.uri().clone(), request.headers().clone());
-    let far = match app.forwarder.connect(partition, address, headers).await? {
+    let from = request.extensions().get().copied();
+    let far = match app.forwarder.connect(partition, address, headers, from).await? {
         Connected::Here => return Ok(Passed::Here(request)),
         Connected::Refused(answer) => return Ok(Passed::Answered(answer)),
         Connected::Far(far) => far,
@@ -86,8 +76,13 @@ async fn pass_socket(app: &App, partition: u32, request: Request) -> Result<Pass
 }
 
 /// The other end of a WebSocket whose caller showed this token in its first message; none if it is
-/// served here.
-pub(super) async fn far(app: &App, partition: u32, token: &str) -> Result<Option<Far>, Problem> {
+/// served here. `trace` is that of its handshake.
+pub(super) async fn far(
+    app: &App,
+    partition: u32,
+    token: &str,
+    trace: &Trace,
+) -> Result<Option<Far>, Problem> {
     if app.places().of_partition(partition) == Served::Here {
         return Ok(None);
     }
@@ -95,7 +90,12 @@ pub(super) async fn far(app: &App, partition: u32, token: &str) -> Result<Option
     // A token that was verified has only characters that a header may have.
     let bearer = HeaderValue::try_from(format!("Bearer {token}"));
     headers.insert(AUTHORIZATION, bearer.map_err(|_| problems::authorization())?);
-    let connected = app.forwarder.connect(partition, Uri::from_static("/v1/ws"), headers).await;
+    let (from, before) = trace.from_where();
+    if let Some(Ok(before)) = before.map(HeaderValue::from_str) {
+        headers.insert(FORWARDED_FOR, before);
+    }
+    let address = Uri::from_static("/v1/ws");
+    let connected = app.forwarder.connect(partition, address, headers, from.map(CameFrom)).await;
     match connected.map_err(problems::forward)? {
         Connected::Here => Ok(None),
         Connected::Far(far) => Ok(Some(far)),

@@ -106,7 +106,7 @@ impl Door for TokenDoor {
         Box::pin(async move {
             let app = &self.app;
             let id: TenantId = viewer.tenant_id.parse().map_err(|_| problems::unknown_tenant())?;
-            forwarded::far(app, app.places().partition(&id), token).await
+            forwarded::far(app, app.places().partition(&id), token, &self.trace).await
         })
     }
 

@@ -244,3 +244,40 @@ async fn when_the_owner_goes_away_the_client_is_told_to_come_again() {
     drop(far);
     owner.stop().await;
 }
+
+/// Who calls is in the audit of the node that answers, whatever the call says of itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_address_of_a_caller_is_recorded_however_its_call_comes() {
+    let (owner, front, admin) = pair().await;
+    front.open().await;
+    let long = "a".repeat(200);
+    for (name, value) in [("connection", "x-forwarded-for"), ("x-forwarded-for", &long)] {
+        let call = front.get("/v1/views/ar_aging", &admin).header(name, value);
+        assert_eq!(call.send().await.unwrap().status(), 200);
+    }
+    let mut socket = connect(front.address, "", None).await;
+    say(&mut socket, json!({"type": "auth", "token": admin})).await;
+    say(&mut socket, subscribe()).await;
+    assert_eq!(hear(&mut socket).await["type"], "snapshot");
+
+    let is_one = |record: &&Value| {
+        record["object"] == "GET /v1/views/ar_aging" || record["detail"]["subscriptions"].is_array()
+    };
+    let recorded = async {
+        loop {
+            let answer = owner.get("/v1/audit?limit=100", &admin).send().await.unwrap();
+            let answer: Value = answer.json().await.unwrap();
+            let records: Vec<Value> =
+                answer["records"].as_array().unwrap().iter().filter(is_one).cloned().collect();
+            if records.len() == 3 {
+                return records;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    for record in timeout(PATIENCE, recorded).await.unwrap() {
+        let path = record["detail"]["forwarded_for"].as_str().unwrap_or_default();
+        assert!(path.ends_with("127.0.0.1"), "{record}");
+    }
+    owner.stop().await;
+}

@@ -1,5 +1,6 @@
 //! One call on its way, and what is known of it so far.
 
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -28,7 +29,7 @@ use crate::http::problems;
 
 /// What of an address is recorded.
 const OBJECT: usize = 512;
-/// What of a header is recorded.
+/// What of the end of a header is recorded: whoever passed a call on has written there.
 const HEADER: usize = 200;
 /// The caller went away before the answer.
 const GONE: u16 = 499;
@@ -70,7 +71,8 @@ impl Trace {
     pub(super) fn begin(audit: &Audit, kind: Kind, route: &str, request: &Request) -> Self {
         let header = |name: &str| {
             let value = request.headers().get(name)?.to_str().ok()?;
-            Some(value.chars().take(HEADER).collect::<String>())
+            // It is ASCII.
+            Some(value.get(value.len().saturating_sub(HEADER)..)?.to_owned())
         };
         let token = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let peer = request.extensions().get::<Peer>();
@@ -123,6 +125,12 @@ impl Trace {
     /// It was a ticket that said who calls.
     pub(in crate::http) fn redeemed(&self) {
         self.0.is_ticket.store(true, Ordering::Relaxed);
+    }
+
+    /// From where the call came, and what it says of where it was before.
+    pub(in crate::http) fn from_where(&self) -> (Option<IpAddr>, Option<&str>) {
+        let address = self.0.source.parse().ok().map(|address: SocketAddr| address.ip());
+        (address, self.0.forwarded_for.as_deref())
     }
 
     /// Another node answers, and records it.
