@@ -92,6 +92,8 @@ pub(crate) struct Limits {
     pub(crate) usage: tenancy::limits::UseLimits,
     /// Of dead letters, of all tenants and the platform together.
     pub(crate) dead_letters: usize,
+    /// Of the connections that one address has without a good token.
+    pub(crate) address_connections: usize,
 }
 
 impl Default for Limits {
@@ -105,6 +107,7 @@ impl Default for Limits {
             tenant_bytes: 4 << 30,
             usage: tenancy::limits::UseLimits::default(),
             dead_letters: 10_000,
+            address_connections: 5_000,
         }
     }
 }

@@ -37,6 +37,7 @@ mod queries;
 mod service_tokens;
 mod shelf;
 mod sign_in;
+mod strangers;
 mod tenants;
 mod tls;
 mod views;

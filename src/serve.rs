@@ -190,6 +190,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         Source::Log(_) => Arc::new(Alone),
         Source::Kafka(..) => Arc::new(registry.clone()),
     };
+    let share = config.limits.address_connections;
     let app = Arc::new(App::new(Parts {
         store,
         directory: directory.clone(),
@@ -217,6 +218,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
             None => http::router(Arc::clone(&app)),
         },
         tls.clone(),
+        share,
         closing.clone(),
         connections.clone(),
     ));

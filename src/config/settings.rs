@@ -335,6 +335,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting!("limits.views.tenant_bytes", Count, limits.tenant_bytes, size),
     setting!("limits.views.buffer_bytes", Count, limits.views.buffer_bytes, size),
     setting!("limits.dead_letters", Count, limits.dead_letters, size),
+    setting!("limits.connections.address", Count, limits.address_connections, size),
     Setting {
         key: "database_url",
         set: Set::Text(|config, value| {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use chrono::Utc;
@@ -18,6 +18,7 @@ use super::audit::Trace;
 use super::forwarded::{self, Passed};
 use super::limits::Seated;
 use super::params::Params;
+use super::strangers::{self, Stranger};
 use super::{App, problems};
 
 /// The call whose token may come in its first message.
@@ -124,17 +125,28 @@ pub(super) async fn guard(
         Ok(shown) => shown,
         Err(problem) => return problem.into_response(),
     };
+    let is_token = matches!(shown, Credential::Token(_));
     let known = match known(&app, route, shown, trace.as_ref()).await {
         Ok(known) => known,
         Err(problem) => return problem.into_response(),
     };
+    if is_token {
+        strangers::let_in(request.extensions());
+    }
     if let Some(partition) = known.partition(&app) {
         let is_socket = (route.method, route.path) == LATE;
+        let stranger = request.extensions().get::<Stranger>().cloned();
         request = match forwarded::pass(&app, partition, is_socket, request).await {
             Passed::Here(request) => request,
             Passed::Answered(answer) => {
                 if let Some(trace) = &trace {
                     trace.elsewhere();
+                }
+                // A ticket that the other node has taken.
+                let is_taken = answer.status().is_success()
+                    || answer.status() == StatusCode::SWITCHING_PROTOCOLS;
+                if let Some(stranger) = stranger.filter(|_| is_taken) {
+                    stranger.let_in();
                 }
                 return answer;
             }
@@ -146,6 +158,7 @@ pub(super) async fn guard(
                 Ok(seat) => seat,
                 Err(exceeded) => return problems::exceeded(&exceeded),
             };
+            strangers::let_in(request.extensions());
             request.extensions_mut().insert(caller);
             request.extensions_mut().insert(seat.clone());
             let request = seat.charged(request);

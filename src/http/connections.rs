@@ -8,11 +8,15 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use hyper::body::Incoming;
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::StatusCode;
+use axum::response::Response;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -20,34 +24,42 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::audit::Peer;
+use super::strangers::{Stranger, Strangers};
 use super::tls::Tls;
 
 /// Connections at a time; those beyond wait in the system's queue. Live streams count.
 const CONNECTIONS: usize = 70_000;
-/// For a request's head to arrive, and for a connection without a request to stay open.
-const HEADER_TIME: Duration = Duration::from_mins(1);
+/// For a connection without a request to stay open.
+const IDLE_TIME: Duration = Duration::from_mins(1);
+/// For the head of a request to arrive once it has begun to.
+const HEAD_TIME: Duration = Duration::from_secs(10);
 /// For a client to take anything of what is being sent to it.
 const STALL_TIME: Duration = Duration::from_mins(1);
-/// The largest head of a request, and what is buffered for one connection.
-const HEAD_BYTES: usize = 128 * 1024;
+/// The largest head of a request: an address of 32 KiB, a token, and the rest.
+const HEAD_BYTES: usize = 48 * 1024;
+/// What is buffered for one connection.
+const BUFFER_BYTES: usize = 128 * 1024;
 /// After the system refused a connection (no file descriptors, say).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts until `closing`; every connection is a task of `tasks` and ends in order after
-/// `closing`: the request in progress is answered, no other begins.
+/// `closing`: the request in progress is answered, no other begins. An address has at most `share`
+/// connections by which nobody was let in yet.
 pub(crate) async fn accept(
     listener: TcpListener,
     router: Router,
     tls: Option<Arc<Tls>>,
+    share: usize,
     closing: CancellationToken,
     tasks: TaskTracker,
 ) {
     let seats = Arc::new(Semaphore::new(CONNECTIONS));
+    let strangers = Strangers::new(share);
     loop {
         let accepted = tokio::select! {
             () = closing.cancelled() => return,
@@ -55,19 +67,18 @@ pub(crate) async fn accept(
         };
         match accepted {
             Ok((stream, peer, seat)) => {
+                let Some(stranger) = strangers.enter(peer.ip()) else {
+                    metrics::counter!("tidemark_connections_refused_total").increment(1);
+                    tracing::debug!(%peer, "an address has as many connections as it may have");
+                    continue;
+                };
                 let service = TowerToHyperService::new(router.clone());
+                let client = Client { peer, stranger, _seat: seat };
                 match &tls {
-                    None => tasks.spawn(converse(stream, peer, service, closing.clone(), seat)),
+                    None => tasks.spawn(converse(stream, client, service, closing.clone())),
                     Some(tls) => {
-                        let tls = Arc::clone(tls);
-                        tasks.spawn(converse_secured(
-                            tls,
-                            stream,
-                            peer,
-                            service,
-                            closing.clone(),
-                            seat,
-                        ))
+                        let (tls, closing) = (Arc::clone(tls), closing.clone());
+                        tasks.spawn(converse_secured(tls, stream, client, service, closing))
                     }
                 };
             }
@@ -90,16 +101,22 @@ async fn seat(
     Ok((stream, peer, seat))
 }
 
+/// Who is at the other end of a connection, and what it holds.
+struct Client {
+    peer: SocketAddr,
+    stranger: Stranger,
+    _seat: OwnedSemaphorePermit,
+}
+
 async fn converse_secured(
     tls: Arc<Tls>,
     stream: TcpStream,
-    peer: SocketAddr,
+    client: Client,
     service: TowerToHyperService<Router>,
     closing: CancellationToken,
-    seat: OwnedSemaphorePermit,
 ) {
     match tls.secure(stream).await {
-        Ok(stream) => converse(stream, peer, service, closing, seat).await,
+        Ok(stream) => converse(stream, client, service, closing).await,
         // The client's affair: it does not trust the certificate, or speaks no TLS.
         Err(error) => tracing::debug!(%error, "a client did not agree on TLS"),
     }
@@ -107,20 +124,26 @@ async fn converse_secured(
 
 async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
-    peer: SocketAddr,
+    client: Client,
     service: TowerToHyperService<Router>,
     closing: CancellationToken,
-    seat: OwnedSemaphorePermit,
 ) {
+    let (peer, stranger) = (client.peer, client.stranger.clone());
+    let stream = Patient::new(stream, STALL_TIME, HEAD_TIME);
+    let head = Arc::clone(&stream.head);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        head.came();
         request.extensions_mut().insert(Peer(peer));
-        service.call(request)
+        request.extensions_mut().insert(stranger.clone());
+        let (answered, head) = (service.call(request), Arc::clone(&head));
+        async move { answered.await.map(|response| until_next(response, head)) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME)
-        .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(Patient::new(stream, STALL_TIME)), service)
+        .header_read_timeout(IDLE_TIME)
+        .max_header_size(HEAD_BYTES)
+        .max_buf_size(BUFFER_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
@@ -134,19 +157,110 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         // The client went away, was too slow, or spoke no HTTP: its affair, not a fault here.
         tracing::debug!(%error, "a connection ended early");
     }
-    drop(seat);
+    drop(client);
 }
 
-/// A stream on which the other side must take something of what is written within `patience`.
+/// An answer after whose end the head of another request is awaited; after a WebSocket's none is.
+fn until_next(response: Response, head: Arc<Head>) -> Response {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return response;
+    }
+    response.map(|body| Body::new(Last { body, head }))
+}
+
+/// A body with which its call ends.
+struct Last {
+    body: Body,
+    head: Arc<Head>,
+}
+
+impl HttpBody for Last {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        self.head.is_awaited.store(true, Ordering::Release);
+    }
+}
+
+/// Where a connection stands with the head of its next request.
+struct Head {
+    /// It is what comes next.
+    is_awaited: AtomicBool,
+    /// It has come since that was looked at last.
+    has_come: AtomicBool,
+}
+
+impl Head {
+    fn came(&self) {
+        self.is_awaited.store(false, Ordering::Release);
+        self.has_come.store(true, Ordering::Release);
+    }
+}
+
+/// A stream on which the other side must take something of what is written within `patience`, and
+/// finish a head within `hurry`.
 struct Patient<S> {
     stream: S,
     patience: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
+    hurry: Duration,
+    head: Arc<Head>,
+    /// When it began to come.
+    began: Option<Instant>,
+    late: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Patient<S> {
-    fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, patience, stalled: None }
+    fn new(stream: S, patience: Duration, hurry: Duration) -> Self {
+        let head = Head { is_awaited: AtomicBool::new(true), has_come: AtomicBool::new(false) };
+        let head = Arc::new(head);
+        Self { stream, patience, stalled: None, hurry, head, began: None, late: None }
+    }
+
+    /// Passes on what a read came to, and runs the clock while a head has come in part.
+    fn watch_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        read: Poll<io::Result<()>>,
+        has_come: bool,
+    ) -> Poll<io::Result<()>> {
+        if self.head.has_come.swap(false, Ordering::AcqRel) {
+            (self.began, self.late) = (None, None);
+        }
+        if !self.head.is_awaited.load(Ordering::Acquire) {
+            return read;
+        }
+        if has_come {
+            self.began.get_or_insert_with(Instant::now);
+        }
+        let (Some(began), true) = (self.began, read.is_pending()) else { return read };
+        let until = began + self.hurry;
+        let late = self.late.get_or_insert_with(|| Box::pin(sleep_until(until)));
+        match late.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the head of a request has not come",
+            ))),
+            Poll::Pending => Poll::Pending,
+        }
     }
 
     /// Passes on what a write came to, and runs the clock while it comes to nothing.
@@ -177,7 +291,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        self.watch_head(cx, read, buffer.filled().len() > before)
     }
 }
 
@@ -219,13 +335,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::timeout;
 
     use super::*;
 
     #[tokio::test]
     async fn a_client_that_reads_nothing_is_given_up() {
         let (here, _there) = tokio::io::duplex(16);
-        let mut stream = Patient::new(here, Duration::from_millis(20));
+        let mut stream = Patient::new(here, Duration::from_millis(20), HEAD_TIME);
         let error = stream.write_all(&[0; 64]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
@@ -233,7 +350,7 @@ mod tests {
     #[tokio::test]
     async fn one_that_reads_slowly_is_not() {
         let (here, mut there) = tokio::io::duplex(1);
-        let mut stream = Patient::new(here, Duration::from_mins(1));
+        let mut stream = Patient::new(here, Duration::from_mins(1), HEAD_TIME);
         let reader = tokio::spawn(async move {
             let mut bytes = Vec::new();
             there.read_to_end(&mut bytes).await.unwrap();
@@ -242,5 +359,40 @@ mod tests {
         stream.write_all(&[0; 64]).await.unwrap();
         stream.shutdown().await.unwrap();
         assert_eq!(reader.await.unwrap(), 64);
+    }
+
+    #[tokio::test]
+    async fn a_head_that_has_begun_and_does_not_come_is_given_up() {
+        let (here, mut there) = tokio::io::duplex(64);
+        let mut stream = Patient::new(here, STALL_TIME, Duration::from_millis(20));
+        let mut part = [0; 64];
+        there.write_all(b"GET / HT").await.unwrap();
+        assert_eq!(stream.read(&mut part).await.unwrap(), 8);
+        let error = stream.read(&mut part).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn bodies_and_connections_without_a_request_may_take_their_time() {
+        let (here, mut there) = tokio::io::duplex(64);
+        let mut stream = Patient::new(here, STALL_TIME, Duration::from_millis(20));
+        let mut part = [0; 64];
+        let rest = Duration::from_millis(60);
+        // Nothing has begun.
+        assert!(timeout(rest, stream.read(&mut part)).await.is_err());
+        there.write_all(b"POST / HTTP/1.1\r\n\r\n").await.unwrap();
+        stream.read(&mut part).await.unwrap();
+        stream.head.came();
+        assert!(timeout(rest, stream.read(&mut part)).await.is_err());
+        there.write_all(b"body").await.unwrap();
+        assert_eq!(stream.read(&mut part).await.unwrap(), 4);
+        // The next head has not begun; nor the one after a request without a body.
+        stream.head.is_awaited.store(true, Ordering::Release);
+        assert!(timeout(rest, stream.read(&mut part)).await.is_err());
+        there.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        stream.read(&mut part).await.unwrap();
+        stream.head.came();
+        stream.head.is_awaited.store(true, Ordering::Release);
+        assert!(timeout(rest, stream.read(&mut part)).await.is_err());
     }
 }

@@ -3,12 +3,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use axum::Json;
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use chrono::Utc;
 use futures::future::BoxFuture;
 use stream::{Door, Far, Problem, Subscription, Viewer};
@@ -18,6 +18,7 @@ use super::audit::Trace;
 use super::caller::{Caller, LateCaller, admit_late};
 use super::limits::{LateSeat, Seated};
 use super::params::Params;
+use super::strangers::Stranger;
 use super::{App, forwarded, problems};
 use crate::forward::ForwardError;
 
@@ -60,6 +61,7 @@ pub(super) async fn websocket(
     State(app): State<Arc<App>>,
     LateCaller(caller): LateCaller,
     LateSeat(seat): LateSeat,
+    stranger: Option<Extension<Stranger>>,
     trace: Trace,
     mut params: Params,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
@@ -70,7 +72,8 @@ pub(super) async fn websocket(
     let withdrawals = AtomicU64::new(caller.as_ref().map_or(0, |caller| caller.withdrawals));
     let viewer = caller.map(|caller| caller.viewer());
     let (hub, seat) = (app.hub.clone(), seat.map(OnceLock::from).unwrap_or_default());
-    let door = Arc::new(TokenDoor { app, trace, withdrawals, seat });
+    let stranger = stranger.map(|Extension(stranger)| stranger);
+    let door = Arc::new(TokenDoor { app, trace, stranger, withdrawals, seat });
     Ok(stream::upgrade(hub, door, viewer, upgrade))
 }
 
@@ -79,6 +82,8 @@ pub(super) async fn websocket(
 struct TokenDoor {
     app: Arc<App>,
     trace: Trace,
+    /// Until somebody is let in, the socket counts as its address' own.
+    stranger: Option<Stranger>,
     /// How many secrets and keys were withdrawn when the newest token was checked.
     withdrawals: AtomicU64,
     /// Given back when the socket ends, and this with it.
@@ -91,6 +96,9 @@ impl Door for TokenDoor {
             let admitted = admit_late(&self.app, token, &self.trace).await;
             self.app.audit.admitted(&self.trace, token, admitted.as_ref().err()).await;
             let (caller, seat) = admitted?;
+            if let Some(stranger) = &self.stranger {
+                stranger.let_in();
+            }
             self.withdrawals.store(caller.withdrawals, Ordering::Relaxed);
             // A token that renews another one has the seat of that.
             self.seat.set(seat).ok();

@@ -10,6 +10,7 @@ use serde_json::json;
 use tenancy::Role;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -302,4 +303,43 @@ async fn a_tenant_at_its_limit_keeps_nobody_else_waiting() {
     let (taken, refused) = done.iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
     println!("the other: {taken} calls answered, {refused} refused");
     assert!(refused > 0);
+}
+
+/// Whoever has no token holds no more than its share; who has one is not counted for its address.
+#[tokio::test]
+async fn an_address_has_few_connections_without_a_token() {
+    let service = bounded(&[("TIDEMARK_LIMITS_CONNECTIONS_ADDRESS", "2")]).await;
+    let admin = service.tenant("quiet").await;
+    // Whatever the client of this test has open, a token came by it.
+    let read = async |socket: &mut TcpStream| {
+        let mut part = [0; 1024];
+        timeout(Duration::from_secs(10), socket.read(&mut part)).await.unwrap().unwrap_or(0)
+    };
+    let ask = async |token: Option<&str>| {
+        let mut socket = TcpStream::connect(&service.address).await.unwrap();
+        let token = token.map(|token| format!("authorization: Bearer {token}\r\n"));
+        let token = token.unwrap_or_default();
+        let head = format!("GET /v1/tenant HTTP/1.1\r\nhost: here\r\n{token}\r\n");
+        // One that is closed at once may not even take this.
+        socket.write_all(head.as_bytes()).await.ok();
+        let answered = read(&mut socket).await > 0;
+        (socket, answered)
+    };
+    let mut open = Vec::new();
+    for _ in 0..4 {
+        let (socket, answered) = ask(Some(&admin)).await;
+        assert!(answered);
+        open.push(socket);
+    }
+    let mut strangers = [ask(None).await, ask(None).await];
+    assert!(strangers.iter().all(|(_, answered)| *answered));
+    assert!(!ask(None).await.1);
+    assert!(!ask(Some(&admin)).await.1, "it is closed before it can say who it is");
+    // One of them shows a good token: then there is a place again.
+    let (socket, _) = &mut strangers[0];
+    let head =
+        format!("GET /v1/tenant HTTP/1.1\r\nhost: here\r\nauthorization: Bearer {admin}\r\n\r\n");
+    socket.write_all(head.as_bytes()).await.unwrap();
+    assert!(read(socket).await > 0);
+    assert!(ask(Some(&admin)).await.1);
 }

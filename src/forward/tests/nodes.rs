@@ -166,7 +166,7 @@ impl Front {
         let address = listener.local_addr().unwrap();
         let (closing, tasks) = (CancellationToken::new(), TaskTracker::new());
         let router = http::router(Arc::clone(&app));
-        tokio::spawn(http::accept(listener, router, None, closing, tasks));
+        tokio::spawn(http::accept(listener, router, None, 1_000, closing, tasks));
         Self { address, app, folder: tempfile::tempdir().unwrap() }
     }
 
