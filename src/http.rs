@@ -104,7 +104,7 @@ pub(crate) struct App {
     recorder: Option<PrometheusHandle>,
     room: body::Room,
     /// Sign-ins that wait for the issuer at a time.
-    signing_in: Semaphore,
+    signing_in: sign_in::SigningIn,
     shelf: shelf::Shelf,
     /// Bodies that are decoded at a time: one for each core.
     decoders: Arc<Semaphore>,
@@ -179,7 +179,7 @@ impl App {
             limits,
             recorder: health::recorder(),
             room: body::Room::new(),
-            signing_in: Semaphore::new(sign_in::AT_ONCE),
+            signing_in: sign_in::SigningIn::default(),
             shelf: shelf::Shelf::new(),
             decoders: Arc::new(Semaphore::new(cores.max(2))),
             intake: OnceLock::new(),

@@ -1,26 +1,44 @@
 //! Signing in for the page: with which issuer, and a token for the code that it gives.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use stream::Problem;
 use tenancy::SignInError;
 
+use super::audit::Peer;
+use super::strangers::origin;
 use super::{App, body, problems};
 
 /// Sign-ins that wait for the issuer at a time: anybody may ask for one.
-pub(super) const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 32;
+/// Of these, those of one address.
+const OF_ADDRESS: usize = 4;
+/// Sign-ins of one address in a minute: each is a question to the issuer, under this service's name.
+const IN_A_MINUTE: usize = 120;
+/// Addresses that are remembered. Beyond that, those that wait for nothing are forgotten.
+const REMEMBERED: usize = 4_096;
 
 /// What a browser needs to ask the issuer for a code; `{"oidc":null}` where it can only be given a
 /// token.
-pub(super) async fn describe(State(app): State<Arc<App>>) -> Result<Json<Value>, Problem> {
+pub(super) async fn describe(
+    State(app): State<Arc<App>>,
+    peer: Option<Extension<Peer>>,
+) -> Result<Json<Value>, Problem> {
     let Some(issuer) = app.verifier.issuer() else { return Ok(Json(json!({ "oidc": null }))) };
-    let _seat = app.signing_in.try_acquire().map_err(|_| problems::too_many_sign_ins())?;
+    // Most of the time it is answered from memory.
+    let seat = (!issuer.is_known()).then(|| app.signing_in.enter(address(peer), Instant::now()));
+    if seat.as_ref().is_some_and(Option::is_none) {
+        return Err(problems::too_many_sign_ins());
+    }
     match issuer.sign_in().await {
         Ok(sign_in) => Ok(Json(json!({ "oidc": sign_in }))),
         Err(SignInError::NotSet) => Ok(Json(json!({ "oidc": null }))),
@@ -40,12 +58,14 @@ struct Code {
 /// A token for a code.
 pub(super) async fn exchange(
     State(app): State<Arc<App>>,
+    peer: Option<Extension<Peer>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<tenancy::Exchanged>, Problem> {
     let issuer = app.verifier.issuer().ok_or_else(|| problems::sign_in(&SignInError::NotSet))?;
     let code: Code = body::json(&headers, body).await?;
-    let _seat = app.signing_in.try_acquire().map_err(|_| problems::too_many_sign_ins())?;
+    let seat = app.signing_in.enter(address(peer), Instant::now());
+    let _seat = seat.ok_or_else(problems::too_many_sign_ins)?;
     let exchanged = issuer.exchange(&code.code, &code.code_verifier, &code.redirect_uri).await;
     let exchanged = exchanged.map_err(|error| {
         tracing::warn!(%error, "a sign-in failed");
@@ -54,4 +74,124 @@ pub(super) async fn exchange(
     // What does not hold here would only lead back to the sign-in, without saying why.
     app.identify(&exchanged.token).await?;
     Ok(Json(exchanged))
+}
+
+/// Where a call comes from; every connection says it.
+fn address(peer: Option<Extension<Peer>>) -> IpAddr {
+    peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Extension(Peer(peer))| peer.ip())
+}
+
+/// The sign-ins that wait for the issuer.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SigningIn(Arc<Mutex<Waiting>>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    count: usize,
+    by: HashMap<IpAddr, Tries>,
+}
+
+/// Those of one address.
+#[derive(Debug)]
+struct Tries {
+    waiting: usize,
+    /// Of the minute that began then.
+    begun: usize,
+    since: Instant,
+}
+
+/// The seat of a sign-in; given back when it is dropped.
+#[derive(Debug)]
+struct Seat {
+    all: SigningIn,
+    origin: IpAddr,
+}
+
+impl SigningIn {
+    /// A seat for one from an address, if there is one.
+    fn enter(&self, address: IpAddr, now: Instant) -> Option<Seat> {
+        let origin = origin(address);
+        let mut waiting = self.waiting();
+        if waiting.count >= AT_ONCE {
+            return None;
+        }
+        if waiting.by.len() >= REMEMBERED {
+            waiting.by.retain(|_, tries| tries.waiting > 0);
+        }
+        let none = Tries { waiting: 0, begun: 0, since: now };
+        let tries = waiting.by.entry(origin).or_insert(none);
+        if now.duration_since(tries.since) >= Duration::from_mins(1) {
+            (tries.begun, tries.since) = (0, now);
+        }
+        if tries.waiting >= OF_ADDRESS || tries.begun >= IN_A_MINUTE {
+            return None;
+        }
+        tries.waiting += 1;
+        tries.begun += 1;
+        waiting.count += 1;
+        drop(waiting);
+        Some(Seat { all: self.clone(), origin })
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut waiting = self.all.waiting();
+        waiting.count -= 1;
+        if let Some(tries) = waiting.by.get_mut(&self.origin) {
+            tries.waiting -= 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn address(number: u32) -> IpAddr {
+        Ipv4Addr::from_bits(0x0a00_0000 + number).into()
+    }
+
+    #[test]
+    fn one_address_takes_a_few_seats_and_leaves_the_others() {
+        let (all, now) = (SigningIn::default(), Instant::now());
+        let mut seats = Vec::new();
+        for number in 0..8 {
+            for _ in 0..OF_ADDRESS {
+                seats.push(all.enter(address(number), now).unwrap());
+            }
+            assert!(all.enter(address(number), now).is_none());
+        }
+        assert!(all.enter(address(9), now).is_none(), "all seats are taken");
+        seats.pop();
+        assert!(all.enter(address(9), now).is_some());
+    }
+
+    #[test]
+    fn tries_are_counted_by_the_minute() {
+        let (all, now) = (SigningIn::default(), Instant::now());
+        for _ in 0..IN_A_MINUTE {
+            assert!(all.enter(address(1), now).is_some());
+        }
+        assert!(all.enter(address(1), now).is_none());
+        assert!(all.enter(address(2), now).is_some());
+        assert!(all.enter(address(1), now + Duration::from_mins(1)).is_some());
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let (all, now) = (SigningIn::default(), Instant::now());
+        let held = all.enter(address(0), now).unwrap();
+        for number in 1..10_000 {
+            assert!(all.enter(address(number), now).is_some());
+        }
+        assert!(all.waiting().by.len() <= REMEMBERED + 1);
+        drop(held);
+        assert_eq!(all.waiting().count, 0);
+    }
 }

@@ -210,6 +210,11 @@ impl Issuer {
         &self.inner.withdrawals
     }
 
+    /// Whether it has answered before, so that what it says of itself is in memory.
+    pub fn is_known(&self) -> bool {
+        self.known().is_some()
+    }
+
     fn known(&self) -> Option<Arc<Known>> {
         self.inner.known.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -3,7 +3,9 @@
 #[path = "../../tenancy/src/issuer/example.rs"]
 pub(crate) mod example;
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use chrono::{Duration, Utc};
 use jsonwebtoken::Algorithm;
@@ -101,4 +103,42 @@ async fn without_an_issuer_the_page_takes_pasted_tokens() {
     let code = json!({"code": "c", "code_verifier": "v", "redirect_uri": "r"});
     let answer = service.client.post(&url).json(&code).send().await.unwrap();
     problem(answer, 404, "no-sign-in").await;
+}
+
+/// Whoever has no token keeps nobody else from signing in, however slow the issuer is.
+#[tokio::test]
+async fn sign_ins_of_one_address_leave_room_for_those_of_others() {
+    let key = SigningKey::fresh("k", Algorithm::EdDSA);
+    let issuer = ExampleIssuer::start(&[&key]).await;
+    let service = trusting(&issuer, &[("TIDEMARK_OIDC_CLIENT_ID", "page")]).await;
+    let url = service.url("/v1/sign-in");
+    assert_eq!(service.client.get(&url).send().await.unwrap().status(), 200);
+    let code = json!({"code": "c", "code_verifier": "v", "redirect_uri": "r"});
+    issuer.behaviour.hangs.store(true, Ordering::SeqCst);
+    let post = |client: &reqwest::Client| tokio::spawn(client.post(&url).json(&code).send());
+    let mut hanging: Vec<_> = (0..32).map(|_| post(&service.client)).collect();
+    while issuer.behaviour.forms.lock().unwrap().len() < 4 {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(service.client.get(&url).send().await.unwrap().status(), 200);
+    // All but four are refused at once.
+    let mut refused = 0;
+    while refused < 28 {
+        let before = hanging.len();
+        hanging.retain(|call| !call.is_finished());
+        refused += before - hanging.len();
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let other = reqwest::Client::builder().local_address(IpAddr::from([127, 0, 0, 2]));
+    let other = post(&other.build().unwrap());
+    while issuer.behaviour.forms.lock().unwrap().len() < 5 {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let token = key.sign(&issuer.claims(in_an_hour()));
+    *issuer.behaviour.tokens.lock().unwrap() = json!({ "access_token": token });
+    issuer.behaviour.hangs.store(false, Ordering::SeqCst);
+    assert_eq!(other.await.unwrap().unwrap().status(), 200);
+    for call in hanging {
+        assert_eq!(call.await.unwrap().unwrap().status(), 200);
+    }
 }

@@ -107,6 +107,8 @@ pub struct Behaviour {
     pub keys: Mutex<Vec<Value>>,
     /// What it says in the place of its own address.
     pub says: Mutex<Option<String>>,
+    /// Whether it takes codes and never answers.
+    pub hangs: AtomicBool,
     /// Whether it answers nothing but errors.
     pub is_down: AtomicBool,
     /// How often its keys were asked for.
@@ -196,6 +198,9 @@ async fn give_token(State((_, behaviour)): Shared, body: String) -> Response {
     let form = reqwest::Url::parse(&format!("form:?{body}")).unwrap();
     let pairs = form.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned()));
     behaviour.forms.lock().unwrap().push(pairs.collect());
+    while behaviour.hangs.load(Ordering::SeqCst) {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
     let tokens = behaviour.tokens.lock().unwrap().clone();
     let status =
         if tokens.get("error").is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
