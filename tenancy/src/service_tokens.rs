@@ -19,6 +19,8 @@ use crate::{Identity, Role, Store, StoreError, StoredServiceToken, TenantId, Ten
 
 /// How a service token begins.
 const PREFIX: &str = "tms_";
+/// How the subject of one begins, and of nobody else.
+pub(crate) const SUBJECT: &str = "service-token:";
 /// The tokens that a tenant has at a time.
 const MOST: usize = 100;
 /// The longest name of one, in bytes.
@@ -167,7 +169,7 @@ impl ServiceTokens {
             return Err(ServiceTokenError::Unknown);
         }
         Ok(Identity {
-            subject: format!("service-token:{}", token.id),
+            subject: format!("{SUBJECT}{}", token.id),
             tenant: Some(tenant.id.clone()),
             roles: Role::Service.into(),
             expires_at,

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{Identity, TokenError};
-use crate::{IssuerSettings, Role, RoleSet, Secret, TenantId};
+use crate::{IssuerSettings, Role, RoleSet, Secret, TenantId, service_tokens};
 
 /// The longest subject, in bytes.
 const MAX_SUBJECT: usize = 255;
@@ -175,6 +175,10 @@ fn checked_subject(name: &Cow<'static, str>, subject: &str) -> Result<String, To
     let is_long = subject.is_empty() || subject.len() > MAX_SUBJECT;
     if is_long || subject.chars().any(char::is_control) {
         return Err(claim(name.clone(), "must have 1 to 255 bytes and no control characters"));
+    }
+    // In the audit and in limits it would be one.
+    if subject.starts_with(service_tokens::SUBJECT) {
+        return Err(claim(name.clone(), "begins as that of a service token, which this is not"));
     }
     Ok(subject.to_owned())
 }

@@ -56,6 +56,17 @@ fn bad_claim(claims: &Value) -> Cow<'static, str> {
     }
 }
 
+/// Else its calls would stand in the audit as a producer's.
+#[test]
+fn nobody_has_the_subject_of_a_service_token() {
+    assert_eq!(bad_claim(&with("sub", json!("service-token:abc"))), "sub");
+    let roles = Role::Analyst.into();
+    let minted =
+        Claims::new("service-token:", Some("acme".parse().unwrap()), roles, now() + hour());
+    assert!(matches!(minted, Err(TokenError::Claim { .. })));
+    assert!(verify(&with("sub", json!("a service-token:abc"))).is_ok());
+}
+
 #[test]
 fn a_minted_token_verifies() {
     let roles = RoleSet::of(&[Role::Analyst, Role::Service]);
