@@ -11,6 +11,8 @@
 //!   that, as after a night without a call, the answer is waited for a moment.
 //! - While the issuer does not answer, the keys that are known go on holding.
 //! - Only public keys for signatures are taken over, each for the one algorithm of its kind.
+//! - It is reached by HTTPS, with all that it says of where to go on; by plain HTTP only on this
+//!   machine, as whoever stands between could sign for everybody.
 //! - What is read of an answer is bounded, in bytes and in time, and no redirect is followed.
 
 mod answer;
@@ -18,6 +20,7 @@ mod keys;
 mod sign_in;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -101,7 +104,10 @@ impl Default for Pace {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IssuerError {
     /// Its address is none. It may hold a password, so it is not repeated.
-    #[error("that is no address of an issuer; expected one like https://id.example.com/realm")]
+    #[error(
+        "that is no address of an issuer; expected one like https://id.example.com/realm (http:// \
+         only for one on this machine)"
+    )]
     Address,
     /// Nothing can be asked over HTTP.
     #[error("the issuer cannot be asked: {0}")]
@@ -154,6 +160,34 @@ struct Metadata {
     token_endpoint: Option<Url>,
     #[serde(default, deserialize_with = "address_if_any")]
     end_session_endpoint: Option<Url>,
+}
+
+impl Metadata {
+    /// The name of an address by which others could read or write along; one on this machine is good
+    /// enough for an issuer that is there too.
+    fn unsafe_address(&self, is_local: bool) -> Option<&'static str> {
+        let addresses = [
+            ("jwks_uri", Some(&self.jwks_uri)),
+            ("authorization_endpoint", self.authorization_endpoint.as_ref()),
+            ("token_endpoint", self.token_endpoint.as_ref()),
+            ("end_session_endpoint", self.end_session_endpoint.as_ref()),
+        ];
+        let is_safe = |url: &Url| url.scheme() == "https" || is_local && is_on_this_machine(url);
+        let found = addresses.into_iter().find(|(_, url)| url.is_some_and(|url| !is_safe(url)));
+        found.map(|(name, _)| name)
+    }
+}
+
+/// Whether what is said to an address leaves this machine not.
+fn is_on_this_machine(url: &Url) -> bool {
+    match url.host_str() {
+        Some("localhost") => true,
+        Some(host) => {
+            let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+            address.is_some_and(|address| address.is_loopback())
+        }
+        None => false,
+    }
 }
 
 fn address<'de, D: Deserializer<'de>>(from: D) -> Result<Url, D::Error> {
@@ -310,14 +344,15 @@ impl Issuer {
     async fn read(&self) -> Result<(Metadata, KeySet), IssuerError> {
         let issuer = &self.inner.settings.issuer;
         let from = discovery(issuer)?;
-        let is_safe = from.scheme() == "https";
+        let is_local = from.scheme() == "http";
         let metadata: Metadata = self.get(from, "its configuration").await?;
         if metadata.issuer != *issuer {
             let reason = format!("it says that it is {}", shown(&metadata.issuer));
             return Err(self.unreachable("its configuration", &reason));
         }
-        if is_safe && metadata.jwks_uri.scheme() != "https" {
-            return Err(self.unreachable("its keys", "their address is not one of HTTPS"));
+        if let Some(name) = metadata.unsafe_address(is_local) {
+            let reason = format!("the address `{name}` is not one of HTTPS");
+            return Err(self.unreachable("its configuration", &reason));
         }
         let keys = self.get(metadata.jwks_uri.clone(), "its keys").await?;
         let keys = KeySet::of(keys, MOST_KEYS);
@@ -342,7 +377,8 @@ fn shown(text: &str) -> String {
 fn discovery(issuer: &str) -> Result<Url, IssuerError> {
     let url = Url::parse(issuer).map_err(|_| IssuerError::Address)?;
     let is_bare = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
-    if !matches!(url.scheme(), "http" | "https") || !is_bare || url.password().is_some() {
+    let is_safe = url.scheme() == "https" || url.scheme() == "http" && is_on_this_machine(&url);
+    if !is_safe || !is_bare || url.password().is_some() {
         return Err(IssuerError::Address);
     }
     let text = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));

@@ -144,12 +144,41 @@ async fn claims_may_have_other_names_and_stand_deeper() {
 
 #[test]
 fn an_address_that_is_none_is_refused() {
-    for wrong in
-        ["", "id.example.com", "ftp://a", "https://me:hidden@a", "https://a?b", "https://a#b"]
-    {
+    for wrong in [
+        "",
+        "id.example.com",
+        "ftp://a",
+        "https://me:hidden@a",
+        "https://a?b",
+        "https://a#b",
+        "http://id.example.com",
+        "http://10.0.0.1/realm",
+        "http://127.0.0.1.example.com",
+    ] {
         let error = Issuer::new(settings(wrong), AT_ONCE).unwrap_err();
         assert_eq!(error, IssuerError::Address, "{wrong}");
     }
+    for here in ["http://127.0.0.1:8080/realm", "http://[::1]", "http://localhost:8080"] {
+        assert!(Issuer::check_address(here).is_ok(), "{here}");
+    }
     let url = discovery("https://a/realm/").unwrap();
     assert_eq!(url.as_str(), "https://a/realm/.well-known/openid-configuration");
+}
+
+/// A code, a client's secret and a browser must not be sent where others listen.
+#[test]
+fn all_addresses_of_an_issuer_are_of_https_or_on_this_machine() {
+    let metadata = |name: &str, address: &str| -> Metadata {
+        let mut said = json!({"issuer": "https://id.example.com", "jwks_uri": "https://a/keys"});
+        said[name] = json!(address);
+        serde_json::from_value(said).unwrap()
+    };
+    for name in ["jwks_uri", "authorization_endpoint", "token_endpoint", "end_session_endpoint"] {
+        assert_eq!(metadata(name, "https://a/b").unsafe_address(false), None);
+        for plain in ["http://a/b", "http://127.0.0.1/b"] {
+            assert_eq!(metadata(name, plain).unsafe_address(false), Some(name));
+        }
+        assert_eq!(metadata(name, "http://127.0.0.1/b").unsafe_address(true), None);
+        assert_eq!(metadata(name, "http://a/b").unsafe_address(true), Some(name));
+    }
 }
