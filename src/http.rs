@@ -207,8 +207,8 @@ impl App {
     async fn identify_producer(&self, token: &str) -> Result<Identity, Problem> {
         let unknown = || problems::service_token(&ServiceTokenError::Unknown);
         let shown = ShownToken::read(token).ok_or_else(unknown)?;
-        let tenant = self.tenant(&shown.tenant).await?.ok_or_else(unknown)?;
-        let identity = self.service_tokens.identify(&shown, &tenant, Utc::now()).await;
+        let tenant = self.tenant(&shown.tenant).await?;
+        let identity = self.service_tokens.identify(&shown, tenant.as_deref(), Utc::now()).await;
         identity.map_err(|error| problems::service_token(&error))
     }
 

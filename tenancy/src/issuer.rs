@@ -178,7 +178,7 @@ impl Metadata {
     }
 }
 
-/// Whether what is said to an address leaves this machine not.
+/// Whether what is said to an address stays on this machine.
 fn is_on_this_machine(url: &Url) -> bool {
     match url.host_str() {
         Some("localhost") => true,

@@ -25,6 +25,8 @@ pub(crate) const SUBJECT: &str = "service-token:";
 const MOST: usize = 100;
 /// The longest name of one, in bytes.
 const MAX_NAME: usize = 200;
+/// The number of no tenant.
+const NOBODY: u32 = 0;
 /// For how long what the store holds is believed without asking it.
 const BELIEVED: Duration = Duration::from_millis(250);
 
@@ -143,27 +145,18 @@ impl ServiceTokens {
         Arc::clone(tenants.entry(tenant).or_default())
     }
 
-    /// Who sends a token at `now`; `tenant` is the one that it names.
+    /// Who sends a token at `now`; `tenant` is the one that it names, if that is there. If it is not,
+    /// the store is asked all the same, so that the time tells nobody which tenants there are.
     pub async fn identify(
         &self,
         shown: &ShownToken,
-        tenant: &TenantRecord,
+        tenant: Option<&TenantRecord>,
         now: DateTime<Utc>,
     ) -> Result<Identity, ServiceTokenError> {
-        let asked = Instant::now();
-        let of = self.of(tenant.number);
-        let mut reading = of.read.lock().await;
-        let is_fresh = reading.began.is_some_and(|began| {
-            began >= asked
-                || (began.elapsed() < BELIEVED && reading.by_hash.contains_key(&shown.hash))
-        });
-        if !is_fresh {
-            let began = Instant::now();
-            let stored = self.store.service_tokens(tenant.number).await?;
-            let by_hash = stored.into_iter().map(|token| (token.hash.clone(), token)).collect();
-            *reading = Reading { began: Some(began), by_hash };
-        }
-        let token = reading.by_hash.get(&shown.hash).ok_or(ServiceTokenError::Unknown)?;
+        let token = self.find(shown, tenant.map_or(NOBODY, |tenant| tenant.number)).await?;
+        let (Some(token), Some(tenant)) = (token, tenant) else {
+            return Err(ServiceTokenError::Unknown);
+        };
         let expires_at = token.expires_at.unwrap_or(DateTime::<Utc>::MAX_UTC);
         if now >= expires_at || tenant.id != shown.tenant {
             return Err(ServiceTokenError::Unknown);
@@ -174,6 +167,28 @@ impl ServiceTokens {
             roles: Role::Service.into(),
             expires_at,
         })
+    }
+
+    /// What is stored of a token, among those of a tenant.
+    async fn find(
+        &self,
+        shown: &ShownToken,
+        tenant: u32,
+    ) -> Result<Option<StoredServiceToken>, ServiceTokenError> {
+        let asked = Instant::now();
+        let of = self.of(tenant);
+        let mut reading = of.read.lock().await;
+        let is_fresh = reading.began.is_some_and(|began| {
+            began >= asked
+                || (began.elapsed() < BELIEVED && reading.by_hash.contains_key(&shown.hash))
+        });
+        if !is_fresh {
+            let began = Instant::now();
+            let stored = self.store.service_tokens(tenant).await?;
+            let by_hash = stored.into_iter().map(|token| (token.hash.clone(), token)).collect();
+            *reading = Reading { began: Some(began), by_hash };
+        }
+        Ok(reading.by_hash.get(&shown.hash).cloned())
     }
 
     /// A new token of a tenant.

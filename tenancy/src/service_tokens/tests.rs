@@ -24,21 +24,21 @@ async fn a_token_is_good_on_all_nodes_until_it_is_revoked(place: &Place) {
     let now = Utc::now();
     // The other node has just read the tenant's tokens when another one comes.
     let first = here.create(&one, "first", None, "jo").await.unwrap();
-    there.identify(&read(&first.token), &one, now).await.unwrap();
+    there.identify(&read(&first.token), Some(&one), now).await.unwrap();
     let till = here.create(&one, "the till", None, "jo").await.unwrap();
     for node in [&here, &there] {
-        let identity = node.identify(&read(&till.token), &one, now).await.unwrap();
+        let identity = node.identify(&read(&till.token), Some(&one), now).await.unwrap();
         assert_eq!(identity.subject, format!("service-token:{}", till.stored.id));
         assert_eq!(identity.tenant.as_ref(), Some(&one.id));
         assert_eq!(identity.roles, Role::Service.into());
     }
     here.revoke(one.number, &till.stored.id).await.unwrap();
-    let refused = here.identify(&read(&till.token), &one, now).await;
+    let refused = here.identify(&read(&till.token), Some(&one), now).await;
     assert!(matches!(refused, Err(ServiceTokenError::Unknown)));
     tokio::time::sleep(BELIEVED).await;
-    let refused = there.identify(&read(&till.token), &one, now).await;
+    let refused = there.identify(&read(&till.token), Some(&one), now).await;
     assert!(matches!(refused, Err(ServiceTokenError::Unknown)));
-    there.identify(&read(&first.token), &one, now).await.unwrap();
+    there.identify(&read(&first.token), Some(&one), now).await.unwrap();
     let again = here.revoke(one.number, &till.stored.id).await;
     assert!(matches!(again, Err(ServiceTokenError::NotFound)));
 }
@@ -58,15 +58,34 @@ async fn a_token_is_of_one_tenant_and_ends(place: &Place) {
         (&foreign, &two, now),
         (&foreign, &one, now),
     ] {
-        let refused = tokens.identify(&read(token), tenant, at).await;
+        let refused = tokens.identify(&read(token), Some(tenant), at).await;
         assert!(matches!(refused, Err(ServiceTokenError::Unknown)), "{token}");
     }
     let last = end - TimeDelta::milliseconds(1);
-    let identity = tokens.identify(&read(&till.token), &one, last).await.unwrap();
+    let identity = tokens.identify(&read(&till.token), Some(&one), last).await.unwrap();
     assert_eq!(identity.expires_at, end);
     assert!(tokens.list(two.number).await.unwrap().is_empty());
     let other = tokens.revoke(two.number, &till.stored.id).await;
     assert!(matches!(other, Err(ServiceTokenError::NotFound)));
+}
+
+async fn a_token_of_a_tenant_that_is_not_there_is_looked_for_like_any_other(place: &Place) {
+    let store = place.open().await;
+    let one = store.create_tenant(tenant("one")).await.unwrap();
+    let (tokens, now) = (ServiceTokens::new(store), Utc::now());
+    let made_up = |id: &str| read(&format!("tms_{id}~{}", URL_SAFE_NO_PAD.encode([7; 32])));
+    for (shown, named) in [(made_up("one"), Some(&one)), (made_up("two"), None)] {
+        let of = tokens.of(named.map_or(NOBODY, |tenant| tenant.number));
+        let mut before = None;
+        for _ in 0..3 {
+            let refused = tokens.identify(&shown, named, now).await;
+            assert!(matches!(refused, Err(ServiceTokenError::Unknown)));
+            // The store was read for it.
+            let began = of.read.lock().await.began;
+            assert!(began > before, "{shown:?}");
+            before = began;
+        }
+    }
 }
 
 async fn what_is_kept_is_not_the_token(place: &Place) {
