@@ -21,6 +21,9 @@ use super::problems;
 const IDLE: Duration = Duration::from_secs(20);
 /// For a whole body.
 const WHOLE: Duration = Duration::from_mins(5);
+/// After so long a body must have come at this speed, in bytes a second: room is held for it.
+const GRACE: Duration = Duration::from_secs(20);
+const LEAST_SPEED: u32 = 64 * 1024;
 /// For room among the bodies that are held.
 const ROOM: Duration = Duration::from_secs(10);
 /// A body of JSON that is not events: an order, not data.
@@ -95,9 +98,9 @@ async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Pr
         discard(&mut parts).await;
         return Err(problems::body_too_large(limit));
     }
-    let deadline = Instant::now() + WHOLE;
+    let began = Instant::now();
     let mut bytes = BytesMut::with_capacity(declared.unwrap_or(0));
-    while let Some(part) = next(&mut parts, deadline).await? {
+    while let Some(part) = next(&mut parts, began + allowed(bytes.len())).await? {
         if bytes.len() + part.len() > limit {
             discard(&mut parts).await;
             return Err(problems::body_too_large(limit));
@@ -105,6 +108,12 @@ async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Pr
         bytes.extend_from_slice(&part);
     }
     Ok(bytes.freeze())
+}
+
+/// For how long a body may be read of which so much has come.
+fn allowed(bytes: usize) -> Duration {
+    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+    WHOLE.min(GRACE + Duration::from_secs(1) * bytes / LEAST_SPEED)
 }
 
 async fn next(parts: &mut BodyDataStream, whole: Instant) -> Result<Option<Bytes>, Problem> {
@@ -149,4 +158,20 @@ pub(super) async fn json<T: DeserializeOwned>(
     }
     let bytes = read(headers, body, ORDER).await?;
     serde_json::from_slice(&bytes).map_err(|error| problems::invalid_body(&error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_has_a_least_speed_and_an_end() {
+        assert_eq!(allowed(0), GRACE);
+        assert_eq!(allowed(15), GRACE + Duration::from_secs(15) / LEAST_SPEED);
+        // The largest there is comes in time at that speed.
+        let largest = 16 << 20;
+        assert!(allowed(largest) > Duration::from_secs(1) * (largest as u32) / LEAST_SPEED);
+        assert_eq!(allowed(1 << 30), WHOLE);
+        assert_eq!(allowed(usize::MAX), WHOLE);
+    }
 }

@@ -1,7 +1,7 @@
 //! What is sent in: bodies, content types, parameters.
 
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::service::{Service, event, invoice, payment, problem};
 
@@ -168,4 +168,35 @@ async fn a_tenant_that_sends_slowly_keeps_nobody_else_waiting() {
     let receipt = service.send(&other, &[invoice("i1", "c1", "10")]).await;
     assert_eq!(receipt["accepted"], 1, "{receipt}");
     drop(held);
+}
+
+/// A drop now and then does not hold room for minutes.
+#[tokio::test]
+async fn a_body_that_drips_is_given_up_before_its_end() {
+    let service = Service::start().await;
+    let slow = service.tenant("slow").await;
+    let socket = tokio::net::TcpStream::connect(&service.address).await.unwrap();
+    let (mut answer, mut body) = socket.into_split();
+    let head = format!(
+        "POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {slow}\r\n\
+         Content-Type: application/x-ndjson\r\nContent-Length: {}\r\n\r\n",
+        16 << 20
+    );
+    body.write_all(head.as_bytes()).await.unwrap();
+    let drip = async {
+        loop {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            if body.write_all(b" ").await.is_err() {
+                return std::future::pending::<()>().await;
+            }
+        }
+    };
+    let mut part = [0; 64];
+    let read = tokio::time::timeout(std::time::Duration::from_mins(1), answer.read(&mut part));
+    let read = tokio::select! {
+        () = drip => unreachable!("it drips until the answer is there"),
+        read = read => read,
+    };
+    let count = read.expect("it is given up within a minute").unwrap();
+    assert!(part[..count].starts_with(b"HTTP/1.1 408"), "{:?}", &part[..count]);
 }
