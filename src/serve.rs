@@ -161,13 +161,16 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         .map_err(|source| ServeError::Folder { path: config.exports(), source })?;
     let hub = Hub::new(shown.clone(), config.limits.stream.clone());
     let node = folder::node(&config.data)?;
+    let id_key = source.id_key(&store).await?;
+    // Before anybody is answered.
+    projections::set_mark_key(id_key);
     let place = restore::Place {
         objects,
         address: config.objects(),
         store: store.clone(),
         types: types.registry().clone(),
         readers: readers.clone(),
-        id_key: source.id_key(&store).await?,
+        id_key,
         owner: node.clone(),
     };
     let host = Host {

@@ -43,7 +43,7 @@ pub use events::{EventBatch, EventRegistry, EventType, EventTypes};
 pub use hidden::Hidden;
 pub use own::{Fill, FillError, OwnLimits, OwnView, Reads};
 pub use partition::{CutSnapshots, Input, Partition, Readers, TenantDelta, ViewChange};
-pub use position::{Position, PositionError};
+pub use position::{Position, PositionError, mark, set_mark_key};
 pub use snapshot::{
     SavedChunk, SavedMarks, SavedViews, TenantSnapshot, Unready, ViewSaver, ViewSnapshot,
 };

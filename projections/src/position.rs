@@ -1,8 +1,36 @@
 //! A tenant's position: how many of its own changes have been recorded or applied.
 
 use std::fmt;
+use std::hash::Hasher;
+use std::sync::OnceLock;
+
+use siphasher::sip::SipHasher13;
 
 use crate::Tenant;
+
+/// The key of the marks in what tenants are given; the first that a process sets.
+static MARK_KEY: OnceLock<[u8; 16]> = OnceLock::new();
+
+/// Sets the key of [`mark`], before anything is given out or read: that of the store, so that nodes
+/// take what others gave, and all of them what they gave before they were started anew.
+pub fn set_mark_key(key: [u8; 16]) {
+    MARK_KEY.get_or_init(|| key);
+}
+
+/// Binds what a tenant is given to it, in 32 bits: it guards against mix-ups, not against forgery, as
+/// what is forged reads nothing of anybody else. It has a key because tenants' numbers are nobody's
+/// affair: whoever could compute it would find its own.
+pub fn mark(tenant: Tenant, content: &[u8]) -> u32 {
+    keyed(MARK_KEY.get().unwrap_or(&[0; 16]), tenant, content)
+}
+
+fn keyed(key: &[u8; 16], tenant: Tenant, content: &[u8]) -> u32 {
+    let mut hasher = SipHasher13::new_with_key(key);
+    hasher.write(b"tidemark mark");
+    hasher.write(&tenant.0.to_le_bytes());
+    hasher.write(content);
+    (hasher.finish() >> 32) as u32
+}
 
 /// A place in one tenant's own sequence of changes; opaque text outside.
 ///
@@ -44,16 +72,8 @@ impl Position {
         Ok(position)
     }
 
-    /// A check of tenant and sequence in 32 bits: the finalizer of MurmurHash3, twice. It guards
-    /// against mix-ups, not against forgery: a forged position reads nothing of anybody else.
     fn mark(self) -> u32 {
-        let mut h = (u64::from(self.tenant.0) << 32) ^ self.sequence ^ 0x7469_6465_6d61_726b;
-        for _ in 0..2 {
-            h = (h ^ (h >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-            h = (h ^ (h >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-            h ^= h >> 33;
-        }
-        (h >> 32) as u32
+        mark(self.tenant, &self.sequence.to_le_bytes())
     }
 }
 
@@ -65,6 +85,8 @@ impl fmt::Display for Position {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
@@ -81,5 +103,13 @@ mod tests {
         assert!(Position::parse(Tenant(7), "").is_err());
         assert!(Position::parse(Tenant(7), "pzzzzzzzzzzzzzzzzzzzz").is_err());
         assert!(Position::parse(Tenant(7), "p+000000000000000000é").is_err());
+    }
+
+    /// Nobody who has not the key finds the tenant by its mark.
+    #[test]
+    fn marks_have_a_key() {
+        let keys = [[0; 16], [1; 16], [2; 16]];
+        let marks = keys.iter().flat_map(|key| [7, 8].map(|of| keyed(key, Tenant(of), b"1")));
+        assert_eq!(marks.collect::<HashSet<u32>>().len(), 6);
     }
 }

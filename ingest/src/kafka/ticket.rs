@@ -64,12 +64,8 @@ impl Ticket {
 
     /// Binds the hashes to the tenant.
     fn mark(&self) -> u32 {
-        let mut crc = crc32fast::Hasher::new();
-        crc.update(&self.tenant.0.to_le_bytes());
-        for hash in &self.hashes {
-            crc.update(&hash.to_le_bytes());
-        }
-        crc.finalize()
+        let hashes: Vec<u8> = self.hashes.iter().flat_map(|hash| hash.to_le_bytes()).collect();
+        projections::mark(self.tenant, &hashes)
     }
 }
 
