@@ -37,8 +37,8 @@ impl Run {
                 Ok("file") | Err(_) => false,
                 Ok(other) => panic!("STORE={other} is neither file nor postgres"),
             },
-            tenants: count("TENANTS", 1_000),
-            compared: count("COMPARED", 100),
+            tenants: count("TENANTS", 2_000),
+            compared: count("COMPARED", 150),
             watchers: count("WATCHERS", 36),
         }
     }
