@@ -40,6 +40,7 @@ mod sign_in;
 mod strangers;
 mod tenants;
 mod tls;
+mod unread;
 mod views;
 
 use std::sync::{Arc, OnceLock};
@@ -322,6 +323,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route_layer(from_fn_with_state(Arc::clone(&app), audit::record))
         .fallback(page::serve)
         .layer(from_fn(envelope::wrap))
+        .layer(from_fn(unread::finish))
         .with_state(app)
 }
 

@@ -12,6 +12,7 @@ mod event_types;
 mod exports;
 mod forward;
 mod generate;
+mod holding;
 mod http;
 mod onboarding;
 mod own_views;

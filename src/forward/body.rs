@@ -3,16 +3,9 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
-use futures::StreamExt;
 use hyper::body::{Frame, SizeHint};
-use tokio::time::timeout;
-
-/// What of a body that is refused is read, and for how long.
-const DISCARDED: usize = 64 << 20;
-const DISCARD_TIME: Duration = Duration::from_secs(3);
 
 /// A body that is given to a client, which may fail before it needs it.
 pub(super) struct Lent {
@@ -38,23 +31,6 @@ impl Shelf {
     /// Whether nothing of the body was read, so that it can be lent again.
     pub(super) fn is_whole(&self) -> bool {
         self.with(|body| body.is_some())
-    }
-
-    /// Reads the body and throws it away, so that a node that sends first and reads then gets the
-    /// refusal instead of a broken connection.
-    pub(super) async fn discard(&self) {
-        let Some(body) = self.take() else { return };
-        let mut parts = body.into_data_stream();
-        let all = async {
-            let mut read = 0;
-            while read < DISCARDED
-                && let Some(Ok(part)) = parts.next().await
-            {
-                read += part.len();
-            }
-        };
-        // However it ends, the answer is the same.
-        timeout(DISCARD_TIME, all).await.ok();
     }
 
     /// The body, if nothing of it was read.

@@ -1,12 +1,10 @@
 //! One request and its answer, by way of the node that serves it.
 
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
 use axum::http::request::Parts;
@@ -15,7 +13,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 use axum::response::Response;
 use futures::StreamExt;
 use futures::future::select;
-use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -27,6 +25,7 @@ use tokio_rustls::rustls::ClientConfig;
 use super::body::{Lent, Shelf};
 use super::headers::{FORWARDED, ONCE, end_to_end, is_forwarded, is_refusal, say_from_where};
 use super::{AGAIN, ForwardError, MOVED, PATIENCE, Places, Served};
+use crate::holding::Holding;
 
 /// For a connection to come about.
 const CONNECT_TIME: Duration = Duration::from_secs(1);
@@ -145,10 +144,7 @@ impl Forwarder {
             let at = match self.places.of_partition(partition) {
                 Served::Here => return sent.back().map(Exchange::Here),
                 Served::At(at) if !is_forwarded => at,
-                Served::At(_) => {
-                    sent.body.discard().await;
-                    return Err(ForwardError::Unserved);
-                }
+                Served::At(_) => return Err(ForwardError::Unserved),
                 Served::Nowhere => {
                     wait(until).await?;
                     continue;
@@ -258,7 +254,7 @@ impl Answer {
         parts.extensions.clear();
         let kind = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
         let is_live = kind.is_some_and(|kind| kind.starts_with(b"text/event-stream"));
-        let body = Body::new(Seated { body, _seat: seat });
+        let body = Body::new(Holding::new(body, seat));
         let body = if is_live {
             let end = select(Box::pin(moved.wait()), Box::pin(closing));
             Body::from_stream(body.into_data_stream().take_until(end))
@@ -296,31 +292,5 @@ impl Moved {
                 Served::Here | Served::At(_) => return,
             }
         }
-    }
-}
-
-/// A body that takes one of the seats until it ends.
-struct Seated {
-    body: Incoming,
-    _seat: OwnedSemaphorePermit,
-}
-
-impl HttpBody for Seated {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

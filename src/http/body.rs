@@ -28,11 +28,6 @@ const LEAST_SPEED: u32 = 64 * 1024;
 const ROOM: Duration = Duration::from_secs(10);
 /// A body of JSON that is not events: an order, not data.
 const ORDER: usize = 1024 * 1024;
-/// How much of a body that is too large is read and thrown away, so that a client that sends
-/// first and reads then gets the answer instead of a broken connection.
-const DISCARDED: usize = 64 * 1024 * 1024;
-/// For that, in all.
-const DISCARD_TIME: Duration = Duration::from_secs(3);
 /// The bodies of events held at a time, in KiB.
 const HELD_KIB: u32 = 256 * 1024;
 /// Of these, those of one tenant: whoever sends slowly keeps only itself waiting.
@@ -92,17 +87,15 @@ impl Room {
 
 /// Reads a body of at most `limit` bytes.
 async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Problem> {
-    let mut parts = body.into_data_stream();
     let declared = declared(headers);
     if declared.is_some_and(|size| size > limit) {
-        discard(&mut parts).await;
         return Err(problems::body_too_large(limit));
     }
+    let mut parts = body.into_data_stream();
     let began = Instant::now();
     let mut bytes = BytesMut::with_capacity(declared.unwrap_or(0));
     while let Some(part) = next(&mut parts, began + allowed(bytes.len())).await? {
         if bytes.len() + part.len() > limit {
-            discard(&mut parts).await;
             return Err(problems::body_too_large(limit));
         }
         bytes.extend_from_slice(&part);
@@ -125,18 +118,6 @@ async fn next(parts: &mut BodyDataStream, whole: Instant) -> Result<Option<Bytes
             Err(problems::bad_request(&format!("the body could not be read: {error}")))
         }
         Err(_) => Err(problems::body_too_slow()),
-    }
-}
-
-async fn discard(parts: &mut BodyDataStream) {
-    let whole = Instant::now() + DISCARD_TIME;
-    let mut read = 0;
-    while read < DISCARDED {
-        match next(parts, whole).await {
-            Ok(Some(part)) => read += part.len(),
-            // However it ends: the answer is about its size.
-            Ok(None) | Err(_) => return,
-        }
     }
 }
 

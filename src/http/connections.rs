@@ -13,10 +13,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::Body;
 use axum::http::StatusCode;
 use axum::response::Response;
-use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -31,6 +31,7 @@ use tokio_util::task::TaskTracker;
 use super::audit::Peer;
 use super::strangers::{Stranger, Strangers};
 use super::tls::Tls;
+use crate::holding::Holding;
 
 /// Connections at a time; those beyond wait in the system's queue. Live streams count.
 const CONNECTIONS: usize = 70_000;
@@ -165,33 +166,12 @@ fn until_next(response: Response, head: Arc<Head>) -> Response {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return response;
     }
-    response.map(|body| Body::new(Last { body, head }))
+    response.map(|body| Body::new(Holding::new(body, Last { head })))
 }
 
-/// A body with which its call ends.
+/// Held by the body with which a call ends.
 struct Last {
-    body: Body,
     head: Arc<Head>,
-}
-
-impl HttpBody for Last {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }
 
 impl Drop for Last {

@@ -2,19 +2,17 @@
 //! bounded, in all and for each tenant, so that one whose clients read slowly keeps only itself waiting.
 
 use std::collections::HashMap;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody};
-use hyper::body::{Frame, SizeHint};
+use axum::body::{Body, Bytes};
 use projections::Tenant;
 use stream::Problem;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::problems;
+use crate::holding::Holding;
 
 /// What all encoded answers may hold, in KiB.
 const ALL_KIB: u32 = 512 << 10;
@@ -78,7 +76,7 @@ impl Shelf {
             return Ok(Body::from(bytes));
         }
         let space = self.take(tenant, bytes.len()).ok_or_else(problems::answers_busy)?;
-        Ok(Body::new(Shelved { body: Body::from(bytes), _space: space }))
+        Ok(Body::new(Holding::new(Body::from(bytes), space)))
     }
 
     fn kib(&self, bytes: usize) -> u32 {
@@ -94,35 +92,11 @@ impl Shelf {
     }
 }
 
-/// A body with its room.
-struct Shelved {
-    body: Body,
-    _space: Space,
-}
-
-impl HttpBody for Shelved {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use axum::body::HttpBody;
+
     use super::*;
 
     const ONE: Tenant = Tenant(1);

@@ -200,3 +200,26 @@ async fn a_body_that_drips_is_given_up_before_its_end() {
     let count = read.expect("it is given up within a minute").unwrap();
     assert!(part[..count].starts_with(b"HTTP/1.1 408"), "{:?}", &part[..count]);
 }
+
+#[tokio::test]
+async fn a_connection_lives_on_after_a_body_that_was_refused_unread() {
+    let service = Service::start().await;
+    let address = service.address.clone();
+    let mut socket = tokio::net::TcpStream::connect(&address).await.unwrap();
+    let head = format!(
+        "POST /v1/events HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer none\r\n\
+         content-type: application/x-ndjson\r\ncontent-length: 200000\r\n\r\n"
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    // Only once it is refused for its token the body comes, in two parts.
+    for _ in 0..2 {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        socket.write_all(&[b'\n'; 100_000]).await.unwrap();
+    }
+    let next = format!("GET /livez HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    socket.write_all(next.as_bytes()).await.unwrap();
+    let mut answers = String::new();
+    socket.read_to_string(&mut answers).await.unwrap();
+    assert!(answers.starts_with("HTTP/1.1 401 "), "{answers}");
+    assert!(answers.contains("HTTP/1.1 200 "), "{answers}");
+}
