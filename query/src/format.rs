@@ -17,13 +17,15 @@ pub enum Format {
     Csv,
     /// `application/vnd.apache.arrow.stream`: Arrow IPC.
     ArrowStream,
+    /// `application/vnd.apache.parquet`.
+    Parquet,
 }
 
 /// None of the formats asked for can be given.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "no format of '{accept}' can be given: accept application/json, text/csv or \
-     application/vnd.apache.arrow.stream"
+    "no format of '{accept}' can be given: accept application/json, text/csv, \
+     application/vnd.apache.arrow.stream or application/vnd.apache.parquet"
 )]
 pub struct NotAcceptable {
     /// What was asked for, shortened.
@@ -31,7 +33,7 @@ pub struct NotAcceptable {
 }
 
 impl Format {
-    const ALL: [Self; 3] = [Self::Json, Self::Csv, Self::ArrowStream];
+    const ALL: [Self; 4] = [Self::Json, Self::Csv, Self::ArrowStream, Self::Parquet];
 
     /// The format's media type, with its parameters.
     pub fn content_type(self) -> &'static str {
@@ -39,12 +41,13 @@ impl Format {
             Self::Json => "application/json",
             Self::Csv => "text/csv; charset=utf-8; header=present",
             Self::ArrowStream => "application/vnd.apache.arrow.stream",
+            Self::Parquet => "application/vnd.apache.parquet",
         }
     }
 
     /// The format that an `Accept` header prefers (RFC 9110, section 12.5.1): the most specific
     /// range decides a format's weight, and between equal weights JSON comes before CSV before
-    /// Arrow. No header, or an empty one, asks for JSON.
+    /// Arrow before Parquet. No header, or an empty one, asks for JSON.
     pub fn negotiate(accept: Option<&str>) -> Result<Self, NotAcceptable> {
         let accept = accept.unwrap_or_default().trim();
         if accept.is_empty() {
@@ -67,6 +70,7 @@ impl Format {
             Self::Json => ("application", "json"),
             Self::Csv => ("text", "csv"),
             Self::ArrowStream => ("application", "vnd.apache.arrow.stream"),
+            Self::Parquet => ("application", "vnd.apache.parquet"),
         }
     }
 
@@ -129,7 +133,7 @@ pub(crate) trait BodyWriter: Send + 'static {
 }
 
 /// An answer on its way into bytes: one chunk for the head, one a batch, one for the tail. It
-/// ends with the first error, and holds no more than one batch.
+/// ends with the first error, and holds no more than one batch, or one row group of Parquet.
 pub(crate) struct Body<W> {
     batches: SendableRecordBatchStream,
     writer: W,
@@ -188,6 +192,7 @@ mod tests {
             (Some("application/json;q=0.2, text/csv;q=0.3"), Format::Csv),
             (Some("application/json;q=0, */*"), Format::Csv),
             (Some("application/vnd.apache.arrow.stream"), Format::ArrowStream),
+            (Some("application/vnd.apache.parquet"), Format::Parquet),
             (Some("application/json; charset=utf-8"), Format::Json),
         ];
         for (accept, format) in cases {
@@ -197,7 +202,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_given_is_said() {
-        for accept in ["application/vnd.apache.parquet", "nonsense", "text/csv;q=7", "*/*;q=0"] {
+        for accept in ["application/vnd.ms-excel", "nonsense", "text/csv;q=7", "*/*;q=0"] {
             let error = Format::negotiate(Some(accept)).unwrap_err();
             assert!(error.to_string().contains(accept), "{error}");
         }

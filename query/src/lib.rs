@@ -2,7 +2,7 @@
 //!
 //! **In:** an immutable [`TenantSnapshot`](projections::TenantSnapshot), a [`History`] of accepted
 //! events, a text of SQL with its parameters. **Out:** an [`Answer`], a stream of Arrow batches at
-//! one position, which the format functions turn into a body of JSON, CSV or Arrow IPC.
+//! one position, which the format functions turn into a body of JSON, CSV, Arrow IPC or Parquet.
 //!
 //! Invariants:
 //! - A session's catalog is made of one tenant's snapshot and of that tenant's history, and of
@@ -28,6 +28,7 @@ mod json;
 mod limits;
 mod memory;
 mod parameters;
+mod parquet_file;
 mod session;
 mod statement;
 mod views;
@@ -40,4 +41,5 @@ pub use format::{Format, NotAcceptable};
 pub use history::History;
 pub use json::json_body;
 pub use limits::QueryLimits;
+pub use parquet_file::parquet_body;
 pub use views::{DEFAULT_PAGE, MAX_PAGE, ViewPage, read_view, view_answer};

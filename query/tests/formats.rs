@@ -4,10 +4,14 @@
 mod support;
 
 use std::io::Cursor;
+use std::pin::pin;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::ipc::reader::StreamReader;
+use bytes::Bytes;
+use futures::StreamExt;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use query::{QueryError, QueryLimits};
 use serde_json::json;
 use support::{collect, world_of};
@@ -35,6 +39,9 @@ async fn no_rows_are_well_formed_in_every_format() {
     assert_eq!(csv, b"visits\r\n");
     let arrow = collect(query::arrow_body(world.answer(sql).await.unwrap())).await.unwrap();
     assert_eq!(StreamReader::try_new(Cursor::new(arrow), None).unwrap().count(), 0);
+    let parquet = collect(query::parquet_body(world.answer(sql).await.unwrap())).await.unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(parquet)).unwrap();
+    assert_eq!(reader.metadata().file_metadata().num_rows(), 0);
 }
 
 #[tokio::test]
@@ -46,6 +53,31 @@ async fn arrow_reads_back() {
     let schema = reader.schema();
     let batches: Vec<RecordBatch> = reader.map(Result::unwrap).collect();
     assert_eq!(concat_batches(&schema, &batches).unwrap(), support::balances("A", 5_000));
+}
+
+#[tokio::test]
+async fn parquet_reads_back_in_bounded_groups() {
+    let world = world_of(QueryLimits::default(), 5_000);
+    let answer = world.answer("SELECT * FROM balances").await.unwrap();
+    let bytes = collect(query::parquet_body(answer)).await.unwrap();
+    let builder = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes)).unwrap();
+    let schema = builder.schema().clone();
+    let batches: Vec<RecordBatch> = builder.build().unwrap().map(Result::unwrap).collect();
+    assert_eq!(concat_batches(&schema, &batches).unwrap(), support::balances("A", 5_000));
+
+    let sql = "SELECT value * 2654435761 % 1000000007 AS x FROM generate_series(1, 300000)";
+    let mut body = pin!(query::parquet_body(world.answer(sql).await.unwrap()));
+    let (mut bytes, mut largest) = (Vec::new(), 0);
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.unwrap();
+        largest = largest.max(chunk.len());
+        bytes.extend_from_slice(&chunk);
+    }
+    assert!(largest < bytes.len() * 3 / 5, "{largest} of {} bytes left at once", bytes.len());
+    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes)).unwrap();
+    let groups: Vec<i64> = reader.metadata().row_groups().iter().map(|g| g.num_rows()).collect();
+    assert!(groups.iter().all(|rows| *rows <= 131_072), "{groups:?}");
+    assert_eq!(groups.iter().sum::<i64>(), 300_000);
 }
 
 #[tokio::test]
@@ -68,6 +100,7 @@ async fn an_error_ends_a_body() {
         collect(query::json_body(world.answer(sql).await.unwrap())).await,
         collect(query::csv_body(world.answer(sql).await.unwrap(), false)).await,
         collect(query::arrow_body(world.answer(sql).await.unwrap())).await,
+        collect(query::parquet_body(world.answer(sql).await.unwrap())).await,
     ] {
         let error = body.unwrap_err();
         assert!(matches!(error, QueryError::Limit { .. }), "{error:?}");

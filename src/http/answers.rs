@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use futures::stream::iter;
 use futures::{Stream, StreamExt};
 use projections::Tenant;
-use query::{Answer, Format, QueryError, arrow_body, csv_body, json_body};
+use query::{Answer, Format, QueryError, arrow_body, csv_body, json_body, parquet_body};
 use stream::Problem;
 
 use super::audit::{Trace, counted};
@@ -119,6 +119,7 @@ fn encoded(mut answer: Answer, format: Format, raw: bool, trace: &Trace) -> Part
         Format::Json => Box::pin(json_body(answer)),
         Format::Csv => Box::pin(csv_body(answer, raw)),
         Format::ArrowStream => Box::pin(arrow_body(answer)),
+        Format::Parquet => Box::pin(parquet_body(answer)),
     }
 }
 

@@ -54,6 +54,12 @@ async fn a_view_is_read_by_pages_and_whole() {
     let reader = arrow::ipc::reader::StreamReader::try_new(&bytes[..], None).unwrap();
     assert_eq!(reader.map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 25);
 
+    let file = service.get("/v1/views/open_invoices", &admin);
+    let file = file.header("accept", "application/vnd.apache.parquet").send().await.unwrap();
+    assert_eq!(file.headers()["content-type"], "application/vnd.apache.parquet");
+    let bytes = file.bytes().await.unwrap();
+    assert_eq!((&bytes[..4], &bytes[bytes.len() - 4..]), (&b"PAR1"[..], &b"PAR1"[..]));
+
     let other = service.get("/v1/views/open_invoices", &admin).header("accept", "image/png");
     problem(other.send().await.unwrap(), 406, "not-acceptable").await;
     let bad = service.get("/v1/views/open_invoices?after=%21", &admin).send().await.unwrap();
