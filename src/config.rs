@@ -151,6 +151,11 @@ impl Config {
         self.data.join("exports")
     }
 
+    /// Where queries put what does not fit into their memory.
+    pub(crate) fn spill(&self) -> PathBuf {
+        self.data.join("spill")
+    }
+
     /// Where checkpoints and history are kept.
     pub(crate) fn objects(&self) -> ingest::objects::Address {
         let here = || ingest::objects::Address::Folder(self.data.join("objects"));

@@ -138,7 +138,8 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     let orders = Orders::new(count, Arc::clone(&home));
     let history = EventHistory::new(count, Arc::clone(&home));
     let queries = Arc::new(history.clone());
-    let queries = Queries::new(types.registry().clone(), queries, config.limits.query.clone())?;
+    let queries = Queries::new(types.registry().clone(), queries, config.limits.query.clone())?
+        .spilling_to(&config.spill())?;
     let own_views = OwnViews::start(
         store.clone(),
         history.clone(),

@@ -45,7 +45,7 @@ pub use own::{Fill, FillError, OwnLimits, OwnView, Reads};
 pub use partition::{CutSnapshots, Input, Partition, Readers, TenantDelta, ViewChange};
 pub use position::{Position, PositionError, mark, set_mark_key};
 pub use snapshot::{
-    SavedChunk, SavedMarks, SavedViews, TenantSnapshot, Unready, ViewSaver, ViewSnapshot,
+    SavedChunk, SavedMarks, SavedViews, TenantSnapshot, Unready, ViewMark, ViewSaver, ViewSnapshot,
 };
 pub use sum::exact_sum;
 pub use views::{View, ViewDefinition};

@@ -7,7 +7,7 @@
 mod saving;
 mod section;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, UInt32Array};
 use arrow::compute::{SortOptions, concat_batches, take_record_batch};
@@ -170,6 +170,31 @@ pub struct ViewSnapshot {
     state: usize,
 }
 
+/// Which view, with which rows. Marks are equal only if the view is the very same and nothing of it
+/// has changed; a mark keeps neither alive.
+#[derive(Debug, Clone)]
+pub struct ViewMark {
+    view: Weak<View>,
+    /// Never changed in place: other rows, or a failure, are other sections. As long as the mark is
+    /// there their place in memory is taken, so others cannot come to stand there.
+    sections: Weak<Vec<Arc<Section>>>,
+}
+
+impl ViewMark {
+    /// Whether it is the same view, whatever its rows.
+    pub fn is_defined_alike(&self, other: &Self) -> bool {
+        Weak::ptr_eq(&self.view, &other.view)
+    }
+}
+
+impl PartialEq for ViewMark {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_defined_alike(other) && Weak::ptr_eq(&self.sections, &other.sections)
+    }
+}
+
+impl Eq for ViewMark {}
+
 /// Some rows of a view, in order.
 #[derive(Debug, Clone)]
 pub struct Page {
@@ -213,6 +238,12 @@ impl ViewSnapshot {
     pub(crate) fn live_since(mut self, sequence: u64) -> Self {
         self.since = Some(sequence);
         self
+    }
+
+    /// A mark by which it can be told whether the view has changed since.
+    pub fn mark(&self) -> ViewMark {
+        let (view, sections) = (Arc::downgrade(&self.view), Arc::downgrade(&self.sections));
+        ViewMark { view, sections }
     }
 
     /// Why the view cannot be read, if it cannot.

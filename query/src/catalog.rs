@@ -10,10 +10,13 @@ use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::{
     CatalogProvider, CatalogProviderList, SchemaProvider, Session, TableProvider,
 };
-use datafusion::common::{Result, TableReference};
+use datafusion::common::tree_node::Transformed;
+use datafusion::common::{Result, TableReference, internal_err};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::source::DataSourceExec;
-use datafusion::logical_expr::{Expr, TableType};
+use datafusion::datasource::{provider_as_source, source_as_provider};
+use datafusion::logical_expr::logical_plan::builder::LogicalTableSource;
+use datafusion::logical_expr::{Expr, LogicalPlan, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use projections::{EventTypes, RuntimeError, TenantSnapshot, Unready, ViewSnapshot};
 
@@ -52,6 +55,69 @@ impl Relations {
         for event_type in self.types.iter() {
             see(EVENTS, event_type.name(), event_type.relation());
         }
+    }
+
+    /// The view of that name.
+    fn view(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        match self.snapshot.view(name) {
+            Some(view) => Ok(Some(Arc::new(ViewRelation::new(view)?))),
+            None => Ok(None),
+        }
+    }
+
+    /// The events of the type of that name.
+    fn events(&self, name: &str) -> Option<Arc<dyn TableProvider>> {
+        self.types.get(name).map(|event_type| {
+            let relation = EventRelation {
+                history: self.history.clone(),
+                tenant: self.snapshot.tenant(),
+                event_type: event_type.clone(),
+                up_to: self.snapshot.offset(),
+            };
+            Arc::new(relation) as Arc<dyn TableProvider>
+        })
+    }
+
+    /// The plan with empty relations in the place of views and events, so that it holds nothing of
+    /// any snapshot. None if it reads anything else.
+    pub(crate) fn taken_out(plan: LogicalPlan) -> Result<Option<LogicalPlan>> {
+        let mut is_other = false;
+        let plan = plan.transform_up_with_subqueries(|node| {
+            let mut scan = match node {
+                LogicalPlan::TableScan(scan) => scan,
+                other => return Ok(Transformed::no(other)),
+            };
+            let provider = source_as_provider(&scan.source)?;
+            if provider.is::<ViewRelation>() || provider.is::<EventRelation>() {
+                scan.source = Arc::new(LogicalTableSource::new(provider.schema()));
+            } else {
+                is_other = true;
+            }
+            Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
+        })?;
+        Ok((!is_other).then_some(plan.data))
+    }
+
+    /// The reverse: a plan of the same tenant over the views and events as they are here. They must
+    /// be defined as they were.
+    pub(crate) fn put_in(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        let plan = plan.transform_up_with_subqueries(|node| {
+            let mut scan = match node {
+                LogicalPlan::TableScan(scan) => scan,
+                other => return Ok(Transformed::no(other)),
+            };
+            let name = scan.table_name.table();
+            let provider = match scan.table_name.schema().unwrap_or(VIEWS) {
+                EVENTS => self.events(name),
+                _ => self.view(name)?,
+            };
+            match provider {
+                Some(provider) => scan.source = provider_as_source(provider),
+                None => return internal_err!("a plan was kept for other relations"),
+            }
+            Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
+        })?;
+        Ok(plan.data)
     }
 
     /// An error that names the nearest relations, unless `reference` names one.
@@ -175,19 +241,8 @@ impl SchemaProvider for TenantSchema {
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         let relations = &self.relations;
         match self.part {
-            Part::Views => match relations.snapshot.view(name) {
-                Some(view) => Ok(Some(Arc::new(ViewRelation::new(view)?))),
-                None => Ok(None),
-            },
-            Part::Events => Ok(relations.types.get(name).map(|event_type| {
-                let relation = EventRelation {
-                    history: relations.history.clone(),
-                    tenant: relations.snapshot.tenant(),
-                    event_type: event_type.clone(),
-                    up_to: relations.snapshot.offset(),
-                };
-                Arc::new(relation) as Arc<dyn TableProvider>
-            })),
+            Part::Views => relations.view(name),
+            Part::Events => Ok(relations.events(name)),
             Part::Information => information::table(name, relations),
         }
     }

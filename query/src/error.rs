@@ -15,15 +15,18 @@ pub enum LimitKind {
     Memory,
     /// The rows of its answer.
     Rows,
+    /// The bytes its operators put on disk.
+    Disk,
 }
 
 impl LimitKind {
-    /// `time`, `memory` or `rows`.
+    /// `time`, `memory`, `rows` or `disk`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Time => "time",
             Self::Memory => "memory",
             Self::Rows => "rows",
+            Self::Disk => "disk",
         }
     }
 }
@@ -70,8 +73,8 @@ pub enum QueryError {
         /// The bound with its unit.
         limit: String,
     },
-    /// Too many queries are running.
-    #[error("too many queries are running at once; try again when one has ended")]
+    /// Too many queries are running and waiting.
+    #[error("too many queries are running at once; try again when some have ended")]
     Busy,
     /// The query reads a view that could not be evaluated.
     #[error("the view '{view}' cannot be read: {message}")]
@@ -115,6 +118,16 @@ impl QueryError {
         Self::Invalid { message: message.into(), line: None, column: None }
     }
 
+    /// An [`Invalid`](Self::Invalid) with its place, unless it has one.
+    pub(crate) fn at(self, place: Option<(u64, u64)>) -> Self {
+        match (self, place) {
+            (Self::Invalid { message, line: None, .. }, Some((line, column))) if line > 0 => {
+                Self::Invalid { message, line: Some(line), column: Some(column) }
+            }
+            (error, _) => error,
+        }
+    }
+
     /// The error as it travels in a stream of batches.
     pub(crate) fn into_datafusion(self) -> DataFusionError {
         DataFusionError::External(Box::new(self))
@@ -144,7 +157,7 @@ impl From<&DataFusionError> for QueryError {
             DataFusionError::Context(_, inner) => Self::from(inner.as_ref()),
             DataFusionError::Diagnostic(diagnostic, inner) => {
                 let span = diagnostic.span.as_ref();
-                at(Self::from(inner.as_ref()), span.map(|s| (s.start.line, s.start.column)))
+                Self::from(inner.as_ref()).at(span.map(|s| (s.start.line, s.start.column)))
             }
             DataFusionError::Collection(errors) => match errors.first() {
                 Some(first) => Self::from(first),
@@ -186,16 +199,6 @@ impl From<&DataFusionError> for QueryError {
     }
 }
 
-/// Gives an [`QueryError::Invalid`] its place, unless it has one.
-fn at(error: QueryError, place: Option<(u64, u64)>) -> QueryError {
-    match (error, place) {
-        (QueryError::Invalid { message, line: None, .. }, Some((line, column))) => {
-            QueryError::Invalid { message, line: Some(line), column: Some(column) }
-        }
-        (error, _) => error,
-    }
-}
-
 fn from_parser(error: &ParserError) -> QueryError {
     let message = match error {
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => message,
@@ -210,12 +213,22 @@ fn from_parser(error: &ParserError) -> QueryError {
         let (line, column) = place.split_once(", Column: ")?;
         Some((line.parse().ok()?, column.trim().parse().ok()?))
     });
-    at(QueryError::invalid(format!("the SQL does not parse: {message}")), place)
+    QueryError::invalid(format!("the SQL does not parse: {message}")).at(place)
 }
 
 fn from_schema(error: &SchemaError) -> QueryError {
-    let SchemaError::FieldNotFound { field, valid_fields } = error else {
-        return QueryError::invalid(error.to_string());
+    let (field, valid_fields) = match error {
+        SchemaError::FieldNotFound { field, valid_fields } => (field, valid_fields),
+        SchemaError::AmbiguousReference { field } => {
+            let place = field.spans().first().map(|s| (s.start.line, s.start.column));
+            let message = format!(
+                "the column '{}' is in more than one relation: write it as relation.{}",
+                field.flat_name(),
+                field.name
+            );
+            return QueryError::invalid(message).at(place);
+        }
+        _ => return QueryError::invalid(error.to_string()),
     };
     let names: Vec<&str> = valid_fields.iter().map(|c| c.name.as_str()).collect();
     let near = nearest(&field.name, names.iter().copied());
@@ -225,13 +238,15 @@ fn from_schema(error: &SchemaError) -> QueryError {
         message = format!("{message}; there are {}", some.join(", "));
     }
     let place = field.spans().first().map(|s| (s.start.line, s.start.column));
-    at(QueryError::invalid(message), place)
+    QueryError::invalid(message).at(place)
 }
 
 fn way_out(which: LimitKind) -> &'static str {
     match which {
         LimitKind::Time => "ask for less at once: filter earlier, or aggregate",
-        LimitKind::Memory => "ask for less at once: filter before joining, sorting and grouping",
+        LimitKind::Memory | LimitKind::Disk => {
+            "ask for less at once: filter before joining, sorting and grouping"
+        }
         LimitKind::Rows => "add a LIMIT, a filter or a GROUP BY",
     }
 }

@@ -6,6 +6,7 @@
 //! the limit holds even while the query's thread is busy and cannot be asked.
 
 use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -13,19 +14,22 @@ use arrow::datatypes::SchemaRef;
 use chrono::NaiveDate;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{FutureExt, StreamExt, stream};
-use projections::{EventRegistry, Position, TenantSnapshot};
+use projections::{EventRegistry, Position, Tenant, TenantSnapshot};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admission::{Admission, Permit};
+use crate::cache::{Asked, Cache, Collected, KeptAnswer, KeptPlan};
 use crate::catalog::Relations;
+use crate::disk::{Disk, Refusal};
 use crate::error::LimitKind;
 use crate::guard::Watch;
 use crate::history::History;
-use crate::memory::QueryPool;
-use crate::session::Template;
+use crate::joins::is_hashed;
+use crate::session::{Joins, Means, Planned, Prepared, Template};
 use crate::{QueryError, QueryLimits, statement};
 
 /// The stack of a query's thread: expressions are trees as deep as their text is long, and are
@@ -42,6 +46,8 @@ pub struct Queries {
     limits: QueryLimits,
     admission: Arc<Admission>,
     template: Arc<Template>,
+    cache: Arc<Cache>,
+    disk: Option<Arc<Disk>>,
 }
 
 /// An answer at one position.
@@ -59,7 +65,7 @@ pub struct Answer {
 
 impl Queries {
     /// Queries over events of the types that `types` holds when they are asked, and their `history`,
-    /// within `limits`.
+    /// within `limits`. Nothing is put on disk.
     pub fn new(
         types: impl Into<EventRegistry>,
         history: Arc<dyn History>,
@@ -69,9 +75,25 @@ impl Queries {
             types: types.into(),
             history,
             admission: Admission::new(&limits),
-            template: Arc::new(Template::new(&limits)?),
+            template: Arc::new(Template::new(&limits, None)?),
+            cache: Arc::new(Cache::new(&limits)),
+            disk: None,
             limits,
         })
+    }
+
+    /// Has queries put on disk what does not fit into their memory, within their limits: into files
+    /// of `folder`, which must be theirs alone and is emptied first.
+    pub fn spilling_to(mut self, folder: &Path) -> Result<Self, QueryError> {
+        let bytes = self.limits.total_spill_bytes;
+        if bytes > 0 {
+            let disk = Disk::new(folder, bytes).map_err(|error| QueryError::Internal {
+                message: format!("the folder {} of queries: {error}", folder.display()),
+            })?;
+            self.template = Arc::new(Template::new(&self.limits, Some(disk.clone()))?);
+            self.disk = Some(disk);
+        }
+        Ok(self)
     }
 
     /// Runs one statement that reads, over the views of `snapshot` and the history up to it.
@@ -82,7 +104,18 @@ impl Queries {
         sql: &str,
         params: Vec<serde_json::Value>,
     ) -> Result<Answer, QueryError> {
-        let permit = self.admission.enter(snapshot.tenant())?;
+        let relations = Arc::new(Relations {
+            snapshot: snapshot.clone(),
+            types: self.types.visible(snapshot.tenant()).hiding(snapshot.hidden().clone()),
+            history: self.history.clone(),
+        });
+        let asked = Asked::new(snapshot.tenant(), sql, &params);
+        if let Some(asked) = &asked
+            && let Some(kept) = self.cache.answer(asked, &relations)
+        {
+            return Ok(again(&snapshot, &kept));
+        }
+        let permit = self.admission.enter(snapshot.tenant()).await?;
         let watch = Arc::new(Watch::new(self.limits.seconds));
         let (planned, plan) = oneshot::channel();
         let (sender, receiver) = mpsc::channel(WAITING);
@@ -90,13 +123,11 @@ impl Queries {
         let query = Query {
             sql: sql.to_owned(),
             params,
-            relations: Arc::new(Relations {
-                snapshot: snapshot.clone(),
-                types: self.types.visible(snapshot.tenant()).hiding(snapshot.hidden().clone()),
-                history: self.history.clone(),
-            }),
+            asked,
+            relations,
             limits: self.limits.clone(),
             template: self.template.clone(),
+            cache: self.cache.clone(),
             watch: watch.clone(),
             permit: Some(permit),
         };
@@ -113,6 +144,33 @@ impl Queries {
             batches: Box::pin(RecordBatchStreamAdapter::new(schema.clone(), batches)),
             schema,
         })
+    }
+
+    /// Lets go of what is kept of a tenant's plans and answers.
+    pub fn forget(&self, tenant: Tenant) {
+        self.cache.forget(tenant);
+    }
+
+    /// Brings the figures of the process up to date: what runs, waits, is kept and is on disk.
+    pub fn record_figures(&self) {
+        let (running, waiting) = self.admission.counts();
+        metrics::gauge!("tidemark_queries_running").set(running as f64);
+        metrics::gauge!("tidemark_queries_waiting").set(waiting as f64);
+        let spilled = self.disk.as_ref().map_or(0, |disk| disk.used());
+        metrics::gauge!("tidemark_query_spill_bytes").set(spilled as f64);
+        self.cache.record_figures();
+    }
+}
+
+/// An answer that was given before, at the position of this snapshot.
+fn again(snapshot: &TenantSnapshot, kept: &KeptAnswer) -> Answer {
+    let batches: Vec<_> = kept.batches.iter().cloned().map(Ok).collect();
+    let schema = kept.schema.clone();
+    Answer {
+        position: snapshot.position(),
+        as_of: snapshot.today(),
+        batches: Box::pin(RecordBatchStreamAdapter::new(schema.clone(), stream::iter(batches))),
+        schema,
     }
 }
 
@@ -156,12 +214,24 @@ enum Message {
 struct Query {
     sql: String,
     params: Vec<serde_json::Value>,
+    /// None if it is not to be remembered.
+    asked: Option<Arc<Asked>>,
     relations: Arc<Relations>,
     limits: QueryLimits,
     template: Arc<Template>,
+    cache: Arc<Cache>,
     watch: Arc<Watch>,
     /// Given back before the end is told, so that the reader's next query is let in.
     permit: Option<Permit>,
+}
+
+/// Where the rows of a query go.
+struct Outlet<'a> {
+    /// Until the columns are told.
+    planned: Option<oneshot::Sender<Result<SchemaRef, QueryError>>>,
+    sender: &'a mpsc::Sender<Message>,
+    rows: usize,
+    kept: Option<Collected>,
 }
 
 impl Query {
@@ -170,52 +240,110 @@ impl Query {
         planned: oneshot::Sender<Result<SchemaRef, QueryError>>,
         sender: &mpsc::Sender<Message>,
     ) {
-        let pool = self.template.pool(&self.limits);
-        let batches = match self.start(pool.clone()).await {
-            Ok(batches) => batches,
-            Err(error) => {
-                self.permit = None;
+        let mut outlet = Outlet { planned: Some(planned), sender, rows: 0, kept: None };
+        let end = self.answer(&mut outlet).await;
+        self.permit = None;
+        let last = match (end, outlet.planned.take()) {
+            (Ok(None), _) => return,
+            (Ok(Some(())), _) => Message::Done,
+            (Err(error), None) => Message::Failed(error),
+            (Err(error), Some(planned)) => {
                 // Nobody may be waiting any more; then there is nobody to tell.
-                let _ = planned.send(Err(self.blame(error, &pool)));
+                let _ = planned.send(Err(error));
                 return;
             }
         };
-        if planned.send(Ok(batches.schema())).is_err() {
-            return;
-        }
-        let last = match self.forward(batches, sender).await {
-            Ok(Some(())) => Message::Done,
-            Ok(None) => return,
-            Err(error) => Message::Failed(self.blame(error, &pool)),
-        };
-        self.permit = None;
         let _ = sender.send(last).await;
     }
 
-    async fn start(
-        &mut self,
-        pool: Arc<QueryPool>,
-    ) -> Result<SendableRecordBatchStream, QueryError> {
-        let statement = statement::parse(&self.sql, self.limits.sql_bytes)?;
-        let params = std::mem::take(&mut self.params);
-        let prepared = self
-            .template
-            .prepare(self.relations.clone(), statement, params, &self.watch, pool)
-            .await?;
-        Ok(execute_stream(prepared.plan, prepared.context)?)
+    /// Plans and runs; `None` when the reader has gone. A query whose joins do not fit into its
+    /// memory is run once more with joins that need not.
+    async fn answer(&self, outlet: &mut Outlet<'_>) -> Result<Option<()>, QueryError> {
+        let Planned { plan, reads, is_repeatable } = self.plan().await?;
+        let means = self.template.means(&self.limits);
+        let prepared =
+            match self.template.prepare(plan.clone(), Joins::Hashed, &self.watch, &means).await {
+                Ok(prepared) => prepared,
+                Err(error) => return Err(self.blame(error, &means)),
+            };
+        let may_sort = means.disk.is_some() && is_hashed(&prepared.plan);
+        outlet.kept = reads.filter(|_| is_repeatable).map(|reads| self.cache.collect(reads));
+        let schema = prepared.plan.schema();
+        let ended = match self.forward(prepared, outlet).await {
+            Ok(ended) => ended,
+            Err(error) => {
+                let error = self.blame(error, &means);
+                let is_memory = matches!(error, QueryError::Limit { which: LimitKind::Memory, .. });
+                if !(is_memory && may_sort && outlet.rows == 0) {
+                    return Err(error);
+                }
+                drop(means);
+                self.sort(plan, outlet, error).await?
+            }
+        };
+        if let (Some(()), Some(asked), Some(kept)) = (ended, &self.asked, outlet.kept.take()) {
+            self.cache.keep_answer(asked, schema, kept);
+        }
+        Ok(ended)
     }
 
-    /// Sends the batches on; `None` when the reader has gone.
+    /// Runs a plan with sorted joins; where there is no such, `error` stands.
+    async fn sort(
+        &self,
+        plan: LogicalPlan,
+        outlet: &mut Outlet<'_>,
+        error: QueryError,
+    ) -> Result<Option<()>, QueryError> {
+        let means = self.template.means(&self.limits);
+        let Ok(prepared) = self.template.prepare(plan, Joins::Sorted, &self.watch, &means).await
+        else {
+            return Err(error);
+        };
+        if is_hashed(&prepared.plan) {
+            return Err(error);
+        }
+        self.forward(prepared, outlet).await.map_err(|error| self.blame(error, &means))
+    }
+
+    /// The plan that is kept, or a new one, which is kept from now on.
+    async fn plan(&self) -> Result<Planned, QueryError> {
+        if let Some(asked) = &self.asked
+            && let Some(kept) = self.cache.plan(asked, &self.relations)
+        {
+            return Ok(Planned {
+                plan: self.relations.put_in(kept.plan)?,
+                reads: Some(kept.reads.renewed(&self.relations)),
+                is_repeatable: kept.is_repeatable,
+            });
+        }
+        let statement = statement::parse(&self.sql, self.limits.sql_bytes)?;
+        let planned =
+            self.template.plan(&self.relations, statement, &self.params, &self.watch).await?;
+        if let (Some(asked), Some(reads)) = (&self.asked, &planned.reads)
+            && let Some(plan) = Relations::taken_out(planned.plan.clone())?
+        {
+            let (reads, is_repeatable) = (reads.clone(), planned.is_repeatable);
+            self.cache.keep_plan(asked, KeptPlan { plan, reads, is_repeatable });
+        }
+        Ok(planned)
+    }
+
+    /// Runs a plan and sends its batches on; `None` when the reader has gone.
     async fn forward(
         &self,
-        mut batches: SendableRecordBatchStream,
-        sender: &mpsc::Sender<Message>,
+        prepared: Prepared,
+        outlet: &mut Outlet<'_>,
     ) -> Result<Option<()>, QueryError> {
-        let mut rows = 0;
+        let mut batches = execute_stream(prepared.plan, prepared.context)?;
+        if let Some(planned) = outlet.planned.take()
+            && planned.send(Ok(batches.schema())).is_err()
+        {
+            return Ok(None);
+        }
         loop {
             let next = tokio::select! {
                 biased;
-                () = sender.closed() => return Ok(None),
+                () = outlet.sender.closed() => return Ok(None),
                 next = tokio::time::timeout_at(self.watch.deadline().into(), batches.next()) => next,
             };
             let batch = match next {
@@ -223,29 +351,45 @@ impl Query {
                 Ok(None) => return Ok(Some(())),
                 Ok(Some(batch)) => batch?,
             };
-            rows += batch.num_rows();
-            if rows > self.limits.rows {
+            outlet.rows += batch.num_rows();
+            if outlet.rows > self.limits.rows {
                 let limit = format!("{} rows", self.limits.rows);
                 return Err(QueryError::Limit { which: LimitKind::Rows, limit });
             }
-            if batch.num_rows() > 0 && sender.send(Message::Batch(batch)).await.is_err() {
+            if batch.num_rows() == 0 {
+                continue;
+            }
+            if let Some(kept) = &mut outlet.kept {
+                kept.add(&batch);
+            }
+            if outlet.sender.send(Message::Batch(batch)).await.is_err() {
                 return Ok(None);
             }
         }
     }
 
-    /// Names the bound: the engine knows only that there was no memory.
-    fn blame(&self, error: QueryError, pool: &QueryPool) -> QueryError {
-        match error {
-            QueryError::Limit { which: LimitKind::Memory, limit } if limit.is_empty() => {
-                if pool.shared_exhausted() {
-                    return QueryError::Busy;
-                }
-                let limit = format!("{} KiB", self.limits.memory_bytes >> 10);
-                QueryError::Limit { which: LimitKind::Memory, limit }
+    /// Names the bound: the engine knows only that there was no memory, or that a file could not
+    /// grow.
+    fn blame(&self, error: QueryError, means: &Means) -> QueryError {
+        let is_unnamed = matches!(&error, QueryError::Limit { which: LimitKind::Memory, limit }
+            if limit.is_empty());
+        let is_own = matches!(error, QueryError::Limit { .. } | QueryError::ViewFailed { .. });
+        match means.disk.as_ref().and_then(|disk| disk.refusal()) {
+            Some(Refusal::Own) if is_unnamed || !is_own => {
+                let limit = format!("{} KiB", self.limits.spill_bytes >> 10);
+                return QueryError::Limit { which: LimitKind::Disk, limit };
             }
-            other => other,
+            Some(Refusal::Shared) if is_unnamed || !is_own => return QueryError::Busy,
+            _ => {}
         }
+        if !is_unnamed {
+            return error;
+        }
+        if means.memory.shared_exhausted() {
+            return QueryError::Busy;
+        }
+        let limit = format!("{} KiB", self.limits.memory_bytes >> 10);
+        QueryError::Limit { which: LimitKind::Memory, limit }
     }
 }
 

@@ -34,6 +34,12 @@ pub trait History: Send + Sync {
         up_to: u64,
         columns: Option<Vec<usize>>,
     ) -> SendableRecordBatchStream;
+
+    /// Another number whenever an offset may have come to mean other events than before, as when a
+    /// partition was held by another node in between.
+    fn version(&self) -> u64 {
+        0
+    }
 }
 
 /// One event type of one tenant up to one offset: `events."<type>"`.

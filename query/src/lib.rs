@@ -8,15 +8,20 @@
 //! - A session's catalog is made of one tenant's snapshot and of that tenant's history, and of
 //!   nothing else; there are no files, no settings and no other catalog to be named.
 //! - Only one statement that reads is run; parameters are values and never become SQL text.
-//! - Time, memory, rows, the length of the SQL and the number of queries at once are bounded, and
-//!   stay bounded until the last batch is read or the answer is dropped.
+//! - Time, memory, disk, rows, the length of the SQL and the number of queries at once are bounded,
+//!   and stay bounded until the last batch is read or the answer is dropped. Those that wait take
+//!   turns by tenant.
+//! - What is kept of plans and answers is a tenant's alone, and given out only as long as it is what
+//!   would be computed now.
 //! - An answer that was cut short says so: a stream ends without an error only when it is whole.
 
 mod admission;
 mod arrow_stream;
+mod cache;
 mod catalog;
 mod complexity;
 mod csv;
+mod disk;
 mod error;
 mod execution;
 mod format;
@@ -24,11 +29,13 @@ mod functions;
 mod guard;
 mod history;
 mod information;
+mod joins;
 mod json;
 mod limits;
 mod memory;
 mod parameters;
 mod parquet_file;
+mod places;
 mod session;
 mod statement;
 mod views;

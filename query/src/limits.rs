@@ -20,6 +20,20 @@ pub struct QueryLimits {
     pub total_memory_bytes: usize,
     /// Queries of all tenants at once.
     pub total_concurrent: usize,
+    /// Queries of one tenant that wait to be run.
+    pub queued: usize,
+    /// Seconds that a query waits to be run.
+    pub queue_seconds: u64,
+    /// Bytes that the operators of one query may put on disk.
+    pub spill_bytes: u64,
+    /// Bytes that the operators of all queries together may put on disk.
+    pub total_spill_bytes: u64,
+    /// Bytes of plans and answers that are kept of one tenant.
+    pub cache_bytes: usize,
+    /// Bytes of plans and answers that are kept of all tenants; 0 keeps none.
+    pub total_cache_bytes: usize,
+    /// Bytes of the largest answer that is kept.
+    pub cache_answer_bytes: usize,
 }
 
 impl Default for QueryLimits {
@@ -32,6 +46,13 @@ impl Default for QueryLimits {
             sql_bytes: 256 << 10,
             total_memory_bytes: 1 << 30,
             total_concurrent: 64,
+            queued: 32,
+            queue_seconds: 5,
+            spill_bytes: 1 << 30,
+            total_spill_bytes: 4 << 30,
+            cache_bytes: 8 << 20,
+            total_cache_bytes: 128 << 20,
+            cache_answer_bytes: 1 << 20,
         }
     }
 }

@@ -36,11 +36,10 @@ impl BodyWriter for ParquetWriter {
             .set_max_row_group_row_count(Some(GROUP_ROWS))
             .set_max_row_group_bytes(Some(GROUP_BYTES))
             .build();
-        let writer =
-            ArrowWriter::try_new(Vec::new(), Arc::new(schema.clone()), Some(properties))
-                .map_err(|error| {
-                    QueryError::invalid(format!("a column cannot be written as Parquet: {error}"))
-                })?;
+        let writer = ArrowWriter::try_new(Vec::new(), Arc::new(schema.clone()), Some(properties))
+            .map_err(|error| {
+            QueryError::invalid(format!("a column cannot be written as Parquet: {error}"))
+        })?;
         self.0 = Some(writer);
         self.take(out)
     }

@@ -28,7 +28,7 @@ const WAIT_MS: u64 = 5_000;
 const WAIT_MS_MOST: u64 = 60_000;
 
 /// What one answer may hold before its first byte leaves.
-const HELD_ONE: usize = 128 << 20;
+const HELD_ONE: usize = 16 << 20;
 /// From which size a part is kept as one.
 const PART: usize = 64 << 10;
 

@@ -32,6 +32,7 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
     let Some(recorder) = &app.recorder else {
         return super::problems::no_metrics().into_response();
     };
+    app.queries.record_figures();
     metrics::gauge!("tidemark_view_memory_bytes").set(app.readers.bytes() as f64);
     let kind = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     (kind, recorder.render()).into_response()

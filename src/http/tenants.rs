@@ -166,6 +166,7 @@ pub(super) async fn delete(
         return Err(problems::erased_tenant(&stone));
     }
     app.hub.leave(|tenant| tenant == Tenant(stone.number));
+    app.queries.forget(Tenant(stone.number));
     Ok((StatusCode::ACCEPTED, Json(buried(&stone))).into_response())
 }
 

@@ -2,6 +2,7 @@
 
 use std::future::ready;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::datatypes::SchemaRef;
 use datafusion::error::DataFusionError;
@@ -19,18 +20,21 @@ use super::slots::{Home, Slots};
 #[derive(Clone)]
 pub(crate) struct EventHistory {
     accepted: Slots<Accepted>,
+    /// How often a partition was taken or given up.
+    takings: Arc<AtomicU64>,
 }
 
 impl EventHistory {
     /// The events of so many partitions, of which none is held yet; `home` says in which a tenant
     /// lives.
     pub(crate) fn new(count: usize, home: Home) -> Self {
-        Self { accepted: Slots::new(count, home) }
+        Self { accepted: Slots::new(count, home), takings: Arc::default() }
     }
 
     /// The events of a partition from now on; none if it is not held any more.
     pub(crate) fn set(&self, number: usize, accepted: Option<Accepted>) {
         self.accepted.set(number, accepted);
+        self.takings.fetch_add(1, Ordering::Release);
     }
 
     /// The events among which a tenant's are, if its partition is held.
@@ -57,6 +61,10 @@ impl History for EventHistory {
             .scan(tenant, event_type, up_to, columns)
             .map_err(|error| DataFusionError::External(Box::new(error)));
         Box::pin(RecordBatchStreamAdapter::new(schema, batches))
+    }
+
+    fn version(&self) -> u64 {
+        self.takings.load(Ordering::Acquire)
     }
 }
 

@@ -10,6 +10,9 @@ use serde_json::{Map, Value};
 /// What stands before the slug in a problem's `type`.
 const TYPE_PREFIX: &str = "urn:tidemark:problem:";
 
+/// The member that says in how many seconds it may be tried again; answers say so in a header too.
+const RETRY_AFTER: &str = "retry_after_s";
+
 /// A problem document: as an HTTP answer, and inside `error` messages of a stream.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Problem {
@@ -96,6 +99,9 @@ impl IntoResponse for Problem {
         let content_type = HeaderValue::from_static("application/problem+json");
         let headers = [(header::CONTENT_TYPE, content_type)];
         let mut response = (self.status, headers, self.to_json()).into_response();
+        if let Some(seconds) = self.members.get(RETRY_AFTER).and_then(Value::as_u64) {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
         response.extensions_mut().insert(ProblemType(self.r#type));
         response
     }
@@ -109,13 +115,15 @@ mod tests {
     fn members_stand_beside_the_standard_ones() {
         let problem = Problem::new("unknown-view", StatusCode::NOT_FOUND, "Unknown view", "Look.")
             .with("views", vec!["a"])
-            .with("status", 200);
+            .with("status", 200)
+            .with("retry_after_s", 3);
         assert_eq!(
             problem.to_json(),
-            r#"{"type":"urn:tidemark:problem:unknown-view","title":"Unknown view","status":404,"detail":"Look.","views":["a"]}"#
+            r#"{"type":"urn:tidemark:problem:unknown-view","title":"Unknown view","status":404,"detail":"Look.","views":["a"],"retry_after_s":3}"#
         );
         let response = problem.into_response();
         assert_eq!(response.status(), StatusCode::NOT_FOUND);
         assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+        assert_eq!(response.headers()[header::RETRY_AFTER], "3");
     }
 }

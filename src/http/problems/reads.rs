@@ -10,6 +10,9 @@ use crate::forward::ForwardError;
 use crate::own_views::OwnViewError;
 use crate::serve::NotCome;
 
+/// When a query that was not let in may be sent again: it has waited for its turn already.
+const BUSY_S: u64 = 2;
+
 pub(in crate::http) fn position(error: &projections::PositionError) -> Problem {
     parameter("wait_for", &error.to_string())
 }
@@ -189,7 +192,8 @@ pub(in crate::http) fn query(error: &QueryError) -> Problem {
             StatusCode::TOO_MANY_REQUESTS,
             "Too many queries at once",
             detail,
-        ),
+        )
+        .with("retry_after_s", BUSY_S),
         QueryError::ViewFailed { view, .. } => view_failed(view, detail),
         QueryError::ViewFilling { view } => view_filling(view),
         QueryError::SwitchedOff { relation, module } => Problem::switched_off(relation, module),
