@@ -29,6 +29,7 @@ use crate::error::LimitKind;
 use crate::guard::Watch;
 use crate::history::History;
 use crate::joins::is_hashed;
+use crate::lanes::Lanes;
 use crate::session::{Joins, Means, Planned, Prepared, Template};
 use crate::{QueryError, QueryLimits, statement};
 
@@ -48,6 +49,7 @@ pub struct Queries {
     template: Arc<Template>,
     cache: Arc<Cache>,
     disk: Option<Arc<Disk>>,
+    lanes: Arc<Lanes>,
 }
 
 /// An answer at one position.
@@ -78,6 +80,7 @@ impl Queries {
             template: Arc::new(Template::new(&limits, None)?),
             cache: Arc::new(Cache::new(&limits)),
             disk: None,
+            lanes: Lanes::new(),
             limits,
         })
     }
@@ -131,7 +134,7 @@ impl Queries {
             watch: watch.clone(),
             permit: Some(permit),
         };
-        spawn(query, planned, sender)?;
+        spawn(query, self.lanes.clone(), planned, sender)?;
         let schema = match tokio::time::timeout_at(watch.deadline().into(), plan).await {
             Ok(Ok(planned)) => planned?,
             Ok(Err(_)) => return Err(died()),
@@ -177,6 +180,7 @@ fn again(snapshot: &TenantSnapshot, kept: &KeptAnswer) -> Answer {
 /// Starts the query's thread.
 fn spawn(
     query: Query,
+    lanes: Arc<Lanes>,
     planned: oneshot::Sender<Result<SchemaRef, QueryError>>,
     sender: mpsc::Sender<Message>,
 ) -> Result<(), QueryError> {
@@ -185,8 +189,9 @@ fn spawn(
         .name("query".into())
         .stack_size(STACK_BYTES)
         .spawn(move || {
+            let (tenant, watch) = (query.relations.snapshot.tenant(), query.watch.clone());
             let run = AssertUnwindSafe(query.run(planned, &sender)).catch_unwind();
-            if runtime.block_on(run).is_err() {
+            if runtime.block_on(lanes.run(tenant, &watch, run)).is_err() {
                 // The channel closes without an end, which the reader takes for what it is.
                 tracing::error!("a query panicked");
             }

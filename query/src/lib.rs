@@ -31,6 +31,7 @@ mod history;
 mod information;
 mod joins;
 mod json;
+mod lanes;
 mod limits;
 mod memory;
 mod parameters;

@@ -54,11 +54,12 @@ async fn an_answer_that_still_holds_needs_no_place() {
 async fn an_answer_is_kept_for_its_tenant_and_as_long_as_nothing_it_reads_has_changed() {
     let world = world(one_at_a_time());
     let sql = "SELECT count(*), max(customer_id) FROM balances";
-    let ask = async |at: &Arc<TenantSnapshot>| match world.queries.run(at.clone(), sql, vec![]).await {
-        Ok(answer) => Some(support::json(answer).await.unwrap()),
-        Err(QueryError::Busy) => None,
-        Err(error) => panic!("{error}"),
-    };
+    let ask =
+        async |at: &Arc<TenantSnapshot>| match world.queries.run(at.clone(), sql, vec![]).await {
+            Ok(answer) => Some(support::json(answer).await.unwrap()),
+            Err(QueryError::Busy) => None,
+            Err(error) => panic!("{error}"),
+        };
     let rows = view("balances", &balances("A", 20));
     let at = |tenant: u32, position: u64, day: u32, views| {
         let today = NaiveDate::from_ymd_opt(2025, 1, day);
@@ -224,7 +225,8 @@ impl Firms {
             Step::Register(tenant) => {
                 let fields = &mut self.fields[tenant as usize];
                 *fields += 1;
-                let field = |n| Field { name: format!("f{n}"), kind: FieldType::Int, optional: true };
+                let field =
+                    |n| Field { name: format!("f{n}"), kind: FieldType::Int, optional: true };
                 let fields = (0..*fields).map(field).collect();
                 let owner = Some(Tenant(tenant));
                 self.registry.put(EventType::owned(owner, "shop.sold", fields));

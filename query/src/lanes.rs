@@ -1,0 +1,200 @@
+//! The processors that long queries may take.
+//!
+//! A query runs freely for a moment, which is all that most need. One that goes on takes a lane for
+//! each step; there are fewer lanes than processors, so however many long queries there are, short
+//! ones and the rest of the service find a processor free. Tenants take turns: the lane goes to the
+//! tenant that was given one least recently.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use projections::Tenant;
+
+use crate::guard::Watch;
+
+/// What a query may run before it needs a lane.
+const FREE: Duration = Duration::from_millis(50);
+
+/// How often one that waits looks whether it should end.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The lanes of all long queries.
+#[derive(Debug)]
+pub(crate) struct Lanes {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    free: usize,
+    /// Those who wait by their number, which is the order in which they came.
+    waiting: Vec<(u64, Tenant)>,
+    next: u64,
+    /// The turn at which each tenant was given a lane last; only of tenants that have one or wait.
+    given: HashMap<Tenant, u64>,
+    turn: u64,
+}
+
+/// A lane; given back when dropped.
+struct Lane<'a>(&'a Lanes);
+
+impl Lanes {
+    /// Half of the processors, at least one.
+    pub(crate) fn new() -> Arc<Self> {
+        let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        Self::of((processors / 2).max(1))
+    }
+
+    fn of(count: usize) -> Arc<Self> {
+        let state =
+            State { free: count, waiting: Vec::new(), next: 0, given: HashMap::new(), turn: 0 };
+        Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() })
+    }
+
+    /// Runs a query on a thread of its own, which waits here for its lanes.
+    pub(crate) async fn run<T>(
+        &self,
+        tenant: Tenant,
+        watch: &Watch,
+        query: impl Future<Output = T>,
+    ) -> T {
+        let mut query = pin!(query);
+        let mut taken = Duration::ZERO;
+        poll_fn(|context| {
+            let lane = if taken < FREE { None } else { self.wait(tenant, watch) };
+            let begun = Instant::now();
+            let polled = query.as_mut().poll(context);
+            taken += begun.elapsed();
+            drop(lane);
+            polled
+        })
+        .await
+    }
+
+    /// Waits for a lane; none for a query that is to end, for it has only that left to do.
+    fn wait(&self, tenant: Tenant, watch: &Watch) -> Option<Lane<'_>> {
+        let mut state = self.state();
+        let number = state.next;
+        state.next += 1;
+        state.waiting.push((number, tenant));
+        while state.free == 0 || state.first() != Some(number) {
+            if watch.check().is_err() {
+                state.leave(number, tenant);
+                drop(state);
+                self.changed.notify_all();
+                return None;
+            }
+            let waited = self.changed.wait_timeout(state, LOOK);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.free -= 1;
+        state.turn += 1;
+        let turn = state.turn;
+        state.given.insert(tenant, turn);
+        state.waiting.retain(|(n, _)| *n != number);
+        drop(state);
+        self.changed.notify_all();
+        Some(Lane(self))
+    }
+
+    /// Nothing is left half done under the lock, so a poisoned one is as good as any.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Who is next: of the tenant that was given a lane least recently, the one that came first.
+    fn first(&self) -> Option<u64> {
+        let turn = |tenant: &Tenant| self.given.get(tenant).copied().unwrap_or(0);
+        let next = self.waiting.iter().min_by_key(|(number, tenant)| (turn(tenant), *number));
+        next.map(|(number, _)| *number)
+    }
+
+    fn leave(&mut self, number: u64, tenant: Tenant) {
+        self.waiting.retain(|(n, _)| *n != number);
+        if self.waiting.iter().all(|(_, t)| *t != tenant) {
+            self.given.remove(&tenant);
+        }
+    }
+}
+
+impl Drop for Lane<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.free += 1;
+        // What was given long ago says nothing any more, and the list stays short.
+        if state.waiting.is_empty() {
+            state.given.clear();
+        }
+        drop(state);
+        self.0.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn lanes_are_never_more_and_are_all_given_back() {
+        let lanes = Lanes::of(2);
+        let (at_once, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for tenant in 0..8 {
+                let (lanes, at_once, most) = (&lanes, &at_once, &most);
+                scope.spawn(move || {
+                    let watch = Watch::new(600);
+                    for _ in 0..50 {
+                        let lane = lanes.wait(Tenant(tenant % 3), &watch).unwrap();
+                        most.fetch_max(
+                            at_once.fetch_add(1, Ordering::SeqCst) + 1,
+                            Ordering::SeqCst,
+                        );
+                        std::thread::yield_now();
+                        at_once.fetch_sub(1, Ordering::SeqCst);
+                        drop(lane);
+                    }
+                });
+            }
+        });
+        assert!((1..=2).contains(&most.load(Ordering::SeqCst)));
+        let state = lanes.state();
+        assert_eq!((state.free, state.waiting.len(), state.given.len()), (2, 0, 0));
+    }
+
+    #[test]
+    fn tenants_take_turns_however_many_of_one_wait() {
+        let mut state = State {
+            free: 0,
+            waiting: (0..10).map(|n| (n, Tenant(1))).collect(),
+            next: 11,
+            given: HashMap::from([(Tenant(1), 5)]),
+            turn: 5,
+        };
+        state.waiting.push((10, Tenant(2)));
+        assert_eq!(state.first(), Some(10));
+        state.given.insert(Tenant(2), 6);
+        assert_eq!(state.first(), Some(0));
+    }
+
+    #[test]
+    fn who_is_to_end_waits_no_more() {
+        let lanes = Lanes::of(1);
+        let watch = Watch::new(600);
+        let taken = lanes.wait(Tenant(1), &watch);
+        let ending = Watch::new(600);
+        ending.abandon();
+        assert!(lanes.wait(Tenant(2), &ending).is_none());
+        assert!(lanes.state().waiting.is_empty());
+        drop(taken);
+        assert_eq!(lanes.state().free, 1);
+    }
+}

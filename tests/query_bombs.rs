@@ -1,0 +1,299 @@
+//! Queries that would take everything, against the real process: each ends with a sentence that says
+//! why, within its limits, and another tenant is answered all the while.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+#[allow(dead_code, unreachable_pub)]
+#[path = "http/service.rs"]
+mod service;
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use service::{Service, token};
+use tenancy::Role;
+
+/// A body of events of one invoice each.
+fn invoices(count: usize) -> Vec<Value> {
+    let invoice = |n: usize| {
+        json!({
+            "specversion": "1.0", "id": format!("e{n}"), "source": "/invoicing",
+            "type": "invoicing.invoice_issued", "time": "2025-06-01T10:00:00Z",
+            "data": {
+                "invoice_id": format!("i{n}"), "customer_id": format!("c{}", n % 97),
+                "issue_date": "2025-06-01", "due_date": "2025-06-15", "amount": "12.50",
+            },
+        })
+    };
+    (0..count).map(invoice).collect()
+}
+
+async fn cramped(seconds: &str) -> Service {
+    let limits = [
+        ("TIDEMARK_LIMITS_QUERY_SECONDS", seconds),
+        ("TIDEMARK_LIMITS_QUERY_MEMORY_BYTES", "67108864"),
+        ("TIDEMARK_LIMITS_QUERY_TOTAL_MEMORY_BYTES", "536870912"),
+        ("TIDEMARK_LIMITS_QUERY_SPILL_BYTES", "134217728"),
+        ("TIDEMARK_LIMITS_QUERY_CONCURRENT", "4"),
+        ("TIDEMARK_LIMITS_QUERY_QUEUE_SECONDS", "60"),
+    ];
+    Service::start_with(Arc::new(tempfile::tempdir().unwrap()), &limits).await
+}
+
+/// What each is called, its SQL, and how it may end: a status, and the problem's slug and limit.
+fn bombs() -> Vec<(&'static str, String, &'static [(u16, &'static str)])> {
+    const OVER: &[(u16, &str)] = &[(422, "time"), (422, "memory"), (422, "disk")];
+    const WRONG: &[(u16, &str)] = &[(400, "invalid-query")];
+    let million: Vec<String> = (0..1_000_000).map(|n| n.to_string()).collect();
+    let million = million.join(",");
+    let some: Vec<String> = (0..40_000).map(|n| n.to_string()).collect();
+    let some = some.join(",");
+    let mut doubled = "WITH t0 AS (SELECT value AS x FROM generate_series(1, 10))".to_owned();
+    for n in 1..40 {
+        let before = n - 1;
+        doubled.push_str(&format!(", t{n} AS (SELECT a.x FROM t{before} a, t{before} b)"));
+    }
+    let series = "generate_series(1, 100000000)";
+    vec![
+        (
+            "cross join of views",
+            "SELECT count(*) FROM open_invoices a, open_invoices b, open_invoices c, \
+             open_invoices d WHERE a.amount + b.amount + c.amount < d.amount"
+                .to_owned(),
+            OVER,
+        ),
+        (
+            "cross join of events",
+            "SELECT sum(a.amount * b.amount) FROM events.\"invoicing.invoice_issued\" a, \
+             events.\"invoicing.invoice_issued\" b, events.\"invoicing.invoice_issued\" c"
+                .to_owned(),
+            OVER,
+        ),
+        (
+            "join that finds nothing",
+            format!("SELECT count(*) FROM {series} a JOIN {series} b ON a.value + b.value < 0"),
+            OVER,
+        ),
+        (
+            "sort",
+            format!("SELECT value FROM {series} ORDER BY value * 7919 % 1000003, value"),
+            OVER,
+        ),
+        (
+            "sort of wide rows",
+            format!("SELECT repeat('x', 500) || value AS x FROM {series} ORDER BY x DESC"),
+            OVER,
+        ),
+        ("grouping", format!("SELECT value % 99999989, count(*) FROM {series} GROUP BY 1"), OVER),
+        (
+            "list of everything",
+            format!("SELECT length(string_agg(CAST(value AS text), ',')) FROM {series}"),
+            OVER,
+        ),
+        (
+            "regex over much text",
+            format!(
+                "SELECT count(*) FROM {series} WHERE repeat('a', 3000) || value ~ '(a|aa)*(a?){{40}}b$'"
+            ),
+            OVER,
+        ),
+        (
+            "regex for each row",
+            format!(
+                "SELECT count(*) FROM {series} WHERE regexp_like('aaaaaaaa', \
+                 '(a{{1,30}}){{1,' || (value % 30 + 1) || '}}b')"
+            ),
+            OVER,
+        ),
+        ("regex too large", "SELECT 'x' ~ '((a{1000}){1000}){1000}'".to_owned(), WRONG),
+        ("nesting", format!("SELECT {}1{}", "(".repeat(50_000), ")".repeat(50_000)), WRONG),
+        (
+            "nested queries",
+            format!("{}SELECT 1{}", "SELECT * FROM (".repeat(5_000), ") t".repeat(5_000)),
+            WRONG,
+        ),
+        ("chain of operators", format!("SELECT 1{}", " + 1".repeat(60_000)), WRONG),
+        ("doubling", format!("{doubled} SELECT count(*) FROM t39"), WRONG),
+        (
+            "a million items",
+            format!("SELECT count(*) FROM open_invoices WHERE days_overdue IN ({million})"),
+            WRONG,
+        ),
+        (
+            "many items over many rows",
+            format!("SELECT count(*) FROM {series} WHERE value * 3 IN ({some})"),
+            OVER,
+        ),
+        (
+            "recursion",
+            "WITH RECURSIVE n AS (SELECT 1 AS x UNION ALL SELECT x + 1 FROM n) \
+             SELECT count(*) FROM n"
+                .to_owned(),
+            OVER,
+        ),
+        ("text of nothing", "SELECT repeat(repeat('x', 60000), 60000)".to_owned(), OVER),
+        ("rows", format!("SELECT value FROM {series}"), &[(422, "rows")]),
+    ]
+}
+
+/// The value of a figure of the process; 0 while it is not there.
+async fn figure(service: &Service, name: &str) -> f64 {
+    let answer = service.client.get(service.url("/metrics")).send().await.unwrap();
+    let text = answer.text().await.unwrap();
+    let line = text.lines().find(|line| line.starts_with(&format!("{name} ")));
+    line.map_or(0.0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+}
+
+async fn until(service: &Service, name: &str, wanted: f64) {
+    for _ in 0..1_200 {
+        if figure(service, name).await == wanted {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{name} does not become {wanted}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_bomb_ends_within_its_limit_and_others_are_served_meanwhile() {
+    let service = Arc::new(cramped("4").await);
+    let (bomber, quiet) = (service.tenant("bomber").await, service.tenant("quiet").await);
+    let receipt = service.send(&bomber, &invoices(3_000)).await;
+    service.rows(&bomber, "ar_aging", &receipt["position"]).await;
+    let receipt = service.send(&quiet, &invoices(50)).await;
+    let rows = service.rows(&quiet, "ar_aging", &receipt["position"]).await;
+
+    let is_over = Arc::new(AtomicBool::new(false));
+    let beside = tokio::spawn({
+        let (service, is_over) = (Arc::clone(&service), Arc::clone(&is_over));
+        async move {
+            let mut answered = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                let sql = format!("SELECT count(*), {answered} FROM open_invoices");
+                assert_eq!(service.ask(&quiet, &sql).await, json!([[50, answered]]));
+                let read = service.rows(&quiet, "ar_aging", &receipt["position"]).await;
+                assert_eq!(read, rows);
+                answered += 1;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            answered
+        }
+    });
+    // All at once: four run, the others wait for their turn.
+    let bombs = bombs().into_iter().map(|(what, sql, ends)| {
+        let request = service.post("/v1/query", &bomber).json(&json!({ "sql": sql }));
+        async move {
+            let answer = request.send().await.unwrap();
+            let status = answer.status().as_u16();
+            let text = answer.text().await.unwrap();
+            let said: Value = serde_json::from_str(&text)
+                .unwrap_or_else(|_| panic!("{what}: {status} {}", &text[..text.len().min(300)]));
+            let slug = said["type"].as_str().unwrap().rsplit(':').next().unwrap();
+            let why = said["limit"].as_str().unwrap_or(slug);
+            assert!(ends.contains(&(status, why)), "{what}: {status} {said}");
+            let detail = said["detail"].as_str().unwrap();
+            assert!(detail.len() < 2_000 && !detail.contains("panicked"), "{what}: {detail}");
+            println!("{what}: {status} {why}");
+        }
+    });
+    futures::future::join_all(bombs).await;
+    is_over.store(true, Ordering::Relaxed);
+    let answered: usize = beside.await.unwrap();
+    println!("the other tenant was answered {answered} times meanwhile");
+    assert!(answered > 0);
+    until(&service, "tidemark_queries_running", 0.0).await;
+    until(&service, "tidemark_query_spill_bytes", 0.0).await;
+    assert_eq!(service.ask(&bomber, "SELECT 1").await, json!([[1]]), "who bombs is served again");
+}
+
+/// Sends a query and reads nothing of its answer.
+fn unread(service: &Service, token: &str, sql: &str) -> TcpStream {
+    let body = json!({ "sql": sql }).to_string();
+    let mut stream = TcpStream::connect(&service.address).unwrap();
+    write!(
+        stream,
+        "POST /v1/query HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {token}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        service.address,
+        body.len()
+    )
+    .unwrap();
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wide_answers_that_nobody_reads_end_at_their_limit() {
+    let service = cramped("3").await;
+    let admin = service.tenant("wide").await;
+    let wide = "SELECT repeat('x', 4000) AS a, repeat('y', 4000) AS b, value \
+                FROM generate_series(1, 900000)";
+    let connections: Vec<TcpStream> = (0..4).map(|_| unread(&service, &admin, wide)).collect();
+    until(&service, "tidemark_queries_running", 4.0).await;
+    let other = service.tenant("other").await;
+    assert_eq!(service.ask(&other, "SELECT 1").await, json!([[1]]));
+    until(&service, "tidemark_queries_running", 0.0).await;
+    assert_eq!(service.ask(&admin, "SELECT 1").await, json!([[1]]));
+    let status = std::fs::read_to_string(format!("/proc/{}/status", service.process.id())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak: usize = peak.trim().split(' ').next().unwrap().parse().unwrap();
+    println!("at most {} MiB resident", peak >> 10);
+    // Each answer is 7 GiB.
+    assert!(peak < 1 << 20, "{peak} KiB");
+    drop(connections);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_ends_when_its_client_goes_away() {
+    let service = cramped("600").await;
+    let admin = token(Some("leaves"), &[Role::Analyst]);
+    service.tenant("leaves").await;
+    let computing = "SELECT count(*) FROM generate_series(1, 1000000) a \
+                     JOIN generate_series(1, 1000000) b ON a.value + b.value < 0";
+    let streaming = "SELECT repeat('x', 4000) AS a, value FROM generate_series(1, 900000)";
+    for sql in [computing, streaming] {
+        let connection = unread(&service, &admin, sql);
+        until(&service, "tidemark_queries_running", 1.0).await;
+        drop(connection);
+        until(&service, "tidemark_queries_running", 0.0).await;
+    }
+    // Also one that waits for its turn.
+    let running: Vec<TcpStream> = (0..4).map(|_| unread(&service, &admin, computing)).collect();
+    until(&service, "tidemark_queries_running", 4.0).await;
+    let waiting = unread(&service, &admin, computing);
+    until(&service, "tidemark_queries_waiting", 1.0).await;
+    drop(waiting);
+    until(&service, "tidemark_queries_waiting", 0.0).await;
+    assert_eq!(figure(&service, "tidemark_queries_running").await, 4.0);
+    drop(running);
+    until(&service, "tidemark_queries_running", 0.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_at_once_are_told_when_to_come_back() {
+    let limits = [
+        ("TIDEMARK_LIMITS_QUERY_CONCURRENT", "1"),
+        ("TIDEMARK_LIMITS_QUERY_QUEUED", "1"),
+        ("TIDEMARK_LIMITS_QUERY_QUEUE_SECONDS", "60"),
+    ];
+    let service = Service::start_with(Arc::new(tempfile::tempdir().unwrap()), &limits).await;
+    let admin = service.tenant("many").await;
+    let computing = "SELECT count(*) FROM generate_series(1, 1000000) a \
+                     JOIN generate_series(1, 1000000) b ON a.value + b.value < 0";
+    let running = unread(&service, &admin, computing);
+    until(&service, "tidemark_queries_running", 1.0).await;
+    let waiting = unread(&service, &admin, computing);
+    until(&service, "tidemark_queries_waiting", 1.0).await;
+    let refused = service.post("/v1/query", &admin).json(&json!({ "sql": "SELECT 1" })).send();
+    let refused = refused.await.unwrap();
+    assert_eq!(refused.status(), 429);
+    let seconds: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    let said: Value = refused.json().await.unwrap();
+    assert_eq!(said["type"], "urn:tidemark:problem:too-many-queries");
+    assert_eq!(said["retry_after_s"], seconds);
+    let other = service.tenant("other").await;
+    assert_eq!(service.ask(&other, "SELECT 1").await, json!([[1]]));
+    drop((running, waiting));
+}
