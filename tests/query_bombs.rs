@@ -120,7 +120,7 @@ fn bombs() -> Vec<(&'static str, String, &'static [(u16, &'static str)])> {
         (
             "a million items",
             format!("SELECT count(*) FROM open_invoices WHERE days_overdue IN ({million})"),
-            WRONG,
+            &[(413, "body-too-large")],
         ),
         (
             "many items over many rows",
