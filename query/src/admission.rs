@@ -66,9 +66,10 @@ impl Admission {
             Entry::Admitted(permit) => return Ok(permit),
             Entry::Waiting(waiting) => waiting,
         };
-        match tokio::time::timeout(self.patience, &mut waiting.turn).await {
+        let turn = tokio::time::timeout(self.patience, &mut waiting.turn).await;
+        match turn {
             Ok(Ok(())) => Ok(waiting.admitted()),
-            // Its turn may have come just now; then it is given back.
+            // Its turn may have come just now; then it is given on.
             Ok(Err(_)) | Err(_) => Err(QueryError::Busy),
         }
     }
@@ -101,14 +102,15 @@ impl Admission {
         }))
     }
 
-    fn release(&self, tenant: Tenant) {
+    /// Ends a query of the tenant, and lets in those whose turn it is.
+    fn release(&self, ended: Tenant) {
         let mut places = self.places();
-        places.end(tenant);
+        places.end(ended);
         while places.total < self.in_all {
-            let Some(waiter) = places.next_in_turn(self.per_tenant) else { return };
+            let Some((tenant, waiter)) = places.next_in_turn(self.per_tenant) else { return };
             // Who has gone away meanwhile takes no place.
-            if waiter.1.go.send(()).is_ok() {
-                places.start(waiter.0);
+            if waiter.go.send(()).is_ok() {
+                places.start(tenant);
             }
         }
     }

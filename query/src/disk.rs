@@ -150,7 +150,7 @@ impl SpillFile for Spilled {
         let chunks = stream::try_unfold((file, room, 0), |(file, room, at)| async move {
             let bytes = read(Arc::clone(&file), at).await?;
             let next = at + bytes.len() as u64;
-            Ok((!bytes.is_empty()).then_some((bytes, (file, room, next))))
+            Ok::<_, DataFusionError>((!bytes.is_empty()).then_some((bytes, (file, room, next))))
         });
         Ok(Box::pin(chunks))
     }

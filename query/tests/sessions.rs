@@ -205,6 +205,34 @@ async fn errors_say_what_and_where() {
     assert!(message_of(&world, "SELECT visits / 0 FROM balances").await.contains("ivide by zero"));
 }
 
+#[tokio::test]
+async fn errors_point_at_names() {
+    let world = world(QueryLimits::default());
+    let cases = [
+        (
+            "SELECT 1\nFROM balances b\nJOIN balanses c USING (visits)",
+            json!([]),
+            (3, 6),
+            "'balances'",
+        ),
+        ("SELECT 1 FROM\n  events.\"invoicing.payment\"", json!([]), (2, 3), "payment_received"),
+        ("SELECT visits\n FROM balances WHERE due = $1", json!(["x"]), (2, 28), "$1: 'x'"),
+        ("SELECT visits FROM balances\nWHERE visits > $1 + $2", json!([1]), (2, 21), "uses $2"),
+        ("SELECT\n  summ(visits) FROM balances", json!([]), (2, 3), "sum"),
+        ("SELECT\n  visits FROM balances a, balances b", json!([]), (2, 3), "more than one"),
+        ("SELECT b.vists FROM balances b", json!([]), (1, 8), "'visits'"),
+    ];
+    for (sql, params, place, word) in cases {
+        let params = params.as_array().unwrap().clone();
+        let error = world.ask_with(sql, params).await.unwrap_err();
+        let QueryError::Invalid { message, line, column } = error else {
+            panic!("{sql}: {error:?}")
+        };
+        assert!(message.contains(word), "{sql}: {message}");
+        assert_eq!((line, column), (Some(place.0), Some(place.1)), "{sql}: {message}");
+    }
+}
+
 async fn message_of(world: &support::World, sql: &str) -> String {
     message(world.ask(sql).await)
 }
