@@ -7,6 +7,7 @@
 //! each row are refused.
 
 mod gathered;
+mod paced;
 mod watch;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 
 use gathered::GatheredExec;
+use paced::PacedExec;
 pub(crate) use watch::Watch;
 use watch::{BoundedText, Watched};
 
@@ -129,7 +131,7 @@ fn call(function: &Arc<ScalarUDF>, argument: Expr) -> Expr {
     Expr::ScalarFunction(ScalarFunction { func: function.clone(), args: vec![argument] })
 }
 
-/// Makes joins give control back, and counts what windows gather.
+/// Makes joins give control back and leaves pause, and counts what windows gather.
 pub(crate) fn bound(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     let bounded = plan.transform_up(|node| {
         let recompute = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
@@ -143,6 +145,9 @@ pub(crate) fn bound(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPla
             }
             name if name.ends_with("JoinExec") => {
                 Transformed::yes(Arc::new(CooperativeExec::new(node)) as Arc<dyn ExecutionPlan>)
+            }
+            _ if node.children().is_empty() => {
+                Transformed::yes(Arc::new(PacedExec::new(node)) as Arc<dyn ExecutionPlan>)
             }
             _ => Transformed::no(node),
         })

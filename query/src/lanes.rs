@@ -16,7 +16,7 @@ use projections::Tenant;
 use crate::guard::Watch;
 
 /// What a query may run before it needs a lane.
-const FREE: Duration = Duration::from_millis(50);
+const FREE: Duration = Duration::from_millis(100);
 
 /// How often one that waits looks whether it should end.
 const LOOK: Duration = Duration::from_millis(50);
