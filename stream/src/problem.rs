@@ -114,12 +114,12 @@ mod tests {
     #[test]
     fn members_stand_beside_the_standard_ones() {
         let problem = Problem::new("unknown-view", StatusCode::NOT_FOUND, "Unknown view", "Look.")
+            .with("retry_after_s", 3)
             .with("views", vec!["a"])
-            .with("status", 200)
-            .with("retry_after_s", 3);
+            .with("status", 200);
         assert_eq!(
             problem.to_json(),
-            r#"{"type":"urn:tidemark:problem:unknown-view","title":"Unknown view","status":404,"detail":"Look.","views":["a"],"retry_after_s":3}"#
+            r#"{"type":"urn:tidemark:problem:unknown-view","title":"Unknown view","status":404,"detail":"Look.","retry_after_s":3,"views":["a"]}"#
         );
         let response = problem.into_response();
         assert_eq!(response.status(), StatusCode::NOT_FOUND);
