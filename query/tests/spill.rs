@@ -10,10 +10,15 @@ use serde_json::Value;
 use support::{World, world_of};
 use tempfile::TempDir;
 
-const ROWS: usize = 20_000;
+const ROWS: usize = 10_000;
 
 fn small() -> QueryLimits {
-    QueryLimits { memory_bytes: 6 << 20, total_cache_bytes: 0, ..QueryLimits::default() }
+    QueryLimits {
+        seconds: 600,
+        memory_bytes: 8 << 20,
+        total_cache_bytes: 0,
+        ..QueryLimits::default()
+    }
 }
 
 fn spilling(limits: QueryLimits) -> (World, TempDir) {
@@ -42,7 +47,7 @@ fn hungry() -> Vec<String> {
         ),
         format!(
             "SELECT count(*), count(b.filler), sum(a.visits) FROM {WIDE} a \
-             LEFT JOIN (SELECT * FROM {WIDE} w WHERE w.n % 3 = 0) b \
+             LEFT JOIN (SELECT * FROM {WIDE} w WHERE w.n % 3 <> 0) b \
              ON a.filler = b.filler AND a.n = b.n AND a.visits <> 5"
         ),
         format!(
@@ -58,7 +63,7 @@ async fn whole(world: &World, sql: &str) -> Result<Vec<Value>, QueryError> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sorts_groups_and_joins_on_disk_have_the_same_answers() {
-    let roomy = world_of(QueryLimits { memory_bytes: 1 << 30, ..QueryLimits::default() }, ROWS);
+    let roomy = world_of(QueryLimits { memory_bytes: 1 << 30, ..small() }, ROWS);
     let cramped = world_of(small(), ROWS);
     let (disk, folder) = spilling(small());
     for sql in hungry() {
@@ -92,7 +97,7 @@ async fn what_was_on_disk_is_given_back_when_the_reader_goes() {
     // Room for one at a time.
     let sql = hungry().remove(0);
     let (world, _folder) = spilling(QueryLimits {
-        total_spill_bytes: 200 << 20,
+        total_spill_bytes: 100 << 20,
         concurrent: 1,
         queue_seconds: 30,
         ..small()
