@@ -74,7 +74,7 @@ impl Template {
     pub(crate) fn new(limits: &QueryLimits, disk: Option<Arc<Disk>>) -> Result<Self, QueryError> {
         let none = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
         let runtime = RuntimeEnvBuilder::new().with_disk_manager_builder(none).build()?;
-        let state = SessionStateBuilder::new()
+        let mut state = SessionStateBuilder::new()
             .with_config(config(limits))
             .with_runtime_env(Arc::new(runtime.clone()))
             .with_scalar_functions(functions::scalar())
@@ -86,6 +86,8 @@ impl Template {
             .with_analyzer_rules(dialect::analyzer_rules())
             .with_optimizer_rules(dialect::optimizer_rules())
             .build();
+        // Gives functions the settings; the time that goes with it is read by none of them.
+        state.mark_start_execution();
         let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> =
             vec![Arc::new(SortedJoins)];
         rules.extend_from_slice(state.physical_optimizers());
