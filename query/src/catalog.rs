@@ -153,23 +153,26 @@ impl Relations {
                 }
             });
         }
-        let mut names = Vec::new();
-        self.for_each(|schema, name, _| {
-            names.push(if schema == EVENTS {
-                format!("events.\"{name}\"")
-            } else {
-                name.to_owned()
-            });
-        });
-        let asked = match reference.schema() {
-            Some(EVENTS) => format!("events.\"{name}\""),
-            _ => reference.to_string(),
+        let is_event = reference.schema() == Some(EVENTS);
+        let shown = |is_event, name: &str| {
+            if is_event { format!("events.\"{name}\"") } else { name.to_owned() }
         };
+        let mut names = Vec::new();
+        self.for_each(|schema, name, _| match (is_event, schema == EVENTS) {
+            // Types are compared without what all of them have.
+            (true, true) | (false, false) => names.push(name.to_owned()),
+            (false, true) => names.push(shown(true, name)),
+            (true, false) => {}
+        });
+        let asked = if is_event { name.to_owned() } else { reference.to_string() };
         let mut near = nearest(&asked, names.iter().map(String::as_str));
-        if near.is_empty() && self.types.get(&asked).is_some() {
+        if is_event {
+            near.iter_mut().for_each(|name| *name = shown(true, name));
+        } else if near.is_empty() && self.types.get(&asked).is_some() {
             // An event type written without its schema and quotes.
-            near.push(format!("events.\"{asked}\""));
+            near.push(shown(true, &asked));
         }
+        let asked = shown(is_event, &asked);
         Err(QueryError::invalid(format!("there is no relation '{asked}'{}", did_you_mean(&near))))
     }
 }

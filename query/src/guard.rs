@@ -3,11 +3,13 @@
 //! DataFusion gives control back between batches, and counts the memory of most operators. What
 //! is left is closed here: a join that finds no match for a long time looks at the clock whenever
 //! it evaluates its condition; a join that finds many gives control back; what a window gathers
-//! is counted; texts put together stay bounded; and windows that recompute a growing frame for
-//! each row are refused.
+//! is counted; what a sort gathers is counted once; texts put together stay bounded; and windows that
+//! recompute a growing frame for each row are refused.
 
+mod compact;
 mod gathered;
 mod paced;
+mod passing;
 mod watch;
 
 use std::sync::Arc;
@@ -22,8 +24,10 @@ use datafusion::logical_expr::{
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 
-use gathered::GatheredExec;
-use paced::PacedExec;
+use compact::compact;
+use gathered::count;
+use paced::pace;
+use passing::{Pass, PassingExec};
 pub(crate) use watch::Watch;
 use watch::{BoundedText, Watched};
 
@@ -131,26 +135,29 @@ fn call(function: &Arc<ScalarUDF>, argument: Expr) -> Expr {
     Expr::ScalarFunction(ScalarFunction { func: function.clone(), args: vec![argument] })
 }
 
-/// Makes joins give control back and leaves pause, and counts what windows gather.
+/// Makes joins give control back and leaves pause, counts what windows gather, and gives sorts no more
+/// than the rows they sort.
 pub(crate) fn bound(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     let bounded = plan.transform_up(|node| {
-        let recompute = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-        Ok(match node.name() {
-            "WindowAggExec" | "BoundedWindowAggExec" => {
-                let inputs = node.children().into_iter().map(|input| {
-                    Arc::new(GatheredExec::new(input.clone())) as Arc<dyn ExecutionPlan>
-                });
-                let inputs = inputs.collect();
-                Transformed::yes(node.replace_children(inputs, recompute)?)
-            }
-            name if name.ends_with("JoinExec") => {
-                Transformed::yes(Arc::new(CooperativeExec::new(node)) as Arc<dyn ExecutionPlan>)
-            }
-            _ if node.children().is_empty() => {
-                Transformed::yes(Arc::new(PacedExec::new(node)) as Arc<dyn ExecutionPlan>)
-            }
-            _ => Transformed::no(node),
-        })
+        Ok(Transformed::yes(match node.name() {
+            "WindowAggExec" | "BoundedWindowAggExec" => passed("GatheredExec", &node, count)?,
+            "SortExec" => passed("CompactExec", &node, compact)?,
+            name if name.ends_with("JoinExec") => Arc::new(CooperativeExec::new(node)),
+            _ if node.children().is_empty() => PassingExec::of("PacedExec", node, pace),
+            _ => return Ok(Transformed::no(node)),
+        }))
     })?;
     Ok(bounded.data)
+}
+
+/// The same operator, whose inputs come by way of `pass`.
+fn passed(
+    name: &'static str,
+    node: &Arc<dyn ExecutionPlan>,
+    pass: Pass,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let inputs = node.children().into_iter();
+    let inputs = inputs.map(|input| PassingExec::of(name, Arc::clone(input), pass)).collect();
+    let recompute = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+    Arc::clone(node).replace_children(inputs, recompute)
 }

@@ -2,12 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use datafusion::common::Result;
+use datafusion::common::{Result, resources_err};
 use datafusion::execution::memory_pool::{
-    GreedyMemoryPool, MemoryLimit, MemoryPool, MemoryReservation,
+    GreedyMemoryPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation,
 };
+
+/// How DataFusion calls the part of a sort that puts together what is on disk. It takes what there is.
+const MERGE: &str = "ExternalSorterMerge";
 
 /// A bounded pool that also draws on a bounded pool shared by all queries.
 #[derive(Debug)]
@@ -16,6 +19,9 @@ pub(crate) struct QueryPool {
     limit: usize,
     shared: Arc<GreedyMemoryPool>,
     shared_exhausted: AtomicBool,
+    /// How many operators can put on disk what they hold. These have equal parts, so that one that
+    /// came first leaves the others enough to work with.
+    spilling: AtomicUsize,
 }
 
 impl QueryPool {
@@ -25,6 +31,16 @@ impl QueryPool {
             limit,
             shared,
             shared_exhausted: AtomicBool::new(false),
+            spilling: AtomicUsize::new(0),
+        }
+    }
+
+    /// What one operator may have. A quarter is left for what none of them counts ahead.
+    fn part(&self, consumer: &MemoryConsumer) -> usize {
+        let is_sharing = consumer.can_spill() || consumer.name().starts_with(MERGE);
+        match self.spilling.load(Ordering::Relaxed) {
+            count if is_sharing && count > 0 => self.limit / 4 * 3 / count,
+            _ => self.limit,
         }
     }
 
@@ -45,6 +61,14 @@ impl MemoryPool for QueryPool {
         "query"
     }
 
+    fn register(&self, consumer: &MemoryConsumer) {
+        self.spilling.fetch_add(usize::from(consumer.can_spill()), Ordering::Relaxed);
+    }
+
+    fn unregister(&self, consumer: &MemoryConsumer) {
+        self.spilling.fetch_sub(usize::from(consumer.can_spill()), Ordering::Relaxed);
+    }
+
     fn grow(&self, reservation: &MemoryReservation, additional: usize) {
         self.own.grow(reservation, additional);
         self.shared.grow(reservation, additional);
@@ -56,6 +80,10 @@ impl MemoryPool for QueryPool {
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
+        let consumer = reservation.consumer();
+        if reservation.size() + additional > self.part(consumer) {
+            return resources_err!("{} has its part of the query's memory", consumer.name());
+        }
         self.own.try_grow(reservation, additional)?;
         self.shared.try_grow(reservation, additional).inspect_err(|_| {
             self.own.shrink(reservation, additional);

@@ -100,9 +100,9 @@ impl Template {
 
     /// What one query may use.
     pub(crate) fn means(&self, limits: &QueryLimits) -> Means {
-        let memory = Arc::new(QueryPool::new(limits.memory_bytes, self.memory.clone()));
         let disk = self.disk.as_ref().map(|disk| disk.of_query(limits.spill_bytes));
-        Means { memory, disk }
+        let memory = QueryPool::new(limits.memory_bytes, self.memory.clone());
+        Means { memory: Arc::new(memory), disk }
     }
 
     /// Plans `statement` over `relations`.

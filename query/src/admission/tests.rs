@@ -136,7 +136,7 @@ proptest! {
                         running.swap_remove(n / 2 % running.len());
                     }
                     Step::Leave(n) if !waiting.is_empty() => {
-                        waiting.swap_remove(n / 2 % waiting.len());
+                        drop(waiting.swap_remove(n / 2 % waiting.len()));
                     }
                     Step::Leave(_) => {}
                 }
