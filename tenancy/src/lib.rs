@@ -56,9 +56,10 @@ pub use roles::{Role, RoleSet, UnknownRole};
 pub use secret::{Secret, SecretError};
 pub use service_tokens::{NewServiceToken, ServiceTokenError, ServiceTokens, ShownToken};
 pub use store::{
-    Access, CommitOutcome, Database, Erasure, NewDeadLetter, Ownership, Server, Store,
-    StoredCheckpoint, StoredDeadLetter, StoredEventType, StoredNode, StoredPartition,
-    StoredServiceToken, StoredView, Tombstone,
+    Access, CommitOutcome, Database, Erasure, FinishedRun, JobKind, NewDeadLetter, NewRun,
+    Ownership, PositionMark, ReportJob, RunState, Server, Store, StoredCheckpoint,
+    StoredDeadLetter, StoredDelivery, StoredEventType, StoredNode, StoredOwner, StoredPartition,
+    StoredReport, StoredRun, StoredServiceToken, StoredView, Tombstone,
 };
 pub use tenant::{Clock, Currency, TenantRecord};
 pub use tickets::{Ticket, TicketError, TicketLimits, Tickets};

@@ -156,6 +156,12 @@ impl Store {
             "DELETE FROM audit WHERE tenant_id = $1",
             "DELETE FROM audit_heads WHERE tenant_id = $1",
             "DELETE FROM service_tokens WHERE tenant_id = $1",
+            "DELETE FROM reports WHERE tenant_id = $1",
+            "DELETE FROM report_runs WHERE tenant_id = $1",
+            "DELETE FROM report_deliveries WHERE tenant_id = $1",
+            "DELETE FROM report_jobs WHERE tenant_id = $1",
+            "DELETE FROM report_owners WHERE tenant_id = $1",
+            "DELETE FROM position_marks WHERE tenant_id = $1",
         ] {
             sql::query(delete)
                 .bind(i64::from(stone.number))

@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, Connection};
 use super::places::{Place, authority};
 use super::*;
 use crate::audit::{Action, AuditEntry, AuditFilter, AuditKey, Chain, verify};
+use crate::{Role, RoleSet};
 
 /// What is wrong with the tables in the eyes of the catalog, a line each.
 async fn faults(connection: &mut PgConnection) -> Vec<String> {
@@ -194,6 +195,44 @@ async fn fill(store: &Store, tenant: u32) {
     for token in [service_token(tenant, 1), service_token(tenant, 2)] {
         assert!(store.put_service_token(tenant, &token, 2).await.unwrap());
     }
+    fill_reports(store, tenant).await;
+}
+
+/// A report with a run that is done and to be delivered.
+async fn fill_reports(store: &Store, tenant: u32) {
+    let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+    let report = StoredReport {
+        id: format!("r{tenant}"),
+        version: 1,
+        owner: "jo".to_owned(),
+        definition: "{}".to_owned(),
+        created_at: now,
+        changed_at: now,
+    };
+    assert!(store.create_report(tenant, &report, None, 9).await.unwrap());
+    let owner = StoredOwner { roles: RoleSet::of(&[Role::Analyst]), seen_at: now };
+    store.note_owner(tenant, "jo", &owner, true).await.unwrap();
+    let run = NewRun {
+        id: format!("run{tenant}"),
+        report_id: report.id,
+        due_at: None,
+        requested_by: "jo".to_owned(),
+        request: "{}".to_owned(),
+        created_at: now,
+        missed: None,
+    };
+    assert!(store.queue_run(tenant, &run, 9).await.unwrap());
+    let jobs = store.due_report_jobs(now, 100).await.unwrap();
+    let job = jobs.iter().find(|job| job.tenant == tenant).unwrap();
+    assert!(store.claim_report_job(job, "x", now, now).await.unwrap());
+    let finished = FinishedRun {
+        outcome: "{}",
+        at: now,
+        expires_at: now,
+        targets: &["{}".to_owned()],
+        mark: PositionMark { sequence: 1, offset: 1, day: None, closes: false },
+    };
+    assert!(store.finish_run(job, "x", &finished).await.unwrap());
 }
 
 fn service_token(tenant: u32, number: u32) -> StoredServiceToken {
@@ -391,6 +430,11 @@ async fn queries_that_forget_the_tenant_reach_its_own_rows_only() {
     assert_eq!(store.audit_after(chain, 0, 100, 100).await.unwrap().len(), 3);
     assert_eq!(store.audit_last(chain).await.unwrap(), 3);
     assert!(verify(&store, &key(), chain, &[]).await.unwrap().faults.is_empty());
+    assert_eq!(store.reports(a).await.unwrap().len(), 1);
+    assert!(store.report(a, &format!("r{b}")).await.unwrap().is_none());
+    assert!(store.report_run(a, &format!("run{b}")).await.unwrap().is_none());
+    assert!(store.run_deliveries(a, &format!("run{b}")).await.unwrap().is_empty());
+    assert!(!store.delete_report(a, &format!("r{b}"), None).await.unwrap());
     let tokens = [service_token(a, 1), service_token(a, 2)];
     assert_eq!(store.service_tokens(a).await.unwrap(), tokens);
     assert!(!store.put_service_token(a, &service_token(a, 3), 2).await.unwrap());
