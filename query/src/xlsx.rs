@@ -1,0 +1,355 @@
+//! XLSX: one sheet with a header row that stays in sight, and cells of their own kinds.
+//!
+//! - Numbers, dates, instants (in UTC) and booleans are such cells. A decimal of more than 15 digits,
+//!   more than a cell's number keeps, is text, so that no digit is lost; so is a date that the format
+//!   does not reach, before 1900-03-01 or after 9999.
+//! - Text is never taken for a formula, whatever it begins with.
+//! - The same rows make the same bytes.
+
+use std::path::Path;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{
+    DataType, Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type, Schema, TimeUnit,
+    TimestampMicrosecondType,
+};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, Workbook, Worksheet, XlsxError};
+
+use crate::QueryError;
+use crate::error::LimitKind;
+
+/// The rows of a sheet, without the header.
+const MAX_ROWS: u32 = 1_048_575;
+/// The digits that a number keeps.
+const EXACT_DIGITS: usize = 15;
+/// Days between the format's first day and 1970-01-01.
+const EPOCH: f64 = 25_569.0;
+/// The days since 1970 that a cell can show as a date: from 1900-03-01 to 9999-12-31.
+const DATES: std::ops::RangeInclusive<i64> = -25_508..=2_932_896;
+const DAY_MICROS: i64 = 86_400_000_000;
+
+/// A sheet that is being written. Rows go to a file in `scratch` as they come.
+pub struct XlsxFile {
+    workbook: Workbook,
+    formats: Formats,
+    rows: u32,
+}
+
+struct Formats {
+    /// By the number of places, of up to [`Formats::PLACES`].
+    decimals: Vec<Format>,
+    date: Format,
+    instant: Format,
+}
+
+impl Formats {
+    const PLACES: usize = 8;
+
+    fn new() -> Self {
+        let decimal = |places: usize| {
+            let format = match places {
+                0 => "#,##0".to_owned(),
+                1 => "#,##0.0".to_owned(),
+                more => format!("#,##0.00{}", "#".repeat(more - 2)),
+            };
+            Format::new().set_num_format(format)
+        };
+        Self {
+            decimals: (0..=Self::PLACES).map(decimal).collect(),
+            date: Format::new().set_num_format("yyyy-mm-dd"),
+            instant: Format::new().set_num_format("yyyy-mm-dd hh:mm:ss"),
+        }
+    }
+
+    fn decimal(&self, places: usize) -> Option<&Format> {
+        self.decimals.get(places.min(Self::PLACES))
+    }
+}
+
+impl XlsxFile {
+    /// A sheet with the header of `schema`.
+    pub fn begin(schema: &Schema, scratch: &Path) -> Result<Self, QueryError> {
+        let mut workbook = Workbook::new();
+        // When it was made stands with the run; here it would make equal files differ.
+        let made = ExcelDateTime::from_ymd(2000, 1, 1).map_err(failed)?;
+        workbook.set_properties(&DocProperties::new().set_creation_datetime(&made));
+        workbook.set_tempdir(scratch).map_err(failed)?;
+        let sheet = workbook.add_worksheet_with_constant_memory().map_err(failed)?;
+        sheet.set_freeze_panes(1, 0).map_err(failed)?;
+        let bold = Format::new().set_bold();
+        for (place, field) in schema.fields().iter().enumerate() {
+            let column = column(place)?;
+            sheet.write_string_with_format(0, column, field.name(), &bold).map_err(failed)?;
+        }
+        Ok(Self { workbook, formats: Formats::new(), rows: 0 })
+    }
+
+    /// Writes some rows.
+    pub fn batch(&mut self, batch: &RecordBatch) -> Result<(), QueryError> {
+        let columns = batch.columns().iter().map(Column::new).collect::<Result<Vec<_>, _>>()?;
+        let sheet = self.workbook.worksheet_from_index(0).map_err(failed)?;
+        for row in 0..batch.num_rows() {
+            if self.rows == MAX_ROWS {
+                let limit = format!("{MAX_ROWS} rows of an XLSX sheet; CSV and Parquet have none");
+                return Err(QueryError::Limit { which: LimitKind::Rows, limit });
+            }
+            self.rows += 1;
+            for (place, cells) in columns.iter().enumerate() {
+                let at = (self.rows, column(place)?);
+                cells.write(sheet, at, row, &self.formats)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Completes the file and puts it at `path`; answers its rows without the header.
+    pub fn finish(mut self, path: &Path) -> Result<u64, QueryError> {
+        self.workbook.save(path).map_err(failed)?;
+        Ok(self.rows.into())
+    }
+}
+
+/// A column whose type is known.
+enum Column<'a> {
+    Decimal(&'a arrow::array::Decimal128Array, usize),
+    Date(&'a arrow::array::Date32Array),
+    Instant(&'a arrow::array::TimestampMicrosecondArray),
+    Int(&'a arrow::array::Int64Array),
+    Int32(&'a arrow::array::Int32Array),
+    Float(&'a arrow::array::Float64Array),
+    Bool(&'a arrow::array::BooleanArray),
+    /// Text, and types that only ad hoc SQL brings forth, as Arrow writes them.
+    Other(&'a ArrayRef, ArrayFormatter<'a>),
+}
+
+const OPTIONS: FormatOptions<'static> = FormatOptions::new();
+
+impl<'a> Column<'a> {
+    fn new(array: &'a ArrayRef) -> Result<Self, QueryError> {
+        Ok(match array.data_type() {
+            DataType::Decimal128(_, scale) if *scale >= 0 => Self::Decimal(
+                array.as_primitive::<Decimal128Type>(),
+                usize::from(scale.unsigned_abs()),
+            ),
+            DataType::Date32 => Self::Date(array.as_primitive::<Date32Type>()),
+            DataType::Timestamp(TimeUnit::Microsecond, _) => {
+                Self::Instant(array.as_primitive::<TimestampMicrosecondType>())
+            }
+            DataType::Int64 => Self::Int(array.as_primitive::<Int64Type>()),
+            DataType::Int32 => Self::Int32(array.as_primitive::<Int32Type>()),
+            DataType::Float64 => Self::Float(array.as_primitive::<Float64Type>()),
+            DataType::Boolean => Self::Bool(array.as_boolean()),
+            _ => {
+                let formatter = ArrayFormatter::try_new(array, &OPTIONS).map_err(|error| {
+                    QueryError::invalid(format!("a column cannot be written as XLSX: {error}"))
+                })?;
+                Self::Other(array, formatter)
+            }
+        })
+    }
+
+    fn is_null(&self, row: usize) -> bool {
+        match self {
+            Self::Decimal(a, _) => a.is_null(row),
+            Self::Date(a) => a.is_null(row),
+            Self::Instant(a) => a.is_null(row),
+            Self::Int(a) => a.is_null(row),
+            Self::Int32(a) => a.is_null(row),
+            Self::Float(a) => a.is_null(row),
+            Self::Bool(a) => a.is_null(row),
+            Self::Other(a, _) => a.logical_nulls().is_some_and(|nulls| nulls.is_null(row)),
+        }
+    }
+
+    fn write(
+        &self,
+        sheet: &mut Worksheet,
+        at: (u32, u16),
+        row: usize,
+        formats: &Formats,
+    ) -> Result<(), QueryError> {
+        if self.is_null(row) {
+            return Ok(());
+        }
+        match self {
+            Self::Decimal(a, places) => {
+                number(sheet, at, &a.value_as_string(row), formats.decimal(*places))
+            }
+            Self::Int(a) => number(sheet, at, &a.value(row).to_string(), None),
+            Self::Int32(a) => number(sheet, at, &a.value(row).to_string(), None),
+            Self::Date(a) => {
+                let days = i64::from(a.value(row));
+                moment(sheet, at, days * DAY_MICROS, &formats.date, || {
+                    a.value_as_date(row).map(|date| date.to_string())
+                })
+            }
+            Self::Instant(a) => moment(sheet, at, a.value(row), &formats.instant, || {
+                a.value_as_datetime(row).map(|at| at.and_utc().to_rfc3339())
+            }),
+            Self::Float(a) if a.value(row).is_finite() => {
+                sheet.write_number(at.0, at.1, a.value(row)).map(drop).map_err(failed)
+            }
+            // Neither infinity nor what is no number has a cell.
+            Self::Float(_) => Ok(()),
+            Self::Bool(a) => {
+                sheet.write_boolean(at.0, at.1, a.value(row)).map(drop).map_err(failed)
+            }
+            Self::Other(_, formatter) => text(sheet, at, formatter.value(row).to_string()),
+        }
+    }
+}
+
+fn text(sheet: &mut Worksheet, at: (u32, u16), text: String) -> Result<(), QueryError> {
+    sheet.write_string(at.0, at.1, text).map(drop).map_err(failed)
+}
+
+/// A number as such if all its digits are kept, otherwise as text.
+fn number(
+    sheet: &mut Worksheet,
+    at: (u32, u16),
+    digits: &str,
+    format: Option<&Format>,
+) -> Result<(), QueryError> {
+    let counted = digits.bytes().filter(u8::is_ascii_digit).collect::<Vec<u8>>();
+    let leading = counted.iter().take_while(|digit| **digit == b'0').count();
+    let exact = digits.parse::<f64>().ok().filter(|_| counted.len() - leading <= EXACT_DIGITS);
+    match (exact, format) {
+        (None, _) => text(sheet, at, digits.to_owned()),
+        (Some(value), None) => sheet.write_number(at.0, at.1, value).map(drop).map_err(failed),
+        (Some(value), Some(format)) => {
+            sheet.write_number_with_format(at.0, at.1, value, format).map(drop).map_err(failed)
+        }
+    }
+}
+
+/// A date or an instant as such if the format reaches it, otherwise as text.
+fn moment(
+    sheet: &mut Worksheet,
+    at: (u32, u16),
+    micros: i64,
+    format: &Format,
+    in_words: impl Fn() -> Option<String>,
+) -> Result<(), QueryError> {
+    let (days, rest) = (micros.div_euclid(DAY_MICROS), micros.rem_euclid(DAY_MICROS));
+    if !DATES.contains(&days) {
+        return text(sheet, at, in_words().unwrap_or_default());
+    }
+    let serial = EPOCH + days as f64 + rest as f64 / DAY_MICROS as f64;
+    sheet.write_number_with_format(at.0, at.1, serial, format).map(drop).map_err(failed)
+}
+
+fn column(place: usize) -> Result<u16, QueryError> {
+    u16::try_from(place).ok().filter(|column| *column < 16_384).ok_or_else(|| {
+        QueryError::invalid("an XLSX sheet has at most 16,384 columns; choose CSV or Parquet")
+    })
+}
+
+fn failed(error: XlsxError) -> QueryError {
+    match error {
+        XlsxError::MaxStringLengthExceeded => QueryError::invalid(
+            "a text is longer than the 32,767 characters of an XLSX cell; choose CSV or Parquet",
+        ),
+        other => QueryError::Internal { message: format!("an XLSX file: {other}") },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::io::Read;
+    use std::sync::Arc;
+
+    use arrow::array::{
+        BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, StringArray,
+        TimestampMicrosecondArray,
+    };
+    use arrow::datatypes::Field;
+
+    use super::*;
+
+    fn rows() -> RecordBatch {
+        let decimals =
+            Decimal128Array::from(vec![Some(-1_234_500), Some(12_345_678_901_234_567_890), None]);
+        let decimals = decimals.with_precision_and_scale(38, 4).unwrap();
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("text", Arc::new(StringArray::from(vec![Some("=1+1"), Some("a & <b>"), None]))),
+            ("amount", Arc::new(decimals)),
+            ("day", Arc::new(Date32Array::from(vec![Some(20_000), Some(-40_000), None]))),
+            (
+                "at",
+                Arc::new(
+                    TimestampMicrosecondArray::from(vec![Some(43_200_000_000), None, None])
+                        .with_timezone("UTC"),
+                ),
+            ),
+            ("whole", Arc::new(Int64Array::from(vec![Some(7), Some(i64::MAX), None]))),
+            ("half", Arc::new(Float64Array::from(vec![Some(0.5), Some(f64::NAN), None]))),
+            ("flag", Arc::new(BooleanArray::from(vec![Some(true), Some(false), None]))),
+        ];
+        let fields: Vec<Field> = columns
+            .iter()
+            .map(|(name, a)| Field::new(*name, a.data_type().clone(), true))
+            .collect();
+        let columns = columns.into_iter().map(|(_, array)| array).collect();
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+    }
+
+    fn written(batches: &[RecordBatch]) -> (u64, Vec<u8>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.xlsx");
+        let mut file = XlsxFile::begin(batches[0].schema_ref(), folder.path()).unwrap();
+        for batch in batches {
+            file.batch(batch).unwrap();
+        }
+        (file.finish(&path).unwrap(), std::fs::read(&path).unwrap())
+    }
+
+    fn part(file: &[u8], name: &str) -> String {
+        let mut archive = zip::ZipArchive::new(std::io::Cursor::new(file)).unwrap();
+        let mut text = String::new();
+        archive.by_name(name).unwrap().read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn cells_have_their_kinds_and_lose_nothing() {
+        let (count, file) = written(&[rows(), rows()]);
+        assert_eq!(count, 6);
+        let sheet = part(&file, "xl/worksheets/sheet1.xml");
+        for cell in [
+            ">=1+1<",
+            ">a &amp; &lt;b&gt;<",
+            "<v>-123.45</v>",
+            ">1234567890123456.7890<",
+            "<v>45569</v>",
+            ">1860-06-26<",
+            "<v>25569.5</v>",
+            "<v>7</v>",
+            ">9223372036854775807<",
+            "<v>0.5</v>",
+            "<v>1</v>",
+        ] {
+            assert!(sheet.contains(cell), "{cell} in {sheet}");
+        }
+        assert!(!sheet.contains("<f>"), "nothing is a formula");
+        assert!(!sheet.contains("NaN"), "{sheet}");
+        // The last row of each batch is empty.
+        assert!(sheet.contains("<row r=\"6\""), "a header and six rows: {sheet}");
+    }
+
+    #[test]
+    fn equal_rows_make_equal_files() {
+        assert_eq!(written(&[rows()]), written(&[rows()]));
+    }
+
+    #[test]
+    fn what_no_cell_has_room_for_is_said() {
+        let long: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(32_768)]));
+        let batch = RecordBatch::try_from_iter([("long", long)]).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = XlsxFile::begin(batch.schema_ref(), folder.path()).unwrap();
+        let error = file.batch(&batch).unwrap_err().to_string();
+        assert!(error.contains("32,767"), "{error}");
+    }
+}
