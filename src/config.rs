@@ -2,8 +2,8 @@
 //! line.
 //!
 //! In: where to look. Out: a [`Config`] that is checked and complete, or every problem found, each
-//! with its place. Invariants: an unknown key in a file is refused, never skipped; a key of a part
-//! that this version does not have is refused, never ignored; a secret is never printed.
+//! with its place. Invariants: an unknown key in a file is refused, never skipped; a secret is never
+//! printed.
 
 mod file;
 mod settings;
@@ -16,8 +16,10 @@ use std::path::{Path, PathBuf};
 
 use chrono::TimeDelta;
 use ingest::{KafkaSettings, SchemaRegistry};
-use settings::{SETTINGS, Set, Setting};
+use settings::{SETTINGS, Setting};
 use tenancy::{Access, Database, IssuerSettings, Secret};
+
+use crate::reports::settings::ReportSettings;
 
 /// What the service runs with.
 #[derive(Clone, Debug)]
@@ -54,6 +56,8 @@ pub(crate) struct Config {
     pub(crate) kafka: KafkaSettings,
     /// Where the schemas of what comes by Kafka are asked for.
     pub(crate) schema_registry: Option<SchemaRegistry>,
+    /// How reports are made and delivered.
+    pub(crate) reports: ReportSettings,
     /// The bounds.
     pub(crate) limits: Limits,
 }
@@ -130,6 +134,7 @@ impl Default for Config {
             checkpoint_ms: 10_000,
             kafka: KafkaSettings::plain(""),
             schema_registry: None,
+            reports: ReportSettings::default(),
             limits: Limits::default(),
         }
     }
@@ -154,6 +159,11 @@ impl Config {
     /// Where queries put what does not fit into their memory.
     pub(crate) fn spill(&self) -> PathBuf {
         self.data.join("spill")
+    }
+
+    /// Where the files of reports are put together before they are kept.
+    pub(crate) fn report_drafts(&self) -> PathBuf {
+        self.data.join("reports")
     }
 
     /// Where checkpoints and history are kept.
@@ -222,7 +232,6 @@ impl Loaded {
         SETTINGS
             .iter()
             .zip(&self.origins)
-            .filter(|(setting, _)| !matches!(setting.set, Set::Later))
             .map(|(setting, origin)| (setting.key, (setting.show)(&self.config), origin))
     }
 }
@@ -301,12 +310,13 @@ impl Loaded {
 
     /// What does not hold without something else.
     fn lacking(&self) -> Vec<String> {
-        let Config { oidc, tls, .. } = &self.config;
+        let Config { oidc, tls, reports, .. } = &self.config;
         let pairs = [
             ("oidc.issuer", !oidc.issuer.is_empty(), "oidc.audience", !oidc.audience.is_empty()),
             ("oidc.client_id", oidc.client_id.is_some(), "oidc.issuer", !oidc.issuer.is_empty()),
             ("tls.certificate", tls.certificate.is_some(), "tls.key", tls.key.is_some()),
             ("tls.key", tls.key.is_some(), "tls.certificate", tls.certificate.is_some()),
+            ("smtp_url", reports.smtp.is_some(), "smtp_from", reports.smtp_from.is_some()),
         ];
         let lacking = pairs.into_iter().filter(|(_, has, _, other)| *has && !*other);
         lacking
@@ -339,9 +349,6 @@ fn assign(
     as_file: bool,
     value: &str,
 ) -> Result<(), String> {
-    if matches!(setting.set, Set::Later) {
-        return Err(String::from("this version does not have this part yet; remove the key"));
-    }
     if !as_file {
         return setting.assign(config, value);
     }

@@ -260,7 +260,7 @@ impl Shared {
             () = stop.cancelled() => return Err(ExportError::Deleted),
             written = written => written?,
         };
-        self.upload(scratch, &archive_path(number, &run.id)).await?;
+        upload(&self.objects, scratch, &archive_path(number, &run.id)).await?;
         let done = Run {
             state: State::Done,
             finished_at: Some(Utc::now()),
@@ -270,23 +270,6 @@ impl Shared {
         };
         self.note(number, &done).await?;
         self.prune(number).await
-    }
-
-    async fn upload(&self, from: &std::path::Path, to: &Path) -> Result<(), ExportError> {
-        let mut file = tokio::fs::File::open(from).await?;
-        let upload = self.objects.put_multipart(to).await?;
-        let mut upload = WriteMultipart::new_with_chunk_size(upload, PART);
-        let mut part = vec![0; PART];
-        loop {
-            let read = file.read(&mut part).await?;
-            if read == 0 {
-                break;
-            }
-            upload.wait_for_capacity(1).await?;
-            upload.write(&part[..read]);
-        }
-        upload.finish().await?;
-        Ok(())
     }
 
     async fn note(&self, tenant: Tenant, run: &Run) -> Result<(), ExportError> {
@@ -337,6 +320,28 @@ impl Run {
         let (finished_at, error) = (Some(Utc::now()), Some(error.to_owned()));
         Self { state: State::Failed, finished_at, error, ..self.clone() }
     }
+}
+
+/// Copies a file into the object store, a part at a time.
+pub(crate) async fn upload(
+    objects: &Arc<dyn ObjectStore>,
+    from: &std::path::Path,
+    to: &Path,
+) -> Result<(), ExportError> {
+    let mut file = tokio::fs::File::open(from).await?;
+    let upload = objects.put_multipart(to).await?;
+    let mut upload = WriteMultipart::new_with_chunk_size(upload, PART);
+    let mut part = vec![0; PART];
+    loop {
+        let read = file.read(&mut part).await?;
+        if read == 0 {
+            break;
+        }
+        upload.wait_for_capacity(1).await?;
+        upload.write(&part[..read]);
+    }
+    upload.finish().await?;
+    Ok(())
 }
 
 fn folder(tenant: Tenant) -> Path {

@@ -34,6 +34,7 @@ mod params;
 mod platform;
 mod problems;
 mod queries;
+mod reports;
 mod service_tokens;
 mod shelf;
 mod sign_in;
@@ -68,6 +69,7 @@ use crate::event_types::TypeDirectory;
 use crate::exports::Exports;
 use crate::forward::{ForwardError, Forwarder, Places, Served, Speech};
 use crate::own_views::OwnViews;
+use crate::reports::Reports;
 use crate::serve::{EventHistory, Intake};
 use crate::shown::Shown;
 
@@ -98,6 +100,7 @@ pub(crate) struct App {
     changes: Option<Arc<Changes>>,
     pub(crate) own_views: OwnViews,
     exports: Exports,
+    pub(crate) reports: Reports,
     history: EventHistory,
     rates: platform::Rates,
     limits: Limits,
@@ -128,6 +131,7 @@ pub(crate) struct Parts {
     pub(crate) places: Arc<dyn Places>,
     pub(crate) own_views: OwnViews,
     pub(crate) exports: Exports,
+    pub(crate) reports: Reports,
     pub(crate) history: EventHistory,
     pub(crate) trail: Trail,
     pub(crate) limits: Limits,
@@ -151,6 +155,7 @@ impl App {
             places,
             own_views,
             exports,
+            reports,
             history,
             trail,
             limits,
@@ -174,6 +179,7 @@ impl App {
             changes,
             own_views,
             exports,
+            reports,
             history,
             rates: platform::Rates::default(),
             limiter: Limiter::new(limits.usage),
@@ -271,6 +277,14 @@ impl App {
         }
     }
 
+    /// Makes the reports of the tenants that are served here, for as long as it is polled.
+    pub(crate) async fn keep_reports(&self) {
+        let is_here = |tenant: &TenantId| {
+            self.serves(tenant) && self.intake.get().is_some_and(|intake| intake.is_read(tenant))
+        };
+        self.reports.keep(is_here).await;
+    }
+
     /// The intake, once calls are answered.
     pub(crate) fn intake(&self) -> Result<&Intake, Problem> {
         self.intake.get().ok_or_else(problems::starting)
@@ -292,6 +306,12 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/views/{name}", get(views::read).delete(own_views::delete))
         .route("/v1/views/{name}/status", get(views::status))
         .route("/v1/query", post(queries::ask))
+        .route("/v1/reports", get(reports::list).post(reports::create))
+        .route("/v1/reports/{id}", get(reports::read).put(reports::replace).delete(reports::delete))
+        .route("/v1/reports/{id}/run", post(reports::run))
+        .route("/v1/reports/{id}/runs", get(reports::runs))
+        .route("/v1/reports/{id}/runs/{run}", get(reports::read_run).delete(reports::cancel_run))
+        .route("/v1/exports/{run}", get(reports::download))
         .route("/v1/stream", get(live::events))
         .route("/v1/ws", get(live::websocket))
         .route("/v1/tickets", post(live::ticket))

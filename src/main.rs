@@ -16,6 +16,7 @@ mod holding;
 mod http;
 mod onboarding;
 mod own_views;
+mod reports;
 mod serve;
 mod shown;
 

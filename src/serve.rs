@@ -34,6 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::middleware::from_fn;
+use chrono::Utc;
 use ingest::{KafkaIntake, KafkaSource, Log};
 use projections::{Partition, ViewDefinition};
 use query::Queries;
@@ -57,6 +58,7 @@ use crate::exports::{Exports, Sources};
 use crate::forward::{Alone, Places};
 use crate::http::{self, App, Parts, Tls};
 use crate::own_views::OwnViews;
+use crate::reports::{self, Reports};
 use crate::shown::Shown;
 
 pub(crate) use self::clock::tick_one;
@@ -158,8 +160,30 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         own_views: own_views.clone(),
     };
     let objects = config.objects().open(ingest::objects::environment())?;
+    let reported = sources.clone();
     let exports = Exports::open(Arc::clone(&objects), config.exports(), directory.clone(), sources)
         .map_err(|source| ServeError::Folder { path: config.exports(), source })?;
+    let reports = Reports::open(reports::Parts {
+        queries: Queries::new(
+            types.registry().clone(),
+            Arc::new(history.clone()),
+            config.reports.query_limits(&config.limits.query),
+        )?,
+        sources: reported,
+        directory: directory.clone(),
+        shown: shown.clone(),
+        objects: Arc::clone(&objects),
+        outside: match &config.reports.delivery {
+            Some(address) => Some(address.open(ingest::objects::environment())?),
+            None => None,
+        },
+        scratch: config.report_drafts(),
+        settings: config.reports.clone(),
+        tenant_bytes: config.limits.tenant_bytes,
+        trail: trail.clone(),
+        clock: Arc::new(Utc::now),
+    })
+    .map_err(|source| ServeError::Folder { path: config.report_drafts(), source })?;
     let hub = Hub::new(shown.clone(), config.limits.stream.clone());
     let node = folder::node(&config.data)?;
     let id_key = source.id_key(&store).await?;
@@ -181,6 +205,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         trail: trail.clone(),
         own_views: own_views.clone(),
         exports: exports.clone(),
+        reports: reports.clone(),
         history: history.clone(),
         orders,
         types: types.clone(),
@@ -208,6 +233,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         places,
         own_views,
         exports,
+        reports,
         history,
         trail,
         limits: config.limits,
@@ -329,6 +355,7 @@ async fn beside_upkeep<T>(app: Arc<App>, other: impl Future<Output = T>) -> T {
         () = app.follow_switches() => other.await,
         () = app.follow_withdrawals() => other.await,
         () = http::note_rates(&app) => other.await,
+        () = app.keep_reports() => other.await,
     }
 }
 

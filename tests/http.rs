@@ -27,6 +27,8 @@ mod overview;
 mod own_views;
 #[path = "http/reads.rs"]
 mod reads;
+#[path = "http/reports.rs"]
+mod reports;
 #[path = "http/requests.rs"]
 mod requests;
 #[path = "http/routes.rs"]

@@ -8,6 +8,7 @@ use ingest::objects::{Address, ObjectsError};
 use tenancy::{ClientSecret, Database, Issuer, Secret};
 
 use super::Config;
+use crate::reports::settings::SmtpUrl;
 
 /// The secrets that hold at once: each is tried for every token.
 const MOST_SECRETS: usize = 8;
@@ -42,8 +43,6 @@ pub(super) enum Set {
     Date(fn(&mut Config, NaiveDate)),
     /// A text, or why it cannot be that.
     Text(fn(&mut Config, &str) -> Result<(), String>),
-    /// Of a part that this version does not have.
-    Later,
 }
 
 impl Setting {
@@ -75,7 +74,6 @@ impl Setting {
             ),
             Set::Text(_) if value.is_empty() => return Err(String::from("a text is expected")),
             Set::Text(set) => set(config, value)?,
-            Set::Later => {}
         }
         Ok(())
     }
@@ -98,10 +96,6 @@ fn size(value: u64) -> usize {
 /// A century is as good as any larger number of days.
 fn days(value: u64) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX).min(36_525)
-}
-
-const fn later(key: &'static str, secret: bool) -> Setting {
-    Setting { key, set: Set::Later, show: |_| String::new(), secret }
 }
 
 /// A row of the table whose value shows as itself.
@@ -221,12 +215,20 @@ fn one_of(known: &[&str], value: &str) -> Result<String, String> {
     Ok((*meant).to_owned())
 }
 
+/// An address that browsers open.
+fn web_address(value: &str) -> Result<String, String> {
+    let is_one = reqwest::Url::parse(value)
+        .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let expected = || format!("`{value}` is no address; expected one like https://figures.example");
+    if is_one { Ok(value.to_owned()) } else { Err(expected()) }
+}
+
 /// How a secret shows.
 fn is_set(is_set: bool) -> String {
     String::from(if is_set { "(set)" } else { "(not set)" })
 }
 
-/// Every setting there is, and those to come.
+/// Every setting there is.
 pub(super) static SETTINGS: &[Setting] = &[
     setting!("listen", Address, listen),
     Setting {
@@ -474,5 +476,60 @@ pub(super) static SETTINGS: &[Setting] = &[
         show: |config| is_set(config.schema_registry.is_some()),
         secret: true,
     },
-    later("smtp_url", true),
+    Setting {
+        key: "smtp_url",
+        set: Set::Text(|config, value| {
+            config.reports.smtp = Some(SmtpUrl::new(value)?);
+            Ok(())
+        }),
+        // It may hold a password.
+        show: |config| is_set(config.reports.smtp.is_some()),
+        secret: true,
+    },
+    Setting {
+        key: "smtp_from",
+        set: Set::Text(|config, value| {
+            let expected =
+                || format!("`{value}` is no sender; expected one like Reports <a@b.example>");
+            value.parse::<lettre::message::Mailbox>().map_err(|_| expected())?;
+            config.reports.smtp_from = Some(value.to_owned());
+            Ok(())
+        }),
+        show: |config| config.reports.smtp_from.clone().unwrap_or_default(),
+        secret: false,
+    },
+    Setting {
+        key: "public_url",
+        set: Set::Text(|config, value| {
+            config.reports.public_url = Some(web_address(value)?);
+            Ok(())
+        }),
+        show: |config| config.reports.public_url.clone().unwrap_or_default(),
+        secret: false,
+    },
+    Setting {
+        key: "reports.delivery_url",
+        set: Set::Objects(|config, value| config.reports.delivery = Some(value)),
+        show: |config| match &config.reports.delivery {
+            Some(address) => address.to_string(),
+            None => String::new(),
+        },
+        secret: false,
+    },
+    Setting {
+        key: "reports.private_webhooks",
+        set: Set::Text(|config, value| {
+            config.reports.private_webhooks = one_of(&["true", "false"], value)? == "true";
+            Ok(())
+        }),
+        show: |config| config.reports.private_webhooks.to_string(),
+        secret: false,
+    },
+    setting!("reports.owner_days", Count, reports.owner_days, days),
+    setting!("limits.reports.count", Count, reports.count, size),
+    setting!("limits.reports.queued", Count, reports.queued, size),
+    setting!("limits.reports.seconds", Count, reports.seconds),
+    setting!("limits.reports.memory_bytes", Count, reports.memory_bytes, size),
+    setting!("limits.reports.file_bytes", Count, reports.file_bytes, size),
+    setting!("limits.reports.attach_bytes", Count, reports.attach_bytes, size),
 ];

@@ -143,16 +143,17 @@ fn wrong_values_are_all_named() {
 }
 
 #[test]
-fn keys_of_parts_to_come_are_refused() {
-    for key in ["smtp_url"] {
-        let found = problems(&format!("{key} = \"something\""), &[]);
-        assert!(
-            found[0].contains(key) && found[0].contains("does not have this part"),
-            "{found:?}"
-        );
+fn how_reports_leave_is_checked_and_a_password_in_it_is_not_repeated() {
+    for url in ["something", "http://me:hidden@h", "smtp://", "smtp://me:hidden@h?tls=maybe"] {
+        let found = problems(&format!("smtp_url = \"{url}\"\nsmtp_from = \"a@b.example\""), &[]);
+        assert!(found[0].contains("smtps://") && !found[0].contains("hidden"), "{found:?}");
     }
-    let found = problems("", &[("TIDEMARK_SMTP_URL", "smtp://b")]);
-    assert!(found[0].contains("TIDEMARK_SMTP_URL"), "{found:?}");
+    let found = problems("smtp_url = \"smtp://h\"", &[]);
+    assert!(found[0].contains("smtp_from"), "{found:?}");
+    let found = problems("smtp_from = \"nobody\"\npublic_url = \"here\"", &[]);
+    assert_eq!(found.len(), 2, "{found:?}");
+    let found = problems("reports.private_webhooks = 1\nreports.delivery_url = \"ftp://x\"", &[]);
+    assert_eq!(found.len(), 2, "{found:?}");
 }
 
 #[test]

@@ -154,6 +154,7 @@ pub(super) async fn guard(
     }
     match admit(&app, route, known, trace.as_ref()).await {
         Ok(Some(caller)) => {
+            app.reports.seen(caller.tenant.number, &caller.identity);
             let seat = match Seated::enter(&app, route, &caller) {
                 Ok(seat) => seat,
                 Err(exceeded) => return problems::exceeded(&exceeded),

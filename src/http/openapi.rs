@@ -118,6 +118,8 @@ fn takes(route: &Route) -> (&'static [&'static str], &'static [&'static str]) {
         ("POST", "/v1/query") => (&["raw", "wait_for", "wait_ms"], JSON),
         ("GET", "/v1/stream") => (&["sub"], &[]),
         ("GET", "/v1/dead-letters" | "/v1/platform/dead-letters") => (&["limit", "after"], &[]),
+        ("GET", "/v1/reports/{id}/runs") => (&["limit", "after"], &[]),
+        ("GET", "/v1/exports/{run}") => (&["gzip"], &[]),
         ("POST", "/v1/tickets") => (&[], &[]),
         ("POST", path) if path.ends_with("/replay") => (&[], &[]),
         ("POST" | "PATCH" | "PUT", _) => (&[], JSON),

@@ -3,12 +3,14 @@
 
 mod caller;
 mod reads;
+mod reports;
 mod request;
 mod service;
 mod writes;
 
 pub(super) use self::caller::*;
 pub(super) use self::reads::*;
+pub(super) use self::reports::*;
 pub(super) use self::request::*;
 use self::service::failed;
 pub(super) use self::service::*;

@@ -27,6 +27,8 @@ use crate::event_types::TypeDirectory;
 use crate::exports::{Exports, Sources};
 use crate::forward::{Alone, Places};
 use crate::own_views::OwnViews;
+use crate::reports::settings::ReportSettings;
+use crate::reports::{self, Reports};
 use crate::serve::{EventHistory, Intake, Orders, alone};
 use crate::shown::Shown;
 
@@ -88,10 +90,26 @@ pub(crate) async fn front_app_with(
         readers: readers.clone(),
         own_views: own_views.clone(),
     };
-    let objects = Arc::new(object_store::memory::InMemory::new());
+    let objects: Arc<dyn object_store::ObjectStore> =
+        Arc::new(object_store::memory::InMemory::new());
     let scratch = control.with_extension("exports");
-    let exports = Exports::open(objects, scratch, directory.clone(), sources).unwrap();
     let (trail, _) = Trail::start(store.clone(), AuditKey::new(&Secret::random().unwrap()));
+    let reports = Reports::open(reports::Parts {
+        sources: sources.clone(),
+        directory: directory.clone(),
+        shown: shown.clone(),
+        queries: Queries::new(types.registry().clone(), Arc::new(NoHistory), limits.query.clone())
+            .unwrap(),
+        objects: Arc::clone(&objects),
+        outside: None,
+        scratch: control.with_extension("reports"),
+        settings: ReportSettings::default(),
+        tenant_bytes: limits.tenant_bytes,
+        trail: trail.clone(),
+        clock: Arc::new(chrono::Utc::now),
+    })
+    .unwrap();
+    let exports = Exports::open(objects, scratch, directory.clone(), sources).unwrap();
     Arc::new(App::new(Parts {
         store,
         directory,
@@ -105,6 +123,7 @@ pub(crate) async fn front_app_with(
         places,
         own_views,
         exports,
+        reports,
         history,
         trail,
         limits,

@@ -3,7 +3,7 @@
 //!
 //! A tenant is erased by the node that has its partition, in this order, so that whatever is cut off
 //! can be begun again: nothing more of it is taken; its views and its files go; then what the
-//! control store has of it but the tombstone. Its exports go first.
+//! control store has of it but the tombstone. Its exports and the files of its reports go first.
 
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use super::Intake;
 use super::checkpointer::Erasure;
 use super::held::Host;
 use crate::exports::{ExportError, Exports};
+use crate::reports::Reports;
 
 /// Between two tries of what cannot be finished yet.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -75,11 +76,14 @@ async fn erase(host: &Host, intake: &Intake, stone: &Tombstone) -> Result<(), No
     let erasures = host.erasures.of(tenant).ok_or(NotYet::InUse)?;
     host.own_views.forget(tenant).await;
     host.exports.erase(tenant).await?;
-    let (address, folder) = (host.place.address.clone(), Exports::folder(tenant));
-    // What a crash has left of an upload.
-    tokio::task::spawn_blocking(move || address.remove_half_written(&folder))
-        .await
-        .map_err(std::io::Error::other)??;
+    host.reports.erase(tenant).await.map_err(ExportError::from)?;
+    for folder in [Exports::folder(tenant), Reports::folder(tenant)] {
+        let address = host.place.address.clone();
+        // What a crash has left of an upload.
+        tokio::task::spawn_blocking(move || address.remove_half_written(&folder))
+            .await
+            .map_err(std::io::Error::other)??;
+    }
     let up_to = intake.forget(tenant, &stone.id).await?;
     let (done, erased) = oneshot::channel();
     let erasure = Erasure { stone: stone.clone(), up_to, done };

@@ -24,6 +24,7 @@ use super::{Cuts, EventHistory, Intake, Orders, ServeError, clock, restore};
 use crate::event_types::TypeDirectory;
 use crate::exports::Exports;
 use crate::own_views::OwnViews;
+use crate::reports::Reports;
 
 /// Inputs between the source and the engine; each is one group of submissions, or one poll of
 /// Kafka, which is bounded too.
@@ -39,6 +40,7 @@ pub(super) struct Host {
     pub(super) trail: Trail,
     pub(super) own_views: OwnViews,
     pub(super) exports: Exports,
+    pub(super) reports: Reports,
     pub(super) history: EventHistory,
     pub(super) orders: Orders,
     pub(super) types: TypeDirectory,

@@ -141,6 +141,8 @@ async fn no_secret_is_in_anything_that_is_written() {
         ("TIDEMARK_OIDC_AUDIENCE", "figures"),
         ("TIDEMARK_OIDC_CLIENT_ID", "page"),
         ("TIDEMARK_OIDC_CLIENT_SECRET", "hush-client"),
+        ("TIDEMARK_SMTP_URL", "smtp://me:hush-smtp@127.0.0.1:9"),
+        ("TIDEMARK_SMTP_FROM", "figures@tidemark.example"),
     ];
     let root = reqwest::Certificate::from_pem(shown.as_bytes()).unwrap();
     let client = Client::builder().tls_certs_only([root]).build().unwrap();
@@ -207,6 +209,7 @@ async fn no_secret_is_in_anything_that_is_written() {
         ("TIDEMARK_TLS_KEY", "hush-key"),
         ("TIDEMARK_DATABASE_URL", "mysql://me:hush-database@h/d"),
         ("TIDEMARK_SCHEMA_REGISTRY_URL", "me:hush-registry@h"),
+        ("TIDEMARK_SMTP_URL", "http://me:hush-smtp@h"),
         ("TIDEMARK_OIDC_ISSUER", "https://me:hush-issuer@id.example.com"),
     ] {
         let wrong = check(&[&variables[..], &[(name, value)]].concat());

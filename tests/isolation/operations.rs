@@ -88,6 +88,16 @@ fn path(operation: &Operation, of: Of, ids: &Ids) -> String {
             with("{id}", of.name())
         }
         _ if path.starts_with("/v1/platform/tenants/{id}") => with("{id}", of.firm()),
+        "/v1/reports/{id}" | "/v1/reports/{id}/run" | "/v1/reports/{id}/runs" => {
+            with("{id}", if of == Of::Theirs { &ids.report } else { &ids.no_report })
+        }
+        "/v1/reports/{id}/runs/{run}" | "/v1/exports/{run}" => {
+            let (report, run) = match of {
+                Of::Theirs => (&ids.report, &ids.run),
+                Of::Nobody => (&ids.no_report, &ids.no_run),
+            };
+            with("{id}", report).replace("{run}", run)
+        }
         // A run of an export is a number or a word that is given out at random.
         _ if path.contains("export") => {
             let run = if of == Of::Theirs { &ids.export } else { &ids.no_export };
@@ -106,12 +116,16 @@ struct Ids {
     no_token: String,
     export: String,
     no_export: String,
+    report: String,
+    no_report: String,
+    run: String,
+    no_run: String,
 }
 
 impl Ids {
     async fn of(firms: &Firms) -> Self {
-        let made = |path: &'static str, body: Value| async move {
-            let answer = firms.service.post(path, &firms.firm).json(&body).send().await.unwrap();
+        let made = |path: String, body: Value| async move {
+            let answer = firms.service.post(&path, &firms.firm).json(&body).send().await.unwrap();
             if !answer.status().is_success() {
                 return None;
             }
@@ -119,17 +133,38 @@ impl Ids {
             let id = made.get("id").or_else(|| made.get("run_id"))?;
             Some(id.as_str().map_or_else(|| id.to_string(), str::to_owned))
         };
-        let token = made("/v1/service-tokens", json!({ "name": "zqx producer" })).await;
-        let export = made("/v1/tenant/export", json!({})).await;
+        let token = made("/v1/service-tokens".to_owned(), json!({ "name": "zqx producer" })).await;
+        let export = made("/v1/tenant/export".to_owned(), json!({})).await;
         let (token, export) = (token.unwrap_or_default(), export.unwrap_or_default());
-        Self { no_token: another(&token), no_export: another(&export), token, export }
+        let report = json!({ "name": "zqx report", "sql": "SELECT 'zqx'" });
+        let report = made("/v1/reports".to_owned(), report).await.unwrap_or_default();
+        let run = made(format!("/v1/reports/{report}/run"), json!({})).await.unwrap_or_default();
+        Self {
+            no_token: another(&token),
+            no_export: another(&export),
+            no_report: another(&report),
+            no_run: another(&run),
+            token,
+            export,
+            report,
+            run,
+        }
     }
 }
 
 impl Ids {
     /// Puts one word for the ids that were asked for.
     fn forget(&self, said: &mut Said) {
-        for id in [&self.token, &self.no_token, &self.export, &self.no_export] {
+        for id in [
+            &self.token,
+            &self.no_token,
+            &self.export,
+            &self.no_export,
+            &self.report,
+            &self.no_report,
+            &self.run,
+            &self.no_run,
+        ] {
             if !id.is_empty() {
                 said.body = said.body.replace(id.as_str(), "ID");
             }
@@ -166,6 +201,10 @@ fn body(operation: &Operation, of: Of) -> Value {
         ("POST", "/v1/sign-in") => {
             json!({ "code": name, "code_verifier": name, "redirect_uri": "http://127.0.0.1/" })
         }
+        ("POST", "/v1/reports") | ("PUT", "/v1/reports/{id}") => {
+            json!({ "name": name, "sql": format!("SELECT * FROM {name}") })
+        }
+        ("POST", "/v1/reports/{id}/run") => json!({}),
         ("POST", "/v1/service-tokens") => json!({ "name": name }),
         ("PATCH", "/v1/tenant" | "/v1/platform/tenants/{id}") => settings,
         ("POST", path) if path.contains("export") => json!({}),

@@ -1,0 +1,337 @@
+//! `/v1/reports`, their runs, and `/v1/exports/{run}`.
+
+mod download;
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::{Body, HttpBody};
+use axum::extract::{Path, State};
+use axum::http::header::{ETAG, IF_MATCH, LOCATION};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use stream::Problem;
+
+use super::audit::Trace;
+use super::caller::Caller;
+use super::params::{Name, Params};
+use super::{App, body, problems};
+use crate::reports::definition::Definition;
+use crate::reports::{Report, Run, Target};
+
+pub(super) use self::download::download;
+
+/// Runs of a page, unless it says, and at most.
+const PAGE: u32 = 50;
+const PAGE_MOST: u32 = 500;
+
+/// What a report has in answers beside its definition.
+const TOLD: [&str; 6] = ["id", "version", "owner", "created_at", "changed_at", "next_run_at"];
+
+/// Reads a definition. An answer that was changed can be sent back: what it tells beside is left out.
+fn definition(mut sent: Map<String, Value>) -> Result<Definition, Problem> {
+    for told in TOLD {
+        sent.remove(told);
+    }
+    let read = serde_json::from_value(Value::Object(sent));
+    read.map_err(|error| problems::invalid_body(&error.to_string()))
+}
+
+/// The reports of the caller's tenant.
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    params: Params,
+) -> Result<Json<Value>, Problem> {
+    params.finish("")?;
+    let reports = app.reports.list(caller.tenant.number).await;
+    let reports = reports.map_err(|error| problems::report(&error))?;
+    Ok(Json(json!({ "reports": reports.iter().map(described).collect::<Vec<Value>>() })))
+}
+
+/// Makes a report.
+pub(super) async fn create(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    trace: Trace,
+    params: Params,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    params.finish("")?;
+    let definition = definition(body::json(&headers, body).await?)?;
+    note(&trace, &definition);
+    let made = app.reports.create(&caller.tenant, &caller.identity, definition).await;
+    let report = made.map_err(|error| problems::report(&error))?;
+    let mut response = tagged(StatusCode::CREATED, &report);
+    if let Ok(at) = HeaderValue::from_str(&format!("/v1/reports/{}", report.id)) {
+        response.headers_mut().insert(LOCATION, at);
+    }
+    Ok(response)
+}
+
+/// A report.
+pub(super) async fn read(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Name(id): Name,
+    params: Params,
+) -> Result<Response, Problem> {
+    params.finish("")?;
+    let report = app.reports.get(caller.tenant.number, &id).await;
+    let report = report.map_err(|error| problems::report(&error))?;
+    Ok(tagged(StatusCode::OK, &report))
+}
+
+/// Puts another definition in a report's place.
+pub(super) async fn replace(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    trace: Trace,
+    Name(id): Name,
+    params: Params,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    params.finish("")?;
+    let definition = definition(body::json(&headers, body).await?)?;
+    note(&trace, &definition);
+    // Nobody who may not know of it learns what it has to say.
+    let known = app.reports.get(caller.tenant.number, &id).await;
+    known.map_err(|error| problems::report(&error))?;
+    let version = if_match(&headers)?.ok_or_else(problems::no_if_match)?.version();
+    let replaced =
+        app.reports.replace(&caller.tenant, &caller.identity, &id, version, definition).await;
+    let report = replaced.map_err(|error| problems::report(&error))?;
+    Ok(tagged(StatusCode::OK, &report))
+}
+
+/// Deletes a report.
+pub(super) async fn delete(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Name(id): Name,
+    params: Params,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    params.finish("")?;
+    let version = if_match(&headers)?.and_then(Meant::version);
+    let deleted = app.reports.delete(caller.tenant.number, &id, version).await;
+    deleted.map_err(|error| problems::report(&error))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What a run may say.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RunBody {
+    params: Map<String, Value>,
+    as_of: Option<String>,
+}
+
+/// Queues a run.
+pub(super) async fn run(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    trace: Trace,
+    Name(id): Name,
+    params: Params,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    params.finish("")?;
+    let is_empty = body.size_hint().exact() == Some(0);
+    let asked: RunBody =
+        if is_empty { RunBody::default() } else { body::json(&headers, body).await? };
+    if !asked.params.is_empty() {
+        trace.note("params", asked.params.clone());
+    }
+    let queued =
+        app.reports.run(&caller.tenant, &caller.identity, &id, asked.params, asked.as_of).await;
+    let run = queued.map_err(|error| problems::report(&error))?;
+    let location = format!("/v1/reports/{id}/runs/{run}");
+    let mut response = (StatusCode::ACCEPTED, Json(json!({ "run_id": run }))).into_response();
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// The runs of a report, the newest first.
+pub(super) async fn runs(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Name(id): Name,
+    mut params: Params,
+) -> Result<Json<Value>, Problem> {
+    let expected = format!("a number from 1 to {PAGE_MOST}");
+    let most = params.parsed("limit", &expected)?.unwrap_or(PAGE);
+    if !(1..=PAGE_MOST).contains(&most) {
+        return Err(problems::parameter("limit", &format!("{most} is not {expected}")));
+    }
+    let after = params.one("after")?;
+    params.finish("limit and after")?;
+    let tenant = caller.tenant.number;
+    let known = app.reports.get(tenant, &id).await;
+    known.map_err(|error| problems::report(&error))?;
+    let runs = app.reports.runs(tenant, &id, after.as_deref(), most).await;
+    let runs = runs.map_err(|error| problems::report(&error))?;
+    let is_page = runs.len() == most as usize;
+    let next = runs.last().filter(|_| is_page).map(|run| run.stored.id.clone());
+    let runs: Vec<Value> = runs.iter().map(told).collect();
+    Ok(Json(json!({ "runs": runs, "next": next })))
+}
+
+/// How far a run has come.
+pub(super) async fn read_run(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path((id, run)): Path<(String, String)>,
+    params: Params,
+) -> Result<Json<Value>, Problem> {
+    params.finish("")?;
+    let run = of_report(&app, &caller, &id, &run).await?;
+    Ok(Json(told(&run)))
+}
+
+/// Calls a run off.
+pub(super) async fn cancel_run(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path((id, run)): Path<(String, String)>,
+    params: Params,
+) -> Result<StatusCode, Problem> {
+    params.finish("")?;
+    let run = of_report(&app, &caller, &id, &run).await?;
+    let called_off = app.reports.cancel(caller.tenant.number, &run.stored.id).await;
+    called_off.map_err(|error| problems::report(&error))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn of_report(app: &App, caller: &Caller, id: &str, run: &str) -> Result<Run, Problem> {
+    let known = app.reports.get(caller.tenant.number, id).await;
+    known.map_err(|error| problems::report(&error))?;
+    let found = app.reports.run_of(caller.tenant.number, run).await;
+    let found = found.map_err(|error| problems::report(&error))?;
+    if found.stored.report_id == id {
+        return Ok(found);
+    }
+    Err(problems::report(&crate::reports::ReportError::UnknownRun(run.chars().take(40).collect())))
+}
+
+/// What is to be changed.
+#[derive(Clone, Copy)]
+enum Meant {
+    /// Whatever version there is.
+    Any,
+    /// That one.
+    Version(u64),
+}
+
+impl Meant {
+    fn version(self) -> Option<u64> {
+        match self {
+            Self::Any => None,
+            Self::Version(version) => Some(version),
+        }
+    }
+}
+
+/// What `If-Match` says, if there is one.
+fn if_match(headers: &HeaderMap) -> Result<Option<Meant>, Problem> {
+    let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
+    let text = value.to_str().map_err(|_| problems::bad_if_match())?.trim();
+    if text == "*" {
+        return Ok(Some(Meant::Any));
+    }
+    let version = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    let version = version.and_then(|text| text.parse().ok()).ok_or_else(problems::bad_if_match)?;
+    Ok(Some(Meant::Version(version)))
+}
+
+/// What of a definition stands in the audit.
+fn note(trace: &Trace, definition: &Definition) {
+    trace.note("name", definition.name.as_str());
+    if let Some(sql) = &definition.sql {
+        trace.note("sql", sql.as_str());
+    }
+    if let Some(view) = &definition.view {
+        trace.note("view", view.as_str());
+    }
+    let deliver: Vec<Value> = definition.deliver.iter().map(Target::shown).collect();
+    if !deliver.is_empty() {
+        trace.note("deliver", deliver);
+    }
+}
+
+fn tagged(status: StatusCode, report: &Report) -> Response {
+    let mut response = (status, Json(described(report))).into_response();
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", report.version)) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    response
+}
+
+fn instant(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// A report as those see it who may read it.
+fn described(report: &Report) -> Value {
+    let mut all = json!(report.definition);
+    // As in `TOLD`.
+    all["id"] = json!(report.id);
+    all["version"] = json!(report.version);
+    all["owner"] = json!(report.owner);
+    all["created_at"] = json!(instant(report.created_at));
+    all["changed_at"] = json!(instant(report.changed_at));
+    all["next_run_at"] = json!(report.next(Utc::now()).map(instant));
+    all["deliver"] = report.definition.deliver.iter().map(Target::shown).collect();
+    all
+}
+
+/// A run as those see it who may read its report.
+fn told(run: &Run) -> Value {
+    let stored = &run.stored;
+    let time = |at: Option<DateTime<Utc>>| at.map(instant);
+    let mut all = json!({
+        "run_id": stored.id,
+        "report_id": stored.report_id,
+        "state": stored.state.as_str(),
+        "due_at": time(stored.due_at),
+        "requested_by": (!stored.requested_by.is_empty()).then_some(&stored.requested_by),
+        "owner": run.request.owner,
+        "created_at": instant(stored.created_at),
+        "started_at": time(stored.started_at),
+        "finished_at": time(stored.finished_at),
+        "attempts": stored.attempts,
+        "error": stored.error,
+        "rows": run.outcome.as_ref().map(|outcome| outcome.rows).or(run.rows_so_far),
+    });
+    if let Some(outcome) = &run.outcome {
+        all["position"] = json!(outcome.position);
+        all["as_of"] = json!(outcome.as_of);
+        all["params"] = json!(outcome.params);
+        all["format"] = json!(outcome.format);
+        all["file"] = json!(outcome.name);
+        all["bytes"] = json!(outcome.bytes);
+        all["sha256"] = json!(outcome.sha256);
+        all["expires_at"] = json!(time(stored.expires_at));
+        all["download"] = json!(format!("/v1/exports/{}", stored.id));
+    }
+    let deliveries = run.deliveries.iter().map(|delivery| {
+        let target: Option<Target> = serde_json::from_str(&delivery.target).ok();
+        json!({
+            "to": target.map(|target| target.shown()),
+            "state": delivery.state,
+            "attempts": delivery.attempts,
+            "finished_at": time(delivery.finished_at),
+            "error": delivery.error,
+        })
+    });
+    all["deliveries"] = deliveries.collect();
+    all
+}

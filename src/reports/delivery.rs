@@ -1,0 +1,316 @@
+//! Where a report's files go: e-mail, a webhook, a folder of an object store.
+
+mod email;
+mod webhook;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use futures::StreamExt;
+use lettre::Address as Mailbox;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
+use query::Calendar;
+use reqwest::Url;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tenancy::{Role, TenantRecord};
+
+use super::Outcome;
+use super::definition::{Definition, Wrong};
+use super::settings::ReportSettings;
+
+/// Addresses of one e-mail.
+const MAX_RECIPIENTS: usize = 20;
+/// The shortest secret of a webhook, in bytes.
+const SHORTEST_SECRET: usize = 16;
+/// The longest text of a target, in bytes.
+const MAX_TEXT: usize = 1_000;
+/// How long one try may take.
+const PATIENCE: Duration = Duration::from_mins(2);
+/// What of a file is held while it is copied.
+const PART: usize = 8 << 20;
+
+/// Somewhere a report's files go.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub(crate) enum Target {
+    /// A message with the file, or where to find it if it is large.
+    Email {
+        /// The addresses.
+        to: Vec<String>,
+        /// Its subject; words in double braces are dates.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        subject: Option<String>,
+        /// The role of those who get it: they get what it may see.
+        #[serde(default = "analyst", with = "role_name")]
+        role: Role,
+    },
+    /// A call that says that the file is there.
+    Webhook {
+        /// Where to.
+        url: String,
+        /// With which it is signed. It is never shown.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        secret: Option<String>,
+    },
+    /// A copy of the file below the tenant's folder of `reports.delivery_url`.
+    S3 {
+        /// Its name there; words in double braces are dates.
+        path: String,
+    },
+}
+
+const fn analyst() -> Role {
+    Role::Analyst
+}
+
+mod role_name {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use tenancy::Role;
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+    pub(super) fn serialize<S: Serializer>(role: &Role, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(role.as_str())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Role, D::Error> {
+        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.shown().to_string())
+    }
+}
+
+impl Target {
+    /// Checks what does not need the world outside.
+    pub(super) fn check(&self, report: &Definition) -> Result<(), Wrong> {
+        let calendar = Calendar::new(chrono::NaiveDate::default(), report.fiscal_year_starts);
+        let words = |field: &str, text: &str| {
+            if text.is_empty() || text.len() > MAX_TEXT || text.chars().any(char::is_control) {
+                return Err(Wrong::new(field, format!("a line of text of 1 to {MAX_TEXT} bytes")));
+            }
+            calendar.expand(text).map_err(|error| Wrong::new(field, error.to_string()))
+        };
+        match self {
+            Self::Email { to, subject, role } => {
+                if to.is_empty() || to.len() > MAX_RECIPIENTS {
+                    return Err(Wrong::new("to", format!("1 to {MAX_RECIPIENTS} addresses")));
+                }
+                if let Some(bad) = to.iter().find(|to| to.parse::<Mailbox>().is_err()) {
+                    let shown: String = bad.chars().take(80).collect();
+                    return Err(Wrong::new("to", format!("'{shown}' is no e-mail address")));
+                }
+                if !report.is_for(*role) {
+                    let message = format!(
+                        "the role `{role}` does not see what is asked in SQL; make a report of a \
+                         view for it"
+                    );
+                    return Err(Wrong::new("role", message));
+                }
+                subject.as_deref().map_or(Ok(()), |text| words("subject", text).map(drop))
+            }
+            Self::Webhook { url, secret } => {
+                let is_web = Url::parse(url).is_ok_and(|url| {
+                    let plain = url.username().is_empty() && url.password().is_none();
+                    matches!(url.scheme(), "http" | "https") && url.has_host() && plain
+                });
+                if !is_web || url.len() > MAX_TEXT {
+                    let message = "an address that begins with https:// or http://, without a \
+                                   password in it";
+                    return Err(Wrong::new("url", message));
+                }
+                let secret = secret.as_deref().unwrap_or_default();
+                if !(SHORTEST_SECRET..=MAX_TEXT).contains(&secret.len()) {
+                    let message = format!("a text of {SHORTEST_SECRET} to {MAX_TEXT} bytes");
+                    return Err(Wrong::new("secret", message));
+                }
+                Ok(())
+            }
+            Self::S3 { path } => {
+                let path = words("path", path)?;
+                let is_inside = |part: &str| !part.is_empty() && part != "." && part != "..";
+                if !path.split('/').all(is_inside) || Path::parse(&path).is_err() {
+                    let message = "names with / between them, as in `monthly/{{last_month}}.csv`";
+                    return Err(Wrong::new("path", message));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// What everybody who may read the report sees of it: all but the secret.
+    pub(crate) fn shown(&self) -> Value {
+        match self {
+            Self::Email { to, subject, role } => json!({
+                "kind": "email", "to": to, "subject": subject, "role": role.as_str(),
+            }),
+            Self::Webhook { url, .. } => json!({ "kind": "webhook", "url": url }),
+            Self::S3 { path } => json!({ "kind": "s3", "path": path }),
+        }
+    }
+
+    /// Takes the secret of a webhook at the same address, where none is given.
+    pub(super) fn keep_secret(&mut self, before: &[Self]) {
+        let Self::Webhook { url, secret: secret @ None } = self else { return };
+        *secret = before.iter().find_map(|other| match other {
+            Self::Webhook { url: same, secret } if same == url => secret.clone(),
+            _ => None,
+        });
+    }
+}
+
+/// A file that is to be delivered.
+pub(super) struct Delivery<'a> {
+    pub(super) tenant: &'a TenantRecord,
+    pub(super) report_id: &'a str,
+    pub(super) run_id: &'a str,
+    pub(super) place: u32,
+    pub(super) report: &'a Definition,
+    pub(super) outcome: &'a Outcome,
+    pub(super) expires_at: DateTime<Utc>,
+}
+
+/// Why something was not delivered.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(super) struct Undelivered {
+    pub(super) message: String,
+    /// Whether another try may do better.
+    pub(super) may_pass: bool,
+}
+
+impl Undelivered {
+    fn for_good(message: impl Into<String>) -> Self {
+        Self { message: message.into(), may_pass: false }
+    }
+
+    fn for_now(message: impl Into<String>) -> Self {
+        Self { message: message.into(), may_pass: true }
+    }
+}
+
+/// What carries files out.
+pub(super) struct Carrier {
+    settings: ReportSettings,
+    objects: Arc<dyn ObjectStore>,
+    /// Where copies go, if anywhere.
+    outside: Option<Arc<dyn ObjectStore>>,
+}
+
+impl Carrier {
+    pub(super) fn new(
+        settings: ReportSettings,
+        objects: Arc<dyn ObjectStore>,
+        outside: Option<Arc<dyn ObjectStore>>,
+    ) -> Self {
+        Self { settings, objects, outside }
+    }
+
+    /// Whether what a target needs is configured.
+    pub(super) fn check(&self, target: &Target) -> Result<(), String> {
+        let (needs, is_there) = match target {
+            Target::Email { .. } => ("smtp_url and smtp_from", self.settings.can_mail()),
+            Target::Webhook { .. } => return Ok(()),
+            Target::S3 { .. } => ("reports.delivery_url", self.outside.is_some()),
+        };
+        if is_there {
+            return Ok(());
+        }
+        Err(format!("this service is not set up for it: whoever runs it has to set {needs}"))
+    }
+
+    /// Delivers a file to a target.
+    pub(super) async fn deliver(
+        &self,
+        delivery: &Delivery<'_>,
+        target: &Target,
+    ) -> Result<(), Undelivered> {
+        self.check(target).map_err(Undelivered::for_good)?;
+        let carried = async {
+            match target {
+                Target::Email { to, subject, role } => {
+                    if !delivery.report.is_for(*role) {
+                        let message =
+                            format!("the role `{role}` does not see what is asked in SQL");
+                        return Err(Undelivered::for_good(message));
+                    }
+                    let attached = self.attached(delivery).await?;
+                    let subject = subject.as_deref().unwrap_or(&delivery.report.name);
+                    let subject = self.words(delivery, subject)?;
+                    email::send(&self.settings, delivery, to, &subject, attached).await
+                }
+                Target::Webhook { url, secret } => {
+                    let secret = secret.as_deref().unwrap_or_default();
+                    webhook::call(&self.settings, delivery, url, secret).await
+                }
+                Target::S3 { path } => self.copy(delivery, &self.words(delivery, path)?).await,
+            }
+        };
+        match tokio::time::timeout(PATIENCE, carried).await {
+            Ok(carried) => carried,
+            Err(_) => Err(Undelivered::for_now("it took too long")),
+        }
+    }
+
+    fn words(&self, delivery: &Delivery<'_>, text: &str) -> Result<String, Undelivered> {
+        let calendar = Calendar::new(delivery.outcome.as_of, delivery.report.fiscal_year_starts);
+        calendar.expand(text).map_err(|error| Undelivered::for_good(error.to_string()))
+    }
+
+    /// The file, if it is small enough to go with a message.
+    async fn attached(&self, delivery: &Delivery<'_>) -> Result<Option<Vec<u8>>, Undelivered> {
+        if delivery.outcome.bytes > self.settings.attach_bytes as u64 {
+            return Ok(None);
+        }
+        let found = self.objects.get(&Path::from(delivery.outcome.file.as_str())).await;
+        let bytes = found.map_err(|error| unread(&error))?.bytes().await;
+        Ok(Some(bytes.map_err(|error| unread(&error))?.to_vec()))
+    }
+
+    /// Copies the file below the tenant's folder.
+    async fn copy(&self, delivery: &Delivery<'_>, path: &str) -> Result<(), Undelivered> {
+        let Some(outside) = &self.outside else { return Ok(()) };
+        let to = Path::from(format!("{}/{path}", delivery.tenant.id));
+        let found = self.objects.get(&Path::from(delivery.outcome.file.as_str())).await;
+        let mut parts = found.map_err(|error| unread(&error))?.into_stream();
+        let unwritten = |error: object_store::Error| Undelivered::for_now(format!("{to}: {error}"));
+        let upload = outside.put_multipart(&to).await.map_err(unwritten)?;
+        let mut upload = WriteMultipart::new_with_chunk_size(upload, PART);
+        while let Some(part) = parts.next().await {
+            let part = match part {
+                Ok(part) => part,
+                Err(error) => {
+                    // What was begun is not left behind.
+                    upload.abort().await.map_err(unwritten)?;
+                    return Err(unread(&error));
+                }
+            };
+            upload.wait_for_capacity(1).await.map_err(unwritten)?;
+            upload.write(&part);
+        }
+        upload.finish().await.map(drop).map_err(unwritten)
+    }
+}
+
+fn unread(error: &object_store::Error) -> Undelivered {
+    match error {
+        object_store::Error::NotFound { .. } => {
+            Undelivered::for_good("the file has gone meanwhile; run the report again")
+        }
+        error => Undelivered::for_now(format!("the file cannot be read: {error}")),
+    }
+}
+
+/// An instant for people and programs.
+fn instant(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+#[cfg(test)]
+#[path = "delivery/tests.rs"]
+mod tests;

@@ -1,0 +1,88 @@
+//! Whose rights reports run by. This service has no list of people: what it knows of somebody is the
+//! newest token that it was shown. So an owner's roles are those of that token, and an owner who has
+//! not called for long counts as gone.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tenancy::{Identity, Role, RoleSet, StoredOwner};
+
+use super::{Failure, Shared};
+
+/// How often that the same somebody called is noted.
+const NOTED_EVERY: TimeDelta = TimeDelta::hours(1);
+/// Callers that are remembered, so that not each call is noted.
+const REMEMBERED: usize = 50_000;
+
+/// Callers as they were noted last.
+#[derive(Default)]
+pub(super) struct Owners {
+    noted: Mutex<HashMap<(u32, String), (RoleSet, DateTime<Utc>)>>,
+}
+
+impl Owners {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(u32, String), (RoleSet, DateTime<Utc>)>> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is to be noted of a caller, unless it was just now.
+    pub(super) fn news(
+        &self,
+        tenant: u32,
+        by: &Identity,
+        now: DateTime<Utc>,
+    ) -> Option<StoredOwner> {
+        let mut noted = self.lock();
+        let key = (tenant, by.subject.clone());
+        if let Some((roles, at)) = noted.get(&key)
+            && *roles == by.roles
+            && now - *at < NOTED_EVERY
+        {
+            return None;
+        }
+        if noted.len() >= REMEMBERED {
+            noted.retain(|_, (_, at)| now - *at < NOTED_EVERY);
+        }
+        if noted.len() >= REMEMBERED {
+            noted.clear();
+        }
+        noted.insert(key, (by.roles, now));
+        Some(StoredOwner { roles: by.roles, seen_at: now })
+    }
+
+    /// Has the next call of somebody be noted.
+    pub(super) fn forget(&self, tenant: u32, subject: &str) {
+        self.lock().remove(&(tenant, subject.to_owned()));
+    }
+
+    /// Forgets all callers of a tenant.
+    pub(super) fn leave(&self, tenant: u32) {
+        self.lock().retain(|(of, _), _| *of != tenant);
+    }
+}
+
+impl Shared {
+    /// Whether the owner of a report may make it at this time.
+    pub(super) async fn check_owner(&self, tenant: u32, owner: &str) -> Result<(), Failure> {
+        let way_out = "somebody with that role can take the report over by replacing it";
+        let days = self.parts.settings.owner_days;
+        let known = self.store().owner(tenant, owner).await?;
+        let known = known.ok_or_else(|| {
+            Failure::ForGood(format!("the report's owner '{owner}' is not known; {way_out}"))
+        })?;
+        if !known.roles.intersects(RoleSet::of(&[Role::Analyst, Role::Admin])) {
+            return Err(Failure::ForGood(format!(
+                "the report's owner '{owner}' is no analyst any more ({}); {way_out}",
+                known.roles
+            )));
+        }
+        if (self.parts.clock)() - known.seen_at > TimeDelta::days(days.into()) {
+            return Err(Failure::ForGood(format!(
+                "the report's owner '{owner}' has not called for {days} days and counts as gone; \
+                 {way_out}"
+            )));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,241 @@
+//! One run: the rows at a position, as a file in the object store.
+
+use std::path::Path as FilePath;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use chrono::TimeDelta;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::{Stream, StreamExt, TryStreamExt};
+use object_store::path::Path;
+use projections::{Position, Tenant};
+use query::{Answer, Calendar, QueryError, XlsxFile, csv_body, parquet_body, view_answer};
+use sha2::{Digest, Sha256};
+use tenancy::{PositionMark, StoredRun, TenantRecord, hex};
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::as_of::{self, AsOf, Moment};
+use super::definition::{Definition, FileFormat};
+use super::runs::run_folder;
+use super::{Failure, Outcome, Request, Shared};
+use crate::exports;
+
+/// What of a file is read at a time.
+const PART: usize = 1 << 20;
+
+/// What was made.
+pub(super) struct Made {
+    pub(super) outcome: Outcome,
+    pub(super) mark: PositionMark,
+    /// For how long its file is kept.
+    pub(super) keep: TimeDelta,
+}
+
+/// What of a file is known once it is written.
+struct Written {
+    bytes: u64,
+    sha256: String,
+}
+
+impl Shared {
+    /// Makes a run's file. Each try makes one of its own, `attempt`.
+    pub(super) async fn make(
+        &self,
+        tenant: &TenantRecord,
+        run: &StoredRun,
+        attempt: &str,
+        rows: &Arc<AtomicU64>,
+    ) -> Result<Made, Failure> {
+        let request: Request = serde_json::from_str(&run.request)
+            .map_err(|error| Failure::ForGood(format!("what was asked for: {error}")))?;
+        let report = &request.report;
+        self.check_owner(tenant.number, &request.owner).await?;
+        let (mut answer, params, mark) = self.answer(tenant, run, &request).await?;
+        let as_of = answer.as_of.unwrap_or_else(|| self.today(tenant));
+        let position = answer.position.to_string();
+        let (schema, counter) = (answer.schema.clone(), Arc::clone(rows));
+        let counted = answer.batches.inspect_ok(move |batch| {
+            counter.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+        });
+        answer.batches = Box::pin(RecordBatchStreamAdapter::new(schema, counted));
+        let draft = tempfile::Builder::new().prefix("run-").tempfile_in(&self.parts.scratch);
+        let draft = draft.map_err(|error| disk(&error))?.into_temp_path();
+        let written = self.write(report, answer, &draft).await?;
+        let folder = run_folder(tenant.number, &run.id);
+        let file = Path::from(format!("{folder}/{attempt}.{}", report.format.extension()));
+        exports::upload(&self.parts.objects, &draft, &file)
+            .await
+            .map_err(|error| Failure::Again(error.to_string()))?;
+        let outcome = Outcome {
+            file: file.to_string(),
+            name: report.file_name(as_of),
+            format: report.format,
+            rows: rows.load(Ordering::Relaxed),
+            bytes: written.bytes,
+            sha256: written.sha256,
+            position,
+            as_of,
+            made_at: (self.parts.clock)(),
+            params,
+        };
+        Ok(Made { outcome, mark, keep: TimeDelta::days(report.keep_days.into()) })
+    }
+
+    fn today(&self, tenant: &TenantRecord) -> chrono::NaiveDate {
+        let now = (self.parts.clock)();
+        tenant.today(now).unwrap_or_else(|| now.with_timezone(&tenant.timezone).date_naive())
+    }
+
+    /// The rows, the parameters they were asked for with, and the position.
+    async fn answer(
+        &self,
+        tenant: &TenantRecord,
+        run: &StoredRun,
+        request: &Request,
+    ) -> Result<(Answer, Vec<serde_json::Value>, PositionMark), Failure> {
+        let number = Tenant(tenant.number);
+        let report = &request.report;
+        let mut snapshot = self.parts.shown.snapshot(number);
+        let now = snapshot.today().unwrap_or_else(|| self.today(tenant));
+        let moment = self.moment(report, request, run, now, &snapshot).await?;
+        let mut mark = PositionMark {
+            sequence: snapshot.position().sequence,
+            offset: snapshot.offset(),
+            day: snapshot.today(),
+            closes: false,
+        };
+        if let Some(moment) = moment {
+            let (sources, limit) = (&self.parts.sources, self.parts.tenant_bytes);
+            let one = self.slots.past.acquire().await;
+            let _one = one.map_err(|_| Failure::Again("the service is stopping".into()))?;
+            let past = as_of::snapshot(sources, number, moment, limit).await?;
+            snapshot = Arc::new(past.hiding(self.parts.shown.hidden(number)));
+            mark = moment.mark;
+        }
+        let today = snapshot.today().unwrap_or(now);
+        let values = report.values(&request.params, today);
+        let values = values.map_err(|error| Failure::ForGood(error.to_string()))?;
+        let answer = match (&report.sql, &report.view) {
+            (Some(sql), _) => self.parts.queries.run(snapshot, sql, values.clone()).await,
+            (None, Some(view)) => view_answer(&snapshot, view),
+            (None, None) => Err(QueryError::Internal { message: "a report of nothing".into() }),
+        };
+        let mut answer = answer.map_err(failed)?;
+        answer.position = Position::new(number, mark.sequence);
+        Ok((answer, values, mark))
+    }
+
+    /// The moment that the run or the report names; none: now.
+    async fn moment(
+        &self,
+        report: &Definition,
+        request: &Request,
+        run: &StoredRun,
+        today: chrono::NaiveDate,
+        snapshot: &projections::TenantSnapshot,
+    ) -> Result<Option<Moment>, Failure> {
+        let Some(text) = request.as_of.as_ref().or(report.as_of.as_ref()) else {
+            return Ok(None);
+        };
+        let calendar = Calendar::new(today, report.fiscal_year_starts);
+        let wrong = |error: &dyn std::fmt::Display| Failure::ForGood(format!("as_of: {error}"));
+        let text = calendar.expand(text).map_err(|error| wrong(&error))?;
+        let as_of = AsOf::parse(&text).map_err(|error| Failure::ForGood(error.to_string()))?;
+        tracing::debug!(run = run.id, text, "a report of an earlier moment");
+        as_of::find(&self.parts.sources, snapshot, &as_of).await
+    }
+
+    /// Writes the rows to a file.
+    async fn write(
+        &self,
+        report: &Definition,
+        answer: Answer,
+        to: &FilePath,
+    ) -> Result<Written, Failure> {
+        let parts: Pin<Box<dyn Stream<Item = Result<Bytes, QueryError>> + Send>> =
+            match report.format {
+                FileFormat::Csv => Box::pin(csv_body(answer, report.raw)),
+                FileFormat::Parquet => Box::pin(parquet_body(answer)),
+                FileFormat::Xlsx => {
+                    self.write_sheet(answer, to).await?;
+                    return self.look_through(to).await;
+                }
+            };
+        self.write_parts(parts, to).await
+    }
+
+    async fn write_parts(
+        &self,
+        mut parts: Pin<Box<dyn Stream<Item = Result<Bytes, QueryError>> + Send>>,
+        to: &FilePath,
+    ) -> Result<Written, Failure> {
+        let mut file = File::create(to).await.map_err(|error| disk(&error))?;
+        let (mut hash, mut bytes) = (Sha256::new(), 0);
+        while let Some(part) = parts.next().await {
+            let part = part.map_err(failed)?;
+            bytes += part.len() as u64;
+            self.check_size(bytes)?;
+            hash.update(&part);
+            file.write_all(&part).await.map_err(|error| disk(&error))?;
+        }
+        file.flush().await.map_err(|error| disk(&error))?;
+        Ok(Written { bytes, sha256: hex(&hash.finalize()) })
+    }
+
+    /// Writes a sheet, on a thread that may wait.
+    async fn write_sheet(&self, answer: Answer, to: &FilePath) -> Result<(), Failure> {
+        let (scratch, to) = (self.parts.scratch.clone(), to.to_owned());
+        let runtime = tokio::runtime::Handle::current();
+        let written = tokio::task::spawn_blocking(move || {
+            let mut sheet = XlsxFile::begin(&answer.schema, &scratch)?;
+            let mut batches = answer.batches;
+            while let Some(batch) = runtime.block_on(batches.next()) {
+                sheet.batch(&batch?)?;
+            }
+            sheet.finish(&to)
+        });
+        let written = written.await.map_err(|error| Failure::Again(error.to_string()))?;
+        written.map(drop).map_err(failed)
+    }
+
+    async fn look_through(&self, path: &FilePath) -> Result<Written, Failure> {
+        let mut file = File::open(path).await.map_err(|error| disk(&error))?;
+        let (mut hash, mut bytes, mut part) = (Sha256::new(), 0, vec![0; PART]);
+        loop {
+            let read = file.read(&mut part).await.map_err(|error| disk(&error))?;
+            let Some(found) = part.get(..read).filter(|found| !found.is_empty()) else {
+                return Ok(Written { bytes, sha256: hex(&hash.finalize()) });
+            };
+            bytes += read as u64;
+            self.check_size(bytes)?;
+            hash.update(found);
+        }
+    }
+
+    fn check_size(&self, bytes: u64) -> Result<(), Failure> {
+        let most = self.parts.settings.file_bytes as u64;
+        if bytes <= most {
+            return Ok(());
+        }
+        Err(Failure::ForGood(format!(
+            "the file is larger than the {most} bytes that one may have; ask for less"
+        )))
+    }
+}
+
+fn disk(error: &std::io::Error) -> Failure {
+    Failure::Again(format!("the file cannot be written beside the data: {error}"))
+}
+
+/// What may be otherwise at the next try.
+fn failed(error: QueryError) -> Failure {
+    match error {
+        QueryError::Busy | QueryError::ViewFilling { .. } | QueryError::Internal { .. } => {
+            Failure::Again(error.to_string())
+        }
+        _ => Failure::ForGood(error.to_string()),
+    }
+}
