@@ -156,9 +156,9 @@ impl Config {
         self.data.join("exports")
     }
 
-    /// Where queries put what does not fit into their memory.
-    pub(crate) fn spill(&self) -> PathBuf {
-        self.data.join("spill")
+    /// Where the queries of people or of reports put what does not fit into their memory.
+    pub(crate) fn spill(&self, whose: &str) -> PathBuf {
+        self.data.join("spill").join(whose)
     }
 
     /// Where the files of reports are put together before they are kept.

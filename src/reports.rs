@@ -50,6 +50,7 @@ pub(crate) use self::delivery::Target;
 use self::owners::Owners;
 use self::settings::ReportSettings;
 use crate::exports::Sources;
+use crate::forward::Places;
 use crate::shown::Shown;
 
 /// The folder of files in the object store.
@@ -187,6 +188,8 @@ pub(crate) struct Parts {
     pub(crate) sources: Sources,
     pub(crate) directory: Directory,
     pub(crate) shown: Shown,
+    /// Which node serves whom.
+    pub(crate) places: Arc<dyn Places>,
     /// Of its own, so that a long run takes no place of who asks.
     pub(crate) queries: Queries,
     pub(crate) objects: Arc<dyn ObjectStore>,
@@ -370,7 +373,7 @@ impl Reports {
             let wrong = |message| Wrong { field: format!("deliver[{place}].kind"), message };
             self.shared.carrier.check(target).map_err(wrong)?;
         }
-        let snapshot = self.shared.parts.shown.snapshot(Tenant(tenant.number));
+        let snapshot = self.shared.snapshot(tenant)?;
         if let Some(view) = &definition.view {
             match view_answer(&snapshot, view) {
                 // It will be there when it is filled.

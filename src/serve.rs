@@ -141,7 +141,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     let history = EventHistory::new(count, Arc::clone(&home));
     let queries = Arc::new(history.clone());
     let queries = Queries::new(types.registry().clone(), queries, config.limits.query.clone())?
-        .spilling_to(&config.spill())?;
+        .spilling_to(&config.spill("people"))?;
     let own_views = OwnViews::start(
         store.clone(),
         history.clone(),
@@ -159,6 +159,12 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         readers: readers.clone(),
         own_views: own_views.clone(),
     };
+    let node = folder::node(&config.data)?;
+    let registry = Registry::new(node.clone(), source.count());
+    let places: Arc<dyn Places> = match &source {
+        Source::Log(_) => Arc::new(Alone),
+        Source::Kafka(..) => Arc::new(registry.clone()),
+    };
     let objects = config.objects().open(ingest::objects::environment())?;
     let reported = sources.clone();
     let exports = Exports::open(Arc::clone(&objects), config.exports(), directory.clone(), sources)
@@ -168,10 +174,12 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
             types.registry().clone(),
             Arc::new(history.clone()),
             config.reports.query_limits(&config.limits.query),
-        )?,
+        )?
+        .spilling_to(&config.spill("reports"))?,
         sources: reported,
         directory: directory.clone(),
         shown: shown.clone(),
+        places: Arc::clone(&places),
         objects: Arc::clone(&objects),
         outside: match &config.reports.delivery {
             Some(address) => Some(address.open(ingest::objects::environment())?),
@@ -185,7 +193,6 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     })
     .map_err(|source| ServeError::Folder { path: config.report_drafts(), source })?;
     let hub = Hub::new(shown.clone(), config.limits.stream.clone());
-    let node = folder::node(&config.data)?;
     let id_key = source.id_key(&store).await?;
     // Before anybody is answered.
     projections::set_mark_key(id_key);
@@ -196,7 +203,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         types: types.registry().clone(),
         readers: readers.clone(),
         id_key,
-        owner: node.clone(),
+        owner: node,
     };
     let host = Host {
         place,
@@ -213,11 +220,6 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         every: Duration::from_millis(config.checkpoint_ms),
         views: config.limits.views.clone(),
         tenant_bytes: config.limits.tenant_bytes,
-    };
-    let registry = Registry::new(node, source.count());
-    let places: Arc<dyn Places> = match &source {
-        Source::Log(_) => Arc::new(Alone),
-        Source::Kafka(..) => Arc::new(registry.clone()),
     };
     let share = config.limits.address_connections;
     let app = Arc::new(App::new(Parts {

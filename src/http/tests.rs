@@ -98,6 +98,7 @@ pub(crate) async fn front_app_with(
         sources: sources.clone(),
         directory: directory.clone(),
         shown: shown.clone(),
+        places: Arc::clone(&places),
         queries: Queries::new(types.registry().clone(), Arc::new(NoHistory), limits.query.clone())
             .unwrap(),
         objects: Arc::clone(&objects),

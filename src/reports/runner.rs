@@ -10,7 +10,7 @@ use chrono::TimeDelta;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{Stream, StreamExt, TryStreamExt};
 use object_store::path::Path;
-use projections::{Position, Tenant};
+use projections::{Position, Tenant, TenantSnapshot};
 use query::{Answer, Calendar, QueryError, XlsxFile, csv_body, parquet_body, view_answer};
 use sha2::{Digest, Sha256};
 use tenancy::{PositionMark, StoredRun, TenantRecord, hex};
@@ -22,6 +22,7 @@ use super::definition::{Definition, FileFormat};
 use super::runs::run_folder;
 use super::{Failure, Outcome, Request, Shared};
 use crate::exports;
+use crate::forward::Served;
 
 /// What of a file is read at a time.
 const PART: usize = 1 << 20;
@@ -84,6 +85,19 @@ impl Shared {
         Ok(Made { outcome, mark, keep: TimeDelta::days(report.keep_days.into()) })
     }
 
+    /// What the tenant is shown at this moment. Whether it is still served here is asked after that: of
+    /// one that was given up meanwhile nothing is left here, and nothing is no figure.
+    pub(super) fn snapshot(
+        &self,
+        tenant: &TenantRecord,
+    ) -> Result<Arc<TenantSnapshot>, QueryError> {
+        let snapshot = self.parts.shown.snapshot(Tenant(tenant.number));
+        match self.parts.places.of(&tenant.id) {
+            Served::Here => Ok(snapshot),
+            Served::At(_) | Served::Nowhere => Err(QueryError::NotServed),
+        }
+    }
+
     fn today(&self, tenant: &TenantRecord) -> chrono::NaiveDate {
         let now = (self.parts.clock)();
         tenant.today(now).unwrap_or_else(|| now.with_timezone(&tenant.timezone).date_naive())
@@ -98,7 +112,7 @@ impl Shared {
     ) -> Result<(Answer, Vec<serde_json::Value>, PositionMark), Failure> {
         let number = Tenant(tenant.number);
         let report = &request.report;
-        let mut snapshot = self.parts.shown.snapshot(number);
+        let mut snapshot = self.snapshot(tenant).map_err(failed)?;
         let now = snapshot.today().unwrap_or_else(|| self.today(tenant));
         let moment = self.moment(report, request, run, now, &snapshot).await?;
         let mut mark = PositionMark {
@@ -135,7 +149,7 @@ impl Shared {
         request: &Request,
         run: &StoredRun,
         today: chrono::NaiveDate,
-        snapshot: &projections::TenantSnapshot,
+        snapshot: &TenantSnapshot,
     ) -> Result<Option<Moment>, Failure> {
         let Some(text) = request.as_of.as_ref().or(report.as_of.as_ref()) else {
             return Ok(None);
@@ -233,9 +247,10 @@ fn disk(error: &std::io::Error) -> Failure {
 /// What may be otherwise at the next try.
 fn failed(error: QueryError) -> Failure {
     match error {
-        QueryError::Busy | QueryError::ViewFilling { .. } | QueryError::Internal { .. } => {
-            Failure::Again(error.to_string())
-        }
+        QueryError::Busy
+        | QueryError::ViewFilling { .. }
+        | QueryError::NotServed
+        | QueryError::Internal { .. } => Failure::Again(error.to_string()),
         _ => Failure::ForGood(error.to_string()),
     }
 }

@@ -95,6 +95,8 @@ impl ReportSettings {
             memory_bytes: self.memory_bytes,
             total_memory_bytes: 2 * self.memory_bytes,
             rows: usize::MAX,
+            // A run is asked for once.
+            total_cache_bytes: 0,
             ..asked.clone()
         }
     }

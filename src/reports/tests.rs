@@ -16,6 +16,7 @@ use tenancy::{ReportJob, Role, RoleSet, RunState, Secret, Store};
 use super::*;
 use crate::config::Limits;
 use crate::event_types::TypeDirectory;
+use crate::forward::Alone;
 use crate::own_views::OwnViews;
 use crate::serve::{EventHistory, Orders, alone};
 
@@ -66,6 +67,7 @@ impl Place {
             sources,
             directory,
             shown,
+            places: Arc::new(Alone),
             queries: queries.unwrap(),
             objects: Arc::clone(&self.objects),
             outside: Some(Arc::clone(&self.objects)),
