@@ -122,6 +122,10 @@ impl<'a> Range<'a> {
     }
 }
 
+/// Rows of a chunk of text: some hundred kilobytes, which a processor's cache still has when they are
+/// sent, and which keep it from nothing else for long.
+pub(crate) const CHUNK_ROWS: usize = 1024;
+
 /// Writes an answer in one format.
 pub(crate) trait BodyWriter: Send + 'static {
     /// What stands before the rows.
@@ -130,14 +134,21 @@ pub(crate) trait BodyWriter: Send + 'static {
     fn batch(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<(), QueryError>;
     /// What stands after the rows.
     fn tail(&mut self, out: &mut Vec<u8>) -> Result<(), QueryError>;
+    /// How many rows of a batch go into one chunk.
+    fn rows_at_once(&self) -> usize {
+        usize::MAX
+    }
 }
 
-/// An answer on its way into bytes: one chunk for the head, one a batch, one for the tail. It
-/// ends with the first error, and holds no more than one batch, or one row group of Parquet.
+/// An answer on its way into bytes: one chunk for the head, one a batch or some of its rows, one for
+/// the tail. It ends with the first error, and holds no more than one batch, or one row group of
+/// Parquet.
 pub(crate) struct Body<W> {
     batches: SendableRecordBatchStream,
     writer: W,
     begun: bool,
+    /// The rows of the last batch that are not written yet.
+    rest: Option<RecordBatch>,
 }
 
 impl<W: BodyWriter> Body<W> {
@@ -145,7 +156,8 @@ impl<W: BodyWriter> Body<W> {
         answer: Answer,
         writer: W,
     ) -> impl Stream<Item = Result<Bytes, QueryError>> + Send {
-        let body = Self { batches: answer.batches, writer, begun: false };
+        let batches = answer.batches;
+        let body = Self { batches, writer, begun: false, rest: None };
         stream::unfold(Some(body), Self::next)
     }
 
@@ -165,19 +177,38 @@ impl<W: BodyWriter> Body<W> {
             self.writer.head(&self.batches.schema(), out)?;
             return Ok(true);
         }
-        let batch = self.batches.next().await.transpose()?;
-        match &batch {
-            Some(batch) => self.writer.batch(batch, out)?,
-            None => self.writer.tail(out)?,
+        let batch = match self.rest.take() {
+            Some(rest) => Some(rest),
+            None => self.batches.next().await.transpose()?,
+        };
+        let Some(batch) = batch else {
+            self.writer.tail(out)?;
+            return Ok(false);
+        };
+        let (rows, all) = (self.writer.rows_at_once(), batch.num_rows());
+        if rows < all {
+            self.writer.batch(&batch.slice(0, rows), out)?;
+            self.rest = Some(batch.slice(rows, all - rows));
+        } else {
+            self.writer.batch(&batch, out)?;
         }
-        Ok(batch.is_some())
+        Ok(true)
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array};
+    use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+    use futures::TryStreamExt;
+    use futures::executor::block_on;
+    use projections::{Position, Tenant};
+
     use super::*;
+    use crate::{csv_body, json_body};
 
     #[test]
     fn the_preferred_format_is_chosen() {
@@ -206,5 +237,30 @@ mod tests {
             let error = Format::negotiate(Some(accept)).unwrap_err();
             assert!(error.to_string().contains(accept), "{error}");
         }
+    }
+
+    #[test]
+    fn a_large_batch_leaves_in_several_chunks() {
+        let rows: Vec<i64> = (0..2 * CHUNK_ROWS as i64 + 500).chain(0..3).collect();
+        let numbers: ArrayRef = Arc::new(Int64Array::from(rows.clone()));
+        let all = RecordBatch::try_from_iter([("n", numbers)]).unwrap();
+        let batches = [all.slice(0, rows.len() - 3), all.slice(rows.len() - 3, 3)];
+        let answer = || Answer {
+            schema: all.schema(),
+            position: Position::new(Tenant(1), 1),
+            as_of: None,
+            batches: Box::pin(RecordBatchStreamAdapter::new(
+                all.schema(),
+                stream::iter(batches.clone().map(Ok)),
+            )),
+        };
+        let parts: Vec<Bytes> = block_on(csv_body(answer(), false).try_collect()).unwrap();
+        assert_eq!(parts.len(), 1 + 3 + 1 + 1);
+        let lines: String = rows.iter().map(|n| format!("{n}\r\n")).collect();
+        assert_eq!(parts.concat(), format!("n\r\n{lines}").into_bytes());
+        let parts: Vec<Bytes> = block_on(json_body(answer()).try_collect()).unwrap();
+        let told: serde_json::Value = serde_json::from_slice(&parts.concat()).unwrap();
+        let rows: Vec<_> = rows.iter().map(|n| serde_json::json!([n])).collect();
+        assert_eq!(told["rows"], serde_json::Value::Array(rows));
     }
 }

@@ -8,10 +8,10 @@ use futures::Stream;
 use projections::Position;
 use projections::encode::{RowEncoder, column_types, write_text};
 
-use crate::format::{Body, BodyWriter};
+use crate::format::{Body, BodyWriter, CHUNK_ROWS};
 use crate::{Answer, QueryError};
 
-/// The answer as JSON, a chunk a batch. After an error the text is cut short: it is not valid
+/// The answer as JSON, in chunks of some rows. After an error the text is cut short: it is not valid
 /// JSON then.
 pub fn json_body(answer: Answer) -> impl Stream<Item = Result<Bytes, QueryError>> + Send {
     let writer = JsonWriter { position: answer.position, as_of: answer.as_of, first: true };
@@ -39,6 +39,10 @@ impl BodyWriter for JsonWriter {
     fn tail(&mut self, out: &mut Vec<u8>) -> Result<(), QueryError> {
         tail(out, self.position, self.as_of);
         Ok(())
+    }
+
+    fn rows_at_once(&self) -> usize {
+        CHUNK_ROWS
     }
 }
 

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn written(batch: &RecordBatch, raw: bool) -> Vec<u8> {
-    let mut writer = CsvWriter { raw };
+    let mut writer = CsvWriter::new(raw);
     let mut out = Vec::new();
     writer.head(batch.schema_ref(), &mut out).unwrap();
     writer.batch(batch, &mut out).unwrap();
@@ -116,7 +116,7 @@ proptest! {
     #[test]
     fn text_reads_back(
         rows in prop::collection::vec(
-            (prop::option::of("(=|\\+|-|@|\t|\r|\n|\"|,| |a|ß|☃){0,6}"), prop::option::of(".{0,12}")),
+            (prop::option::of("(=|\\+|-|@|\t|\r|\n|\"|,| |a|ß|☃){0,6}"), prop::option::of("([ab]{0,9}[\"\r\n, a]){0,4}|.{0,12}")),
             0..20,
         ),
         raw: bool,
@@ -146,7 +146,9 @@ proptest! {
         let (whole, places) = written.split_once('.').unwrap_or((&written, ""));
         prop_assert_eq!(places.len(), usize::from(scale.unsigned_abs()));
         prop_assert!(whole.ends_with(|c: char| c.is_ascii_digit()), "{}", written);
-        prop_assert_eq!(written.starts_with('-'), digits < 0);
+        let sign = if digits < 0 { "-" } else { "" };
+        let is_plain = whole.strip_prefix(sign).is_some_and(|w| w == "0" || !w.starts_with(['0', '-']));
+        prop_assert!(is_plain, "{}", written);
         prop_assert_eq!(format!("{whole}{places}").parse::<i128>().unwrap(), digits);
     }
 
@@ -157,5 +159,24 @@ proptest! {
         let written = String::from_utf8(out).unwrap();
         let date: NaiveDate = written.parse().unwrap();
         prop_assert_eq!(date, NaiveDate::from_epoch_days(days).unwrap());
+    }
+
+    #[test]
+    fn instants_are_as_chrono_writes_them(
+        seconds in prop_oneof![-62_500_000_000_i64..260_000_000_000, -8_000_000_000_000_i64..8_000_000_000_000],
+        micros in prop_oneof![Just(0_i64), (0_i64..1000).prop_map(|n| n * 1000), 0_i64..1_000_000],
+    ) {
+        let instant = seconds * 1_000_000 + micros;
+        let mut out = Vec::new();
+        write_instant(&mut out, instant);
+        let at = DateTime::from_timestamp_micros(instant).unwrap();
+        let expected = at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+        prop_assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_must_be_quoted_is_found_wherever_it_is(text in "[a-z\u{0}-\u{ff},\"]{0,40}") {
+        let special = text.contains(['"', ',', '\r', '\n']);
+        prop_assert_eq!(has_special(text.as_bytes()), special);
     }
 }
