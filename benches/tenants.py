@@ -15,14 +15,23 @@ import http.client
 import json
 import os
 import queue
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 
+
+def free_port():
+    """A port on which nobody listens, such as the service of another bench."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
 SECRET = "0123456789abcdef0123456789abcdef-bench"
-LISTEN = "127.0.0.1:18081"
+LISTEN = f"127.0.0.1:{free_port()}"
 SENDERS = 4
 BATCH = 500
 MODULES = ["crm", "invoicing", "purchasing", "hr", "inventory", "projects", "tasks", "governance", "property"]
