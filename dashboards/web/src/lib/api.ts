@@ -20,7 +20,8 @@ export class CallFailed extends Error {
   }
 }
 
-async function call(token: string, path: string, init: RequestInit = {}): Promise<Response> {
+/** Throws `Refused` where signing in anew is the only way, `CallFailed` for every other refusal. */
+export async function call(token: string, path: string, init: RequestInit = {}): Promise<Response> {
   const response = await fetch(path, {
     ...init,
     headers: { ...init.headers, Authorization: `Bearer ${token}` },
@@ -63,6 +64,20 @@ export async function readAsOf(token: string): Promise<string | null> {
 export async function readCsv(token: string, view: string): Promise<Blob> {
   const path = `/v1/views/${encodeURIComponent(view)}`;
   return (await call(token, path, { headers: { Accept: 'text/csv' } })).blob();
+}
+
+/**
+ * Whether the caller may ask in SQL and make reports, as the service decides it. The list of event
+ * types is for the same roles and costs nothing.
+ */
+export async function readMayAnalyse(token: string): Promise<boolean> {
+  try {
+    await call(token, '/v1/event-types', { method: 'HEAD' });
+    return true;
+  } catch (error) {
+    if (error instanceof Refused && error.refusal === 'forbidden') return false;
+    throw error;
+  }
 }
 
 /** A live connection, let in by a one-use ticket since browsers cannot send headers there. */

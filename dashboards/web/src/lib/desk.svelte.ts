@@ -1,9 +1,10 @@
 /** What one signed-in person looks at: the firm, its live figures and the state of the line. */
-import { CallFailed, connectLive, readAsOf, readTenant, type Tenant } from './api';
+import { CallFailed, connectLive, readAsOf, readMayAnalyse, readTenant, type Tenant } from './api';
 import { todayIn } from './format';
 import { Live, Refused, type Link, type Refusal, type Subscription } from './live';
 import type { Problem } from './protocol';
 import type { Rows } from './rows';
+import { mayAnalyse, readClaims } from './token';
 import { Trail } from './trail';
 
 /** The rows of a view, readable in templates: reading `rows` notices every change. */
@@ -60,6 +61,8 @@ export class Desk {
   /** When the service was last heard: the figures shown are those of this moment. */
   heardAt = $state<number | null>(null);
   changedAt = $state<number | null>(null);
+  /** Whether SQL and reports are for the one who is signed in; null while that is not known. */
+  analyses = $state<boolean | null>(null);
   /** The date of the newest event, for a firm whose events decide what day it is. */
   #eventsDate = $state<string | null>(null);
   readonly #live: Live;
@@ -79,6 +82,8 @@ export class Desk {
       onheard: (at) => (this.heardAt = at),
       onrefused,
     });
+    // An issuer's tokens may name their roles in a claim that only the service knows.
+    this.analyses = mayAnalyse(readClaims(token));
     void this.#readFirm();
     this.#timer = setInterval(() => {
       if (this.tenant?.clock === 'events' && this.link.state === 'live') void this.#readAsOf();
@@ -139,6 +144,7 @@ export class Desk {
     try {
       this.tenant = await readTenant(this.token);
       if (this.tenant.clock === 'events') await this.#readAsOf();
+      this.analyses ??= await readMayAnalyse(this.token);
     } catch (error) {
       this.#failed(error);
     }

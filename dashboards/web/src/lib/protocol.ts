@@ -16,6 +16,11 @@ export interface Problem {
   title?: string;
   status?: number;
   detail?: string;
+  /** Where in the SQL it is, both from 1; the column counts characters. */
+  line?: number;
+  column?: number;
+  /** Which field of what was sent is meant, as `params[0].default`. */
+  field?: string;
 }
 
 export type ServerMessage =

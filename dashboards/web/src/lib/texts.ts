@@ -30,6 +30,7 @@ export const texts = {
     currency: 'Currency',
     theme: { system: 'Colours: as the system', light: 'Colours: light', dark: 'Colours: dark' },
     signOut: 'Sign out',
+    pages: 'Pages', sql: 'SQL', reports: 'Reports',
     loading: 'Loading…',
   },
   link: {
@@ -190,6 +191,10 @@ export const texts = {
       joined_30d: 'Joined (30 days)', left_30d: 'Left (30 days)', hours: 'Hours',
       billable_hours: 'Billable hours',
     } as Record<string, string>,
+  },
+  page: {
+    loading: 'Loading…',
+    failed: 'This page could not be loaded.',
   },
   plural: (n: number, text: string, one: string, many: string) => `${text} ${n === 1 ? one : many}`,
 };

@@ -42,6 +42,14 @@ export function mayRead(claims: Claims): boolean {
   return claims.roles.some((role) => READERS.has(role));
 }
 
+const ANALYSTS = new Set(['analyst', 'admin']);
+
+/** Whether one of the roles may ask in SQL and make reports; null where the token names no known role. */
+export function mayAnalyse(claims: Claims | null): boolean | null {
+  if (claims === null || !mayRead(claims)) return null;
+  return claims.roles.some((role) => ANALYSTS.has(role));
+}
+
 /** Takes the token out of an address such as `/#token=…`; null when there is none. */
 export function tokenInFragment(fragment: string): string | null {
   const token = new URLSearchParams(fragment.replace(/^#/, '')).get('token');

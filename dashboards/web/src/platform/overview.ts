@@ -91,19 +91,6 @@ export function filtered(lines: readonly Line[], filter: string): readonly Line[
   });
 }
 
-const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-
-/** Bytes with three digits: `0 B`, `12.3 KiB`, `1.02 GiB`. */
-export function bytes(count: number): string {
-  let [value, unit] = [count, 0];
-  while (value >= 1000 && unit < UNITS.length - 1) {
-    value /= 1024;
-    unit += 1;
-  }
-  const places = unit === 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2;
-  return `${value.toFixed(places)} ${UNITS[unit]}`;
-}
-
 /** A rate with as many places as say something. */
 export function rate(value: number): string {
   if (value === 0) return '0';

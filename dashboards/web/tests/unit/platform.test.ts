@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { bytes, filtered, rate, sorted, type Line } from '../../src/platform/overview';
+import { bytes } from '../../src/lib/measures';
+import { filtered, rate, sorted, type Line } from '../../src/platform/overview';
 
 function line(id: string, over: Partial<Line> = {}): Line {
   return {
