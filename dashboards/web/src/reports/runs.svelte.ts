@@ -12,6 +12,11 @@ const LONGEST_MS = 8_000;
 /** After so long nobody looks any more unless somebody asks. */
 const WATCHED_MS = 30 * 60_000;
 
+/** Whether it may be gone at the next look: the service is away, busy, or asks for patience. */
+function isPassing({ status }: Problem): boolean {
+  return status === undefined || status === 429 || status >= 500;
+}
+
 export class Runs {
   list = $state.raw<readonly Run[] | null>(null);
   /** Whether there are older ones. */
@@ -82,7 +87,7 @@ export class Runs {
 
   #again(): void {
     if (this.#listeners.signal.aborted || document.visibilityState !== 'visible') return;
-    if (this.problem === null && !this.list?.some(isMoving)) return;
+    if (this.problem === null ? !this.list?.some(isMoving) : !isPassing(this.problem)) return;
     this.isWatched = Date.now() - this.#since < WATCHED_MS;
     if (!this.isWatched) return;
     this.#timer = setTimeout(() => void this.#look(), this.#pause);

@@ -6,7 +6,7 @@
  */
 import {
   acceptCompletion, autocompletion, closeBrackets, closeBracketsKeymap, closeCompletion, completeFromList,
-  completionKeymap, ifNotIn, type Completion,
+  completionKeymap, completionStatus, ifNotIn, type Completion,
 } from '@codemirror/autocomplete';
 import { defaultKeymap, history, historyKeymap } from '@codemirror/commands';
 import { schemaCompletionSource, type SQLNamespace } from '@codemirror/lang-sql';
@@ -188,7 +188,7 @@ export function openEditor(root: ShadowRoot, text: string, hooks: EditorHooks): 
           { key: 'Mod-Enter', run, preventDefault: true },
           { key: 'Mod-s', run: save, preventDefault: true },
           // Without completions Tab leads on, as everywhere on the page.
-          { key: 'Tab', run: acceptCompletion },
+          { key: 'Tab', run: (from) => acceptCompletion(from) || completionStatus(from.state) === 'active' },
           ...closeBracketsKeymap, ...defaultKeymap, ...historyKeymap, ...completionKeymap,
         ]),
         EditorView.updateListener.of((update) => {

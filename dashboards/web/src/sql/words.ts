@@ -84,6 +84,7 @@ export const words = {
     downloading: (name: string, size: string) => `${name}: ${size}`,
     cancelDownload: 'Cancel download',
     copy: 'Copy', copyTitle: 'Copy the rows to paste into a spreadsheet', copied: 'Copied',
+    copiedRows: (rows: string) => `Copied ${rows} rows`,
     noCopy: 'The browser did not let the page copy.',
     place: (line: number, column: number) => `Line ${line}, column ${column}`,
     limits: {

@@ -12,6 +12,9 @@ let browser;
 
 const FIRM = { id: 'harbour', name: 'Harbour & Finch', timezone: 'Europe/London', currency: 'GBP', clock: 'fixed:2026-03-31' };
 
+/** Takes longer than any query may. */
+const LONG = 'SELECT count(*) FROM generate_series(1, 300000) a JOIN generate_series(1, 300000) b ON a.value % 7 < b.value % 5';
+
 before(async () => {
   service = await Service.start();
   await service.createTenant(FIRM);
@@ -93,7 +96,11 @@ test('a query is written with completion, run by keys, shown as a table and a ch
   await editor(page).click();
   await page.keyboard.type('select customer_id, sum(balance) as owed from open_inv', { delay: 5 });
   await until('the view is offered', async () => (await textOf(page.locator('.cm-tooltip-autocomplete'))).includes('open_invoices'));
-  await page.keyboard.press('Tab');
+  // What has only just opened takes no key yet, lest it take one that was meant for the text.
+  await until('it is taken', async () => {
+    await page.keyboard.press('Tab');
+    return (await textOf(editor(page))).includes('from open_invoices');
+  });
   await page.keyboard.type(' group by 1 order by 1');
   await page.keyboard.press('Escape');
   await page.keyboard.press('Control+Enter');
@@ -168,18 +175,19 @@ test('many rows: few in the page, all by keys, sorted, copied, downloaded', asyn
 
 test('a long query shows that it runs, and is cancelled at the service too', async (t) => {
   const { page } = await open(t);
-  await write(page, 'SELECT count(*) FROM generate_series(1, 300000) a JOIN generate_series(1, 300000) b ON a.value % 7 < b.value % 5');
-  await page.keyboard.press('Control+Enter');
-  await reads(page.locator('.facts'), /^Running/);
-  await page.getByRole('button', { name: 'Cancel' }).click();
-  await reads(page.locator('.facts'), /^Cancelled/);
+  // A tenant may run eight at once: were they not ended, there would be no place left.
+  for (let n = 0; n < 10; n += 1) {
+    await write(page, `${LONG} + ${n}`);
+    await page.keyboard.press('Control+Enter');
+    await reads(page.locator('.facts'), /^Running for/);
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    await reads(page.locator('.facts'), /^Cancelled/);
+  }
   await page.getByRole('tab', { name: 'History' }).click();
   await reads(page.locator('[role=tabpanel] li').first(), /cancelled/);
-  await until('no query runs any more', async () => {
-    const metrics = await (await fetch(`${service.address}/metrics`)).text();
-    const running = /^tidemark_queries_running (\d+)$/m.exec(metrics);
-    return running === null || running[1] === '0';
-  });
+  await write(page, 'SELECT 1');
+  await page.keyboard.press('Control+Enter');
+  await reads(page.locator('.facts b'), '1 row');
 });
 
 test('saved queries and history are one person’s in one tenant, and last', async (t) => {
