@@ -43,7 +43,7 @@ export const words = {
   tabs: { label: 'Sources and queries', catalog: 'Catalog', saved: 'Saved', asked: 'History' },
   panel: { show: 'Catalog and history', hide: 'Hide catalog and history' },
   catalog: {
-    filter: 'Filter views, events and columns',
+    filter: 'Filter views, events and columns', filterHint: 'Filter',
     views: 'Views', events: 'Events',
     refresh: 'Refresh',
     insert: (name: string) => `Insert ${name}`,

@@ -190,6 +190,22 @@ test('a long query shows that it runs, and is cancelled at the service too', asy
   await reads(page.locator('.facts b'), '1 row');
 });
 
+test('an answer too large for the page or the service is told so', async (t) => {
+  const { page, complaints } = await open(t);
+  await write(page, 'SELECT value FROM generate_series(1, 150000)');
+  await page.keyboard.press('Control+Enter');
+  await reads(page.locator('.facts b'), 'the first 100,000 rows');
+  await reads(page.locator('.answer > .line'), /There are more/);
+  await page.getByRole('grid').focus();
+  await page.keyboard.press('Control+End');
+  await reads(page.locator('td.chosen'), '100,000');
+  await write(page, 'SELECT value FROM generate_series(1, 1200000)');
+  await page.keyboard.press('Control+Enter');
+  await reads(page.locator('.problem'), /rows.*Add a LIMIT or a GROUP BY/);
+  assert.equal(await page.getByRole('grid').count(), 0);
+  assert.deepEqual(complaints, []);
+});
+
 test('saved queries and history are one person’s in one tenant, and last', async (t) => {
   const { page } = await open(t);
   await write(page, 'SELECT 41 + 1 AS answer');
