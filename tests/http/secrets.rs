@@ -128,7 +128,7 @@ async fn no_secret_is_in_anything_that_is_written() {
     let data = Arc::new(tempfile::tempdir().unwrap());
     let registry = format!("http://me:{MARK}-registry@127.0.0.1:9");
     let audit_key = format!("{MARK}-the key of the audit, longer than 32 bytes");
-    let variables: [(&str, &str); 12] = [
+    let variables: [(&str, &str); 14] = [
         ("TIDEMARK_LOG", "debug"),
         ("TIDEMARK_JWT_SECRET", secret.as_str()),
         ("TIDEMARK_AUDIT_KEY", &audit_key),
