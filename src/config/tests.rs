@@ -81,6 +81,11 @@ fn every_setting_can_be_set_and_is_shown() {
             "oidc.issuer" => "https://id.example.com",
             "tls.certificate" => CERTIFICATE,
             "tls.key" => PRIVATE,
+            "smtp_url" => "smtps://user:password@mail.local",
+            "smtp_from" => "Figures <figures@firm.example>",
+            "public_url" => "https://figures.firm.example",
+            "reports.delivery_url" => "file:///elsewhere",
+            "reports.private_webhooks" => "true",
             _ => "41",
         };
         // What does not hold alone.
@@ -90,6 +95,7 @@ fn every_setting_can_be_set_and_is_shown() {
                 ("TIDEMARK_OIDC_AUDIENCE", "figures"),
                 ("TIDEMARK_OIDC_ISSUER", "https://id.example.com"),
             ],
+            "smtp_url" => &[("TIDEMARK_SMTP_FROM", "figures@firm.example")],
             "tls.certificate" => &[("TIDEMARK_TLS_KEY", PRIVATE)],
             "tls.key" => &[("TIDEMARK_TLS_CERTIFICATE", CERTIFICATE)],
             _ => &[],
