@@ -22,7 +22,7 @@ use projections::{EventTypes, RuntimeError, TenantSnapshot, Unready, ViewSnapsho
 
 use crate::error::{did_you_mean, nearest};
 use crate::history::{EventRelation, History};
-use crate::{QueryError, information};
+use crate::{QueryError, information, postgres};
 
 /// The name of the one catalog.
 pub(crate) const CATALOG: &str = "tidemark";
@@ -129,6 +129,7 @@ impl Relations {
                 VIEWS => self.snapshot.view(name).is_some(),
                 EVENTS => self.types.get(name).is_some(),
                 INFORMATION => information::TABLES.contains(&name),
+                postgres::SCHEMA => postgres::is_table(name),
                 _ => false,
             };
         if known {
@@ -201,7 +202,7 @@ impl CatalogProviderList for TenantCatalog {
 
 impl CatalogProvider for TenantCatalog {
     fn schema_names(&self) -> Vec<String> {
-        vec![VIEWS.into(), EVENTS.into(), INFORMATION.into()]
+        vec![VIEWS.into(), EVENTS.into(), INFORMATION.into(), postgres::SCHEMA.into()]
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
@@ -209,6 +210,7 @@ impl CatalogProvider for TenantCatalog {
             VIEWS => Part::Views,
             EVENTS => Part::Events,
             INFORMATION => Part::Information,
+            postgres::SCHEMA => Part::Postgres,
             _ => return None,
         };
         Some(Arc::new(TenantSchema { part, relations: self.0.clone() }))
@@ -220,6 +222,7 @@ enum Part {
     Views,
     Events,
     Information,
+    Postgres,
 }
 
 #[derive(Debug)]
@@ -238,6 +241,7 @@ impl SchemaProvider for TenantSchema {
             }
             Part::Events => relations.types.iter().map(|t| t.name().to_owned()).collect(),
             Part::Information => information::TABLES.map(str::to_owned).to_vec(),
+            Part::Postgres => postgres::tables().map(str::to_owned).collect(),
         }
     }
 
@@ -247,6 +251,7 @@ impl SchemaProvider for TenantSchema {
             Part::Views => relations.view(name),
             Part::Events => Ok(relations.events(name)),
             Part::Information => information::table(name, relations),
+            Part::Postgres => postgres::table(name, relations),
         }
     }
 

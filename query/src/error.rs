@@ -128,6 +128,24 @@ impl QueryError {
         }
     }
 
+    /// The code of SQL for such an error (SQLSTATE).
+    pub fn sqlstate(&self) -> &'static str {
+        match self {
+            Self::Invalid { message, .. } => code_of(message),
+            Self::Refused { .. } => "25006",
+            Self::UnknownView { .. } => "42P01",
+            Self::SwitchedOff { .. } => "42501",
+            Self::Limit { which: LimitKind::Time, .. } => "57014",
+            Self::Limit { which: LimitKind::Memory, .. } => "53200",
+            Self::Limit { which: LimitKind::Disk, .. } => "53100",
+            Self::Limit { which: LimitKind::Rows, .. } => "54000",
+            Self::Busy => "53300",
+            Self::ViewFailed { .. } | Self::ViewFilling { .. } => "55000",
+            Self::NotServed => "57P03",
+            Self::Internal { .. } => "XX000",
+        }
+    }
+
     /// The error as it travels in a stream of batches.
     pub(crate) fn into_datafusion(self) -> DataFusionError {
         DataFusionError::External(Box::new(self))
@@ -197,6 +215,23 @@ impl From<&DataFusionError> for QueryError {
             other => Self::Internal { message: first_line(&other.strip_backtrace()) },
         }
     }
+}
+
+/// The code of an error in the SQL, by how it is worded here and by DataFusion.
+fn code_of(message: &str) -> &'static str {
+    const CODES: [(&str, &str); 10] = [
+        ("the SQL does not parse", "42601"),
+        ("there is no statement", "42601"),
+        ("there is no relation", "42P01"),
+        ("there is no column", "42703"),
+        ("is in more than one relation", "42702"),
+        ("Invalid function", "42883"),
+        ("parameter $", "22P02"),
+        ("Divide by zero", "22012"),
+        ("Cast error", "22P02"),
+        ("Cannot cast", "22P02"),
+    ];
+    CODES.iter().find(|(words, _)| message.contains(words)).map_or("42000", |(_, code)| *code)
 }
 
 fn from_parser(error: &ParserError) -> QueryError {

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use chrono::NaiveDate;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
@@ -65,6 +65,15 @@ pub struct Answer {
     pub batches: SendableRecordBatchStream,
 }
 
+/// What a statement takes and gives.
+#[derive(Clone, Debug)]
+pub struct Description {
+    /// The columns.
+    pub schema: SchemaRef,
+    /// The types of `$1`, `$2`, …; none where the statement takes any.
+    pub params: Vec<Option<DataType>>,
+}
+
 impl Queries {
     /// Queries over events of the types that `types` holds when they are asked, and their `history`,
     /// within `limits`. Nothing is put on disk.
@@ -107,11 +116,7 @@ impl Queries {
         sql: &str,
         params: Vec<serde_json::Value>,
     ) -> Result<Answer, QueryError> {
-        let relations = Arc::new(Relations {
-            snapshot: snapshot.clone(),
-            types: self.types.visible(snapshot.tenant()).hiding(snapshot.hidden().clone()),
-            history: self.history.clone(),
-        });
+        let relations = self.relations(&snapshot);
         let asked = Asked::new(snapshot.tenant(), sql, &params);
         if let Some(asked) = &asked
             && let Some(kept) = self.cache.answer(asked, &relations)
@@ -134,7 +139,10 @@ impl Queries {
             watch: watch.clone(),
             permit: Some(permit),
         };
-        spawn(query, self.lanes.clone(), planned, sender)?;
+        let lanes = self.lanes.clone();
+        spawn(snapshot.tenant(), watch.clone(), lanes, move || async move {
+            query.run(planned, &sender).await;
+        })?;
         let schema = match tokio::time::timeout_at(watch.deadline().into(), plan).await {
             Ok(Ok(planned)) => planned?,
             Ok(Err(_)) => return Err(died()),
@@ -146,6 +154,45 @@ impl Queries {
             as_of: snapshot.today(),
             batches: Box::pin(RecordBatchStreamAdapter::new(schema.clone(), batches)),
             schema,
+        })
+    }
+
+    /// What one statement takes and gives, without running it. It is planned as it would be to be run,
+    /// within the same limits. Must be called within a tokio runtime.
+    pub async fn describe(
+        &self,
+        snapshot: Arc<TenantSnapshot>,
+        sql: &str,
+    ) -> Result<Description, QueryError> {
+        let relations = self.relations(&snapshot);
+        let permit = self.admission.enter(snapshot.tenant()).await?;
+        let watch = Arc::new(Watch::new(self.limits.seconds));
+        let _guard = Abandon(watch.clone());
+        let (sender, described) = oneshot::channel();
+        let (sql, most, template) = (sql.to_owned(), self.limits.sql_bytes, self.template.clone());
+        let within = watch.clone();
+        spawn(snapshot.tenant(), watch.clone(), self.lanes.clone(), move || async move {
+            let described = match statement::parse(&sql, most) {
+                Ok(statement) => template.describe(&relations, statement, &within).await,
+                Err(error) => Err(error),
+            };
+            drop(permit);
+            // Nobody may be waiting any more; then there is nobody to tell.
+            let _ = sender.send(described);
+        })?;
+        match tokio::time::timeout_at(watch.deadline().into(), described).await {
+            Ok(Ok(described)) => described,
+            Ok(Err(_)) => Err(died()),
+            Err(_) => Err(watch.over()),
+        }
+    }
+
+    /// What a tenant can read at this moment.
+    fn relations(&self, snapshot: &Arc<TenantSnapshot>) -> Arc<Relations> {
+        Arc::new(Relations {
+            snapshot: snapshot.clone(),
+            types: self.types.visible(snapshot.tenant()).hiding(snapshot.hidden().clone()),
+            history: self.history.clone(),
         })
     }
 
@@ -178,19 +225,18 @@ fn again(snapshot: &TenantSnapshot, kept: &KeptAnswer) -> Answer {
 }
 
 /// Starts the query's thread.
-fn spawn(
-    query: Query,
+fn spawn<F: Future<Output = ()>>(
+    tenant: Tenant,
+    watch: Arc<Watch>,
     lanes: Arc<Lanes>,
-    planned: oneshot::Sender<Result<SchemaRef, QueryError>>,
-    sender: mpsc::Sender<Message>,
+    query: impl FnOnce() -> F + Send + 'static,
 ) -> Result<(), QueryError> {
     let runtime = tokio::runtime::Handle::try_current().map_err(|error| internal(&error))?;
     std::thread::Builder::new()
         .name("query".into())
         .stack_size(STACK_BYTES)
         .spawn(move || {
-            let (tenant, watch) = (query.relations.snapshot.tenant(), query.watch.clone());
-            let run = AssertUnwindSafe(query.run(planned, &sender)).catch_unwind();
+            let run = AssertUnwindSafe(query()).catch_unwind();
             if runtime.block_on(lanes.run(tenant, &watch, run)).is_err() {
                 // The channel closes without an end, which the reader takes for what it is.
                 tracing::error!("a query panicked");

@@ -51,6 +51,34 @@ pub(crate) fn bind(plan: LogicalPlan, params: &[Value]) -> Result<LogicalPlan, Q
     Ok(plan.with_param_values(values)?)
 }
 
+/// The types that the values of `$1`, `$2`, … must have, as far as the plan says them.
+pub(crate) fn types(plan: &LogicalPlan) -> Result<Vec<Option<DataType>>, QueryError> {
+    let wanted = placeholders(plan)?;
+    let most = wanted.keys().last().copied().unwrap_or(0);
+    if let Some(unused) = (1..=most).find(|n| !wanted.contains_key(n)) {
+        return Err(QueryError::invalid(format!(
+            "the SQL uses ${most}, but not ${unused}: number the parameters without a gap"
+        )));
+    }
+    Ok(wanted.into_values().collect())
+}
+
+/// Puts nulls of these types in the place of the placeholders; of an unknown type, as texts.
+pub(crate) fn bind_nulls(
+    plan: LogicalPlan,
+    types: &[Option<DataType>],
+) -> Result<LogicalPlan, QueryError> {
+    if types.is_empty() {
+        return Ok(plan);
+    }
+    let nulls = types
+        .iter()
+        .map(|known| ScalarValue::try_new_null(known.as_ref().unwrap_or(&DataType::Utf8)))
+        .collect::<PlanResult<Vec<_>>>()?;
+    let values = ParamValues::List(nulls.into_iter().map(Into::into).collect());
+    Ok(plan.with_param_values(values)?)
+}
+
 /// The numbers of the placeholders, with the type that the first use of each suggests.
 fn placeholders(plan: &LogicalPlan) -> Result<BTreeMap<usize, Option<DataType>>, QueryError> {
     let mut found: BTreeMap<usize, Option<DataType>> = BTreeMap::new();

@@ -20,11 +20,12 @@ use projections::sql::dialect;
 use crate::cache::Reads;
 use crate::catalog::{CATALOG, Relations, TenantCatalog, VIEWS};
 use crate::disk::{Disk, QueryDisk};
+use crate::execution::Description;
 use crate::guard::Watch;
 use crate::joins::SortedJoins;
 use crate::memory::QueryPool;
 use crate::places::Places;
-use crate::{QueryError, QueryLimits, complexity, functions, guard, parameters};
+use crate::{QueryError, QueryLimits, complexity, functions, guard, parameters, postgres};
 
 /// Rows of a batch: a compromise between speed and what a batch of long texts takes.
 const BATCH_ROWS: usize = 4096;
@@ -46,6 +47,14 @@ pub(crate) struct Planned {
     pub(crate) reads: Option<Reads>,
     /// Whether the same relations always give the same rows.
     pub(crate) is_repeatable: bool,
+}
+
+/// A plan without its values, the state that it was planned in, and what it reads.
+struct Unbound {
+    state: SessionState,
+    plan: LogicalPlan,
+    reads: Option<Reads>,
+    places: Places,
 }
 
 /// A plan that is ready to run, and what it runs with.
@@ -113,7 +122,53 @@ impl Template {
         params: &[serde_json::Value],
         watch: &Watch,
     ) -> Result<Planned, QueryError> {
+        let Unbound { mut state, plan, reads, places } = self.unbound(relations, statement).await?;
+        let plan = parameters::bind(plan, params).map_err(|error| places.parameter(error))?;
+        let plan = clock::pin(plan, relations.snapshot.today())?;
+        guard::check_windows(&plan)?;
+        complexity::check_terms(&plan)?;
+        watch.check()?;
+
+        state.mark_start_execution();
+        let plan = state.optimize(&plan)?;
+        watch.check()?;
+        let is_repeatable = is_repeatable(&plan)?;
+        Ok(Planned { plan, reads, is_repeatable })
+    }
+
+    /// What `statement` takes and gives, whatever its values are.
+    pub(crate) async fn describe(
+        &self,
+        relations: &Arc<Relations>,
+        statement: Statement,
+        watch: &Watch,
+    ) -> Result<Description, QueryError> {
+        let Unbound { mut state, plan, .. } = self.unbound(relations, statement).await?;
+        let params = parameters::types(&plan)?;
+        let plan = parameters::bind_nulls(plan, &params)?;
+        let plan = clock::pin(plan, relations.snapshot.today())?;
+        guard::check_windows(&plan)?;
+        complexity::check_terms(&plan)?;
+        watch.check()?;
+
+        state.mark_start_execution();
+        let schema = match state.optimize(&plan) {
+            Ok(optimized) => optimized.schema().as_arrow().clone(),
+            // Not every place takes a null; the columns are the same with a value.
+            Err(_) if !params.is_empty() => plan.schema().as_arrow().clone(),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Description { schema: Arc::new(schema), params })
+    }
+
+    /// The plan of a statement without values.
+    async fn unbound(
+        &self,
+        relations: &Arc<Relations>,
+        mut statement: Statement,
+    ) -> Result<Unbound, QueryError> {
         let places = Places::of(&statement);
+        postgres::rewrite(&mut statement)?;
         let mut state = self.state.clone();
         state.register_catalog_list(Arc::new(TenantCatalog(relations.clone())));
         let references = state.resolve_table_references(&statement)?;
@@ -128,17 +183,7 @@ impl Template {
         let reads = Reads::new(&references, relations);
         let plan = state.statement_to_plan(statement).await?;
         read_only().verify_plan(&plan)?;
-        let plan = parameters::bind(plan, params).map_err(|error| places.parameter(error))?;
-        let plan = clock::pin(plan, relations.snapshot.today())?;
-        guard::check_windows(&plan)?;
-        complexity::check_terms(&plan)?;
-        watch.check()?;
-
-        state.mark_start_execution();
-        let plan = state.optimize(&plan)?;
-        watch.check()?;
-        let is_repeatable = is_repeatable(&plan)?;
-        Ok(Planned { plan, reads, is_repeatable })
+        Ok(Unbound { state, plan, reads, places })
     }
 
     /// Makes an optimized plan ready to run.

@@ -117,7 +117,8 @@ async fn a_type_is_registered_filled_asked_and_survives_a_kill() {
     assert_eq!(asked_at(&service, &admin, sql, &receipt).await, rows);
     let columns = "SELECT column_name, data_type FROM information_schema.columns \
                    WHERE table_name = 'acme.widget_made' AND ordinal_position > 6 ORDER BY ordinal_position";
-    let expected = json!([["checkedAt", "timestamp"], ["parts", "int"], ["grade", "text"]]);
+    let expected =
+        json!([["checkedAt", "timestamp with time zone"], ["parts", "bigint"], ["grade", "text"]]);
     assert_eq!(asked(&service, &admin, columns).await, expected);
     let bad = service
         .send(&admin, &[event(WIDGET, "w3", &json!({"widget_id": "w3", "cost": 1e-5}))])
