@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::{DataType, Field, Schema};
+use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::response::Response;
-use serde::Deserialize;
+use axum::response::{IntoResponse, Response};
+use projections::encode::{ColumnType, column_types};
+use query::Description;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use stream::Problem;
 
@@ -22,6 +26,57 @@ struct Question {
     sql: String,
     #[serde(default)]
     params: Vec<Value>,
+    /// Only what the statement takes and gives is asked for.
+    #[serde(default)]
+    describe: bool,
+}
+
+/// What a statement takes and gives.
+#[derive(Serialize)]
+struct Described {
+    columns: Vec<DescribedColumn>,
+    /// None where any type is taken.
+    params: Vec<Option<DescribedType>>,
+}
+
+/// A column.
+#[derive(Serialize)]
+struct DescribedColumn {
+    name: String,
+    #[serde(flatten)]
+    kind: DescribedType,
+}
+
+/// A type as answers state it, and as Arrow names it.
+#[derive(Serialize)]
+struct DescribedType {
+    r#type: String,
+    arrow: String,
+}
+
+impl DescribedType {
+    fn of(column: ColumnType, data_type: &DataType) -> Self {
+        Self { r#type: column.r#type, arrow: data_type.to_string() }
+    }
+}
+
+impl Described {
+    fn of(description: &Description) -> Self {
+        let fields = description.schema.fields();
+        let columns = column_types(&description.schema).into_iter().zip(fields);
+        let columns = columns.map(|(column, field)| DescribedColumn {
+            name: column.name.clone(),
+            kind: DescribedType::of(column, field.data_type()),
+        });
+        let param = |known: &Option<DataType>| {
+            let known = known.as_ref()?;
+            let schema = Schema::new(vec![Field::new("", known.clone(), true)]);
+            let column = column_types(&schema).into_iter().next()?;
+            Some(DescribedType::of(column, known))
+        };
+        let params = description.params.iter().map(param).collect();
+        Self { columns: columns.collect(), params }
+    }
 }
 
 /// Runs read-only SQL over the caller's views and history.
@@ -43,6 +98,12 @@ pub(super) async fn ask(
     answers::wait(&app, &caller, &mut params).await?;
     params.finish("wait_for, wait_ms and raw")?;
     let snapshot = app.snapshot(&caller)?;
+    if question.describe {
+        trace.note("describe", true);
+        let description = app.queries.describe(snapshot, &question.sql).await;
+        let description = description.map_err(|error| problems::query(&error))?;
+        return Ok(Json(Described::of(&description)).into_response());
+    }
     let answer = app
         .queries
         .run(snapshot, &question.sql, question.params)

@@ -171,11 +171,12 @@ pub(in crate::http) fn query(error: &QueryError) -> Problem {
                 "The query is not right",
                 detail,
             );
-            placed(problem, *line, *column)
+            placed(problem, *line, *column).with("sqlstate", error.sqlstate())
         }
         QueryError::Refused { statement } => {
             Problem::new("query-refused", StatusCode::BAD_REQUEST, "Queries only read", detail)
                 .with("statement", statement.as_str())
+                .with("sqlstate", error.sqlstate())
         }
         QueryError::UnknownView { .. } => {
             Problem::new("unknown-view", StatusCode::NOT_FOUND, "There is no such view", detail)
