@@ -48,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) oidc: IssuerSettings,
     /// What the service shows who it is with; without it, it speaks HTTP without TLS.
     pub(crate) tls: Tls,
+    /// The address to listen on for PostgreSQL's protocol; without it, it is not spoken.
+    pub(crate) postgres: Option<SocketAddr>,
     /// The key that seals the audit; one in the data folder if nobody says.
     pub(crate) audit_key: Option<Secret>,
     /// The time between two checkpoints, in milliseconds.
@@ -98,6 +100,8 @@ pub(crate) struct Limits {
     pub(crate) dead_letters: usize,
     /// Of the connections that one address has without a good token.
     pub(crate) address_connections: usize,
+    /// Of the PostgreSQL wire.
+    pub(crate) wire: crate::wire::WireLimits,
 }
 
 impl Default for Limits {
@@ -112,6 +116,7 @@ impl Default for Limits {
             usage: tenancy::limits::UseLimits::default(),
             dead_letters: 10_000,
             address_connections: 5_000,
+            wire: crate::wire::WireLimits::default(),
         }
     }
 }
@@ -130,6 +135,7 @@ impl Default for Config {
             jwt_leeway: tenancy::LEEWAY,
             oidc: IssuerSettings::default(),
             tls: Tls::default(),
+            postgres: None,
             audit_key: None,
             checkpoint_ms: 10_000,
             kafka: KafkaSettings::plain(""),

@@ -73,11 +73,12 @@ use crate::reports::Reports;
 use crate::serve::{EventHistory, Intake};
 use crate::shown::Shown;
 
-pub(crate) use self::audit::Audit;
+pub(crate) use self::audit::{Audit, Peer};
 use self::caller::Caller;
 pub(crate) use self::connections::accept;
 pub(crate) use self::health::upkeep;
 pub(crate) use self::platform::note_rates;
+pub(crate) use self::strangers::{Stranger, Strangers};
 pub(crate) use self::tls::{Tls, TlsError, speech, strict};
 
 /// What the handlers share.
@@ -201,7 +202,7 @@ impl App {
     }
 
     /// Who a bearer token speaks for.
-    async fn identify(&self, token: &str) -> Result<Identity, Problem> {
+    pub(crate) async fn identify(&self, token: &str) -> Result<Identity, Problem> {
         if ShownToken::is_one(token) {
             return self.identify_producer(token).await;
         }

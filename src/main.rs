@@ -19,6 +19,7 @@ mod own_views;
 mod reports;
 mod serve;
 mod shown;
+mod wire;
 
 use std::process::ExitCode;
 

@@ -60,6 +60,7 @@ use crate::http::{self, App, Parts, Tls};
 use crate::own_views::OwnViews;
 use crate::reports::{self, Reports};
 use crate::shown::Shown;
+use crate::wire::Wire;
 
 pub(crate) use self::clock::tick_one;
 #[cfg(test)]
@@ -116,6 +117,10 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     let listening = |source| ServeError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(listening)?;
     let address = listener.local_addr().map_err(listening)?;
+    let wire = match config.postgres {
+        None => None,
+        Some(address) => Some(wire_listener(address).await?),
+    };
 
     let store = Store::connect(&config.control_store()).await?;
     let key = match &config.audit_key {
@@ -221,7 +226,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         views: config.limits.views.clone(),
         tenant_bytes: config.limits.tenant_bytes,
     };
-    let share = config.limits.address_connections;
+    let (share, wire_limits) = (config.limits.address_connections, config.limits.wire.clone());
     let app = Arc::new(App::new(Parts {
         store,
         directory: directory.clone(),
@@ -243,11 +248,18 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     }));
     let (closing, ending) = (CancellationToken::new(), CancellationToken::new());
     let connections = TaskTracker::new();
+    let router = http::router(Arc::clone(&app));
+    let wire_address = wire.as_ref().map(|(address, _)| *address);
+    if let Some((_, listener)) = wire {
+        let (app, router) = (Arc::clone(&app), router.clone());
+        let wire = Wire::new(app, router, tls.clone(), wire_limits, closing.clone());
+        tokio::spawn(wire.accept(listener, share, connections.clone()));
+    }
     let accepting = tokio::spawn(http::accept(
         listener,
         match &tls {
-            Some(_) => http::router(Arc::clone(&app)).layer(from_fn(http::strict)),
-            None => http::router(Arc::clone(&app)),
+            Some(_) => router.layer(from_fn(http::strict)),
+            None => router,
         },
         tls.clone(),
         share,
@@ -275,6 +287,9 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         }
     };
     tracing::info!(%address, data = %config.data.display(), "listening");
+    if let Some(address) = wire_address {
+        tracing::info!(%address, "listening for PostgreSQL clients");
+    }
     Ok(Running {
         address,
         app,
@@ -288,6 +303,13 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         writer,
         _folder: folder,
     })
+}
+
+/// Where PostgreSQL's protocol is spoken.
+async fn wire_listener(address: SocketAddr) -> Result<(SocketAddr, TcpListener), ServeError> {
+    let listening = |source| ServeError::ListenPostgres { address, source };
+    let listener = TcpListener::bind(address).await.map_err(listening)?;
+    Ok((listener.local_addr().map_err(listening)?, listener))
 }
 
 /// What tokens are checked with.

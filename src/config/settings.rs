@@ -170,6 +170,16 @@ fn connections(value: u64) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX).min(1000)
 }
 
+/// A million connections are as good as any larger number.
+fn seats(value: u64) -> usize {
+    size(value).min(1_000_000)
+}
+
+/// A message of PostgreSQL's protocol has at most a gibibyte, as there.
+fn message(value: u64) -> usize {
+    size(value).min(1 << 30)
+}
+
 /// One secret a line: the first signs, all are accepted.
 fn secrets(value: &str) -> Result<Vec<Secret>, String> {
     let lines = value.lines().filter(|line| !line.is_empty());
@@ -231,6 +241,12 @@ fn is_set(is_set: bool) -> String {
 /// Every setting there is.
 pub(super) static SETTINGS: &[Setting] = &[
     setting!("listen", Address, listen),
+    Setting {
+        key: "postgres.listen",
+        set: Set::Address(|config, value| config.postgres = Some(value)),
+        show: |config| config.postgres.map_or_else(String::new, |address| address.to_string()),
+        secret: false,
+    },
     Setting {
         key: "data",
         set: Set::Folder(|config, value| config.data = value),
@@ -345,6 +361,11 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting!("limits.views.buffer_bytes", Count, limits.views.buffer_bytes, size),
     setting!("limits.dead_letters", Count, limits.dead_letters, size),
     setting!("limits.connections.address", Count, limits.address_connections, size),
+    setting!("limits.postgres.connections", Count, limits.wire.connections, seats),
+    setting!("limits.postgres.tenant_connections", Count, limits.wire.tenant_connections, size),
+    setting!("limits.postgres.idle_s", Count, limits.wire.idle_s),
+    setting!("limits.postgres.message_bytes", Count, limits.wire.message_bytes, message),
+    setting!("limits.postgres.statements", Count, limits.wire.statements, size),
     Setting {
         key: "database_url",
         set: Set::Text(|config, value| {

@@ -30,7 +30,7 @@ use super::{App, problems};
 
 /// Where a connection comes from.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Peer(pub(super) SocketAddr);
+pub(crate) struct Peer(pub(crate) SocketAddr);
 
 /// What is recorded of calls, and what of them was recorded already.
 pub(crate) struct Audit {

@@ -12,7 +12,7 @@ use axum::http::Extensions;
 
 /// The strangers' connections, by where they come from.
 #[derive(Debug)]
-pub(super) struct Strangers {
+pub(crate) struct Strangers {
     bound: usize,
     /// Without those that have none.
     counts: Mutex<HashMap<IpAddr, usize>>,
@@ -20,7 +20,7 @@ pub(super) struct Strangers {
 
 /// A connection as long as nobody was let in by it; all clones are of one.
 #[derive(Clone, Debug)]
-pub(super) struct Stranger(Arc<Mutex<Option<Counted>>>);
+pub(crate) struct Stranger(Arc<Mutex<Option<Counted>>>);
 
 /// One that counts for its address.
 #[derive(Debug)]
@@ -31,12 +31,12 @@ struct Counted {
 
 impl Strangers {
     /// None yet; an address may have so many.
-    pub(super) fn new(bound: usize) -> Arc<Self> {
+    pub(crate) fn new(bound: usize) -> Arc<Self> {
         Arc::new(Self { bound, counts: Mutex::default() })
     }
 
     /// One more from an address, if it may have one more.
-    pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Stranger> {
+    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Stranger> {
         let origin = origin(address);
         let mut counts = self.counts();
         let count = counts.entry(origin).or_default();

@@ -1,4 +1,4 @@
-//! TLS of the listener, and of what this node says to others.
+//! TLS of the listeners, and of what this node says to others.
 //!
 //! **In:** a certificate and its key as PEM. **Out:** connections with TLS 1.2 or 1.3 and HTTP/1.1.
 //!
@@ -75,9 +75,26 @@ impl Tls {
 
     /// The connection, once both sides have agreed.
     pub(super) async fn secure(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        let config = Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner));
-        timeout(HANDSHAKE_TIME, TlsAcceptor::from(config).accept(stream)).await?
+        agree(self.config(), stream).await
     }
+
+    /// The same for a client of PostgreSQL's protocol, which by TLS has a name of its own.
+    pub(crate) async fn secure_postgres(
+        &self,
+        stream: TcpStream,
+    ) -> io::Result<TlsStream<TcpStream>> {
+        let mut config = ServerConfig::clone(&self.config());
+        config.alpn_protocols = vec![b"postgresql".to_vec()];
+        agree(Arc::new(config), stream).await
+    }
+
+    fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+async fn agree(config: Arc<ServerConfig>, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    timeout(HANDSHAKE_TIME, TlsAcceptor::from(config).accept(stream)).await?
 }
 
 /// Tells browsers to come by TLS alone.

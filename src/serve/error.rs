@@ -31,6 +31,14 @@ pub(crate) enum ServeError {
         /// What the system said.
         source: io::Error,
     },
+    /// The address of the PostgreSQL wire cannot be listened on.
+    #[error("cannot listen on {address}: {source}; give another address as postgres.listen")]
+    ListenPostgres {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
     /// Nothing to check tokens with.
     #[error(
         "jwt_secret is not set; set TIDEMARK_JWT_SECRET to at least 32 random bytes, or jwt_secret_file or oidc.issuer in the configuration"

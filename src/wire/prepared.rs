@@ -1,0 +1,274 @@
+//! What a connection holds: prepared statements, and portals, which are statements with values whose
+//! rows are taken little by little.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::compute::cast;
+use arrow::datatypes::SchemaRef;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::answers::Formats;
+use super::calls::{Description, Rows};
+use super::commands::Command;
+use super::failure::Failure;
+use super::types::{PgType, TEXT};
+
+/// Portals of one connection.
+const PORTALS: usize = 64;
+/// Bytes of the statements and values of one connection together.
+const BYTES: usize = 4 << 20;
+
+/// What a statement is.
+#[derive(Clone, Debug)]
+pub(super) enum Work {
+    /// Nothing but spaces and comments.
+    Nothing,
+    Command(Command),
+    Query(Arc<str>),
+}
+
+/// A prepared statement.
+#[derive(Clone, Debug)]
+pub(super) struct Statement {
+    pub(super) work: Work,
+    /// The types of its parameters, as far as they are known; 0 where not.
+    pub(super) types: Vec<u32>,
+    /// The columns that the client was told.
+    pub(super) promised: Option<SchemaRef>,
+}
+
+impl Statement {
+    /// Takes what is known of it now.
+    pub(super) fn describe(&mut self, description: Description) {
+        let known = description.params.iter().map(|known| known.as_ref().map(PgType::of));
+        let known: Vec<u32> = known.map(|known| known.map_or(TEXT, |known| known.oid)).collect();
+        let said = self.types.iter().chain(std::iter::repeat(&0));
+        self.types = known
+            .iter()
+            .zip(said)
+            .map(|(known, said)| if *said == 0 { *known } else { *said })
+            .collect();
+        self.promised = Some(description.schema);
+    }
+}
+
+/// A statement with its values.
+pub(super) struct Portal {
+    pub(super) work: Work,
+    pub(super) params: Vec<Value>,
+    pub(super) formats: Formats,
+    /// The columns that the client was told when it prepared the statement.
+    pub(super) promised: Option<SchemaRef>,
+    pub(super) running: Option<Running>,
+    /// All its rows were taken.
+    pub(super) is_over: bool,
+}
+
+impl Portal {
+    pub(super) fn new(work: Work, params: Vec<Value>, formats: Formats) -> Self {
+        Self { work, params, formats, promised: None, running: None, is_over: false }
+    }
+
+    fn bytes(&self) -> usize {
+        let params: usize =
+            self.params.iter().map(|value| value.as_str().map_or(8, str::len)).sum();
+        params + bytes(&self.work)
+    }
+}
+
+/// A query that runs.
+pub(super) struct Running {
+    pub(super) rows: Rows,
+    /// What of a batch is left, from this row on.
+    pub(super) batch: Option<(RecordBatch, usize)>,
+    /// Until when the client would have it end.
+    pub(super) until: Option<Instant>,
+}
+
+/// The batch with the columns that were promised, which a query over views that were defined anew
+/// meanwhile may not have.
+pub(super) fn as_promised(
+    batch: RecordBatch,
+    promised: Option<&SchemaRef>,
+) -> Result<RecordBatch, Failure> {
+    let Some(promised) = promised else { return Ok(batch) };
+    let changed =
+        || Failure::new("0A000", "the columns are not those that were described; prepare it anew");
+    if promised.fields().len() != batch.num_columns() {
+        return Err(changed());
+    }
+    let is_same = |(field, array): (&arrow::datatypes::FieldRef, &arrow::array::ArrayRef)| {
+        PgType::of(field.data_type()).oid == PgType::of(array.data_type()).oid
+    };
+    let mut columns = promised.fields().iter().zip(batch.columns());
+    if columns.all(is_same) {
+        return Ok(batch);
+    }
+    let columns = promised
+        .fields()
+        .iter()
+        .zip(batch.columns())
+        .map(|(field, array)| cast(array, field.data_type()).map_err(|_| changed()))
+        .collect::<Result<Vec<_>, Failure>>()?;
+    let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(promised.clone(), columns, &rows).map_err(|_| changed())
+}
+
+/// All that a connection holds, by name.
+#[derive(Default)]
+pub(super) struct Held {
+    statements: HashMap<String, Statement>,
+    portals: HashMap<String, Portal>,
+    /// How many statements there may be.
+    most: usize,
+}
+
+impl Held {
+    pub(super) fn new(most: usize) -> Self {
+        Self { most, ..Self::default() }
+    }
+
+    /// Keeps a statement. One with a name stays until it is closed; one without gives way.
+    pub(super) fn prepare(&mut self, name: String, statement: Statement) -> Result<(), Failure> {
+        if name.is_empty() {
+            self.statements.remove(&name);
+        } else if self.statements.contains_key(&name) {
+            let message = format!("there is a prepared statement '{name}' already");
+            return Err(Failure::new("42P05", message));
+        }
+        if self.statements.len() >= self.most {
+            let message = format!("a connection has at most {} prepared statements", self.most);
+            return Err(Failure::new("54000", message));
+        }
+        self.room(bytes(&statement.work))?;
+        self.statements.insert(name, statement);
+        Ok(())
+    }
+
+    pub(super) fn statement(&mut self, name: &str) -> Result<&mut Statement, Failure> {
+        let unknown = || Failure::new("26000", format!("there is no prepared statement '{name}'"));
+        self.statements.get_mut(name).ok_or_else(unknown)
+    }
+
+    /// Keeps a portal. One with a name stays until it is closed; one without gives way.
+    pub(super) fn bind(&mut self, name: String, portal: Portal) -> Result<(), Failure> {
+        if name.is_empty() {
+            self.portals.remove(&name);
+        } else if self.portals.contains_key(&name) {
+            return Err(Failure::new("42P03", format!("there is a cursor '{name}' already")));
+        }
+        if self.portals.len() >= PORTALS {
+            let message = format!("a connection has at most {PORTALS} portals and cursors");
+            return Err(Failure::new("54000", message));
+        }
+        self.room(portal.bytes())?;
+        self.portals.insert(name, portal);
+        Ok(())
+    }
+
+    /// Takes a portal out, to be given back by [`keep`](Self::keep).
+    pub(super) fn take(&mut self, name: &str) -> Result<Portal, Failure> {
+        let unknown = || Failure::new("34000", format!("there is no cursor '{name}'"));
+        self.portals.remove(name).ok_or_else(unknown)
+    }
+
+    /// Gives a portal back.
+    pub(super) fn keep(&mut self, name: &str, portal: Portal) {
+        self.portals.insert(name.to_owned(), portal);
+    }
+
+    pub(super) fn close_statement(&mut self, name: &str) -> bool {
+        self.statements.remove(name).is_some()
+    }
+
+    pub(super) fn close_statements(&mut self) {
+        self.statements.clear();
+    }
+
+    pub(super) fn close_portal(&mut self, name: &str) -> bool {
+        self.portals.remove(name).is_some()
+    }
+
+    /// Closes all portals, as the end of a transaction does.
+    pub(super) fn close_portals(&mut self) {
+        self.portals.clear();
+    }
+
+    fn room(&self, more: usize) -> Result<(), Failure> {
+        let statements = self.statements.values().map(|statement| bytes(&statement.work));
+        let held: usize = statements.chain(self.portals.values().map(Portal::bytes)).sum();
+        if held + more > BYTES {
+            let message = format!("the statements of a connection have at most {BYTES} bytes");
+            return Err(Failure::new("54000", message));
+        }
+        Ok(())
+    }
+}
+
+fn bytes(work: &Work) -> usize {
+    match work {
+        Work::Nothing | Work::Command(_) => 256,
+        Work::Query(sql) => 256 + sql.len(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use arrow::array::{ArrayRef, Int64Array, StringArray};
+    use arrow::datatypes::{DataType, Field, Schema};
+
+    use super::*;
+
+    fn statement(bytes: usize) -> Statement {
+        let work = Work::Query("x".repeat(bytes).into());
+        Statement { work, types: Vec::new(), promised: None }
+    }
+
+    #[test]
+    fn a_connection_holds_so_much() {
+        let mut held = Held::new(3);
+        held.prepare(String::new(), statement(1)).unwrap();
+        held.prepare("a".into(), statement(1)).unwrap();
+        held.prepare("b".into(), statement(1)).unwrap();
+        held.prepare(String::new(), statement(1)).unwrap();
+        assert_eq!(held.prepare("b".into(), statement(1)).unwrap_err().code, "42P05");
+        assert_eq!(held.prepare("c".into(), statement(1)).unwrap_err().code, "54000");
+        assert!(held.close_statement("a"));
+        assert_eq!(held.prepare("c".into(), statement(BYTES)).unwrap_err().code, "54000");
+        for number in 0..PORTALS {
+            let portal = Portal::new(Work::Nothing, Vec::new(), Formats::default());
+            held.bind(number.to_string(), portal).unwrap();
+        }
+        let portal = Portal::new(Work::Nothing, Vec::new(), Formats::default());
+        assert_eq!(held.bind("x".into(), portal).unwrap_err().code, "54000");
+    }
+
+    #[test]
+    fn rows_are_as_they_were_promised() {
+        let promised = |data_type| {
+            let fields = vec![Field::new("a", data_type, true)];
+            Some(Arc::new(Schema::new(fields)))
+        };
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![7]));
+        let batch = RecordBatch::try_from_iter([("a", numbers)]).unwrap();
+        let text = as_promised(batch.clone(), promised(DataType::Utf8).as_ref()).unwrap();
+        let texts: ArrayRef = Arc::new(StringArray::from(vec!["7"]));
+        assert_eq!(text.column(0), &texts);
+        assert_eq!(as_promised(batch.clone(), promised(DataType::Int64).as_ref()).unwrap(), batch);
+        let none = Some(Arc::new(Schema::empty()));
+        assert_eq!(as_promised(batch, none.as_ref()).unwrap_err().code, "0A000");
+    }
+
+    #[test]
+    fn what_the_client_says_of_types_goes_before() {
+        let mut prepared = statement(1);
+        prepared.types = vec![23];
+        let params = vec![Some(DataType::Int64), Some(DataType::Date32), None];
+        prepared.describe(Description { schema: Arc::new(Schema::empty()), params });
+        assert_eq!(prepared.types, [23, 1082, 25]);
+    }
+}
