@@ -1,0 +1,130 @@
+//! Who is let in, and for how long.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use sqlx::postgres::{PgConnection, PgSslMode};
+use sqlx::{Connection, Row};
+use tenancy::Role;
+
+use crate::certificates::certificate;
+use crate::postgres::Wired;
+use crate::service::{Service, expiring, signed, token};
+
+/// The code with which a connection is refused.
+async fn refused(wired: &Wired, token: &str) -> String {
+    let error = wired.connect(token).await.unwrap_err();
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.unwrap_or_else(|| panic!("no code: {error}")).into_owned()
+}
+
+#[tokio::test]
+async fn only_those_who_may_query_are_let_in() {
+    let wired = Wired::start().await;
+    for role in [Role::Analyst, Role::Admin] {
+        let mut connection = wired.connect(&token(Some("acme"), &[role])).await.unwrap();
+        let row =
+            sqlx::query("SELECT count(*) FROM open_invoices").fetch_one(&mut connection).await;
+        assert_eq!(row.unwrap().get::<i64, _>(0), 3, "{role}");
+    }
+    for role in [Role::Executive, Role::Service] {
+        assert_eq!(refused(&wired, &token(Some("acme"), &[role])).await, "42501", "{role}");
+    }
+    assert_eq!(refused(&wired, &token(None, &[Role::Platform])).await, "42501");
+    assert_eq!(refused(&wired, "no token").await, "28P01");
+    let foreign = "another secret, which is longer than 32 bytes too";
+    let foreign = signed(foreign, Some("acme"), &[Role::Admin], TimeDelta::hours(1));
+    assert_eq!(refused(&wired, &foreign).await, "28P01");
+    let old = expiring(Some("acme"), &[Role::Admin], -TimeDelta::hours(1));
+    assert_eq!(refused(&wired, &old).await, "28P01");
+    // The name of a database tells nothing of who is there.
+    let named = wired.options(&wired.admin).database("acme");
+    let nobodys = wired.options(&wired.admin).database("nobody");
+    let named = PgConnection::connect_with(&named).await.unwrap_err().to_string();
+    assert_eq!(named, PgConnection::connect_with(&nobodys).await.unwrap_err().to_string());
+    let audit = wired.service.get("/v1/audit?action=refusal", &wired.admin).send().await.unwrap();
+    let audit = audit.text().await.unwrap();
+    assert!(audit.contains("/v1/query"), "refusals are recorded: {audit}");
+}
+
+#[tokio::test]
+async fn a_connection_ends_when_its_token_does() {
+    let wired = Wired::start_with(&[("TIDEMARK_JWT_LEEWAY_S", "0")]).await;
+    let short = expiring(Some("acme"), &[Role::Analyst], TimeDelta::seconds(3));
+    let mut connection = wired.connect(&short).await.unwrap();
+    sqlx::query("SELECT 1").fetch_one(&mut connection).await.unwrap();
+    for _ in 0..200 {
+        if sqlx::query("SELECT 1").fetch_one(&mut connection).await.is_err() {
+            assert_eq!(refused(&wired, &short).await, "28P01");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the connection is still there");
+}
+
+#[tokio::test]
+async fn with_a_certificate_it_speaks_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (pem, key) = certificate("wire");
+    std::fs::write(path("certificate.pem"), &pem).unwrap();
+    std::fs::write(path("key.pem"), key).unwrap();
+    let (shown, key) = (path("certificate.pem"), path("key.pem"));
+    let variables = [
+        ("TIDEMARK_TLS_CERTIFICATE_FILE", shown.as_str()),
+        ("TIDEMARK_TLS_KEY_FILE", key.as_str()),
+        ("TIDEMARK_POSTGRES_LISTEN", "127.0.0.1:0"),
+    ];
+    let root = reqwest::Certificate::from_pem(pem.as_bytes()).unwrap();
+    let client = reqwest::Client::builder().tls_certs_only([root]).build().unwrap();
+    let data = Arc::new(tempfile::tempdir().unwrap());
+    let wired = Wired::of(Service::start_as(data, &variables, ("https", client)).await).await;
+    let options = wired.options(&wired.admin).ssl_mode(PgSslMode::VerifyCa).ssl_root_cert(&shown);
+    let mut connection = PgConnection::connect_with(&options).await.unwrap();
+    let row = sqlx::query("SELECT count(*) FROM open_invoices").fetch_one(&mut connection).await;
+    assert_eq!(row.unwrap().get::<i64, _>(0), 3);
+    let asked = wired
+        .psql(&wired.admin, &["-A", "-t", "-c", "SELECT 1"])
+        .env("PGSSLMODE", "require")
+        .output()
+        .unwrap();
+    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+}
+
+/// What is no PostgreSQL is not answered, and harms nobody.
+#[tokio::test]
+async fn strange_bytes_are_refused() {
+    let wired = Wired::start().await;
+    let strange: [&[u8]; 6] = [
+        b"GET / HTTP/1.1\r\n\r\n",
+        &[0, 0, 0, 3, 0, 3, 0, 0],
+        &[0x7f, 0xff, 0xff, 0xff, 0, 3, 0, 0],
+        &[0, 0, 0, 8, 0, 2, 0, 0],
+        &[0, 0, 0, 12, 0, 3, 0, 0, b'u', b's', b'e', b'r'],
+        &[0, 0, 0, 16, 4, 210, 22, 46, 0, 0, 0, 1, 0, 0, 0, 2],
+    ];
+    for bytes in strange {
+        let mut stream = TcpStream::connect(("127.0.0.1", wired.port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(bytes).unwrap();
+        let mut said = Vec::new();
+        // It is closed, whether in order or not.
+        let _ = stream.read_to_end(&mut said);
+        assert!(said.is_empty(), "{bytes:?}: {said:?}");
+    }
+    // A password of its own making in place of the one that is asked for.
+    let mut stream = TcpStream::connect(("127.0.0.1", wired.port)).unwrap();
+    stream.write_all(b"\0\0\0\x17\0\x03\0\0user\0tidemark\0\0").unwrap();
+    let mut asked = [0; 9];
+    stream.read_exact(&mut asked).unwrap();
+    assert_eq!(asked, [b'R', 0, 0, 0, 8, 0, 0, 0, 3]);
+    stream.write_all(b"Q\0\0\0\x0dSELECT 1\0").unwrap();
+    let mut said = Vec::new();
+    stream.read_to_end(&mut said).unwrap();
+    assert!(String::from_utf8_lossy(&said).contains("08P01"), "{said:?}");
+    assert_eq!(wired.says("SELECT 1"), "1");
+}
