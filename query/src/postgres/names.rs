@@ -267,6 +267,27 @@ pub(super) fn setting(name: &str) -> Option<&'static str> {
     SETTINGS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
 }
 
+/// Whether a column of the catalog holds lists, of which none has anything in it.
+pub(super) fn is_list(column: &str) -> bool {
+    const LISTS: [&str; 14] = [
+        "attacl",
+        "attoptions",
+        "confkey",
+        "conkey",
+        "datacl",
+        "indkey",
+        "nspacl",
+        "polroles",
+        "prattrs",
+        "proacl",
+        "relacl",
+        "reloptions",
+        "rolconfig",
+        "stxkind",
+    ];
+    LISTS.contains(&column.to_ascii_lowercase().as_str())
+}
+
 /// What a function of the catalog answers that has nothing to tell, in SQL. Some are called so
 /// elsewhere too, and are the catalog's only where the call `is_qualified`.
 pub(super) fn answer(function: &str, is_qualified: bool) -> Option<&'static str> {
@@ -280,7 +301,8 @@ pub(super) fn answer(function: &str, is_qualified: bool) -> Option<&'static str>
         "pg_ts_config_is_visible",
         "pg_ts_dict_is_visible",
     ];
-    const LISTS: [&str; 3] = ["array_lower", "array_to_string", "array_upper"];
+    const LISTS: [&str; 5] =
+        ["array_length", "array_lower", "array_remove", "array_to_string", "array_upper"];
     const NULL: [&str; 22] = [
         "col_description",
         "obj_description",

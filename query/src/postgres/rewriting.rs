@@ -10,7 +10,8 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
     GroupByExpr, Ident, Join, JoinOperator, ObjectName, Query, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, TableFactor, Value, VisitMut, VisitorMut,
+    SelectItemQualifiedWildcardKind, SetExpr, TableFactor, Value, Visit, VisitMut, Visitor,
+    VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -227,6 +228,11 @@ fn any(left: &Expr, right: &Expr, negated: bool) -> Option<Expr> {
             let list = vec![text("pg_catalog"), text("public")];
             Some(Expr::InList { expr, list, negated })
         }
+        // Lists in the catalog are empty.
+        Expr::Identifier(name) if names::is_list(&name.value) => Some(boolean(negated)),
+        Expr::CompoundIdentifier(path) if path.last().is_some_and(|n| names::is_list(&n.value)) => {
+            Some(boolean(negated))
+        }
         // `'{a,b}'`, a list as text.
         _ => {
             let list = literal(right)?;
@@ -416,12 +422,51 @@ fn is_grouped(select: &Select) -> bool {
     }
 }
 
-/// Whether a value of many rows is made.
+/// Whether a value of many rows is made, here and not in a subquery.
 fn is_aggregate(expr: &Expr) -> bool {
-    let expr = expr.to_string().to_lowercase();
-    ["count(", "max(", "min(", "sum(", "agg(", "bool_or(", "bool_and(", "every("]
-        .iter()
-        .any(|name| expr.contains(name))
+    expr.visit(&mut Aggregates { depth: 0 }).is_break()
+}
+
+/// Finds aggregates outside of subqueries.
+struct Aggregates {
+    depth: usize,
+}
+
+impl Visitor for Aggregates {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        const AGGREGATES: [&str; 10] = [
+            "array_agg",
+            "avg",
+            "bool_and",
+            "bool_or",
+            "count",
+            "every",
+            "max",
+            "min",
+            "string_agg",
+            "sum",
+        ];
+        if self.depth == 0
+            && let Expr::Function(function) = expr
+            && let Some(name) = words(&function.name).last()
+            && AGGREGATES.contains(&name.as_str())
+        {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// The same columns, without a row and without all that is written of them.
