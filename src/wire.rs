@@ -19,6 +19,7 @@ mod cancelling;
 mod commands;
 mod failure;
 mod messages;
+mod obeying;
 mod opening;
 mod parameters;
 mod prepared;

@@ -225,7 +225,7 @@ fn again(snapshot: &TenantSnapshot, kept: &KeptAnswer) -> Answer {
 }
 
 /// Starts the query's thread.
-fn spawn<F: Future<Output = ()>>(
+fn spawn<F: Future<Output = ()> + 'static>(
     tenant: Tenant,
     watch: Arc<Watch>,
     lanes: Arc<Lanes>,

@@ -26,3 +26,6 @@ pub(crate) fn tables() -> impl Iterator<Item = &'static str> {
 pub(crate) fn is_table(name: &str) -> bool {
     names::is_table(name)
 }
+
+#[cfg(test)]
+mod tests;

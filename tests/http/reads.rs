@@ -169,3 +169,31 @@ async fn a_total_beyond_the_decimals_is_null_in_views_and_in_sql() {
     let rows = service.rows(&admin, "ar_aging", &receipt["position"]).await;
     assert_eq!(rows[0][7], format!("{largest}.0000"), "a total that fits again is exact");
 }
+
+#[tokio::test]
+async fn a_query_is_described_without_being_run() {
+    let service = Service::start().await;
+    let admin = service.tenant("acme").await;
+    let describe = |sql: &str| {
+        let body = json!({ "sql": sql, "describe": true });
+        service.post("/v1/query", &admin).json(&body).send()
+    };
+    let sql = "SELECT invoice_id, balance, due_date FROM open_invoices WHERE balance > $1";
+    let answer = describe(sql).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let said: Value = answer.json().await.unwrap();
+    assert_eq!(
+        said["columns"],
+        json!([
+            { "name": "invoice_id", "type": "text", "arrow": "Utf8" },
+            { "name": "balance", "type": "decimal", "arrow": "Decimal128(38, 4)" },
+            { "name": "due_date", "type": "date", "arrow": "Date32" },
+        ])
+    );
+    assert_eq!(said["params"][0]["type"], "decimal", "{said}");
+    let wrong =
+        problem(describe("SELECT * FROM nothing").await.unwrap(), 400, "invalid-query").await;
+    assert_eq!(wrong["sqlstate"], "42P01");
+    let writes = problem(describe("DROP VIEW ar_aging").await.unwrap(), 400, "query-refused").await;
+    assert_eq!(writes["sqlstate"], "25006");
+}
