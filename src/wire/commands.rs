@@ -58,7 +58,7 @@ pub(super) fn command(statement: &str) -> Result<Option<Command>, Failure> {
         ["ROLLBACK", "TO", ..] | ["ROLLBACK", "TRANSACTION" | "WORK", "TO", ..] => {
             Command::Noted("ROLLBACK")
         }
-        ["COMMIT" | "END", "PREPARED", ..] | ["ROLLBACK", "PREPARED", ..] => return Ok(None),
+        ["COMMIT" | "END" | "ROLLBACK", "PREPARED", ..] => return Ok(None),
         ["COMMIT" | "END", ..] => Command::Commit,
         ["ROLLBACK" | "ABORT", ..] => Command::Rollback,
         ["SAVEPOINT", _] => Command::Noted("SAVEPOINT"),

@@ -185,19 +185,15 @@ pub(super) fn numeric(mut sent: &[u8]) -> Result<String, String> {
         let index = i32::from(weight) - place;
         usize::try_from(index).ok().and_then(|index| groups.get(index)).copied().unwrap_or(0)
     };
-    let mut digits = String::new();
-    for place in (0..whole as i32).rev() {
-        digits.push_str(&format!("{:04}", group(place)));
-    }
-    let mut number = digits.trim_start_matches('0').to_owned();
-    if number.is_empty() {
-        number.push('0');
-    }
+    let digits = |place: i32| format!("{:04}", group(place));
+    let before: Vec<String> = (0..whole as i32).rev().map(digits).collect();
+    let before = before.concat();
+    let mut number = match before.trim_start_matches('0') {
+        "" => "0".to_owned(),
+        digits => digits.to_owned(),
+    };
     if scale > 0 {
-        let mut places = String::new();
-        for place in 1..=behind as i32 {
-            places.push_str(&format!("{:04}", group(-place)));
-        }
+        let mut places = (1..=behind as i32).map(|place| digits(-place)).collect::<String>();
         places.truncate(scale);
         number = format!("{number}.{places}");
     }

@@ -73,6 +73,14 @@ impl VisitorMut for Rewriter {
         ControlFlow::Continue(())
     }
 
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<QueryError> {
+        // Before the subquery is taken for a value.
+        if let Some(other) = among(expr) {
+            *expr = other;
+        }
+        ControlFlow::Continue(())
+    }
+
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<QueryError> {
         if let Some(other) = other(expr) {
             *expr = other;
@@ -214,6 +222,17 @@ fn plain(name: &str) -> String {
     }
 }
 
+/// `= ANY (SELECT …)` and `<> ALL (SELECT …)` as `IN` and `NOT IN`.
+fn among(expr: &Expr) -> Option<Expr> {
+    let (left, right, negated) = match expr {
+        Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } => (left, right, false),
+        Expr::AllOp { left, compare_op: BinaryOperator::NotEq, right } => (left, right, true),
+        _ => return None,
+    };
+    let Expr::Subquery(subquery) = right.as_ref() else { return None };
+    Some(Expr::InSubquery { expr: left.clone(), subquery: subquery.clone(), negated })
+}
+
 /// `= ANY (…)`, and negated `<> ALL (…)`, of a list that is written out.
 fn any(left: &Expr, right: &Expr, negated: bool) -> Option<Expr> {
     let expr = Box::new(left.clone());
@@ -221,9 +240,6 @@ fn any(left: &Expr, right: &Expr, negated: bool) -> Option<Expr> {
         Expr::Array(array) => Some(Expr::InList { expr, list: array.elem.clone(), negated }),
         Expr::Nested(inner) => any(left, inner, negated),
         Expr::Cast { expr: inner, .. } => any(left, inner, negated),
-        Expr::Subquery(subquery) => {
-            Some(Expr::InSubquery { expr, subquery: subquery.clone(), negated })
-        }
         Expr::Function(function) if words(&function.name).last()? == "current_schemas" => {
             let list = vec![text("pg_catalog"), text("public")];
             Some(Expr::InList { expr, list, negated })
@@ -293,8 +309,9 @@ fn called(function: &mut Function) -> Option<Expr> {
 /// What is the same for every query, by the name of the function or word that gives it.
 fn constant(name: &str) -> Option<Expr> {
     Some(match name {
-        "current_user" | "session_user" | "user" | "current_role" => text("tidemark"),
-        "current_database" | "current_catalog" => text("tidemark"),
+        // The one role has the name of the one database.
+        "current_user" | "session_user" | "user" | "current_role" | "current_database"
+        | "current_catalog" => text("tidemark"),
         "current_schema" => text("public"),
         "version" => text(names::VERSION),
         "pg_backend_pid" | "pg_my_temp_schema" => sql("0")?,
@@ -312,19 +329,16 @@ fn constant(name: &str) -> Option<Expr> {
 
 /// The name of a type by its number, with its precision where it has one.
 fn format_type(oid: &str, modifier: Option<&str>) -> String {
-    let mut sql = format!("CASE CAST({oid} AS BIGINT)");
-    for (number, name) in names::TYPES {
-        match modifier {
-            Some(modifier) if *name == "numeric" => sql.push_str(&format!(
-                " WHEN {number} THEN CASE WHEN {modifier} > 4 THEN \
-                 'numeric(' || CAST(({modifier} - 4) / 65536 AS TEXT) || ',' || \
-                 CAST(({modifier} - 4) % 65536 AS TEXT) || ')' ELSE 'numeric' END"
-            )),
-            _ => sql.push_str(&format!(" WHEN {number} THEN '{name}'")),
-        }
-    }
-    sql.push_str(" ELSE '???' END");
-    sql
+    let name = |(number, name): &(u32, &str)| match modifier {
+        Some(modifier) if *name == "numeric" => format!(
+            " WHEN {number} THEN CASE WHEN {modifier} > 4 THEN \
+             'numeric(' || CAST(({modifier} - 4) / 65536 AS TEXT) || ',' || \
+             CAST(({modifier} - 4) % 65536 AS TEXT) || ')' ELSE 'numeric' END"
+        ),
+        _ => format!(" WHEN {number} THEN '{name}'"),
+    };
+    let names: Vec<String> = names::TYPES.iter().map(name).collect();
+    format!("CASE CAST({oid} AS BIGINT){} ELSE '???' END", names.concat())
 }
 
 /// A subquery in the place of a value. One without rows is null; one over the catalog that is not

@@ -38,6 +38,10 @@ fn what_only_postgresql_has_is_put_into_other_words() {
         ),
         ("SELECT 1 FROM pg_class WHERE relkind = ANY(ARRAY['r', 'v'])", "relkind IN ('r', 'v')"),
         ("SELECT 1 FROM pg_class WHERE relkind <> ALL('{r,v}')", "relkind NOT IN ('r', 'v')"),
+        (
+            "SELECT 1 FROM pg_class WHERE oid = ANY (SELECT t.typrelid FROM pg_type t)",
+            "oid IN (SELECT t.typrelid FROM",
+        ),
         ("SELECT relname FROM pg_class", "FROM pg_catalog.pg_class"),
         ("SELECT current_database()", "'tidemark' AS \"current_database\""),
         ("SELECT current_user", "'tidemark' AS \"current_user\""),
