@@ -59,6 +59,12 @@ const ATTEMPTS: &[&str] = &[
     "SELECT * FROM pg_catalog.pg_database",
     "SELECT * FROM pg_catalog.pg_roles",
     "SELECT * FROM pg_catalog.pg_settings",
+    "SELECT * FROM pg_catalog.pg_attribute",
+    "SELECT * FROM pg_catalog.pg_views",
+    "SELECT * FROM pg_catalog.pg_rewrite",
+    "SELECT '{name}'::regclass",
+    "SELECT pg_get_viewdef(to_regclass('{name}'))",
+    "SELECT relname FROM pg_class WHERE oid = (SELECT max(ev_class) FROM pg_rewrite)",
     "SELECT * FROM pg_tables",
     "SELECT * FROM sqlite_master",
     "SELECT * FROM sqlite_schema",
@@ -220,6 +226,20 @@ async fn sql_finds_nothing_of_another() {
                 assert_eq!(answers[0], answers[1], "{attempt}");
             }
         }
+    }
+    // Only described, and not run.
+    for attempt in ATTEMPTS {
+        let mut answers = Vec::new();
+        for (name, firm) in [(THEIRS, FIRM), (NOBODYS, NO_FIRM)] {
+            let sql = with(attempt, name, firm, &data);
+            let body = json!({ "sql": sql, "describe": true });
+            let said = tried(&firms, "/v1/query", &body, "application/json").await;
+            said.keeps_secret(&sql);
+            assert!(said.status < 500, "{sql}: {said:?}");
+            answers.push(said);
+            attempts += 1;
+        }
+        assert_eq!(answers[0], answers[1], "described: {attempt}");
     }
     // As the SQL of a view, where it might be compiled otherwise.
     for (number, attempt) in ATTEMPTS.iter().enumerate() {
