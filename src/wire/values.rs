@@ -310,7 +310,7 @@ mod tests {
         assert_eq!(as_text(Arc::new(Int64Array::from(vec![-7]))), "-7");
         assert_eq!(as_text(Arc::new(StringArray::from(vec!["ä'"]))), "ä'");
         assert_eq!(as_text(Arc::new(Date32Array::from(vec![20_269]))), "2025-06-30");
-        assert_eq!(as_text(Arc::new(Date32Array::from(vec![-719_529]))), "0001-12-31 BC");
+        assert_eq!(as_text(Arc::new(Date32Array::from(vec![-719_163]))), "0001-12-31 BC");
         assert_eq!(as_text(moment(1_748_772_000_120_000)), "2025-06-01 10:00:00.12+00");
         assert_eq!(as_text(moment(-1)), "1969-12-31 23:59:59.999999+00");
         assert_eq!(as_text(Arc::new(Float64Array::from(vec![0.1]))), "0.1");

@@ -1,7 +1,7 @@
 //! What a driver does: statements prepared, values bound in text and binary, rows in binary.
 
 use futures::TryStreamExt;
-use sqlx::{Column, Connection, Executor, Row, SqlStr, Statement, TypeInfo, ValueRef};
+use sqlx::{Column, Connection, Executor, Row, SqlStr, Statement, TypeInfo};
 
 use crate::postgres::Wired;
 
