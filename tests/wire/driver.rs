@@ -9,7 +9,7 @@ use crate::postgres::Wired;
 async fn values_are_bound_and_rows_are_read_in_binary() {
     let wired = Wired::start().await;
     let mut connection = wired.connect(&wired.admin).await.unwrap();
-    let sql = "SELECT customer_id, CAST(days_overdue AS BIGINT), balance > 10, CAST(balance AS DOUBLE), balance, \
+    let sql = "SELECT customer_id, CAST(days_overdue AS BIGINT), balance > 10, CAST(balance AS DOUBLE) AS about, balance, \
                due_date FROM open_invoices WHERE customer_id = $1 AND days_overdue < $2";
     let row = sqlx::query(sql).bind("C1").bind(1_000_i64).fetch_one(&mut connection).await.unwrap();
     assert_eq!(row.get::<&str, _>(0), "C1");

@@ -5,7 +5,10 @@ use crate::postgres::{Wired, errors};
 
 /// What psql prints for one of its commands, which must succeed.
 fn shows(wired: &Wired, command: &str) -> String {
-    let asked = wired.psql(&wired.admin, &["-A", "-t", "-E", "-c", command]).output().unwrap();
+    // With what stands below a table only where more is asked for.
+    let form: &[&str] = if command.starts_with("\\d+") { &["-A"] } else { &["-A", "-t"] };
+    let arguments = [form, &["-E", "-c", command]].concat();
+    let asked = wired.psql(&wired.admin, &arguments).output().unwrap();
     let (said, failed) = (String::from_utf8(asked.stdout.clone()).unwrap(), errors(&asked));
     assert!(asked.status.success() && !failed.contains("ERROR"), "{command}: {failed}\n{said}");
     // What follows the last of the queries that -E shows.
@@ -54,7 +57,7 @@ const QUESTIONS: &[(&str, &str)] = &[
         "public|open_invoices|VIEW",
     ),
     (
-        "SELECT n.nspname, c.relname, a.attname, a.atttypid, \
+        "SELECT * FROM (SELECT n.nspname, c.relname, a.attname, a.atttypid, \
          a.attnotnull OR (t.typtype = 'd' AND t.typnotnull) AS attnotnull, a.atttypmod, a.attlen, \
          t.typtypmod, row_number() OVER (PARTITION BY a.attrelid ORDER BY a.attnum) AS attnum, \
          nullif(a.attidentity, '') AS attidentity, pg_catalog.pg_get_expr(def.adbin, def.adrelid) AS adsrc, \
@@ -65,7 +68,7 @@ const QUESTIONS: &[(&str, &str)] = &[
          LEFT JOIN pg_catalog.pg_attrdef def ON (a.attrelid = def.adrelid AND a.attnum = def.adnum) \
          LEFT JOIN pg_catalog.pg_description dsc ON (c.oid = dsc.objoid AND a.attnum = dsc.objsubid) \
          WHERE c.relkind in ('r','p','v','f','m') AND a.attnum > 0 AND NOT a.attisdropped \
-         AND c.relname LIKE 'open_invoices' ORDER BY 1, 2, a.attnum",
+         AND c.relname LIKE 'open_invoices' ) c WHERE true ORDER BY nspname, c.relname, attnum",
         "public|open_invoices|balance|1700|",
     ),
     (
