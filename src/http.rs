@@ -22,6 +22,7 @@ mod dead_letters;
 mod envelope;
 mod event_types;
 mod events;
+mod explanations;
 mod exports;
 mod forwarded;
 mod health;
@@ -306,6 +307,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/views", get(views::list).post(own_views::define))
         .route("/v1/views/{name}", get(views::read).delete(own_views::delete))
         .route("/v1/views/{name}/status", get(views::status))
+        .route("/v1/views/{name}/explain", get(explanations::explain))
         .route("/v1/query", post(queries::ask))
         .route("/v1/reports", get(reports::list).post(reports::create))
         .route("/v1/reports/{id}", get(reports::read).put(reports::replace).delete(reports::delete))

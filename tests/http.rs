@@ -9,6 +9,8 @@ mod certificates;
 mod erasure;
 #[path = "http/event_types.rs"]
 mod event_types;
+#[path = "http/explanations.rs"]
+mod explanations;
 #[path = "http/exports.rs"]
 mod exports;
 #[path = "http/issuers.rs"]

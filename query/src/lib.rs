@@ -1,4 +1,5 @@
-//! Answers: SQL over one tenant's views and history, the reading of views, and their formats.
+//! Answers: SQL over one tenant's views and history, the reading of views, the events behind a figure,
+//! and their formats.
 //!
 //! **In:** an immutable [`TenantSnapshot`](projections::TenantSnapshot), a [`History`] of accepted
 //! events, a text of SQL with its parameters. **Out:** an [`Answer`], a stream of Arrow batches at
@@ -24,6 +25,7 @@ mod csv;
 mod disk;
 mod error;
 mod execution;
+mod explain;
 mod format;
 mod functions;
 mod guard;
@@ -33,6 +35,7 @@ mod joins;
 mod json;
 mod lanes;
 mod limits;
+mod lineage;
 mod macros;
 mod memory;
 mod parameters;
@@ -48,6 +51,7 @@ pub use arrow_stream::arrow_body;
 pub use csv::csv_body;
 pub use error::{LimitKind, QueryError};
 pub use execution::{Answer, Description, Queries};
+pub use explain::{Cell, ExplainError, Explanation, PartTotal, Withheld};
 pub use format::{Format, NotAcceptable};
 pub use history::History;
 pub use json::json_body;

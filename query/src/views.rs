@@ -89,7 +89,7 @@ pub fn view_answer(snapshot: &TenantSnapshot, name: &str) -> Result<Answer, Quer
     })
 }
 
-fn find<'a>(snapshot: &'a TenantSnapshot, name: &str) -> Result<&'a ViewSnapshot, QueryError> {
+pub(crate) fn find<'a>(snapshot: &'a TenantSnapshot, name: &str) -> Result<&'a ViewSnapshot, QueryError> {
     if let Some(module) = snapshot.hidden().view(name) {
         let (relation, module) = (name.to_owned(), module.to_owned());
         return Err(QueryError::SwitchedOff { relation, module });
@@ -109,13 +109,13 @@ fn failed(view: &str, message: String) -> QueryError {
 
 /// A cursor's text: a mark of the view, so that it is not taken for one of another, then the
 /// bytes of the last row that was read.
-fn seal(view: &str, bytes: &[u8]) -> String {
+pub(crate) fn seal(view: &str, bytes: &[u8]) -> String {
     let mut sealed = mark(view).to_vec();
     sealed.extend_from_slice(bytes);
     URL_SAFE_NO_PAD.encode(sealed)
 }
 
-fn open(view: &str, cursor: &str) -> Result<Vec<u8>, QueryError> {
+pub(crate) fn open(view: &str, cursor: &str) -> Result<Vec<u8>, QueryError> {
     URL_SAFE_NO_PAD
         .decode(cursor)
         .ok()

@@ -115,6 +115,9 @@ fn takes(route: &Route) -> (&'static [&'static str], &'static [&'static str]) {
         ("POST", "/v1/events") => (&[], EVENTS),
         ("GET", "/v1/views") => (&["wait_for", "wait_ms"], &[]),
         ("GET", "/v1/views/{name}") => (&["limit", "after", "raw", "wait_for", "wait_ms"], &[]),
+        ("GET", "/v1/views/{name}/explain") => {
+            (&["key", "column", "limit", "after", "raw", "wait_for", "wait_ms"], &[])
+        }
         ("POST", "/v1/query") => (&["raw", "wait_for", "wait_ms"], JSON),
         ("GET", "/v1/stream") => (&["sub"], &[]),
         ("GET", "/v1/dead-letters" | "/v1/platform/dead-letters") => (&["limit", "after"], &[]),

@@ -98,18 +98,7 @@ pub(super) async fn read(
 ) -> Result<Response, Problem> {
     let format = answers::format(&headers)?;
     let raw = answers::raw(&mut params)?;
-    let expected = format!("a number of rows from 1 to {MAX_PAGE}");
-    let limit: Option<usize> = params.parsed("limit", &expected)?;
-    if limit.is_some_and(|limit| limit == 0 || limit > MAX_PAGE) {
-        return Err(problems::parameter("limit", &format!("it is not {expected}")));
-    }
-    let after = params.one("after")?;
-    if format != Format::Json && (limit.is_some() || after.is_some()) {
-        return Err(problems::parameter(
-            "limit",
-            "only JSON comes by pages; leave out limit and after, this format comes whole",
-        ));
-    }
+    let (limit, after) = page(&mut params, format)?;
     let waiting = Waiting::of(&caller, &mut params)?;
     params.finish("wait_for, wait_ms, limit, after and raw")?;
     waiting.applied(&app).await?;
@@ -145,6 +134,26 @@ fn share(view: &ViewSnapshot, rows: usize) -> usize {
     view.bytes() / all * rows.min(all)
 }
 
+/// What `limit` and `after` say, which only JSON has.
+pub(super) fn page(
+    params: &mut Params,
+    format: Format,
+) -> Result<(Option<usize>, Option<String>), Problem> {
+    let expected = format!("a number of rows from 1 to {MAX_PAGE}");
+    let limit: Option<usize> = params.parsed("limit", &expected)?;
+    if limit.is_some_and(|limit| limit == 0 || limit > MAX_PAGE) {
+        return Err(problems::parameter("limit", &format!("it is not {expected}")));
+    }
+    let after = params.one("after")?;
+    if format != Format::Json && (limit.is_some() || after.is_some()) {
+        return Err(problems::parameter(
+            "limit",
+            "only JSON comes by pages; leave out limit and after, this format comes whole",
+        ));
+    }
+    Ok((limit, after))
+}
+
 /// Reads where a long reading keeps no other call waiting.
 async fn off_thread<T: Send + 'static>(
     snapshot: Arc<TenantSnapshot>,
@@ -156,7 +165,11 @@ async fn off_thread<T: Send + 'static>(
         .map_err(|error| problems::view(&error))
 }
 
-fn find<'a>(snapshot: &'a TenantSnapshot, name: &str) -> Result<&'a ViewSnapshot, Problem> {
+/// The view of that name, or why it cannot be read.
+pub(super) fn find<'a>(
+    snapshot: &'a TenantSnapshot,
+    name: &str,
+) -> Result<&'a ViewSnapshot, Problem> {
     snapshot.view(name).ok_or_else(|| {
         if let Some(module) = snapshot.hidden().view(name) {
             return Problem::switched_off(&format!("the view '{name}'"), module);

@@ -103,6 +103,7 @@ pub static ROUTES: &[Route] = &[
     bearer("GET", "/v1/views/{name}", READERS, "read the rows of a view"),
     bearer("DELETE", "/v1/views/{name}", ASKERS, "delete a view of the caller's tenant"),
     bearer("GET", "/v1/views/{name}/status", READERS, "read the state of a view"),
+    bearer("GET", "/v1/views/{name}/explain", READERS, "read the events behind a figure of a view"),
     bearer("POST", "/v1/query", ASKERS, "ask in SQL"),
     bearer("GET", "/v1/reports", ASKERS, "list the reports"),
     bearer("POST", "/v1/reports", ASKERS, "make a report"),

@@ -76,7 +76,9 @@ fn path(operation: &Operation, of: Of, ids: &Ids) -> String {
             crate::service::stream(&[("sub", sub)])
         }
         _ if !path.contains('{') => path.to_owned(),
-        "/v1/views/{name}" | "/v1/views/{name}/status" => with("{name}", of.name()),
+        "/v1/views/{name}" | "/v1/views/{name}/status" | "/v1/views/{name}/explain" => {
+            with("{name}", of.name())
+        }
         "/v1/event-types/{type}" | "/v1/platform/event-types/{type}" => {
             with("{type}", &format!("{}.kept", of.name()))
         }

@@ -34,6 +34,9 @@ fn what_changes_something_is_recorded_as_a_change() {
 fn what_is_no_json_is_taken_away() {
     assert_eq!(action(kind("GET", "/v1/views/{name}"), 200, true), Some(Action::Download));
     assert_eq!(action(kind("GET", "/v1/views/{name}"), 200, false), Some(Action::Read));
+    let explain = "/v1/views/{name}/explain";
+    assert_eq!(action(kind("GET", explain), 200, true), Some(Action::Download));
+    assert_eq!(action(kind("GET", explain), 200, false), Some(Action::Read));
     assert_eq!(action(kind("GET", "/v1/exports/{run}"), 206, true), Some(Action::Download));
     assert_eq!(action(kind("GET", "/v1/later/{id}"), 200, true), Some(Action::Download));
     assert_eq!(action(kind("POST", "/v1/query"), 200, true), Some(Action::Query));

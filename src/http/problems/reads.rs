@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use projections::Unready;
-use query::QueryError;
+use query::{ExplainError, QueryError};
 use stream::{NotYet, Problem};
 
 use super::{closing, failed, forward, intake, parameter, shown, store};
@@ -208,6 +208,26 @@ pub(in crate::http) fn view(error: &QueryError) -> Problem {
     match error {
         QueryError::Invalid { message, .. } => parameter("after", message),
         _ => query(error),
+    }
+}
+
+/// Of asking what is behind a figure.
+pub(in crate::http) fn explain(error: &ExplainError) -> Problem {
+    let detail = error.to_string();
+    match error {
+        ExplainError::OwnView(view) => {
+            Problem::new("unexplained-view", StatusCode::CONFLICT, "The view is your own", detail)
+                .with("view", view.as_str())
+        }
+        ExplainError::UnknownColumn { .. } => parameter("column", &detail),
+        ExplainError::Key(_) => parameter("key", &detail),
+        ExplainError::Cursor => parameter("after", &detail),
+        ExplainError::NoRow { .. } => {
+            Problem::new("unknown-row", StatusCode::NOT_FOUND, "There is no such row", detail)
+        }
+        // The SQL is not the caller's.
+        ExplainError::Query(QueryError::Invalid { message, .. }) => failed("a drill-down", message),
+        ExplainError::Query(error) => query(error),
     }
 }
 

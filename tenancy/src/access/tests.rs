@@ -16,6 +16,7 @@ const MATRIX: &[(&str, &str, [bool; 5])] = &[
     ("DELETE", "/v1/views/{name}", [false, true, false, true, false]),
     ("GET", "/v1/views/{name}", [true, true, false, true, false]),
     ("GET", "/v1/views/{name}/status", [true, true, false, true, false]),
+    ("GET", "/v1/views/{name}/explain", [true, true, false, true, false]),
     ("POST", "/v1/query", [false, true, false, true, false]),
     ("GET", "/v1/reports", [false, true, false, true, false]),
     ("POST", "/v1/reports", [false, true, false, true, false]),
