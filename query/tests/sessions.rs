@@ -408,6 +408,26 @@ async fn equal_rows_have_an_order_too() {
     }
 }
 
+/// A column that is unique on its side of a join does not determine what the join puts beside it.
+#[tokio::test]
+async fn an_order_keeps_all_its_keys() {
+    let world = world(QueryLimits::default());
+    let sql = "SELECT r.a, s.b, count(c.customer_id) AS n \
+               FROM (SELECT DISTINCT visits % 3 AS a FROM balances) AS r \
+               CROSS JOIN (SELECT DISTINCT 9 - visits % 5 AS b FROM balances) AS s \
+               LEFT JOIN (SELECT visits % 3 AS a, 9 - visits % 5 AS b, customer_id FROM balances) AS c \
+               ON c.a = r.a AND c.b = s.b GROUP BY r.a, s.b ORDER BY r.a, s.b";
+    let rows = world.ask(sql).await.unwrap();
+    let keys: Vec<(i64, i64)> = rows
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (row[0].as_i64().unwrap(), row[1].as_i64().unwrap()))
+        .collect();
+    assert_eq!(keys.len(), 15);
+    assert!(keys.is_sorted(), "{keys:?}");
+}
+
 #[tokio::test]
 async fn the_engines_functions_are_there() {
     let world = world(QueryLimits::default());
