@@ -430,7 +430,8 @@ impl<'a> Inquiry<'a> {
     async fn rows(&self, asked: Asked) -> Result<RecordBatch, QueryError> {
         let answer = self.queries.run(self.whole.clone(), &asked.sql, asked.params).await?;
         let batches: Vec<RecordBatch> = answer.batches.try_collect().await?;
-        concat_batches(&answer.schema, &batches)
+        let schema = batches.first().map_or(answer.schema, RecordBatch::schema);
+        concat_batches(&schema, &batches)
             .map_err(|error| QueryError::Internal { message: error.to_string() })
     }
 }

@@ -89,7 +89,10 @@ pub fn view_answer(snapshot: &TenantSnapshot, name: &str) -> Result<Answer, Quer
     })
 }
 
-pub(crate) fn find<'a>(snapshot: &'a TenantSnapshot, name: &str) -> Result<&'a ViewSnapshot, QueryError> {
+pub(crate) fn find<'a>(
+    snapshot: &'a TenantSnapshot,
+    name: &str,
+) -> Result<&'a ViewSnapshot, QueryError> {
     if let Some(module) = snapshot.hidden().view(name) {
         let (relation, module) = (name.to_owned(), module.to_owned());
         return Err(QueryError::SwitchedOff { relation, module });

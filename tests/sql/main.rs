@@ -119,7 +119,10 @@ async fn queries_are_answered_as_duckdb_answers_them() {
             queries += parsed.iter().filter(|r| matches!(r, Record::Query { .. })).count();
             for record in parsed {
                 let analyst = Analyst::new(process.url("/v1/query"), firm);
-                let mut runner = Runner::new(|| async { Ok(analyst.clone()) });
+                let mut runner = Runner::new(|| {
+                    let analyst = analyst.clone();
+                    async move { Ok(analyst) }
+                });
                 if let Err(failure) = runner.run_async(record).await {
                     failures.push_str(&format!("{}\n\n", failure.display(false)));
                 }
