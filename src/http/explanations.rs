@@ -32,7 +32,7 @@ pub(super) async fn explain(
     let column = params.one("column")?;
     let waiting = Waiting::of(&caller, &mut params)?;
     waiting.applied(&app).await?;
-    let snapshot = app.shown.snapshot(caller.number());
+    let snapshot = app.snapshot(&caller)?;
     let view = views::find(&snapshot, &name)?;
     let key = key(view, &mut params)?;
     params
@@ -53,8 +53,9 @@ pub(super) async fn explain(
     trace.note("column", explanation.column);
     trace.rows(explanation.lines.num_rows());
     let position = explanation.position.to_string();
-    let body = ([(CONTENT_TYPE, Format::Json.content_type())], explanation.json());
-    Ok(answers::at_position(body.into_response(), &position))
+    let body = app.shelf.whole(caller.number(), explanation.json())?;
+    let response = ([(CONTENT_TYPE, Format::Json.content_type())], body).into_response();
+    Ok(answers::at_position(response, &position))
 }
 
 /// The key of the row: the JSON object of `key`, or a parameter for each column of the view's key.
