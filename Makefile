@@ -38,9 +38,13 @@ test: ## Run every test: the page's in a real browser, Kafka's and PostgreSQL's 
 	cargo test --locked --workspace --no-run
 	wait $$starting || { tail -n 20 "$${started%/*}"/services/*/log "$$started" >&2 || true; exit 1; }
 	cat "$$started"
-	cargo test --locked --workspace
+	# The page's tests mostly wait, so they run beside the others.
+	browsed="$${started%/*}/browsed.log"
 	CHROMIUM="$$(scripts/chromium)" TIDEMARK_BIN="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/debug/tidemark" \
-		npm --prefix $(WEB) run test:browser
+		npm --prefix $(WEB) run test:browser >"$$browsed" 2>&1 & browsing=$$!
+	cargo test --locked --workspace
+	wait $$browsing || { cat "$$browsed" >&2; exit 1; }
+	cat "$$browsed"
 
 .PHONY: lint
 lint: ## Check formats, lints, types of the page, and dependencies
