@@ -13,7 +13,8 @@ let browser;
 const FIRM = { id: 'harbour', name: 'Harbour & Finch', timezone: 'Europe/London', currency: 'GBP', clock: 'fixed:2026-03-31' };
 
 before(async () => {
-  service = await Service.start();
+  // Without a mail server no report may be sent by mail; none is sent here.
+  service = await Service.start({ TIDEMARK_SMTP_URL: 'smtp://127.0.0.1:9', TIDEMARK_SMTP_FROM: 'figures@harbour.example' });
   await service.createTenant(FIRM);
   await service.post(FIRM.id, ...Array.from({ length: 12 }, (_, n) => ['invoicing.invoice_issued', {
     invoice_id: `I${n}`, customer_id: `C${n % 3}`, issue_date: '2026-01-05', due_date: '2026-02-04', amount: `${n + 1}`,
