@@ -136,7 +136,7 @@ impl Checkpoints {
 
     /// The newest checkpoint that is whole, as far as can be seen without reading all of it; none
     /// if there never was one. [`CheckpointError::NothingWhole`] if there was: the caller decides
-    /// whether to begin from nothing.
+    /// whether to begin from nothing. [`CheckpointError::Fenced`] if a later owner took them away.
     pub async fn newest(&self) -> Result<Option<Restored>, CheckpointError> {
         loop {
             let (newest, listed) = {
@@ -144,16 +144,31 @@ impl Checkpoints {
                 let whole = standing.listed.iter().find(|listed| !listed.refused);
                 (whole.and_then(|listed| listed.checkpoint.clone()), standing.listed.len())
             };
-            let partition = self.inner.place.partition;
             let Some(checkpoint) = newest else {
-                let nothing = CheckpointError::NothingWhole { partition, listed };
-                return if listed == 0 { Ok(None) } else { Err(nothing) };
+                return if listed == 0 {
+                    Ok(None)
+                } else {
+                    Err(self.nothing_whole(listed).await?)
+                };
             };
             match Restored::open(&self.inner.place, checkpoint.clone()).await {
                 Err(error) if error.is_damage() => self.refuse(checkpoint.number, &error),
                 restored => return restored.map(Some),
             }
         }
+    }
+
+    /// Why none of those that were listed can be read: a later owner, whoever it was and wherever it
+    /// is now, has removed their files with its own commits; or else they are damaged.
+    async fn nothing_whole(&self, listed: usize) -> Result<CheckpointError, CheckpointError> {
+        let Inner { place, commits, .. } = &*self.inner;
+        let (partition, epoch) = (place.partition, place.epoch);
+        let commits = commits.listed(partition).await?;
+        let later = commits.iter().map(|commit| commit.epoch).find(|other| *other > epoch);
+        Ok(match later {
+            Some(now) => CheckpointError::Fenced { partition, epoch, now },
+            None => CheckpointError::NothingWhole { partition, listed },
+        })
     }
 
     /// Passes over a checkpoint of which something turned out to be damaged; the one before is the

@@ -215,6 +215,18 @@ async fn of_a_damaged_checkpoint_nothing_is_used_but_the_one_before() {
 }
 
 #[tokio::test]
+async fn whoever_reads_what_a_later_owner_removes_is_told_so() {
+    let (objects, register) = (Arc::new(InMemory::new()), Arc::default());
+    commit(&open(&objects, &register).await, 3, 7).await;
+    let slow = open(&objects, &register).await;
+    // Another one takes over, and those that the slow one knows go with what it commits.
+    commit(&open(&objects, &register).await, 4, 7).await;
+    let fenced = slow.restore(load).await.unwrap_err();
+    assert!(matches!(fenced, CheckpointError::Fenced { epoch: 2, now: 3, .. }), "{fenced}");
+    assert!(open(&objects, &register).await.restore(load).await.unwrap().is_some());
+}
+
+#[tokio::test]
 async fn where_none_is_whole_it_is_said_and_a_whole_one_can_begin_anew() {
     let (objects, register) = (Arc::new(InMemory::new()), Arc::default());
     let all = commit(&open(&objects, &register).await, 3, 7).await;
