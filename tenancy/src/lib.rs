@@ -56,10 +56,12 @@ pub use roles::{Role, RoleSet, UnknownRole};
 pub use secret::{Secret, SecretError};
 pub use service_tokens::{NewServiceToken, ServiceTokenError, ServiceTokens, ShownToken};
 pub use store::{
-    Access, CommitOutcome, Database, Erasure, FinishedRun, JobKind, NewDeadLetter, NewRun,
-    Ownership, PositionMark, ReportJob, RunState, Server, Store, StoredCheckpoint,
-    StoredDeadLetter, StoredDelivery, StoredEventType, StoredNode, StoredOwner, StoredPartition,
-    StoredReport, StoredRun, StoredServiceToken, StoredView, Tombstone,
+    Access, AlertBounds, AlertFilter, AlertState, AlertSubject, CommitOutcome, Database, Decided,
+    Decision, Erasure, Fence, FinishedRun, JobKind, NewDeadLetter, NewRun, Ownership, PositionMark,
+    ReportJob, RuleState, RunState, Server, Store, StoredAlert, StoredAlertDelivery,
+    StoredAlertRule, StoredCheckpoint, StoredDeadLetter, StoredDelivery, StoredEventType,
+    StoredNode, StoredNotice, StoredOwner, StoredPartition, StoredReport, StoredRun,
+    StoredServiceToken, StoredTransition, StoredView, Tombstone, TransitionKind,
 };
 pub use tenant::{Clock, Currency, TenantRecord};
 pub use tickets::{Ticket, TicketError, TicketLimits, Tickets};

@@ -13,6 +13,10 @@ macro_rules! columns {
     };
 }
 
+mod alert_decisions;
+mod alert_deliveries;
+mod alert_rules;
+mod alerts;
 mod audit;
 mod changes;
 mod checkpoints;
@@ -40,6 +44,12 @@ use serde_json::{Map, Value};
 use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyConnection, AnyPool, FromRow};
 
+pub use self::alert_decisions::{AlertBounds, AlertSubject, Decided, Decision};
+pub use self::alert_deliveries::{StoredAlertDelivery, StoredNotice};
+pub use self::alert_rules::{RuleState, StoredAlertRule};
+pub use self::alerts::{
+    AlertFilter, AlertState, Fence, StoredAlert, StoredTransition, TransitionKind,
+};
 pub use self::checkpoints::{CommitOutcome, StoredCheckpoint};
 pub use self::database::{Access, Database, Server};
 pub use self::dead_letters::{NewDeadLetter, StoredDeadLetter};

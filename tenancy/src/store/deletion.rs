@@ -162,6 +162,10 @@ impl Store {
             "DELETE FROM report_jobs WHERE tenant_id = $1",
             "DELETE FROM report_owners WHERE tenant_id = $1",
             "DELETE FROM position_marks WHERE tenant_id = $1",
+            "DELETE FROM alert_rules WHERE tenant_id = $1",
+            "DELETE FROM alerts WHERE tenant_id = $1",
+            "DELETE FROM alert_transitions WHERE tenant_id = $1",
+            "DELETE FROM alert_deliveries WHERE tenant_id = $1",
         ] {
             sql::query(delete)
                 .bind(i64::from(stone.number))

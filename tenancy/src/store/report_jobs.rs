@@ -1,5 +1,5 @@
-//! What is to be done for reports, and who does it: schedules, runs, deliveries and expiries, each a
-//! row until it is done. A node that puts its lease into a row does it; a lease that is not renewed
+//! What is to be done for reports and alerts, and who does it: schedules, runs, deliveries and
+//! expiries, each a row until it is done. A node that puts its lease into a row does it; a lease that is not renewed
 //! ends, and another node may have the row.
 
 use chrono::{DateTime, Utc};
@@ -19,6 +19,8 @@ pub enum JobKind {
     Deliver,
     /// Remove a run's file.
     Expire,
+    /// Tell somebody what became of an alert.
+    Notify,
 }
 
 impl JobKind {
@@ -29,11 +31,12 @@ impl JobKind {
             Self::Run => "run",
             Self::Deliver => "deliver",
             Self::Expire => "expire",
+            Self::Notify => "notify",
         }
     }
 
     fn read(text: &str) -> Option<Self> {
-        [Self::Schedule, Self::Run, Self::Deliver, Self::Expire]
+        [Self::Schedule, Self::Run, Self::Deliver, Self::Expire, Self::Notify]
             .into_iter()
             .find(|kind| kind.as_str() == text)
     }
@@ -46,9 +49,9 @@ pub struct ReportJob {
     pub tenant: u32,
     /// What it is.
     pub kind: JobKind,
-    /// The report or the run.
+    /// The report, the run or the alert.
     pub id: String,
-    /// Which of the run's deliveries; otherwise 0.
+    /// Which of the run's or alert's deliveries; otherwise 0.
     pub place: u32,
     /// From when on it is to be done.
     pub due_at: DateTime<Utc>,
@@ -67,23 +70,44 @@ struct Row {
 }
 
 impl Store {
-    /// What is due at `now` and nobody does, of all tenants, the earliest first.
+    /// What is due of reports at `now` and nobody does, of all tenants, the earliest first.
     pub async fn due_report_jobs(
         &self,
         now: DateTime<Utc>,
         most: u32,
     ) -> Result<Vec<ReportJob>, StoreError> {
+        let due = "SELECT tenant_id, kind, id, place, due_at, attempts FROM report_jobs \
+                   WHERE due_at <= $1 AND lease_until <= $1 AND kind <> 'notify' \
+                   ORDER BY due_at, id, place LIMIT $2";
+        self.due_jobs(due, now, most).await
+    }
+
+    /// The same of alerts.
+    pub async fn due_alert_jobs(
+        &self,
+        now: DateTime<Utc>,
+        most: u32,
+    ) -> Result<Vec<ReportJob>, StoreError> {
+        let due = "SELECT tenant_id, kind, id, place, due_at, attempts FROM report_jobs \
+                   WHERE due_at <= $1 AND lease_until <= $1 AND kind = 'notify' \
+                   ORDER BY due_at, id, place LIMIT $2";
+        self.due_jobs(due, now, most).await
+    }
+
+    async fn due_jobs(
+        &self,
+        due: &'static str,
+        now: DateTime<Utc>,
+        most: u32,
+    ) -> Result<Vec<ReportJob>, StoreError> {
         let failed = |source| StoreError::Database { doing: "looking for what is due", source };
         let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
-        let rows: Vec<Row> = sql::query_as(
-            "SELECT tenant_id, kind, id, place, due_at, attempts FROM report_jobs \
-             WHERE due_at <= $1 AND lease_until <= $1 ORDER BY due_at, id, place LIMIT $2",
-        )
-        .bind(now.timestamp_micros())
-        .bind(i64::from(most))
-        .fetch_all(&mut *transaction)
-        .await
-        .map_err(failed)?;
+        let rows: Vec<Row> = sql::query_as(due)
+            .bind(now.timestamp_micros())
+            .bind(i64::from(most))
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
         Ok(rows.into_iter().filter_map(Row::job).collect())
     }

@@ -196,6 +196,54 @@ async fn fill(store: &Store, tenant: u32) {
         assert!(store.put_service_token(tenant, &token, 2).await.unwrap());
     }
     fill_reports(store, tenant).await;
+    fill_alerts(store, tenant).await;
+}
+
+/// A rule with an alert that is to be told.
+async fn fill_alerts(store: &Store, tenant: u32) {
+    let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+    let rule = StoredAlertRule {
+        id: format!("rule{tenant}"),
+        version: 1,
+        owner: "jo".to_owned(),
+        definition: "{}".to_owned(),
+        audience: 1,
+        state: RuleState::Waiting,
+        error: None,
+        created_at: now,
+        changed_at: now,
+    };
+    assert!(store.create_alert_rule(tenant, &rule, &[], 9).await.unwrap());
+    let subject = AlertSubject {
+        alert_id: format!("alert{tenant}"),
+        key: "x".to_owned(),
+        subject: "{}".to_owned(),
+        details: "{}".to_owned(),
+    };
+    let decided = decide(store, tenant, &rule, &[subject]).await;
+    assert_eq!(decided, Decided::Done { fired: 1, cleared: 0 });
+}
+
+/// Has a rule say which subjects have an alert.
+async fn decide(
+    store: &Store,
+    tenant: u32,
+    rule: &StoredAlertRule,
+    subjects: &[AlertSubject],
+) -> Decided {
+    let (epoch, _) = store.acquire_partition(0, "me", None).await.unwrap();
+    let decision = Decision {
+        rule,
+        is_builtin: false,
+        sequence: 1,
+        at: rule.created_at,
+        title: "",
+        severity: "warning",
+        subjects,
+        deliver: &["{}".to_owned()],
+        bounds: AlertBounds { queued: 9, kept: 9, kept_since: DateTime::UNIX_EPOCH },
+    };
+    store.decide_alerts(tenant, Fence { partition: 0, epoch }, &decision).await.unwrap()
 }
 
 /// A report with a run that is done and to be delivered.
@@ -435,6 +483,7 @@ async fn queries_that_forget_the_tenant_reach_its_own_rows_only() {
     assert!(store.report_run(a, &format!("run{b}")).await.unwrap().is_none());
     assert!(store.run_deliveries(a, &format!("run{b}")).await.unwrap().is_empty());
     assert!(!store.delete_report(a, &format!("r{b}"), None).await.unwrap());
+    only_own_alerts(&store, a, b).await;
     let tokens = [service_token(a, 1), service_token(a, 2)];
     assert_eq!(store.service_tokens(a).await.unwrap(), tokens);
     assert!(!store.put_service_token(a, &service_token(a, 3), 2).await.unwrap());
@@ -442,6 +491,30 @@ async fn queries_that_forget_the_tenant_reach_its_own_rows_only() {
     assert!(store.delete_service_token(a, &tokens[0].id).await.unwrap());
     assert!(store.put_service_token(a, &service_token(a, 3), 2).await.unwrap());
     assert_eq!(rows_of(&place, b).await, of_b);
+}
+
+/// Every query on alerts, as `a`, upon what is its own and what is of `b`.
+async fn only_own_alerts(store: &Store, a: u32, b: u32) {
+    let (rules, alert) = ([format!("rule{a}"), format!("rule{b}")], format!("alert{b}"));
+    let now = DateTime::from_timestamp(1_700_000_001, 0).unwrap();
+    let (watched, open) = store.alert_watch(a).await.unwrap();
+    assert_eq!((watched.len(), open.len()), (1, 1));
+    assert_eq!(store.alert_rules(a).await.unwrap(), watched);
+    assert!(store.alert_rule(a, &rules[1]).await.unwrap().is_none());
+    let filter = AlertFilter { audience: 3, state: None, rule: None, before: None, most: 9 };
+    assert_eq!(store.alerts(a, filter).await.unwrap().len(), 1);
+    assert_eq!(store.open_alerts(a, 3).await.unwrap(), 1);
+    assert!(store.alert(a, &alert, 3).await.unwrap().is_none());
+    assert!(store.alert_deliveries(a, &alert).await.unwrap().is_empty());
+    assert!(!store.acknowledge_alert(a, &alert, "ada", now).await.unwrap());
+    assert!(!store.snooze_alert(a, &alert, "ada", now, None).await.unwrap());
+    let of_b = StoredAlertRule { id: rules[1].clone(), version: 2, ..watched[0].clone() };
+    assert!(!store.replace_alert_rule(a, &of_b, None, Some("ada")).await.unwrap());
+    assert_eq!(decide(store, a, &of_b, &[]).await, Decided::Changed);
+    assert!(!store.delete_alert_rule(a, &rules[1], None).await.unwrap());
+    let decided = decide(store, a, &watched[0], &[]).await;
+    assert_eq!(decided, Decided::Done { fired: 0, cleared: 1 });
+    assert!(store.delete_alert_rule(a, &rules[0], None).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
