@@ -5,6 +5,7 @@
 //! is a place in its tenant's ring and, while a snapshot is being sent, that snapshot.
 
 mod advance;
+mod alerts;
 mod redefine;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -16,6 +17,7 @@ use projections::{Position, RuntimeError, TenantSnapshot, Unready, View, ViewSna
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 
+use self::alerts::Bell;
 use crate::filter::Filter;
 use crate::hub::{Hub, Seat};
 use crate::limits::StreamLimits;
@@ -47,6 +49,8 @@ pub(crate) struct Connection {
     hub: Hub,
     seat: Seat,
     subs: Vec<Sub>,
+    /// Those of its subscriptions that follow alerts.
+    bells: Vec<Bell>,
     next_serial: u64,
     /// What goes before anything else, and the subscription it is of.
     outbox: VecDeque<(Option<u64>, Message)>,
@@ -111,6 +115,7 @@ impl Connection {
             hub,
             seat,
             subs: Vec::new(),
+            bells: Vec::new(),
             next_serial: 0,
             outbox: VecDeque::new(),
             stage: Stage::Between,
@@ -142,6 +147,7 @@ impl Connection {
         self.is_idle = false;
         match self.subs.iter().position(|s| s.id == id) {
             Some(index) => self.remove(index),
+            None if self.unfollow_alerts(id) => {}
             None => self.say(Message::error(Some(id), &unknown_subscription())),
         }
     }
@@ -221,13 +227,20 @@ impl Connection {
     }
 
     fn add(&mut self, wanted: Subscription, now: Instant) -> Result<(), Problem> {
-        let Target::View(name) = &wanted.target else { return Err(no_sql_yet()) };
-        if self.subs.iter().any(|s| s.id == wanted.id) {
+        if self.subs.iter().any(|s| s.id == wanted.id) || self.follows_alerts(&wanted.id) {
             return Err(duplicate(&wanted.id));
         }
-        if self.subs.len() >= self.limits().subscriptions {
+        if self.subs.len() + self.bells.len() >= self.limits().subscriptions {
             return Err(too_many_subscriptions(self.limits().subscriptions));
         }
+        let name = match &wanted.target {
+            Target::View(name) => name,
+            Target::Sql => return Err(no_sql_yet()),
+            Target::Alerts => {
+                self.follow_alerts(wanted.id);
+                return Ok(());
+            }
+        };
         let snapshot = self.hub.shared.snapshot(self.seat.channel().tenant());
         let found = snapshot.view(name).ok_or_else(|| absent(name, &snapshot))?;
         if let Some(failure) = found.failure() {

@@ -98,6 +98,16 @@ impl Hub {
         self.shared.dispatch.wake(vec![channel]);
     }
 
+    /// Says that there is something new about the tenant's alerts, which those who follow them are
+    /// told. To be called after it can be read.
+    pub fn alerted(&self, tenant: Tenant) {
+        let channels = self.shared.channels.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(channel) = channels.get(&tenant).cloned() else { return };
+        drop(channels);
+        channel.alert();
+        self.shared.dispatch.wake(vec![channel]);
+    }
+
     /// Says that some tenants are no longer served here: their connections end, so that their
     /// clients come again, a WebSocket with [`Close::Moved`], an event stream with its end. What was
     /// kept for resuming is forgotten, as their views may change elsewhere from now on. To be called

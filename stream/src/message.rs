@@ -57,6 +57,11 @@ impl Message {
         Self { mark: Mark::Clear, ..Self::new("reset", head("reset", quoted_id, &body)) }
     }
 
+    /// That there is something new about the alerts, or may be: the client reads them.
+    pub(crate) fn alerts(quoted_id: &str) -> Self {
+        Self::new("alerts", format!("{{\"type\":\"alerts\",\"id\":{quoted_id}}}"))
+    }
+
     pub(crate) fn error(id: Option<&str>, problem: &Problem) -> Self {
         let id = id.map_or_else(String::new, |id| format!("\"id\":{},", quoted(id)));
         let json = format!("{{\"type\":\"error\",{id}\"problem\":{}}}", problem.to_json());

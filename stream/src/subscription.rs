@@ -31,6 +31,8 @@ pub struct Subscription {
 pub(crate) enum Target {
     View(String),
     Sql,
+    /// That there is something new about the tenant's alerts.
+    Alerts,
 }
 
 /// The JSON of a subscription. Members that are not named here are ignored, so that a client
@@ -41,6 +43,7 @@ struct Document {
     id: String,
     view: Option<String>,
     sql: Option<String>,
+    alerts: Option<bool>,
     r#where: Option<BTreeMap<String, Box<RawValue>>>,
     resume: Option<String>,
     max_rate_ms: Option<u64>,
@@ -48,7 +51,7 @@ struct Document {
 
 impl Subscription {
     /// Reads a subscription from its JSON,
-    /// `{"id", "view", "where"?, "resume"?, "max_rate_ms"?}`.
+    /// `{"id", "view", "where"?, "resume"?, "max_rate_ms"?}` or `{"id", "alerts": true}`.
     pub fn parse(text: &str) -> Result<Self, Problem> {
         let document: Document = serde_json::from_str(text).map_err(|e| {
             invalid(format!("{e}; send an object such as {{\"id\":\"a\",\"view\":\"ar_aging\"}}"))
@@ -56,11 +59,13 @@ impl Subscription {
         document.check()
     }
 
-    /// What it watches, for a record of it: `{"id", "view", "where"?}`.
+    /// What it watches, for a record of it: `{"id", "view", "where"?}` or `{"id", "alerts"}`.
     pub fn described(&self) -> Value {
         let mut described = json!({ "id": self.id });
-        if let Target::View(view) = &self.target {
-            described["view"] = json!(view);
+        match &self.target {
+            Target::View(view) => described["view"] = json!(view),
+            Target::Alerts => described["alerts"] = json!(true),
+            Target::Sql => {}
         }
         if !self.filter.is_empty() {
             described["where"] = json!(self.filter);
@@ -79,7 +84,12 @@ impl Document {
         if self.id.is_empty() || self.id.len() > ID_BYTES {
             return Err(invalid(format!("'id' must have 1 to {ID_BYTES} bytes")));
         }
+        let has_alerts = self.alerts == Some(true);
+        if has_alerts && (self.view.is_some() || self.sql.is_some()) {
+            return Err(invalid("alerts are followed by a subscription of their own".into()));
+        }
         let target = match (self.view, self.sql) {
+            (None, None) if has_alerts => Target::Alerts,
             (Some(view), None) => Target::View(view),
             (None, Some(_)) => Target::Sql,
             (Some(_), Some(_)) => {
@@ -126,6 +136,9 @@ mod tests {
         assert_eq!(sub.filter["n"].get(), "1.50");
         assert_eq!(sub.resume.as_deref(), Some("p"));
         assert_eq!(sub.interval, Some(Duration::from_millis(250)));
+        let sub = Subscription::parse(r#"{"id":"a","alerts":true}"#).unwrap();
+        assert_eq!(sub.target, Target::Alerts);
+        assert_eq!(sub.described(), json!({"id": "a", "alerts": true}));
     }
 
     #[test]
@@ -138,6 +151,8 @@ mod tests {
             (r#"{"id":"","view":"v"}"#, "'id' must have 1 to 128 bytes"),
             (r#"{"id":"a"}"#, "names nothing to watch"),
             (r#"{"id":"a","view":"v","sql":"SELECT 1"}"#, "both 'view' and 'sql'"),
+            (r#"{"id":"a","alerts":false}"#, "names nothing to watch"),
+            (r#"{"id":"a","view":"v","alerts":true}"#, "a subscription of their own"),
             (r#"{"id":"a","view":"v","max_rate_ms":60001}"#, "at most 60000"),
             (r#"{"id":"a","view":"v","max_rate_ms":-1}"#, "expected u64"),
             (r#"{"id":"a","id":"b","view":"v"}"#, "duplicate field `id`"),

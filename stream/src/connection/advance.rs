@@ -31,6 +31,7 @@ impl Connection {
     /// Decides what comes next when nothing is being sent. None: look again.
     pub(super) fn plan(&mut self, now: Instant) -> Option<Step> {
         self.look_at_definitions();
+        self.look_at_alerts();
         self.take_snapshots();
         if !self.outbox.is_empty() {
             return None;

@@ -1,6 +1,6 @@
 //! One tenant's channel: its ring, and those who watch it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,8 @@ use crate::ring::{Entry, Ring};
 pub(crate) struct Channel {
     tenant: Tenant,
     ring: RwLock<Ring>,
+    /// How often there was something new about the tenant's alerts.
+    alerts: AtomicU64,
     /// The head of the ring, told to the connections after the ring has it.
     head: watch::Sender<u64>,
     /// Whether the dispatcher has been asked to tell it.
@@ -34,6 +36,7 @@ impl Channel {
         Self {
             tenant,
             ring: RwLock::new(Ring::new(tenant, head)),
+            alerts: AtomicU64::new(0),
             head: watch::Sender::new(head),
             is_due: AtomicBool::new(false),
             left: Mutex::default(),
@@ -51,6 +54,16 @@ impl Channel {
 
     pub(crate) fn redefine(&self) {
         self.ring.write().unwrap_or_else(PoisonError::into_inner).redefine();
+    }
+
+    /// Notes that there is something new about the alerts.
+    pub(crate) fn alert(&self) {
+        self.alerts.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How often that was noted.
+    pub(crate) fn alerts(&self) -> u64 {
+        self.alerts.load(Ordering::Acquire)
     }
 
     pub(crate) fn expire(&self, now: Instant, age: Duration) {
