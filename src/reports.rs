@@ -45,8 +45,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use self::definition::{Definition, Wrong};
-use self::delivery::Carrier;
-pub(crate) use self::delivery::Target;
+use self::delivery::{Carrier, Undelivered};
+pub(crate) use self::delivery::{Notice, Target};
 use self::owners::Owners;
 use self::settings::ReportSettings;
 use crate::exports::Sources;
@@ -338,10 +338,25 @@ impl Reports {
         Ok(())
     }
 
-    /// Notes whose rights a report has.
-    async fn own(&self, tenant: &TenantRecord, by: &Identity) -> Result<(), ReportError> {
+    /// Notes whose rights a report, or a rule of alerts, has.
+    pub(crate) async fn own(&self, tenant: &TenantRecord, by: &Identity) -> Result<(), StoreError> {
         let owner = StoredOwner { roles: by.roles, seen_at: self.now() };
-        Ok(self.shared.store().note_owner(tenant.number, &by.subject, &owner, true).await?)
+        self.shared.store().note_owner(tenant.number, &by.subject, &owner, true).await
+    }
+
+    /// Whether what a target needs is configured; if not, what is missing.
+    pub(crate) fn check_target(&self, target: &Target) -> Result<(), String> {
+        self.shared.carrier.check(target)
+    }
+
+    /// Tells a target something, as files are delivered.
+    pub(crate) async fn notify(&self, notice: Notice, target: &Target) -> Result<(), Undelivered> {
+        self.shared.carrier.notify(notice, target).await
+    }
+
+    /// Where people find what is at this path.
+    pub(crate) fn link(&self, path: &str) -> String {
+        self.shared.parts.settings.link_to(path)
     }
 
     /// Notes that somebody called who may own reports.

@@ -31,7 +31,7 @@ pub(crate) struct Wrong {
 }
 
 impl Wrong {
-    pub(super) fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self { field: field.into(), message: message.into() }
     }
 }
@@ -202,7 +202,11 @@ impl Definition {
             let within = |wrong: Wrong| {
                 Wrong::new(format!("deliver[{place}].{}", wrong.field), wrong.message)
             };
-            target.check(&self).map_err(within)?;
+            let refusal = |role| {
+                let message = "does not see what is asked in SQL; make a report of a view for it";
+                (!self.is_for(role)).then(|| format!("the role `{role}` {message}"))
+            };
+            target.check(self.fiscal_year_starts, refusal).map_err(within)?;
         }
         self.check_params()?;
         if let Some(text) = &self.as_of {

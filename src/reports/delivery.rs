@@ -1,4 +1,5 @@
-//! Where a report's files go: e-mail, a webhook, a folder of an object store.
+//! Where a report's files go: e-mail, a webhook, a folder of an object store. What became of an alert
+//! goes the same ways, but for the last.
 
 mod email;
 mod webhook;
@@ -87,9 +88,14 @@ impl std::fmt::Debug for Target {
 }
 
 impl Target {
-    /// Checks what does not need the world outside.
-    pub(super) fn check(&self, report: &Definition) -> Result<(), Wrong> {
-        let calendar = Calendar::new(chrono::NaiveDate::default(), report.fiscal_year_starts);
+    /// Checks what does not need the world outside. `refusal` says why those of a role may not get
+    /// what is delivered, if they may not.
+    pub(crate) fn check(
+        &self,
+        fiscal_year_starts: u32,
+        refusal: impl Fn(Role) -> Option<String>,
+    ) -> Result<(), Wrong> {
+        let calendar = Calendar::new(chrono::NaiveDate::default(), fiscal_year_starts);
         let words = |field: &str, text: &str| {
             if text.is_empty() || text.len() > MAX_TEXT || text.chars().any(char::is_control) {
                 return Err(Wrong::new(field, format!("a line of text of 1 to {MAX_TEXT} bytes")));
@@ -105,11 +111,7 @@ impl Target {
                     let shown: String = bad.chars().take(80).collect();
                     return Err(Wrong::new("to", format!("'{shown}' is no e-mail address")));
                 }
-                if !report.is_for(*role) {
-                    let message = format!(
-                        "the role `{role}` does not see what is asked in SQL; make a report of a \
-                         view for it"
-                    );
+                if let Some(message) = refusal(*role) {
                     return Err(Wrong::new("role", message));
                 }
                 subject.as_deref().map_or(Ok(()), |text| words("subject", text).map(drop))
@@ -155,7 +157,7 @@ impl Target {
     }
 
     /// Takes the secret of a webhook at the same address, where none is given.
-    pub(super) fn keep_secret(&mut self, before: &[Self]) {
+    pub(crate) fn keep_secret(&mut self, before: &[Self]) {
         let Self::Webhook { url, secret: secret @ None } = self else { return };
         *secret = before.iter().find_map(|other| match other {
             Self::Webhook { url: same, secret } if same == url => secret.clone(),
@@ -175,13 +177,25 @@ pub(super) struct Delivery<'a> {
     pub(super) expires_at: DateTime<Utc>,
 }
 
+/// Something that is to be told, without a file.
+pub(crate) struct Notice {
+    /// The same with each try, by which what came twice is known.
+    pub(crate) key: String,
+    /// The subject of a message.
+    pub(crate) subject: String,
+    /// Its text.
+    pub(crate) text: String,
+    /// What a webhook is called with.
+    pub(crate) body: Value,
+}
+
 /// Why something was not delivered.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
-pub(super) struct Undelivered {
-    pub(super) message: String,
+pub(crate) struct Undelivered {
+    pub(crate) message: String,
     /// Whether another try may do better.
-    pub(super) may_pass: bool,
+    pub(crate) may_pass: bool,
 }
 
 impl Undelivered {
@@ -242,19 +256,41 @@ impl Carrier {
                     let attached = self.attached(delivery).await?;
                     let subject = subject.as_deref().unwrap_or(&delivery.report.name);
                     let subject = self.words(delivery, subject)?;
-                    email::send(&self.settings, delivery, to, &subject, attached).await
+                    let mail = email::of_file(&self.settings, delivery, subject, attached);
+                    email::send(&self.settings, to, mail).await
                 }
                 Target::Webhook { url, secret } => {
+                    let key = format!("{}.{}", delivery.run_id, delivery.place);
+                    let body = webhook::of_file(&self.settings, delivery);
                     let secret = secret.as_deref().unwrap_or_default();
-                    webhook::call(&self.settings, delivery, url, secret).await
+                    webhook::call(&self.settings, (url, secret), &key, &body).await
                 }
                 Target::S3 { path } => self.copy(delivery, &self.words(delivery, path)?).await,
             }
         };
-        match tokio::time::timeout(PATIENCE, carried).await {
-            Ok(carried) => carried,
-            Err(_) => Err(Undelivered::for_now("it took too long")),
-        }
+        in_time(carried).await
+    }
+
+    /// Tells a target something.
+    pub(super) async fn notify(&self, notice: Notice, target: &Target) -> Result<(), Undelivered> {
+        self.check(target).map_err(Undelivered::for_good)?;
+        let Notice { key, subject, text, body } = notice;
+        let told = async {
+            match target {
+                Target::Email { to, .. } => {
+                    let mail = email::Mail { key, subject, text, file: None };
+                    email::send(&self.settings, to, mail).await
+                }
+                Target::Webhook { url, secret } => {
+                    let secret = secret.as_deref().unwrap_or_default();
+                    webhook::call(&self.settings, (url, secret), &key, &body).await
+                }
+                Target::S3 { .. } => {
+                    Err(Undelivered::for_good("only files go into a folder of an object store"))
+                }
+            }
+        };
+        in_time(told).await
     }
 
     fn words(&self, delivery: &Delivery<'_>, text: &str) -> Result<String, Undelivered> {
@@ -294,6 +330,16 @@ impl Carrier {
             upload.write(&part);
         }
         upload.finish().await.map(drop).map_err(unwritten)
+    }
+}
+
+/// What came of a try, which may not take for ever.
+async fn in_time(
+    carried: impl Future<Output = Result<(), Undelivered>>,
+) -> Result<(), Undelivered> {
+    match tokio::time::timeout(PATIENCE, carried).await {
+        Ok(carried) => carried,
+        Err(_) => Err(Undelivered::for_now("it took too long")),
     }
 }
 

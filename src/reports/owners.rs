@@ -1,4 +1,4 @@
-//! Whose rights reports run by. This service has no list of people: what it knows of somebody is the
+//! Whose rights reports and rules of alerts run by. This service has no list of people: what it knows of somebody is the
 //! newest token that it was shown. So an owner's roles are those of that token, and an owner who has
 //! not called for long counts as gone.
 
@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 use tenancy::{Identity, Role, RoleSet, StoredOwner};
 
-use super::{Failure, Shared};
+use super::{Failure, Reports, Shared};
 
 /// How often that the same somebody called is noted.
 const NOTED_EVERY: TimeDelta = TimeDelta::hours(1);
@@ -62,24 +62,41 @@ impl Owners {
     }
 }
 
+impl Reports {
+    /// Whether the owner of a report, or what else is `owned`, may have it done at this time.
+    pub(crate) async fn check_owner(
+        &self,
+        tenant: u32,
+        owner: &str,
+        owned: &str,
+    ) -> Result<(), Failure> {
+        self.shared.check_owner(tenant, owner, owned).await
+    }
+}
+
 impl Shared {
-    /// Whether the owner of a report may make it at this time.
-    pub(super) async fn check_owner(&self, tenant: u32, owner: &str) -> Result<(), Failure> {
-        let way_out = "somebody with that role can take the report over by replacing it";
+    /// Whether the owner of a report, or what else is `owned`, may have it done at this time.
+    pub(super) async fn check_owner(
+        &self,
+        tenant: u32,
+        owner: &str,
+        owned: &str,
+    ) -> Result<(), Failure> {
+        let way_out = format!("somebody with that role can take the {owned} over by replacing it");
         let days = self.parts.settings.owner_days;
         let known = self.store().owner(tenant, owner).await?;
         let known = known.ok_or_else(|| {
-            Failure::ForGood(format!("the report's owner '{owner}' is not known; {way_out}"))
+            Failure::ForGood(format!("the {owned}'s owner '{owner}' is not known; {way_out}"))
         })?;
         if !known.roles.intersects(RoleSet::of(&[Role::Analyst, Role::Admin])) {
             return Err(Failure::ForGood(format!(
-                "the report's owner '{owner}' is no analyst any more ({}); {way_out}",
+                "the {owned}'s owner '{owner}' is no analyst any more ({}); {way_out}",
                 known.roles
             )));
         }
         if (self.parts.clock)() - known.seen_at > TimeDelta::days(days.into()) {
             return Err(Failure::ForGood(format!(
-                "the report's owner '{owner}' has not called for {days} days and counts as gone; \
+                "the {owned}'s owner '{owner}' has not called for {days} days and counts as gone; \
                  {way_out}"
             )));
         }

@@ -53,7 +53,7 @@ impl Shared {
         let request: Request = serde_json::from_str(&run.request)
             .map_err(|error| Failure::ForGood(format!("what was asked for: {error}")))?;
         let report = &request.report;
-        self.check_owner(tenant.number, &request.owner).await?;
+        self.check_owner(tenant.number, &request.owner, "report").await?;
         let (mut answer, params, mark) = self.answer(tenant, run, &request).await?;
         let as_of = answer.as_of.unwrap_or_else(|| self.today(tenant));
         let position = answer.position.to_string();

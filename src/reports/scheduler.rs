@@ -242,6 +242,8 @@ impl Shared {
             JobKind::Run => self.run(tenant, job, lease, rows).await,
             JobKind::Deliver => self.deliver(tenant, job, lease).await,
             JobKind::Expire => self.expire(job, lease).await,
+            // Alerts look for theirs themselves.
+            JobKind::Notify => self.store().return_report_job(job, lease, job.due_at).await,
         }
     }
 
@@ -393,7 +395,7 @@ impl Shared {
             expires_at,
         };
         let tried = job.attempts + 1;
-        let carried = match self.check_owner(tenant.number, &request.owner).await {
+        let carried = match self.check_owner(tenant.number, &request.owner, "report").await {
             Ok(()) => self.carrier.deliver(&delivery, &target).await.map_err(|error| {
                 let failure = if error.may_pass { Failure::Again } else { Failure::ForGood };
                 failure(error.message)

@@ -108,7 +108,12 @@ impl ReportSettings {
 
     /// Where a run's file is found.
     pub(super) fn link(&self, run_id: &str) -> String {
+        self.link_to(&format!("/v1/exports/{run_id}"))
+    }
+
+    /// Where people find what is at this path.
+    pub(super) fn link_to(&self, path: &str) -> String {
         let base = self.public_url.as_deref().unwrap_or_default().trim_end_matches('/');
-        format!("{base}/v1/exports/{run_id}")
+        format!("{base}{path}")
     }
 }

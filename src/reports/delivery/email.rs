@@ -1,4 +1,4 @@
-//! A message with the file, or with where to find it.
+//! A message: with a report's file or where to find it, or with what became of an alert.
 
 use std::time::Duration;
 
@@ -12,16 +12,47 @@ use super::{Delivery, Undelivered, instant};
 /// How long the mail server may leave one command unanswered.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// A message.
+pub(super) struct Mail {
+    /// The same with each try, by which a message that came twice is known.
+    pub(super) key: String,
+    pub(super) subject: String,
+    pub(super) text: String,
+    pub(super) file: Option<Attached>,
+}
+
+/// A file that goes with a message.
+pub(super) struct Attached {
+    name: String,
+    content_type: &'static str,
+    bytes: Vec<u8>,
+}
+
+/// A message with a report's file, or with where to find it.
+pub(super) fn of_file(
+    settings: &ReportSettings,
+    delivery: &Delivery<'_>,
+    subject: String,
+    attached: Option<Vec<u8>>,
+) -> Mail {
+    let key = format!("{}.{}", delivery.run_id, delivery.place);
+    let text = text(settings, delivery, attached.is_some());
+    let file = attached.map(|bytes| Attached {
+        name: delivery.outcome.name.clone(),
+        content_type: delivery.outcome.format.content_type(),
+        bytes,
+    });
+    Mail { key, subject, text, file }
+}
+
 /// Sends one message to all of them.
 pub(super) async fn send(
     settings: &ReportSettings,
-    delivery: &Delivery<'_>,
     to: &[String],
-    subject: &str,
-    attached: Option<Vec<u8>>,
+    mail: Mail,
 ) -> Result<(), Undelivered> {
     let (Some(smtp), Some(from)) = (&settings.smtp, &settings.smtp_from) else { return Ok(()) };
-    let message = message(settings, delivery, (from, to), subject, attached)?;
+    let message = message(from, to, mail)?;
     let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(smtp.reveal());
     // The address may hold a password, and so may an error about it.
     let transport = transport.map_err(|_| Undelivered::for_good("smtp_url cannot be used"))?;
@@ -35,34 +66,26 @@ pub(super) async fn send(
     }
 }
 
-fn message(
-    settings: &ReportSettings,
-    delivery: &Delivery<'_>,
-    (from, to): (&str, &[String]),
-    subject: &str,
-    attached: Option<Vec<u8>>,
-) -> Result<Message, Undelivered> {
+fn message(from: &str, to: &[String], mail: Mail) -> Result<Message, Undelivered> {
     let mailbox = |text: &str| {
         let read = text.parse::<Mailbox>();
         read.map_err(|error| Undelivered::for_good(format!("'{text}' is no address: {error}")))
     };
     let from = mailbox(from)?;
-    // The same with each try, by which a message that came twice is known.
-    let id = format!("<{}.{}@{}>", delivery.run_id, delivery.place, from.email.domain());
-    let mut builder = Message::builder().from(from).subject(subject).message_id(Some(id));
+    let id = format!("<{}@{}>", mail.key, from.email.domain());
+    let mut builder = Message::builder().from(from).subject(mail.subject).message_id(Some(id));
     for address in to {
         builder = builder.to(mailbox(address)?);
     }
-    let text = SinglePart::plain(text(settings, delivery, attached.is_some()));
+    let text = SinglePart::plain(mail.text);
     let failed = |error: &dyn std::fmt::Display| {
         Undelivered::for_good(format!("the message cannot be written: {error}"))
     };
-    let message = match attached {
+    let message = match mail.file {
         None => builder.singlepart(text),
-        Some(bytes) => {
-            let kind = ContentType::parse(delivery.outcome.format.content_type());
-            let kind = kind.map_err(|error| failed(&error))?;
-            let file = Attachment::new(delivery.outcome.name.clone()).body(bytes, kind);
+        Some(Attached { name, content_type, bytes }) => {
+            let kind = ContentType::parse(content_type).map_err(|error| failed(&error))?;
+            let file = Attachment::new(name).body(bytes, kind);
             builder.multipart(MultiPart::mixed().singlepart(text).singlepart(file))
         }
     };

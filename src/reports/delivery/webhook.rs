@@ -1,4 +1,4 @@
-//! A signed call that says that a file is there.
+//! A signed call that says that a file is there, or what became of an alert.
 //!
 //! The header `Tidemark-Signature` is `t=<seconds since 1970>,v1=<hex>`, where the second is the
 //! HMAC-SHA256 of `<seconds>.<body>` by the target's secret (RFC 2104). Who is called can so tell
@@ -15,7 +15,7 @@ use chrono::Utc;
 use hmac::{Hmac, Mac};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::Sha256;
 use tenancy::hex;
 
@@ -25,16 +25,17 @@ use super::{Delivery, Undelivered, instant};
 /// How long the other side has to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Makes the call; an answer of 2xx takes it.
+/// Makes the call, signed with the secret; an answer of 2xx takes it. `key` is the same with each
+/// try.
 pub(super) async fn call(
     settings: &ReportSettings,
-    delivery: &Delivery<'_>,
-    url: &str,
-    secret: &str,
+    (url, secret): (&str, &str),
+    key: &str,
+    body: &Value,
 ) -> Result<(), Undelivered> {
     let url = Url::parse(url).map_err(|_| Undelivered::for_good("its address is none"))?;
     let addresses = resolve(&url, settings.private_webhooks).await?;
-    let body = body(settings, delivery);
+    let body = body.to_string();
     let signature = signature(secret, Utc::now().timestamp(), &body)
         .ok_or_else(|| Undelivered::for_good("it cannot be signed with its secret"))?;
     let mut client = Client::builder().redirect(Policy::none()).no_proxy().timeout(PATIENCE);
@@ -48,7 +49,7 @@ pub(super) async fn call(
         .header("content-type", "application/json")
         .header("user-agent", "tidemark")
         .header("tidemark-signature", signature)
-        .header("idempotency-key", format!("{}.{}", delivery.run_id, delivery.place))
+        .header("idempotency-key", key)
         .body(body);
     let answer = call.send().await.map_err(|error| failed(&error.without_url()))?;
     let status = answer.status();
@@ -62,7 +63,8 @@ pub(super) async fn call(
     Err(Undelivered { message, may_pass })
 }
 
-fn body(settings: &ReportSettings, delivery: &Delivery<'_>) -> String {
+/// What is said of a report's file.
+pub(super) fn of_file(settings: &ReportSettings, delivery: &Delivery<'_>) -> Value {
     let outcome = delivery.outcome;
     json!({
         "type": "report.done",
@@ -81,7 +83,6 @@ fn body(settings: &ReportSettings, delivery: &Delivery<'_>) -> String {
         "expires_at": instant(delivery.expires_at),
         "url": settings.link(delivery.run_id),
     })
-    .to_string()
 }
 
 /// The header that shows whose call it is.
