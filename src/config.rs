@@ -19,6 +19,7 @@ use ingest::{KafkaSettings, SchemaRegistry};
 use settings::{SETTINGS, Setting};
 use tenancy::{Access, Database, IssuerSettings, Secret};
 
+use crate::alerts::settings::AlertSettings;
 use crate::reports::settings::ReportSettings;
 
 /// What the service runs with.
@@ -60,6 +61,8 @@ pub(crate) struct Config {
     pub(crate) schema_registry: Option<SchemaRegistry>,
     /// How reports are made and delivered.
     pub(crate) reports: ReportSettings,
+    /// How alerts are looked for.
+    pub(crate) alerts: AlertSettings,
     /// The bounds.
     pub(crate) limits: Limits,
 }
@@ -141,6 +144,7 @@ impl Default for Config {
             kafka: KafkaSettings::plain(""),
             schema_registry: None,
             reports: ReportSettings::default(),
+            alerts: AlertSettings::default(),
             limits: Limits::default(),
         }
     }

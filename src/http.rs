@@ -13,6 +13,7 @@
 //! - Every error is a problem document ([`problems`]); a panic is one too and ends only its request.
 //! - Bodies, addresses, connections, waiting calls and work in progress are bounded.
 
+mod alerts;
 mod answers;
 mod audit;
 mod body;
@@ -64,6 +65,7 @@ use tenancy::{
 };
 use tokio::sync::Semaphore;
 
+use crate::alerts::Alerts;
 use crate::changes::Changes;
 use crate::config::Limits;
 use crate::event_types::TypeDirectory;
@@ -103,6 +105,7 @@ pub(crate) struct App {
     pub(crate) own_views: OwnViews,
     exports: Exports,
     pub(crate) reports: Reports,
+    alerts: Alerts,
     history: EventHistory,
     rates: platform::Rates,
     limits: Limits,
@@ -134,6 +137,7 @@ pub(crate) struct Parts {
     pub(crate) own_views: OwnViews,
     pub(crate) exports: Exports,
     pub(crate) reports: Reports,
+    pub(crate) alerts: Alerts,
     pub(crate) history: EventHistory,
     pub(crate) trail: Trail,
     pub(crate) limits: Limits,
@@ -158,6 +162,7 @@ impl App {
             own_views,
             exports,
             reports,
+            alerts,
             history,
             trail,
             limits,
@@ -182,6 +187,7 @@ impl App {
             own_views,
             exports,
             reports,
+            alerts,
             history,
             rates: platform::Rates::default(),
             limiter: Limiter::new(limits.usage),
@@ -281,10 +287,17 @@ impl App {
 
     /// Makes the reports of the tenants that are served here, for as long as it is polled.
     pub(crate) async fn keep_reports(&self) {
-        let is_here = |tenant: &TenantId| {
-            self.serves(tenant) && self.intake.get().is_some_and(|intake| intake.is_read(tenant))
-        };
-        self.reports.keep(is_here).await;
+        self.reports.keep(|tenant| self.has(tenant)).await;
+    }
+
+    /// Watches for alerts of the tenants that are served here, for as long as it is polled.
+    pub(crate) async fn keep_alerts(&self) {
+        self.alerts.keep(|tenant| self.has(tenant)).await;
+    }
+
+    /// Whether a tenant is served by this process, and all its events come to it.
+    fn has(&self, tenant: &TenantId) -> bool {
+        self.serves(tenant) && self.intake.get().is_some_and(|intake| intake.is_read(tenant))
     }
 
     /// The intake, once calls are answered.
@@ -315,6 +328,15 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/reports/{id}/runs", get(reports::runs))
         .route("/v1/reports/{id}/runs/{run}", get(reports::read_run).delete(reports::cancel_run))
         .route("/v1/exports/{run}", get(reports::download))
+        .route("/v1/alert-rules", get(alerts::rules).post(alerts::create))
+        .route(
+            "/v1/alert-rules/{id}",
+            get(alerts::read_rule).put(alerts::replace).delete(alerts::delete),
+        )
+        .route("/v1/alerts", get(alerts::list))
+        .route("/v1/alerts/{id}", get(alerts::read))
+        .route("/v1/alerts/{id}/acknowledge", post(alerts::acknowledge))
+        .route("/v1/alerts/{id}/snooze", post(alerts::snooze))
         .route("/v1/stream", get(live::events))
         .route("/v1/ws", get(live::websocket))
         .route("/v1/tickets", post(live::ticket))

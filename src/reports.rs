@@ -48,6 +48,7 @@ use self::definition::{Definition, Wrong};
 use self::delivery::{Carrier, Undelivered};
 pub(crate) use self::delivery::{Notice, Target};
 use self::owners::Owners;
+pub(crate) use self::scheduler::wait;
 use self::settings::ReportSettings;
 use crate::exports::Sources;
 use crate::forward::Places;

@@ -50,7 +50,9 @@ use tokio_util::task::TaskTracker;
 use self::cluster::Cluster;
 use self::held::Host;
 use self::registry::Registry;
-use self::slots::{Home, Slots};
+use self::slots::Home;
+use crate::alerts::settings::AlertSettings;
+use crate::alerts::{self, Alerts};
 use crate::changes::Changes;
 use crate::config::Config;
 use crate::event_types::TypeDirectory;
@@ -71,7 +73,7 @@ pub(crate) use self::folder::Folder;
 pub(crate) use self::history::EventHistory;
 pub(crate) use self::intake::{Awaited, Body, Intake, NotCome};
 pub(crate) use self::kafka::sender;
-pub(crate) use self::slots::alone;
+pub(crate) use self::slots::{Slots, alone};
 
 /// For calls in progress to be answered at shutdown.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
@@ -198,6 +200,25 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     })
     .map_err(|source| ServeError::Folder { path: config.report_drafts(), source })?;
     let hub = Hub::new(shown.clone(), config.limits.stream.clone());
+    let fences = Slots::new(count, Arc::clone(&home));
+    let alerts = Alerts::new(alerts::Parts {
+        store: store.clone(),
+        directory: directory.clone(),
+        readers: readers.clone(),
+        shown: shown.clone(),
+        places: Arc::clone(&places),
+        fences: fences.clone(),
+        queries: Queries::new(
+            types.registry().clone(),
+            Arc::new(history.clone()),
+            AlertSettings::query_limits(&config.limits.query),
+        )?,
+        reports: reports.clone(),
+        hub: hub.clone(),
+        settings: config.alerts.clone(),
+        trail: trail.clone(),
+        clock: Arc::new(Utc::now),
+    });
     let id_key = source.id_key(&store).await?;
     // Before anybody is answered.
     projections::set_mark_key(id_key);
@@ -220,6 +241,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         reports: reports.clone(),
         history: history.clone(),
         orders,
+        fences,
         types: types.clone(),
         erasures: Slots::new(count, home),
         every: Duration::from_millis(config.checkpoint_ms),
@@ -241,6 +263,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         own_views,
         exports,
         reports,
+        alerts,
         history,
         trail,
         limits: config.limits,
@@ -380,6 +403,7 @@ async fn beside_upkeep<T>(app: Arc<App>, other: impl Future<Output = T>) -> T {
         () = app.follow_withdrawals() => other.await,
         () = http::note_rates(&app) => other.await,
         () = app.keep_reports() => other.await,
+        () = app.keep_alerts() => other.await,
     }
 }
 

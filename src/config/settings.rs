@@ -553,4 +553,10 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting!("limits.reports.memory_bytes", Count, reports.memory_bytes, size),
     setting!("limits.reports.file_bytes", Count, reports.file_bytes, size),
     setting!("limits.reports.attach_bytes", Count, reports.attach_bytes, size),
+    setting!("alerts.interval_ms", Count, alerts.interval_ms),
+    setting!("alerts.keep_days", Count, alerts.keep_days, days),
+    setting!("limits.alerts.count", Count, alerts.count, size),
+    setting!("limits.alerts.subjects", Count, alerts.subjects, size),
+    setting!("limits.alerts.queued", Count, alerts.queued, size),
+    setting!("limits.alerts.history", Count, alerts.history, size),
 ];

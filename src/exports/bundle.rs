@@ -7,6 +7,8 @@
 //! | `own_views.json` | the views that it has defined |
 //! | `events/<module>/<fact>.ndjson` | its events as CloudEvents, one a line: they can be sent again |
 //! | `views/<name>.csv` | the rows of each view |
+//! | `alert_rules.json` | the rules of its alerts, without secrets |
+//! | `alerts.ndjson` | the alerts, and what became of them, the newest first |
 //! | `dead_letters.ndjson` | what came by Kafka and is no event |
 //! | `audit.ndjson` | its chain of the audit, the oldest record first |
 //! | `manifest.json` | the position, and of each file before it rows, bytes and SHA-256 |
@@ -28,11 +30,12 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tenancy::audit::Chain;
-use tenancy::{Store, TenantRecord, hex};
+use tenancy::{AlertFilter, Store, TenantRecord, hex};
 use tokio::io::AsyncReadExt;
 
 use super::tar::Archive;
 use super::{ExportError, PART};
+use crate::alerts::{Told, told};
 use crate::event_types::TypeDirectory;
 use crate::own_views::OwnViews;
 use crate::serve::EventHistory;
@@ -43,6 +46,8 @@ const ENVELOPE: usize = projections::events::ENVELOPE.len();
 const LINES: usize = 1 << 20;
 /// Dead letters that are read at a time: each may have some hundred kilobytes.
 const LETTERS: u32 = 50;
+/// Alerts that are read at a time.
+const ALERTS: u32 = 200;
 /// Records of the audit that are read at a time: each may have the text of a query.
 const RECORDS: u32 = 50;
 
@@ -88,6 +93,12 @@ pub(super) async fn write(
             None => rows(&mut archive, &snapshot, view.view().name(), view.row_count()).await?,
         }
     }
+    let rules = sources.store.alert_rules(tenant.number).await;
+    let rules = rules.map_err(|error| ExportError::Read(error.to_string()))?;
+    let rules = crate::alerts::rules_told(tenant, rules);
+    let rules = rules.map_err(|error| ExportError::Read(error.to_string()))?;
+    file(&mut archive, "alert_rules.json", json!(rules)).await?;
+    alerts(&mut archive, &sources.store, number).await?;
     dead_letters(&mut archive, sources, number).await?;
     audit(&mut archive, &sources.store, number).await?;
     let manifest = json!({
@@ -262,6 +273,39 @@ async fn rows(
         archive.write(&part, 0).await?;
     }
     Ok(archive.end().await?)
+}
+
+/// The tenant's alerts that are kept, if there are any.
+async fn alerts(archive: &mut Archive, store: &Store, tenant: Tenant) -> Result<(), ExportError> {
+    let unread = |error: tenancy::StoreError| ExportError::Read(error.to_string());
+    let (mut before, mut has_begun) = (None::<String>, false);
+    loop {
+        // Whoever they are for.
+        let audience = u8::MAX;
+        let before_that = before.as_deref();
+        let filter =
+            AlertFilter { audience, state: None, rule: None, before: before_that, most: ALERTS };
+        let page = store.alerts(tenant.0, filter).await.map_err(unread)?;
+        let Some(last) = page.last() else { break };
+        let mut lines = String::new();
+        for alert in &page {
+            // It may have gone meanwhile.
+            let found = store.alert(tenant.0, &alert.id, audience).await.map_err(unread)?;
+            let Some((alert, history)) = found else { continue };
+            let deliveries = store.alert_deliveries(tenant.0, &alert.id).await.map_err(unread)?;
+            let told = told::whole(tenant, &Told { alert, history, deliveries });
+            lines.push_str(&format!("{told}\n"));
+        }
+        if !std::mem::replace(&mut has_begun, true) {
+            archive.begin("alerts.ndjson").await?;
+        }
+        archive.write(lines.as_bytes(), lines.lines().count() as u64).await?;
+        before = Some(last.id.clone());
+    }
+    if has_begun {
+        archive.end().await?;
+    }
+    Ok(())
 }
 
 async fn dead_letters(

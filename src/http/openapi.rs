@@ -123,6 +123,7 @@ fn takes(route: &Route) -> (&'static [&'static str], &'static [&'static str]) {
         ("GET", "/v1/dead-letters" | "/v1/platform/dead-letters") => (&["limit", "after"], &[]),
         ("GET", "/v1/reports/{id}/runs") => (&["limit", "after"], &[]),
         ("GET", "/v1/exports/{run}") => (&["gzip"], &[]),
+        ("GET", "/v1/alerts") => (&["state", "rule", "limit", "after"], &[]),
         ("POST", "/v1/tickets") => (&[], &[]),
         ("POST", path) if path.ends_with("/replay") => (&[], &[]),
         ("POST" | "PATCH" | "PUT", _) => (&[], JSON),

@@ -1,6 +1,7 @@
 //! Every refusal of the interface as a problem document (RFC 9457): one function each, so that
 //! types, statuses and words are in one place.
 
+mod alerts;
 mod caller;
 mod reads;
 mod reports;
@@ -8,6 +9,7 @@ mod request;
 mod service;
 mod writes;
 
+pub(super) use self::alerts::*;
 pub(super) use self::caller::*;
 pub(super) use self::reads::*;
 pub(super) use self::reports::*;

@@ -224,7 +224,7 @@ async fn of_report(app: &App, caller: &Caller, id: &str, run: &str) -> Result<Ru
 
 /// What is to be changed.
 #[derive(Clone, Copy)]
-enum Meant {
+pub(super) enum Meant {
     /// Whatever version there is.
     Any,
     /// That one.
@@ -232,7 +232,7 @@ enum Meant {
 }
 
 impl Meant {
-    fn version(self) -> Option<u64> {
+    pub(super) fn version(self) -> Option<u64> {
         match self {
             Self::Any => None,
             Self::Version(version) => Some(version),
@@ -241,7 +241,7 @@ impl Meant {
 }
 
 /// What `If-Match` says, if there is one.
-fn if_match(headers: &HeaderMap) -> Result<Option<Meant>, Problem> {
+pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<Meant>, Problem> {
     let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
     let text = value.to_str().map_err(|_| problems::bad_if_match())?.trim();
     if text == "*" {

@@ -21,6 +21,8 @@ use tenancy::{Directory, Secret, Store, Verifier};
 use tokio::sync::mpsc;
 
 use super::{App, Parts, caller, envelope};
+use crate::alerts::settings::AlertSettings;
+use crate::alerts::{self, Alerts};
 use crate::changes::Changes;
 use crate::config::Limits;
 use crate::event_types::TypeDirectory;
@@ -29,7 +31,7 @@ use crate::forward::{Alone, Places};
 use crate::own_views::OwnViews;
 use crate::reports::settings::ReportSettings;
 use crate::reports::{self, Reports};
-use crate::serve::{EventHistory, Intake, Orders, alone};
+use crate::serve::{EventHistory, Intake, Orders, Slots, alone};
 use crate::shown::Shown;
 
 struct NoHistory;
@@ -110,6 +112,21 @@ pub(crate) async fn front_app_with(
         clock: Arc::new(chrono::Utc::now),
     })
     .unwrap();
+    let alerts = Alerts::new(alerts::Parts {
+        store: store.clone(),
+        directory: directory.clone(),
+        readers: readers.clone(),
+        shown: shown.clone(),
+        places: Arc::clone(&places),
+        fences: Slots::new(1, alone()),
+        queries: Queries::new(types.registry().clone(), Arc::new(NoHistory), limits.query.clone())
+            .unwrap(),
+        reports: reports.clone(),
+        hub: hub.clone(),
+        settings: AlertSettings::default(),
+        trail: trail.clone(),
+        clock: Arc::new(chrono::Utc::now),
+    });
     let exports = Exports::open(objects, scratch, directory.clone(), sources).unwrap();
     Arc::new(App::new(Parts {
         store,
@@ -125,6 +142,7 @@ pub(crate) async fn front_app_with(
         own_views,
         exports,
         reports,
+        alerts,
         history,
         trail,
         limits,

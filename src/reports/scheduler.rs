@@ -78,8 +78,8 @@ impl Slots {
     }
 }
 
-/// The wait before a try, after so many.
-fn wait(attempts: u32) -> TimeDelta {
+/// The wait before another try, after so many.
+pub(crate) fn wait(attempts: u32) -> TimeDelta {
     let times = 3_i32.saturating_pow(attempts.saturating_sub(1).min(8));
     FIRST_WAIT.checked_mul(times).unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT)
 }

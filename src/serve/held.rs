@@ -12,7 +12,7 @@ use ingest::history::Recent;
 use projections::{Input, OwnLimits, Position, Tenant};
 use stream::Hub;
 use tenancy::audit::Trail;
-use tenancy::{Directory, TenantRecord};
+use tenancy::{Directory, Fence, TenantRecord};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -43,6 +43,8 @@ pub(super) struct Host {
     pub(super) reports: Reports,
     pub(super) history: EventHistory,
     pub(super) orders: Orders,
+    /// By which right this node decides upon alerts of each partition's tenants.
+    pub(super) fences: Slots<Fence>,
     pub(super) types: TypeDirectory,
     /// To the writers of checkpoints, who erase tenants.
     pub(super) erasures: Slots<mpsc::Sender<Erasure>>,
@@ -121,6 +123,7 @@ impl Host {
         // One at a time is asked for.
         let (erase, erasures) = mpsc::channel(1);
         self.erasures.set(slot, Some(erase));
+        self.fences.set(slot, Some(Fence { partition: number, epoch }));
         let held = (number, epoch, engine);
         Ok((Opened { held, checkpointer, erasures, forward }, from))
     }

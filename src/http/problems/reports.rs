@@ -46,7 +46,7 @@ pub(in crate::http) fn no_if_match() -> Problem {
         "if-match-missing",
         StatusCode::PRECONDITION_REQUIRED,
         "What is to be replaced is not said",
-        "read the report first, and give its ETag in the header If-Match",
+        "read it first, and give its ETag in the header If-Match",
     )
 }
 
@@ -55,8 +55,8 @@ pub(in crate::http) fn bad_if_match() -> Problem {
     Problem::new(
         "changed-meanwhile",
         StatusCode::PRECONDITION_FAILED,
-        "The report was changed meanwhile",
-        "If-Match is no ETag of this report; read it again and give that one",
+        "It was changed meanwhile",
+        "If-Match is no ETag of it; read it again and give that one",
     )
 }
 

@@ -100,6 +100,7 @@ impl Cluster {
         self.intake.take(number as i32);
         let slot = number as usize;
         let host = &self.host;
+        host.fences.set(slot, None);
         let lives_there = |tenant: Tenant| host.orders.home(tenant) == slot;
         // Whoever watches comes again, and finds who serves it then.
         host.hub.leave(lives_there);

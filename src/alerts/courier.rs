@@ -1,0 +1,279 @@
+//! Deliveries: what became of an alert is told by e-mail and webhooks, as the files of reports are
+//! brought. A delivery is taken under a lease; a node that goes away leaves a lease that ends, and the
+//! delivery is tried anew with the key that it had.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{NaiveDate, TimeDelta};
+use projections::Tenant;
+use query::Calendar;
+use serde_json::{Map, Value, json};
+use tenancy::audit::{Action, AuditEntry, Chain};
+use tenancy::{ReportJob, StoreError, StoredNotice, TenantId, TenantRecord, TransitionKind};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::told::{instant, position, values};
+use super::{Alerts, Shared};
+use crate::reports::{Notice, Target, wait};
+
+/// How often it is looked for what is due.
+const PERIOD: Duration = Duration::from_secs(1);
+/// Deliveries that are looked at in a turn.
+const LOOKED_AT: u32 = 1_000;
+/// For how long one is taken: longer than a try may take.
+const LEASE: TimeDelta = TimeDelta::seconds(180);
+/// Deliveries that are tried at a time on one node, and of these those of one tenant.
+const AT_ONCE: usize = 16;
+const OF_TENANT: usize = 4;
+/// How often a delivery is tried.
+const ATTEMPTS: u32 = 10;
+/// The longest subject of a message, in characters.
+const MAX_SUBJECT: usize = 200;
+
+/// What may be delivered at a time.
+pub(super) struct Courier {
+    slots: Arc<Semaphore>,
+    /// How many are tried of each tenant.
+    busy: Mutex<HashMap<u32, usize>>,
+    /// That something is due at once.
+    wake: Notify,
+}
+
+impl Courier {
+    pub(super) fn new() -> Self {
+        let slots = Arc::new(Semaphore::new(AT_ONCE));
+        Self { slots, busy: Mutex::default(), wake: Notify::new() }
+    }
+
+    /// Has it be looked at once.
+    pub(super) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    fn busy(&self) -> MutexGuard<'_, HashMap<u32, usize>> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place among what is tried; it is given back when this goes.
+struct Place {
+    shared: Arc<Shared>,
+    tenant: u32,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut busy = self.shared.courier.busy();
+        if let Some(count) = busy.get_mut(&self.tenant) {
+            *count -= 1;
+            if *count == 0 {
+                busy.remove(&self.tenant);
+            }
+        }
+        drop(busy);
+        self.shared.courier.wake();
+    }
+}
+
+impl Alerts {
+    /// Delivers what is due for the tenants that `serves` names, for as long as it is polled.
+    pub(super) async fn carry(&self, serves: &impl Fn(&TenantId) -> bool) {
+        let mut turns = interval(PERIOD);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = turns.tick() => {}
+                () = self.shared.courier.wake.notified() => {}
+            }
+            if let Err(error) = self.carry_turn(serves).await {
+                tracing::warn!(%error, "it cannot be seen what is to be told; trying again");
+            }
+        }
+    }
+
+    /// Begins what is due now and there is room for.
+    pub(super) async fn carry_turn(
+        &self,
+        serves: &impl Fn(&TenantId) -> bool,
+    ) -> Result<Vec<JoinHandle<()>>, StoreError> {
+        let now = self.shared.now();
+        let mut begun = Vec::new();
+        for job in self.shared.store().due_alert_jobs(now, LOOKED_AT).await? {
+            let Some(tenant) = self.shared.parts.directory.by_number(job.tenant) else { continue };
+            if !serves(&tenant.id) {
+                continue;
+            }
+            let Some(place) = self.place(job.tenant) else { continue };
+            let drawn: u128 = rand::random();
+            let lease = format!("{drawn:032x}");
+            if self.shared.store().claim_report_job(&job, &lease, now, now + LEASE).await? {
+                let shared = Arc::clone(&self.shared);
+                begun.push(tokio::spawn(async move {
+                    let _place = place;
+                    if let Err(error) = shared.deliver(&tenant, &job, &lease).await {
+                        // The lease ends, and then it is tried again.
+                        let tenant = job.tenant;
+                        tracing::warn!(%error, tenant, alert = job.id, "it is not known what came of a delivery");
+                    }
+                }));
+            }
+        }
+        Ok(begun)
+    }
+
+    /// A place for a delivery of a tenant, if there is one.
+    fn place(&self, tenant: u32) -> Option<Place> {
+        let courier = &self.shared.courier;
+        let permit = Arc::clone(&courier.slots).try_acquire_owned().ok()?;
+        let mut busy = courier.busy();
+        let count = busy.entry(tenant).or_default();
+        if *count >= OF_TENANT {
+            return None;
+        }
+        *count += 1;
+        Some(Place { shared: Arc::clone(&self.shared), tenant, _permit: permit })
+    }
+}
+
+impl Shared {
+    /// Tries a delivery.
+    async fn deliver(
+        &self,
+        tenant: &TenantRecord,
+        job: &ReportJob,
+        lease: &str,
+    ) -> Result<(), StoreError> {
+        let Some(notice) = self.store().alert_notice(job).await? else {
+            return self.store().end_report_job(job, lease).await;
+        };
+        let Ok(target) = serde_json::from_str::<Target>(&notice.delivery.target) else {
+            return self.store().end_report_job(job, lease).await;
+        };
+        let tried = job.attempts + 1;
+        let told = match self.notice(tenant, &notice, &target) {
+            Ok(said) => self.parts.reports.notify(said, &target).await.map_err(|undelivered| {
+                let may_pass = undelivered.may_pass && tried < ATTEMPTS;
+                (undelivered.message, may_pass)
+            }),
+            Err(message) => Err((message, false)),
+        };
+        let now = self.now();
+        let (error, again) = match told {
+            Ok(()) => (None, None),
+            Err((message, may_pass)) => (Some(message), may_pass.then(|| now + wait(tried))),
+        };
+        if error.is_none() {
+            self.record(tenant, &notice, &target).await;
+        }
+        let error = error.as_deref();
+        self.store().end_alert_delivery(job, lease, error, now, again).await.map(drop)
+    }
+
+    /// What a target is told.
+    fn notice(
+        &self,
+        tenant: &TenantRecord,
+        stored: &StoredNotice,
+        target: &Target,
+    ) -> Result<Notice, String> {
+        let StoredNotice { alert, transition, delivery, .. } = stored;
+        let (at, number) = (instant(transition.at), Tenant(tenant.number));
+        let position = transition.sequence.map(|sequence| position(number, sequence));
+        let (subject, details) = (values(&alert.subject), values(&alert.details));
+        let url = self.parts.reports.link(&format!("/v1/alerts/{}", alert.id));
+        let body = json!({
+            "type": format!("alert.{}", transition.kind.as_str()),
+            "tenant": tenant.id,
+            "alert": alert.id,
+            "rule": alert.rule_id,
+            "number": transition.number,
+            "title": alert.title,
+            "severity": alert.severity,
+            "subject": subject,
+            "details": details,
+            "position": position,
+            "at": at,
+            "fired_at": instant(alert.fired_at),
+            "url": url,
+        });
+        let what = match transition.kind {
+            TransitionKind::Cleared => "Cleared",
+            _ => "Alert",
+        };
+        let today = transition.at.with_timezone(&tenant.timezone).date_naive();
+        let subject_line = match target {
+            Target::Email { subject: Some(words), .. } => expanded(words, today)?,
+            _ => format!("{what}: {}{}", alert.title, in_words(&subject, " · ", "")),
+        };
+        let mut text = format!(
+            "{what}: {}\n{}, {}, {at}\n\n{}",
+            alert.title,
+            tenant.name,
+            alert.severity,
+            in_words(&subject, "", "\n"),
+        );
+        if transition.kind == TransitionKind::Fired {
+            text.push_str(&in_words(&details, "", "\n"));
+        }
+        text.push_str(&format!("\nAlert {}\n", alert.id));
+        Ok(Notice {
+            key: format!("{}.{}", alert.id, delivery.place),
+            subject: line(&subject_line),
+            text,
+            body,
+        })
+    }
+
+    /// Records what was told, and whom.
+    async fn record(&self, tenant: &TenantRecord, notice: &StoredNotice, target: &Target) {
+        let detail: Map<String, Value> = [
+            ("target".to_owned(), target.shown()),
+            ("transition".to_owned(), json!(notice.transition.kind.as_str())),
+        ]
+        .into_iter()
+        .collect();
+        let entry = AuditEntry {
+            chain: Chain::Tenant(tenant.number),
+            at: self.now(),
+            actor: notice.owner.clone(),
+            source: String::new(),
+            action: Action::Download,
+            object: format!("alert {} of the rule {}", notice.alert.id, notice.alert.rule_id),
+            status: 200,
+            detail,
+        };
+        if let Err(error) = self.parts.trail.keep(entry).await {
+            tracing::error!(%error, tenant = tenant.number, "a delivery is not in the audit");
+        }
+    }
+}
+
+/// A subject of a message whose words in double braces are dates.
+fn expanded(words: &str, today: NaiveDate) -> Result<String, String> {
+    Calendar::new(today, 1).expand(words).map_err(|error| error.to_string())
+}
+
+/// The members of an object, each between these.
+fn in_words(object: &Value, before: &str, after: &str) -> String {
+    let members = object.as_object().into_iter().flatten();
+    let word = |(name, value): (&String, &Value)| {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        format!("{before}{name} {value}{after}")
+    };
+    members.map(word).collect()
+}
+
+/// A text as one line that is not too long.
+fn line(text: &str) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(plain).take(MAX_SUBJECT).collect()
+}
+
+#[cfg(test)]
+#[path = "courier_tests.rs"]
+mod tests;

@@ -1,0 +1,23 @@
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn a_subject_of_a_message_is_one_line() {
+    assert_eq!(line("a\r\nBcc: x"), "a  Bcc: x");
+    assert_eq!(line(&"ü".repeat(300)).chars().count(), MAX_SUBJECT);
+}
+
+#[test]
+fn an_object_is_said_in_words() {
+    let object = json!({ "currency": "EUR", "n": 3, "project_id": "P1" });
+    assert_eq!(in_words(&object, " · ", ""), " · currency EUR · n 3 · project_id P1");
+    assert_eq!(in_words(&json!({}), "", "\n"), "");
+}
+
+#[test]
+fn words_for_dates_are_put_in() {
+    let today = NaiveDate::from_ymd_opt(2026, 11, 20).unwrap_or_default();
+    assert_eq!(expanded("Alerts of {{today}}", today).as_deref(), Ok("Alerts of 2026-11-20"));
+    assert!(expanded("{{yesteryear}}", today).is_err());
+}

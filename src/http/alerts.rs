@@ -1,0 +1,242 @@
+//! `/v1/alert-rules` and `/v1/alerts`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::{Body, HttpBody};
+use axum::extract::State;
+use axum::http::header::{ETAG, LOCATION};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use stream::Problem;
+use tenancy::{AlertFilter, AlertState};
+
+use super::audit::Trace;
+use super::caller::Caller;
+use super::params::{Name, Params};
+use super::reports::{Meant, if_match};
+use super::{App, body, problems};
+use crate::alerts::rule::{Definition, Rule, rank_of};
+use crate::alerts::told::{TOLD, described, instant, told, whole};
+use crate::reports::Target;
+
+/// Alerts of a page, unless it says, and at most.
+const PAGE: u32 = 50;
+const PAGE_MOST: u32 = 500;
+
+/// Reads a definition. An answer that was changed can be sent back: what it tells beside is left out.
+fn definition(mut sent: Map<String, Value>) -> Result<Definition, Problem> {
+    for told in TOLD {
+        sent.remove(told);
+    }
+    let read = serde_json::from_value(Value::Object(sent));
+    read.map_err(|error| problems::invalid_body(&error.to_string()))
+}
+
+/// The rules of the caller's tenant.
+pub(super) async fn rules(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    params: Params,
+) -> Result<Json<Value>, Problem> {
+    params.finish("")?;
+    let rules = app.alerts.rules(&caller.tenant).await;
+    let rules = rules.map_err(|error| problems::alert(&error))?;
+    Ok(Json(json!({ "rules": rules.iter().map(described).collect::<Vec<Value>>() })))
+}
+
+/// Makes a rule.
+pub(super) async fn create(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    trace: Trace,
+    params: Params,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    params.finish("")?;
+    let definition = definition(body::json(&headers, body).await?)?;
+    note(&trace, &definition);
+    let made = app.alerts.create(&caller.tenant, &caller.identity, definition).await;
+    let rule = made.map_err(|error| problems::alert(&error))?;
+    let mut response = tagged(StatusCode::CREATED, &rule);
+    if let Ok(at) = HeaderValue::from_str(&format!("/v1/alert-rules/{}", rule.id)) {
+        response.headers_mut().insert(LOCATION, at);
+    }
+    Ok(response)
+}
+
+/// A rule.
+pub(super) async fn read_rule(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Name(id): Name,
+    params: Params,
+) -> Result<Response, Problem> {
+    params.finish("")?;
+    let rule = app.alerts.rule(&caller.tenant, &id).await;
+    Ok(tagged(StatusCode::OK, &rule.map_err(|error| problems::alert(&error))?))
+}
+
+/// Puts another definition in a rule's place.
+pub(super) async fn replace(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    trace: Trace,
+    Name(id): Name,
+    params: Params,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    params.finish("")?;
+    let definition = definition(body::json(&headers, body).await?)?;
+    note(&trace, &definition);
+    // Nobody who may not know of it learns what it has to say.
+    let known = app.alerts.rule(&caller.tenant, &id).await;
+    known.map_err(|error| problems::alert(&error))?;
+    let version = if_match(&headers)?.ok_or_else(problems::no_if_match)?.version();
+    let replaced =
+        app.alerts.replace(&caller.tenant, &caller.identity, &id, version, definition).await;
+    Ok(tagged(StatusCode::OK, &replaced.map_err(|error| problems::alert(&error))?))
+}
+
+/// Deletes a rule.
+pub(super) async fn delete(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Name(id): Name,
+    params: Params,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    params.finish("")?;
+    let version = if_match(&headers)?.and_then(Meant::version);
+    let deleted = app.alerts.delete(&caller.tenant, &id, version).await;
+    deleted.map_err(|error| problems::alert(&error))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The alerts that the caller sees, the newest first; those that are open unless it says.
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    trace: Trace,
+    mut params: Params,
+) -> Result<Json<Value>, Problem> {
+    let expected = format!("a number from 1 to {PAGE_MOST}");
+    let most = params.parsed("limit", &expected)?.unwrap_or(PAGE);
+    if !(1..=PAGE_MOST).contains(&most) {
+        return Err(problems::parameter("limit", &format!("{most} is not {expected}")));
+    }
+    let state = state(params.one("state")?.as_deref())?;
+    let (rule, before) = (params.one("rule")?, params.one("after")?);
+    params.finish("state, rule, limit and after")?;
+    let audience = rank_of(caller.identity.roles);
+    let (rule, before) = (rule.as_deref(), before.as_deref());
+    let filter = AlertFilter { audience, state, rule, before, most };
+    let listed = app.alerts.alerts(caller.tenant.number, filter).await;
+    let (alerts, open) = listed.map_err(|error| problems::alert(&error))?;
+    trace.rows(alerts.len());
+    let is_page = alerts.len() == most as usize;
+    let next = alerts.last().filter(|_| is_page).map(|alert| alert.id.clone());
+    let alerts: Vec<Value> = alerts.iter().map(|alert| told(caller.number(), alert)).collect();
+    Ok(Json(json!({ "alerts": alerts, "open": open, "next": next })))
+}
+
+/// What `state` says.
+fn state(text: Option<&str>) -> Result<Option<AlertState>, Problem> {
+    match text {
+        None | Some("open") => Ok(Some(AlertState::Open)),
+        Some("cleared") => Ok(Some(AlertState::Cleared)),
+        Some("all") => Ok(None),
+        Some(other) => {
+            let other: String = other.chars().take(40).collect();
+            let message = format!("'{other}' is not open, cleared or all");
+            Err(problems::parameter("state", &message))
+        }
+    }
+}
+
+/// An alert and what became of it.
+pub(super) async fn read(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    trace: Trace,
+    Name(id): Name,
+    params: Params,
+) -> Result<Json<Value>, Problem> {
+    params.finish("")?;
+    let audience = rank_of(caller.identity.roles);
+    let found = app.alerts.alert(caller.tenant.number, &id, audience).await;
+    let found = found.map_err(|error| problems::alert(&error))?;
+    trace.rows(1);
+    Ok(Json(whole(caller.number(), &found)))
+}
+
+/// What an acknowledgement may say: nothing.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AcknowledgeBody {}
+
+/// Notes that the caller has seen an alert.
+pub(super) async fn acknowledge(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Name(id): Name,
+    params: Params,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Problem> {
+    params.finish("")?;
+    if body.size_hint().exact() != Some(0) {
+        let AcknowledgeBody {} = body::json(&headers, body).await?;
+    }
+    let done = app.alerts.acknowledge(caller.tenant.number, &caller.identity, &id).await;
+    Ok(Json(whole(caller.number(), &done.map_err(|error| problems::alert(&error))?)))
+}
+
+/// Until when nobody is to be told.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SnoozeBody {
+    // So that it must be there, be it null.
+    #[serde(deserialize_with = "Option::deserialize")]
+    until: Option<DateTime<Utc>>,
+}
+
+/// Has nobody be told of an alert for a while.
+pub(super) async fn snooze(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    trace: Trace,
+    Name(id): Name,
+    params: Params,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Problem> {
+    params.finish("")?;
+    let SnoozeBody { until } = body::json(&headers, body).await?;
+    trace.note("until", until.map(instant));
+    let done = app.alerts.snooze(caller.tenant.number, &caller.identity, &id, until).await;
+    Ok(Json(whole(caller.number(), &done.map_err(|error| problems::alert(&error))?)))
+}
+
+/// What of a definition stands in the audit.
+fn note(trace: &Trace, definition: &Definition) {
+    trace.note("title", definition.title.as_str());
+    trace.note("sql", definition.sql.as_str());
+    let deliver: Vec<Value> = definition.deliver.iter().map(Target::shown).collect();
+    if !deliver.is_empty() {
+        trace.note("deliver", deliver);
+    }
+}
+
+fn tagged(status: StatusCode, rule: &Rule) -> Response {
+    let mut response = (status, Json(described(rule))).into_response();
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", rule.version)) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    response
+}
