@@ -141,11 +141,12 @@ impl Node {
         let today = chrono::NaiveDate::from_ymd_opt(2026, 11, day).unwrap();
         let offset = u64::from(day);
         let ticks = vec![Tick { tenant: Tenant(1), today }];
-        self.partition.apply(Input { events: Vec::new(), ticks, offset });
+        drop(self.partition.apply(Input { events: Vec::new(), ticks, offset }));
     }
 
-    /// Evaluates what is due.
-    async fn look(&self) {
+    /// Evaluates what is due after a while.
+    async fn look(&self, place: &Place) {
+        place.pass(50);
         let serves = |_: &TenantId| true;
         for begun in self.alerts.turn(&serves) {
             begun.await.unwrap();
@@ -188,7 +189,8 @@ fn somebody(subject: &str, role: Role) -> Identity {
 
 fn definition(more: Value) -> Definition {
     let mut all = json!({ "title": "days", "key": ["s"], "sql": "SELECT s FROM (VALUES ('a', 10), \
-        ('b', 20)) AS v(s, day) WHERE date_part('day', current_date) >= day" });
+        ('b', 20)) AS v(s, d) WHERE date_part('day', current_date) >= d \
+        AND date_part('day', current_date) < 28" });
     all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     serde_json::from_value(all).unwrap()
 }
@@ -204,23 +206,23 @@ async fn a_rule_fires_once_and_clears_once_whoever_evaluates_it() {
     let jo = somebody("jo", Role::Analyst);
     let rule = one.alerts.create(&acme, &jo, definition(json!({}))).await.unwrap();
     assert_eq!(rule.state, RuleState::Waiting);
-    one.look().await;
+    one.look(&place).await;
     assert_eq!(one.alerts.rule(&acme, &rule.id).await.unwrap().state, RuleState::Live);
     assert_eq!(one.open().await, [] as [Value; 0]);
     one.day(12);
-    one.look().await;
-    one.look().await;
+    one.look(&place).await;
+    one.look(&place).await;
     let a = json!({ "s": "a" });
     assert_eq!(one.open().await, [a.clone()]);
     // The next owner begins from what stands in the store, and the one before decides no more.
     two.take("two").await;
     two.day(12);
-    two.look().await;
-    one.day(1);
-    one.look().await;
+    two.look(&place).await;
+    one.day(29);
+    one.look(&place).await;
     assert_eq!((two.open().await, two.counts().await), (vec![a.clone()], (1, 0)));
     two.day(25);
-    two.look().await;
+    two.look(&place).await;
     assert_eq!(two.open().await, [a, json!({ "s": "b" })]);
     // So does a process that begins anew.
     drop(two);
@@ -228,11 +230,11 @@ async fn a_rule_fires_once_and_clears_once_whoever_evaluates_it() {
     three.take("two").await;
     three.day(25);
     three.day(26);
-    three.look().await;
+    three.look(&place).await;
     assert_eq!(three.counts().await, (2, 0));
-    three.day(2);
-    three.look().await;
-    three.look().await;
+    three.day(29);
+    three.look(&place).await;
+    three.look(&place).await;
     assert_eq!((three.open().await.len(), three.counts().await), (0, (2, 2)));
 }
 
@@ -251,23 +253,23 @@ async fn a_rule_that_fails_says_so_and_changes_no_alert() {
         let rule = node.alerts.rule(&acme, &rule.id).await.unwrap();
         (rule.state, rule.error.unwrap_or_default())
     };
-    node.look().await;
+    node.look(&place).await;
     assert_eq!((state(&node).await.0, node.counts().await), (RuleState::Live, (1, 0)));
     node.day(15);
-    node.look().await;
+    node.look(&place).await;
     let (failed, why) = state(&node).await;
     assert_eq!(failed, RuleState::Failed);
     assert!(why.to_lowercase().contains("zero"), "{why}");
     assert_eq!((node.open().await.len(), node.counts().await), (1, (1, 0)));
     node.day(16);
     place.pass(60);
-    node.look().await;
+    node.look(&place).await;
     assert_eq!((state(&node).await.0, node.counts().await), (RuleState::Live, (1, 0)));
     // More subjects than may be are a failure too.
     let many = "SELECT s FROM (VALUES ('a'), ('b'), ('c')) AS v(s)";
     let many = definition(json!({ "sql": many }));
     let many = node.alerts.create(&acme, &jo, many).await.unwrap();
-    node.look().await;
+    node.look(&place).await;
     let many = node.alerts.rule(&acme, &many.id).await.unwrap();
     assert!(many.error.unwrap().contains("more than 2 subjects"));
     assert_eq!(node.counts().await, (1, 0));
@@ -282,21 +284,21 @@ async fn a_rule_has_the_rights_that_its_owner_has_then() {
     node.day(12);
     let (jo, ann) = (somebody("jo", Role::Analyst), somebody("ann", Role::Admin));
     let rule = node.alerts.create(&acme, &jo, definition(json!({}))).await.unwrap();
-    node.look().await;
+    node.look(&place).await;
     assert_eq!(node.open().await.len(), 1);
     let less =
         StoredOwner { roles: RoleSet::of(&[Role::Executive]), seen_at: node.alerts.shared.now() };
     node.store().note_owner(1, "jo", &less, false).await.unwrap();
     place.pass(60);
     node.day(25);
-    node.look().await;
+    node.look(&place).await;
     let failed = node.alerts.rule(&acme, &rule.id).await.unwrap();
     let why = failed.error.unwrap();
     assert!(why.contains("the rule's owner 'jo' is no analyst any more (executive)"), "{why}");
     assert_eq!(node.open().await.len(), 1, "what was known stays");
     let replaced = node.alerts.replace(&acme, &ann, &rule.id, Some(1), definition(json!({})));
     assert_eq!(replaced.await.unwrap().owner, "ann");
-    node.look().await;
+    node.look(&place).await;
     assert_eq!(node.open().await.len(), 2);
 }
 
@@ -307,7 +309,7 @@ async fn built_in_rules_are_everybodys_and_stay() {
     let acme = node.tenant().await;
     node.take("one").await;
     node.day(12);
-    node.look().await;
+    node.look(&place).await;
     let rules = node.alerts.rules(&acme).await.unwrap();
     let states: Vec<_> = rules.iter().map(|rule| (rule.id.as_str(), rule.state)).collect();
     let live = RuleState::Live;
@@ -328,7 +330,7 @@ async fn built_in_rules_are_everybodys_and_stay() {
     assert_eq!(again.definition.sql, "SELECT * FROM budget_variance WHERE exceeded");
     let changed = node.alerts.replace(&acme, &jo, id, Some(1), replaced.definition).await;
     assert!(matches!(changed, Err(AlertError::Changed)));
-    node.look().await;
+    node.look(&place).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
