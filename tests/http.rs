@@ -1,6 +1,8 @@
 //! The HTTP interface of the real process: routes and roles, reads, intake, live streams, tenants.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "http/alerts.rs"]
+mod alerts;
 #[path = "http/audit.rs"]
 mod audit;
 #[path = "http/certificates.rs"]

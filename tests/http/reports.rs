@@ -346,7 +346,7 @@ async fn take(State(calls): State<Calls>, headers: HeaderMap, body: String) -> S
 }
 
 /// A receiver of webhooks.
-async fn receiver() -> (String, mpsc::UnboundedReceiver<(HeaderMap, String)>) {
+pub(crate) async fn receiver() -> (String, mpsc::UnboundedReceiver<(HeaderMap, String)>) {
     let (calls, received) = mpsc::unbounded_channel();
     let router = Router::new().route("/hook", post(take)).with_state(calls);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -100,6 +100,12 @@ fn path(operation: &Operation, of: Of, ids: &Ids) -> String {
             };
             with("{id}", report).replace("{run}", run)
         }
+        "/v1/alert-rules/{id}" => {
+            with("{id}", if of == Of::Theirs { &ids.rule } else { &ids.no_rule })
+        }
+        _ if path.starts_with("/v1/alerts/{id}") => {
+            with("{id}", if of == Of::Theirs { &ids.alert } else { &ids.no_alert })
+        }
         // A run of an export is a number or a word that is given out at random.
         _ if path.contains("export") => {
             let run = if of == Of::Theirs { &ids.export } else { &ids.no_export };
@@ -122,6 +128,10 @@ struct Ids {
     no_report: String,
     run: String,
     no_run: String,
+    rule: String,
+    no_rule: String,
+    alert: String,
+    no_alert: String,
 }
 
 impl Ids {
@@ -141,15 +151,22 @@ impl Ids {
         let report = json!({ "name": "zqx report", "sql": "SELECT 'zqx'" });
         let report = made("/v1/reports".to_owned(), report).await.unwrap_or_default();
         let run = made(format!("/v1/reports/{report}/run"), json!({})).await.unwrap_or_default();
+        let rule = json!({ "title": "zqx rule", "sql": "SELECT 'zqx' AS zqx" });
+        let rule = made("/v1/alert-rules".to_owned(), rule).await.unwrap_or_default();
+        let alert = alert(firms).await;
         Self {
             no_token: another(&token),
             no_export: another(&export),
             no_report: another(&report),
             no_run: another(&run),
+            no_rule: another(&rule),
+            no_alert: another(&alert),
             token,
             export,
             report,
             run,
+            rule,
+            alert,
         }
     }
 }
@@ -166,12 +183,29 @@ impl Ids {
             &self.no_report,
             &self.run,
             &self.no_run,
+            &self.rule,
+            &self.no_rule,
+            &self.alert,
+            &self.no_alert,
         ] {
             if !id.is_empty() {
                 said.body = said.body.replace(id.as_str(), "ID");
             }
         }
     }
+}
+
+/// The id of the firm's alert, once it has one.
+async fn alert(firms: &Firms) -> String {
+    for _ in 0..600 {
+        let answer = firms.service.get("/v1/alerts", &firms.firm).send().await.unwrap();
+        let listed: Value = answer.json().await.unwrap();
+        if let Some(id) = listed["alerts"][0]["id"].as_str() {
+            return id.to_owned();
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("no alert fires");
 }
 
 /// A text of the same form that is another.
@@ -207,6 +241,11 @@ fn body(operation: &Operation, of: Of) -> Value {
             json!({ "name": name, "sql": format!("SELECT * FROM {name}") })
         }
         ("POST", "/v1/reports/{id}/run") => json!({}),
+        ("POST", "/v1/alert-rules") | ("PUT", "/v1/alert-rules/{id}") => {
+            json!({ "title": name, "sql": format!("SELECT * FROM {name}") })
+        }
+        ("POST", "/v1/alerts/{id}/acknowledge") => json!({}),
+        ("POST", "/v1/alerts/{id}/snooze") => json!({ "until": null }),
         ("POST", "/v1/service-tokens") => json!({ "name": name }),
         ("PATCH", "/v1/tenant" | "/v1/platform/tenants/{id}") => settings,
         ("POST", path) if path.contains("export") => json!({}),
