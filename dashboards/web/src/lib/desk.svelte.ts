@@ -1,4 +1,5 @@
 /** What one signed-in person looks at: the firm, its live figures and the state of the line. */
+import { Alerts } from '../alerts/alerts.svelte';
 import { CallFailed, connectLive, readAsOf, readMayAnalyse, readTenant, type Tenant } from './api';
 import { todayIn } from './format';
 import { Live, Refused, type Link, type Refusal, type Subscription } from './live';
@@ -65,6 +66,7 @@ export class Desk {
   analyses = $state<boolean | null>(null);
   /** The date of the newest event, for a firm whose events decide what day it is. */
   #eventsDate = $state<string | null>(null);
+  readonly alerts: Alerts;
   readonly #live: Live;
   readonly #trails = new Map<string, Trail>();
   readonly #followed = new Map<string, Followed>();
@@ -82,6 +84,8 @@ export class Desk {
       onheard: (at) => (this.heardAt = at),
       onrefused,
     });
+    this.alerts = new Alerts(token, onrefused);
+    this.#live.followAlerts(() => void this.alerts.read());
     // An issuer's tokens may name their roles in a claim that only the service knows.
     this.analyses = mayAnalyse(readClaims(token));
     void this.#readFirm();

@@ -52,6 +52,8 @@ export interface LiveOptions {
 export const SILENCE_MS = 40_000;
 /** How long one attempt to connect may take. */
 const ATTEMPT_MS = 10_000;
+/** The subscription to alerts; those to views have other ids. */
+const ALERTS = { type: 'subscribe', id: 'alerts', alerts: true };
 /** At most so many changes of a view a second: as many as can be read. */
 const MAX_RATE_MS = 200;
 
@@ -88,6 +90,7 @@ export class Live {
   #retry: ReturnType<typeof setTimeout> | undefined;
   #watch: ReturnType<typeof setTimeout> | undefined;
   readonly #subscriptions = new Map<string, Subscription>();
+  #onalerts: (() => void) | undefined;
   readonly #backoff: Backoff;
   readonly #now: () => number;
 
@@ -110,6 +113,12 @@ export class Live {
   unsubscribe(subscription: Subscription): void {
     if (!this.#subscriptions.delete(subscription.id)) return;
     if (this.#open) this.#send({ type: 'unsubscribe', id: subscription.id });
+  }
+
+  /** Calls back once the line stands, and whenever there may be something new about alerts. */
+  followAlerts(onalerts: () => void): void {
+    this.#onalerts = onalerts;
+    if (this.#open) this.#send(ALERTS);
   }
 
   /** Asks again for a subscription that was answered by a problem. */
@@ -163,6 +172,7 @@ export class Live {
       this.#open = true;
       this.#expectWithin(SILENCE_MS);
       for (const subscription of this.#subscriptions.values()) this.#send(subscription.message());
+      if (this.#onalerts) this.#send(ALERTS);
       this.options.onlink({ state: 'live' });
     };
     socket.onmessage = (event) => {
@@ -182,6 +192,7 @@ export class Live {
     const message = parseMessage(text);
     // A link that lives to its first heartbeat is a good one.
     if (message?.type === 'heartbeat') this.#backoff.reset();
+    if (message?.type === 'alerts') return this.#onalerts?.();
     if (!message || !('id' in message) || message.id === undefined) return;
     const subscription = this.#subscriptions.get(message.id);
     // What comes for a subscription that has just been given up is no news.

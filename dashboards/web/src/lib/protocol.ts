@@ -33,6 +33,8 @@ export type ServerMessage =
   | { type: 'reset'; id: string; reason: string }
   | { type: 'error'; id?: string; problem: Problem }
   | { type: 'heartbeat'; position: string }
+  /** There may be something new about alerts: read them. */
+  | { type: 'alerts'; id: string }
   | { type: 'pong' };
 
 export interface SubscribeMessage {
@@ -48,7 +50,9 @@ export interface SubscribeMessage {
 export const CLOSE_TOKEN_REFUSED = 4002;
 export const CLOSE_TOKEN_EXPIRED = 4003;
 
-const TYPES = new Set(['snapshot', 'resumed', 'delta', 'reset', 'error', 'heartbeat', 'pong']);
+const TYPES = new Set([
+  'snapshot', 'resumed', 'delta', 'reset', 'error', 'heartbeat', 'alerts', 'pong',
+]);
 
 /** Reads a message; null for a type that is newer than this page. Throws on what is no message. */
 export function parseMessage(text: string): ServerMessage | null {

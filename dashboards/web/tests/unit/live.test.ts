@@ -75,6 +75,24 @@ describe('a live connection', () => {
     expect(links).toEqual(['connecting', 'live']);
   });
 
+  it('follows alerts, after a drop too', async () => {
+    const { live, last } = begin();
+    const news = vi.fn();
+    live.followAlerts(news);
+    await settle();
+    const asked = { type: 'subscribe', id: 'alerts', alerts: true };
+    last().onopen?.();
+    expect(last().heard).toEqual([asked]);
+    last().say({ type: 'alerts', id: 'alerts' });
+    expect(news).toHaveBeenCalledTimes(1);
+    last().onclose?.({ code: 1006 });
+    await vi.advanceTimersByTimeAsync(1000);
+    last().onopen?.();
+    expect(last().heard).toEqual([asked]);
+    last().say({ type: 'alerts', id: 'alerts' });
+    expect(news).toHaveBeenCalledTimes(2);
+  });
+
   it('resumes each subscription from its position after a drop', async () => {
     const { live, last, links, peers } = begin();
     const sub = live.subscribe('pipeline', () => {});
