@@ -147,17 +147,23 @@ impl Alerts {
 
     /// The rules of a tenant: the built-in ones, then its own, the oldest first.
     pub(crate) async fn rules(&self, tenant: &TenantRecord) -> Result<Vec<Rule>, AlertError> {
-        Rule::all(tenant, self.shared.store().alert_rules(tenant.number).await?)
+        let mut rules = Rule::all(tenant, self.shared.store().alert_rules(tenant.number).await?)?;
+        let hidden = self.shared.parts.shown.hidden(Tenant(tenant.number));
+        rules.iter_mut().for_each(|rule| rule.heed(&hidden));
+        Ok(rules)
     }
 
     /// A rule of a tenant.
     pub(crate) async fn rule(&self, tenant: &TenantRecord, id: &str) -> Result<Rule, AlertError> {
-        if let Some(stored) = self.shared.store().alert_rule(tenant.number, id).await? {
-            return Rule::read(stored);
-        }
-        let builtin = BUILTIN.iter().find(|builtin| builtin.id == id);
-        let builtin = builtin.map(|builtin| Rule::of(builtin, tenant));
-        builtin.ok_or_else(|| AlertError::UnknownRule(shown(id)))
+        let stored = self.shared.store().alert_rule(tenant.number, id).await?;
+        let builtin = || BUILTIN.iter().find(|builtin| builtin.id == id);
+        let found = match stored {
+            Some(stored) => Some(Rule::read(stored)?),
+            None => builtin().map(|builtin| Rule::of(builtin, tenant)),
+        };
+        let mut rule = found.ok_or_else(|| AlertError::UnknownRule(shown(id)))?;
+        rule.heed(&self.shared.parts.shown.hidden(Tenant(tenant.number)));
+        Ok(rule)
     }
 
     /// Makes a rule, whose owner is who asks for it.

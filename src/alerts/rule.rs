@@ -1,6 +1,7 @@
 //! What a rule is, as its author writes it, and what of it can be wrong.
 
 use chrono::{DateTime, Utc};
+use projections::Hidden;
 use serde::{Deserialize, Serialize};
 use tenancy::{Role, RoleSet, RuleState, StoredAlertRule, TenantRecord};
 
@@ -206,6 +207,15 @@ impl Rule {
             changed.unwrap_or_else(|| Self::of(builtin, tenant))
         });
         Ok(builtin.chain(own).collect())
+    }
+
+    /// Says of a built-in rule that it is idle, if its view is hidden.
+    pub(super) fn heed(&mut self, hidden: &Hidden) {
+        let module = self.builtin.and_then(|builtin| hidden.view(builtin.view));
+        if let Some(module) = module {
+            self.state = RuleState::Idle;
+            self.error = Some(format!("it reads the module `{module}`, which is switched off"));
+        }
     }
 
     /// The rule as it is stored.

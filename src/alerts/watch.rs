@@ -24,9 +24,11 @@ use super::rule::Rule;
 use super::{AlertError, Alerts, Shared};
 use crate::forward::Served;
 
-/// How often rules are read anew and evaluated although nothing has changed: for what changes no
-/// position, such as a module that is switched off, or an own view that is defined.
+/// After how long rules are read anew and evaluated at the latest, although nothing has changed: for
+/// what changes no position, such as a module that is switched off, or an own view that is defined.
 const REFRESH: TimeDelta = TimeDelta::seconds(60);
+/// Within so many milliseconds before that, so that not all tenants come at once.
+const SPREAD: u64 = 20_000;
 /// After how long a rule is tried again that could not be evaluated yet.
 const AGAIN: TimeDelta = TimeDelta::seconds(5);
 /// A rule rests for so many times as long as its evaluation took.
@@ -57,6 +59,8 @@ struct Entry {
 struct Watched {
     read: Option<Read>,
     rules: Vec<Kept>,
+    /// After a failure of the store nothing is tried before.
+    rests_until: DateTime<Utc>,
 }
 
 /// When rules were read.
@@ -113,16 +117,19 @@ impl Watch {
 }
 
 impl Watched {
-    /// Whether the rules must be read before they are evaluated.
-    fn is_old(&self, fence: Fence, changes: u64, now: DateTime<Utc>) -> bool {
+    /// Whether a tenant's rules must be read before they are evaluated.
+    fn is_old(&self, tenant: u32, now: Read) -> bool {
+        let sooner = u64::from(tenant).wrapping_mul(7_919) % SPREAD;
+        let refresh = REFRESH - TimeDelta::milliseconds(sooner.cast_signed());
         self.read.is_none_or(|read| {
-            read.fence != fence || read.changes != changes || now - read.at >= REFRESH
+            read.fence != now.fence || read.changes != now.changes || now.at - read.at >= refresh
         })
     }
 
     /// Whether there is something to do at this position.
-    fn is_due(&self, fence: Fence, changes: u64, seen: Seen, now: DateTime<Utc>) -> bool {
-        self.is_old(fence, changes, now) || self.rules.iter().any(|kept| kept.is_due(seen, now))
+    fn is_due(&self, tenant: u32, now: Read, seen: Seen) -> bool {
+        now.at >= self.rests_until
+            && (self.is_old(tenant, now) || self.rules.iter().any(|kept| kept.is_due(seen, now.at)))
     }
 
     /// Takes rules that were read. What is known of one that has not changed stays.
@@ -180,15 +187,15 @@ impl Alerts {
             let Some(fence) = self.shared.parts.fences.of(number) else { continue };
             let Ok(mut watched) = Arc::clone(&entry.watched).try_lock_owned() else { continue };
             let changes = entry.changes.load(Ordering::Acquire);
+            let read = Read { at: now, changes, fence };
             let snapshot = self.shared.parts.readers.snapshot(number);
-            if !watched.is_due(fence, changes, seen(&snapshot), now) {
+            if !watched.is_due(tenant.number, read, seen(&snapshot)) {
                 continue;
             }
             let shared = Arc::clone(&self.shared);
             begun.push(tokio::spawn(async move {
-                let read = Read { at: now, changes, fence };
                 if let Err(error) = shared.look(&tenant, &mut watched, read).await {
-                    watched.read = None;
+                    (watched.read, watched.rests_until) = (None, now + AGAIN);
                     let tenant = tenant.number;
                     tracing::warn!(%error, tenant, "rules of alerts are not evaluated; trying again");
                 }
@@ -210,7 +217,7 @@ impl Shared {
         watched: &mut Watched,
         read: Read,
     ) -> Result<(), AlertError> {
-        if watched.is_old(read.fence, read.changes, read.at) {
+        if watched.is_old(tenant.number, read) {
             let _turn = self.watch.reading.acquire().await;
             let (stored, open) = self.store().alert_watch(tenant.number).await?;
             watched.take(Rule::all(tenant, stored)?, open, read);
@@ -262,6 +269,8 @@ impl Shared {
                 kept.seen = None;
                 return Ok(true);
             }
+            // Whether a module is on needs no note: who asks for the rule sees it.
+            Err(Unevaluated::Idle(_)) if kept.rule.builtin.is_some() => true,
             Err(Unevaluated::Idle(why)) => {
                 self.note(tenant, &mut kept.rule, (RuleState::Idle, &why), fence).await?
             }

@@ -1,6 +1,6 @@
-//! Whose rights reports and rules of alerts run by. This service has no list of people: what it knows of somebody is the
-//! newest token that it was shown. So an owner's roles are those of that token, and an owner who has
-//! not called for long counts as gone.
+//! Whose rights reports and rules of alerts run by. This service has no list of people: what it knows
+//! of somebody is the newest token that it was shown. So an owner's roles are those of that token, and
+//! an owner who has not called for long counts as gone.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
