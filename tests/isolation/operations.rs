@@ -244,6 +244,16 @@ async fn said(request: RequestBuilder) -> Said {
     Said::of(answer).await
 }
 
+/// Waits until the view that was just defined is filled: from then on it answers alike.
+async fn filled(firms: &Firms, of: Of, token: Option<&str>) {
+    let path = format!("/v1/views/{}?wait_ms=20000", of.name());
+    let mut request = firms.service.client.get(firms.service.url(&path));
+    if let Some(token) = token {
+        request = request.bearer_auth(token);
+    }
+    assert_eq!(said(request).await.status, 200, "{path}");
+}
+
 /// What the platform does to a tenant is its right: it is another's only for everybody else.
 fn is_its_right(operation: &Operation, caller: &str) -> bool {
     caller == "platform" && operation.path.starts_with("/v1/platform/")
@@ -270,6 +280,11 @@ async fn what_is_anothers_is_answered_as_what_is_not_there() {
                     request = request.bearer_auth(token);
                 }
                 let mut said = said(request).await;
+                if (operation.method.as_str(), operation.path.as_str()) == ("POST", "/v1/views")
+                    && said.status < 300
+                {
+                    filled(&firms, of, token.as_deref()).await;
+                }
                 ids.forget(&mut said);
                 said.keeps_secret(&what);
                 attempts += 1;
