@@ -62,6 +62,7 @@ use tenancy::{
     Directory, Identity, ServiceTokenError, ServiceTokens, ShownToken, Store, TenantId,
     TenantRecord, Tickets, Verifier,
 };
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::changes::Changes;
@@ -112,6 +113,8 @@ pub(crate) struct App {
     /// Sign-ins that wait for the issuer at a time.
     signing_in: sign_in::SigningIn,
     shelf: shelf::Shelf,
+    /// Where bodies are decoded.
+    background: Handle,
     /// Bodies that are decoded at a time: one for each core.
     decoders: Arc<Semaphore>,
     /// Set once the log is replayed; until then no call is answered.
@@ -139,6 +142,8 @@ pub(crate) struct Parts {
     pub(crate) limits: Limits,
     /// How other nodes are spoken to.
     pub(crate) speech: Speech,
+    /// Where what takes long is done.
+    pub(crate) background: Handle,
 }
 
 impl App {
@@ -162,6 +167,7 @@ impl App {
             trail,
             limits,
             speech,
+            background,
         } = parts;
         let service_tokens = ServiceTokens::new(store.clone());
         let cores = thread::available_parallelism().map_or(2, usize::from);
@@ -190,6 +196,7 @@ impl App {
             room: body::Room::new(),
             signing_in: sign_in::SigningIn::default(),
             shelf: shelf::Shelf::new(),
+            background,
             decoders: Arc::new(Semaphore::new(cores.max(2))),
             intake: OnceLock::new(),
         }

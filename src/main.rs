@@ -4,6 +4,7 @@
 //! output, logs and errors on standard error, and an exit code: 0 done, 1 failed, 2 wrong usage
 //! or configuration.
 
+mod background;
 mod changes;
 mod commands;
 mod config;

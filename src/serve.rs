@@ -51,6 +51,7 @@ use self::cluster::Cluster;
 use self::held::Host;
 use self::registry::Registry;
 use self::slots::{Home, Slots};
+use crate::background::Background;
 use crate::changes::Changes;
 use crate::config::Config;
 use crate::event_types::TypeDirectory;
@@ -96,6 +97,8 @@ pub(crate) struct Running {
     log: Option<Log>,
     /// Writes the audit.
     writer: JoinHandle<()>,
+    /// Of the tasks above.
+    _background: Background,
     // Last, so that it is let go of last.
     _folder: Folder,
 }
@@ -122,6 +125,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         Some(address) => Some(wire_listener(address).await?),
     };
 
+    let background = Background::start().map_err(ServeError::Thread)?;
     let store = Store::connect(&config.control_store()).await?;
     let key = match &config.audit_key {
         Some(secret) => AuditKey::new(secret),
@@ -172,8 +176,14 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     };
     let objects = config.objects().open(ingest::objects::environment())?;
     let reported = sources.clone();
-    let exports = Exports::open(Arc::clone(&objects), config.exports(), directory.clone(), sources)
-        .map_err(|source| ServeError::Folder { path: config.exports(), source })?;
+    let exports = Exports::open(
+        Arc::clone(&objects),
+        config.exports(),
+        directory.clone(),
+        sources,
+        background.handle().clone(),
+    )
+    .map_err(|source| ServeError::Folder { path: config.exports(), source })?;
     let reports = Reports::open(reports::Parts {
         queries: Queries::new(
             types.registry().clone(),
@@ -225,6 +235,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         every: Duration::from_millis(config.checkpoint_ms),
         views: config.limits.views.clone(),
         tenant_bytes: config.limits.tenant_bytes,
+        background: background.handle().clone(),
     };
     let (share, wire_limits) = (config.limits.address_connections, config.limits.wire.clone());
     let app = Arc::new(App::new(Parts {
@@ -245,6 +256,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         trail,
         limits: config.limits,
         speech,
+        background: background.handle().clone(),
     }));
     let (closing, ending) = (CancellationToken::new(), CancellationToken::new());
     let connections = TaskTracker::new();
@@ -301,6 +313,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         ending,
         log,
         writer,
+        _background: background,
         _folder: folder,
     })
 }

@@ -42,17 +42,19 @@ pub(super) async fn post(
     let turn = Arc::clone(&app.decoders).acquire_owned().await.map_err(|_| problems::closing())?;
     let (decoder, whose) = (intake.clone(), sender.clone());
     // All that it takes goes along: whoever goes away meanwhile gets nothing back before it is over.
-    let (decoded, held) = tokio::task::spawn_blocking(move || {
-        let types = app.shown.types(whose.tenant);
-        let (limits, now) = (&app.limits.intake, Utc::now());
-        let decoded = decoder.decode(&types, limits, &whose, format, &held.bytes, now);
-        seat.sent(events(&decoded));
-        drop(turn);
-        decoded.map(|decoded| (decoded, held))
-    })
-    .await
-    .map_err(|_| problems::internal())?
-    .map_err(|error| problems::events_body(&error))?;
+    let background = app.background.clone();
+    let (decoded, held) = background
+        .spawn_blocking(move || {
+            let types = app.shown.types(whose.tenant);
+            let (limits, now) = (&app.limits.intake, Utc::now());
+            let decoded = decoder.decode(&types, limits, &whose, format, &held.bytes, now);
+            seat.sent(events(&decoded));
+            drop(turn);
+            decoded.map(|decoded| (decoded, held))
+        })
+        .await
+        .map_err(|_| problems::internal())?
+        .map_err(|error| problems::events_body(&error))?;
     let receipt = intake.submit(&sender, decoded).await.map_err(|e| problems::intake(&e))?;
     drop(held);
     let position = receipt.position;

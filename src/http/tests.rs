@@ -18,6 +18,7 @@ use stream::Hub;
 use tempfile::TempDir;
 use tenancy::audit::{AuditKey, Trail};
 use tenancy::{Directory, Secret, Store, Verifier};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::{App, Parts, caller, envelope};
@@ -110,7 +111,9 @@ pub(crate) async fn front_app_with(
         clock: Arc::new(chrono::Utc::now),
     })
     .unwrap();
-    let exports = Exports::open(objects, scratch, directory.clone(), sources).unwrap();
+    let here = Handle::current();
+    let exports =
+        Exports::open(objects, scratch, directory.clone(), sources, here.clone()).unwrap();
     Arc::new(App::new(Parts {
         store,
         directory,
@@ -129,6 +132,7 @@ pub(crate) async fn front_app_with(
         trail,
         limits,
         speech: super::speech(tls).unwrap(),
+        background: here,
     }))
 }
 
