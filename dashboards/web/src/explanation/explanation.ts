@@ -44,6 +44,7 @@ export type Exact = bigint;
 
 const PLACES = 8;
 const UNIT = 10n ** BigInt(PLACES);
+const SHAPE = /^(-?)(\d+)(?:\.(\d{1,8})0*)?$/;
 /** Half of the last place of a figure: what rounding one part can change. */
 const HALF = 10n ** BigInt(PLACES - SCALE) / 2n;
 
@@ -74,13 +75,11 @@ export interface Balance {
 /** Reads an amount; nothing counts as nothing. Throws on what is no amount. */
 export function parseExact(cell: Cell | undefined): Exact {
   if (cell === null || cell === undefined) return 0n;
-  const [whole = '', places = ''] = String(cell).split('.');
-  const isNegative = whole.startsWith('-');
-  if (!/^-?\d+$/.test(whole) || !/^\d{0,8}0*$/.test(places)) {
-    throw new RangeError(`not an amount: ${JSON.stringify(cell)}`);
-  }
-  const magnitude = BigInt(whole.replace('-', '') + places.slice(0, PLACES).padEnd(PLACES, '0'));
-  return isNegative ? -magnitude : magnitude;
+  const match = SHAPE.exec(String(cell));
+  if (!match) throw new RangeError(`not an amount: ${JSON.stringify(cell)}`);
+  const [, sign, whole, places = ''] = match;
+  const magnitude = BigInt(whole + places.padEnd(PLACES, '0'));
+  return sign === '-' ? -magnitude : magnitude;
 }
 
 /** An amount with all its places, money with two at least. */
@@ -162,11 +161,10 @@ export function lines({ columns: list, rows, key }: Pick<Explanation, 'columns' 
     const text = (name: string) => String(row[columns.at(name)] ?? '');
     const amount = row[columns.at('amount')] ?? null;
     soFar += parseExact(amount);
-    const about = fields.flatMap(({ column, at }) => fieldText(column, row[at] ?? null, key));
     return {
       id: ['part', 'type', 'event_id'].map(text).join(' '),
       what: typeText(text('type')),
-      about: [...new Set([text('subject'), ...about].filter((said) => said !== ''))].join(' · '),
+      about: aboutText(text('subject'), fields.map(({ column, at }) => ({ column, cell: row[at] ?? null })), key),
       at: text('occurred_at'),
       amount: amount === null ? null : parseExact(amount),
       soFar,
@@ -203,10 +201,20 @@ const FIELD_KINDS: Record<string, Kind> = { quantity: 'quantity', reorder_point:
 /** A number of the service's own for a day or a week. */
 const UNREAD = new Set(['period']);
 
-function fieldText(column: Column, cell: Cell, key: Readonly<Record<string, Cell>>): string[] {
-  const { name } = column;
-  if (cell === null || UNREAD.has(name) || key[name] === cell) return [];
-  const value = exactText(cell, FIELD_KINDS[name] ?? kindOf(column));
-  const label = words.fields[name] ?? columnLabel(name);
-  return [label === '' ? value : `${label} ${value}`];
+/** What an event says besides its amount, each thing once, and nothing that the key says. */
+function aboutText(
+  subject: string, fields: readonly { column: Column; cell: Cell }[], key: Readonly<Record<string, Cell>>,
+): string {
+  const said = new Set<Cell>([null, '']);
+  const texts: string[] = [];
+  for (const { column, cell } of [{ column: { name: 'reference', type: 'text' }, cell: subject }, ...fields]) {
+    const { name, type } = column;
+    // The same number or day may mean two things; the same name does not.
+    if (said.has(cell) || UNREAD.has(name) || key[name] === cell) continue;
+    if (type === 'text') said.add(cell);
+    const value = exactText(cell, FIELD_KINDS[name] ?? kindOf(column));
+    const label = words.fields[name] ?? columnLabel(name);
+    texts.push(label === '' ? value : `${label} ${value}`);
+  }
+  return texts.join(' · ');
 }
