@@ -1,5 +1,6 @@
 // The page while its line is down: what it says meanwhile, and what it shows afterwards without a reload.
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { figure, launch, open, reads, textOf } from './browser.js';
 import { Line } from './line.js';
@@ -105,4 +106,26 @@ test('rows that cover the page of a phone say that the line is down', async (t) 
   await service.post('covered', invoice('A5', '7'));
   await reads(rows.locator('tfoot'), /307\.00/);
   await endsWell(page, complaints);
+});
+
+test('the page that the documentation gives follows a stream, and goes on after a break', async (t) => {
+  const text = await readFile(new URL('../../../../docs/live.md', import.meta.url), 'utf8');
+  const example = /```html\n(.*?)```/s.exec(text)?.[1];
+  assert.ok(example, 'docs/live.md has an example');
+  await service.createTenant(firm('followed'));
+  await service.post('followed', invoice('A1', '100'));
+  const context = await browser.newContext();
+  t.after(() => context.close());
+  // It comes by the address of the service, as behind a proxy.
+  await context.route('**/live.html', (route) => route.fulfill({ contentType: 'text/html', body: example }));
+  const page = await context.newPage();
+  await page.goto(`${service.address}/live.html#${await service.token('executive', 'followed')}`);
+  await reads(page.locator('tr'), /Nordlicht.*100\.0000/);
+  await service.post('followed', invoice('A2', '200', { customer_id: 'Bluewater' }));
+  await until('there are two customers', async () => (await page.locator('tr').count()) === 2);
+  await service.kill();
+  await service.up();
+  await service.post('followed', ['invoicing.payment_received', { payment_id: 'P1', invoice_id: 'A1', amount: '40', paid_on: '2026-03-30' }]);
+  await reads(page.locator('tr', { hasText: 'Nordlicht' }), /60\.0000/);
+  await reads(page.locator('tr', { hasText: 'Bluewater' }), /200\.0000/);
 });
