@@ -65,9 +65,19 @@ export class Rows {
     return this.#rows.values();
   }
 
+  /** The columns that name a row. */
+  get key(): readonly string[] {
+    return this.#key.flatMap((at) => this.columns.list[at]?.name ?? []);
+  }
+
   /** What names a row among the others. */
   nameOf(row: Row): string {
     return keyOf(row, this.#key);
+  }
+
+  /** The row with these values in the columns that name one. */
+  find(key: Readonly<Record<string, Cell>>): Row | undefined {
+    return this.#rows.get(named(this.key.map((column) => key[column] ?? null)));
   }
 
   /** Keeps `fold` up to date from now on, beginning with the rows that are held. */
@@ -156,7 +166,12 @@ function keyOf(row: Row, key: readonly number[]): string {
   if (key.length === 1 && only !== undefined && typeof row[only] === 'string') {
     return row[only];
   }
-  return JSON.stringify(key.map((i): Cell => row[i] ?? null));
+  return named(key.map((i) => row[i] ?? null));
+}
+
+function named(key: readonly Cell[]): string {
+  const [only] = key;
+  return key.length === 1 && typeof only === 'string' ? only : JSON.stringify(key);
 }
 
 function same(a: Row, b: Row): boolean {

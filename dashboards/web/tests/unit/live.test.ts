@@ -147,6 +147,20 @@ describe('a live connection', () => {
     expect(links).toContain('lost');
   });
 
+  it('takes a ping without an answer for a dead line, and with one for a live one', async () => {
+    const { live, last, links } = begin();
+    await settle();
+    last().onopen?.();
+    live.probe();
+    expect(last().heard).toEqual([{ type: 'ping' }]);
+    last().say({ type: 'pong' });
+    await vi.advanceTimersByTimeAsync(SILENCE_MS - 1);
+    expect(links.at(-1)).toBe('live');
+    live.probe();
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(links.at(-1)).toBe('lost');
+  });
+
   it('keeps a problem with its subscription and asks again when told to', async () => {
     const { live, last } = begin();
     const sub = live.subscribe('nowhere', () => {});

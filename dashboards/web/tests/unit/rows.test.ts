@@ -42,6 +42,19 @@ describe('a snapshot', () => {
     expect(held(rows)).toEqual(['A USD 3.0000']);
   });
 
+  it('finds a row by its key, whatever the order, and a key of one column as well', () => {
+    const rows = new Rows();
+    expect(rows.find({ customer_id: 'A', currency: 'USD' })).toBeUndefined();
+    rows.snapshot(snapshot([['A', 'USD', '1.0000'], ['A', null, '2.0000']]));
+    expect(rows.key).toEqual(['customer_id', 'currency']);
+    expect(rows.find({ currency: 'USD', customer_id: 'A' })?.[2]).toBe('1.0000');
+    expect(rows.find({ customer_id: 'A', currency: null })?.[2]).toBe('2.0000');
+    expect(rows.find({ customer_id: 'B', currency: 'USD' })).toBeUndefined();
+    const single = new Rows();
+    single.snapshot({ ...snapshot([['A', 'USD', '1.0000']]), key: ['customer_id'] });
+    expect(single.find({ customer_id: 'A' })?.[2]).toBe('1.0000');
+  });
+
   it('may not name a row twice', () => {
     const rows = new Rows();
     const twice = snapshot([['A', 'USD', '1.0000'], ['A', 'USD', '2.0000']]);
