@@ -103,8 +103,8 @@ async fn furnished(service: &Service) -> String {
     });
     told(service, &platform, ("POST", "/v1/platform/tenants"), Some(made)).await;
     let admin = token(Some("acme"), &[Role::Admin]);
-    let receipt = service.send(&admin, &[invoice("i1", "c1", "100"), payment("p1", "i1", "40")]);
-    let receipt = receipt.await;
+    let events = [invoice("i1", "c1", "100"), payment("p1", "i1", "40")];
+    let receipt = service.send(&admin, &events).await;
     service.rows(&admin, "ar_aging", &receipt["position"]).await;
     admin
 }
