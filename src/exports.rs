@@ -31,6 +31,7 @@ use tokio::io::AsyncReadExt;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
 
 pub(crate) use self::bundle::Sources;
 
@@ -64,7 +65,8 @@ pub(crate) enum ExportError {
 }
 
 /// An export: under way, done or failed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Export)]
 pub(crate) struct Run {
     /// Its id, which sorts by time.
     #[serde(rename = "run_id")]
@@ -86,8 +88,9 @@ pub(crate) struct Run {
 }
 
 /// How far an export has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = ExportState)]
 pub(crate) enum State {
     /// It is being made, or waits for that.
     Running,

@@ -46,7 +46,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::definition::{Definition, Wrong};
 use self::delivery::Carrier;
-pub(crate) use self::delivery::Target;
+pub(crate) use self::delivery::{ShownTarget, Target};
 use self::owners::Owners;
 use self::settings::ReportSettings;
 use crate::exports::Sources;

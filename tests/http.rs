@@ -5,6 +5,8 @@
 mod audit;
 #[path = "http/certificates.rs"]
 mod certificates;
+#[path = "http/document.rs"]
+mod document;
 #[path = "http/erasure.rs"]
 mod erasure;
 #[path = "http/event_types.rs"]

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use reqwest::{Method, RequestBuilder};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tenancy::access::{Callers, ROUTES};
 use tokio::time::timeout;
 
 use crate::answers::Said;
 use crate::firms::{FIRM, Firms, MARK, NO_FIRM, NOBODYS, THEIRS, callers};
+use crate::service::documented::Asked;
 
 /// An operation.
 struct Operation {
@@ -218,7 +219,7 @@ fn body(operation: &Operation, of: Of) -> Value {
     }
 }
 
-fn request(firms: &Firms, operation: &Operation, of: Of, ids: &Ids) -> RequestBuilder {
+fn request(firms: &Firms, operation: &Operation, of: Of, ids: &Ids) -> Asked {
     let method = Method::from_bytes(operation.method.as_bytes()).unwrap();
     let path = path(operation, of, ids);
     let request = firms.service.client.request(method, firms.service.url(&path));
@@ -235,7 +236,7 @@ fn request(firms: &Firms, operation: &Operation, of: Of, ids: &Ids) -> RequestBu
     if operation.has_body { request.json(&body(operation, of)) } else { request }
 }
 
-async fn said(request: RequestBuilder) -> Said {
+async fn said(request: Asked) -> Said {
     let answer = timeout(Duration::from_secs(30), request.send()).await.unwrap().unwrap();
     let kind = answer.headers().get("content-type").and_then(|value| value.to_str().ok());
     if kind.is_some_and(|kind| kind.starts_with("text/event-stream")) {
