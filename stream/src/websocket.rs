@@ -12,6 +12,7 @@ use projections::Tenant;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::clock;
 use crate::close::Close;
 use crate::connection::{Connection, Step};
 use crate::door::{Door, Viewer, token_expired};
@@ -62,7 +63,7 @@ pub async fn websocket(
 ) {
     match open(&hub, door.as_ref(), viewer, &mut socket).await {
         Ok(Opened::Here(connection, viewer)) => {
-            let expiry = Instant::now() + viewer.remaining();
+            let expiry = clock::now() + viewer.remaining();
             let session = Session {
                 closing: hub.closing(),
                 left: connection.left(),
@@ -125,7 +126,7 @@ async fn open(
     if !door.serves(&viewer) {
         return Err(End::Close(Close::Moved, None));
     }
-    Ok(Opened::Here(Connection::new(hub.clone(), seat, Instant::now()), viewer))
+    Ok(Opened::Here(Connection::new(hub.clone(), seat, clock::now()), viewer))
 }
 
 /// Waits for the first message, which must be `auth`; answers also the other end, where its sender
@@ -206,7 +207,7 @@ impl Session {
 
     /// Listens or waits, whichever comes first, then says what there is.
     async fn turn(&mut self) -> Result<(), End> {
-        if Instant::now() >= self.expiry {
+        if clock::now() >= self.expiry {
             return Err(End::Close(Close::TokenExpired, Some(token_expired())));
         }
         let heard = tokio::select! {
@@ -235,7 +236,7 @@ impl Session {
         heard.map_err(|problem| End::Close(Close::TooManyMessages, Some(problem)))?;
         match Request::parse(text) {
             Ok(Request::Subscribe(wanted)) => {
-                let is_taken = self.connection.subscribe(wanted.clone(), Instant::now());
+                let is_taken = self.connection.subscribe(wanted.clone(), clock::now());
                 self.door.subscribed(&wanted, is_taken).await;
             }
             Ok(Request::Unsubscribe { id }) => self.connection.unsubscribe(&id),
@@ -252,7 +253,7 @@ impl Session {
     async fn renew(&mut self, token: &str) -> Result<(), End> {
         match self.door.admit(token).await {
             Ok(viewer) if viewer.tenant == self.tenant => {
-                self.expiry = Instant::now() + viewer.remaining();
+                self.expiry = clock::now() + viewer.remaining();
                 Ok(())
             }
             Ok(_) => Err(End::Close(Close::TokenRefused, Some(other_tenant()))),
@@ -264,7 +265,7 @@ impl Session {
     async fn speak(&mut self) -> Result<(), End> {
         let mut said = 0;
         while said < BURST {
-            match self.connection.step(Instant::now()) {
+            match self.connection.step(clock::now()) {
                 Step::Message(message) => {
                     // Asked after it was made: of a tenant that has left there is no snapshot.
                     if *self.left.borrow() {
