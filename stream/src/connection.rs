@@ -157,7 +157,7 @@ impl Connection {
         let step = self.turn(now);
         self.is_idle = matches!(step, Step::Idle);
         match step {
-            Step::Message(message) => Step::Message(message.settled(self.complete())),
+            Step::Message(message) => Step::Message(message.settled(self.level())),
             other => other,
         }
     }
@@ -214,6 +214,17 @@ impl Connection {
             lowest = lowest.min(sent);
         }
         Some(Position::new(tenant, lowest))
+    }
+
+    /// The position at which all subscriptions stand, if it is the same: of none of them has
+    /// anything later been sent, so that what a client holds of them all is what was true there.
+    fn level(&self) -> Option<Position> {
+        let lowest = self.complete()?;
+        let is_level = self.subs.iter().all(|sub| match sub.state {
+            State::Live { sent, .. } => sent == lowest.sequence,
+            State::Wanting | State::Joining { .. } => false,
+        });
+        is_level.then_some(lowest)
     }
 
     fn limits(&self) -> &StreamLimits {
