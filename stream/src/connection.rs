@@ -29,6 +29,10 @@ use crate::subscription::{Subscription, Target};
 /// Turns in one step, after which others get theirs.
 const TURNS: usize = 64;
 
+/// About as many bytes as one part of a snapshot takes. A WebSocket keeps as much room as its longest
+/// message took, for as long as it lasts; what a connection may have waiting is far more than that.
+const PART_BYTES: usize = 64 << 10;
+
 /// What a step brings.
 #[derive(Debug)]
 pub(crate) enum Step {
@@ -319,7 +323,8 @@ impl Connection {
         self.stage = Stage::Between;
         let limits = self.limits();
         let patience = limits.ring_age().max(limits.stall());
-        let bounds = PartBounds { rows: limits.snapshot_part_rows, bytes: limits.connection_bytes };
+        let bytes = limits.connection_bytes.min(PART_BYTES);
+        let bounds = PartBounds { rows: limits.snapshot_part_rows, bytes };
         let place = self.place;
         let index = self.subs.iter().position(|s| s.serial == serial)?;
         let sub = &mut self.subs[index];

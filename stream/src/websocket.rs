@@ -25,10 +25,12 @@ use crate::request::Request;
 
 /// Messages written before the client is listened to again.
 const BURST: usize = 16;
-/// What a socket reads at once: clients say little.
-const READ_BUFFER: usize = 4 << 10;
-/// What is gathered before it is written.
-const WRITE_BUFFER: usize = 16 << 10;
+/// What a socket reads at once: clients say little. Each socket keeps so much, and clears it whenever
+/// it is looked at; what is longer is read in several goes.
+const READ_BUFFER: usize = 1 << 10;
+/// What is gathered before it is written: a burst of small changes. Each socket keeps what it once
+/// took.
+const WRITE_BUFFER: usize = 4 << 10;
 /// How long a client may take to answer a close.
 pub(crate) const GOODBYE: Duration = Duration::from_secs(2);
 
