@@ -29,6 +29,10 @@ use crate::subscription::{Subscription, Target};
 /// Turns in one step, after which others get theirs.
 const TURNS: usize = 64;
 
+/// About as many bytes as one part of a snapshot takes. A WebSocket keeps as much room as its longest
+/// message took, for as long as it lasts; what a connection may have waiting is far more than that.
+const PART_BYTES: usize = 64 << 10;
+
 /// What a step brings.
 #[derive(Debug)]
 pub(crate) enum Step {
@@ -157,7 +161,7 @@ impl Connection {
         let step = self.turn(now);
         self.is_idle = matches!(step, Step::Idle);
         match step {
-            Step::Message(message) => Step::Message(message.settled(self.complete())),
+            Step::Message(message) => Step::Message(message.settled(self.level())),
             other => other,
         }
     }
@@ -214,6 +218,17 @@ impl Connection {
             lowest = lowest.min(sent);
         }
         Some(Position::new(tenant, lowest))
+    }
+
+    /// The position at which all subscriptions stand, if it is the same: of none of them has
+    /// anything later been sent, so that what a client holds of them all is what was true there.
+    fn level(&self) -> Option<Position> {
+        let lowest = self.complete()?;
+        let is_level = self.subs.iter().all(|sub| match sub.state {
+            State::Live { sent, .. } => sent == lowest.sequence,
+            State::Wanting | State::Joining { .. } => false,
+        });
+        is_level.then_some(lowest)
     }
 
     fn limits(&self) -> &StreamLimits {
@@ -308,7 +323,8 @@ impl Connection {
         self.stage = Stage::Between;
         let limits = self.limits();
         let patience = limits.ring_age().max(limits.stall());
-        let bounds = PartBounds { rows: limits.snapshot_part_rows, bytes: limits.connection_bytes };
+        let bytes = limits.connection_bytes.min(PART_BYTES);
+        let bounds = PartBounds { rows: limits.snapshot_part_rows, bytes };
         let place = self.place;
         let index = self.subs.iter().position(|s| s.serial == serial)?;
         let sub = &mut self.subs[index];

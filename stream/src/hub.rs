@@ -14,6 +14,7 @@ use tokio::sync::{Notify, watch};
 
 pub(crate) use self::channel::{Channel, Seat};
 use self::dispatch::Dispatch;
+use crate::clock;
 use crate::close::Close;
 use crate::limits::StreamLimits;
 use crate::meter;
@@ -84,7 +85,7 @@ impl Hub {
     /// the snapshots can be read. It neither blocks on clients nor awaits; it costs what the
     /// changes of watched tenants cost, however many watch.
     pub fn publish(&self, deltas: &[TenantDelta]) {
-        self.shared.publish(deltas, Instant::now());
+        self.shared.publish(deltas, clock::now());
     }
 
     /// Says that views of the tenant were defined, replaced or removed: their subscribers start

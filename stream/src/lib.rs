@@ -24,6 +24,7 @@
 #[cfg(test)]
 extern crate self as stream;
 
+mod clock;
 mod close;
 mod connection;
 mod delta;

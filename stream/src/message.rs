@@ -23,8 +23,7 @@ pub(crate) enum Mark {
     Keep,
     /// What was received is void: do not resume.
     Clear,
-    /// The message is one of this position: resume from here, if nothing of it is still to come
-    /// for another subscription.
+    /// The message is one of this position: resume from here, if all subscriptions stand here.
     At(Position),
 }
 
@@ -76,10 +75,10 @@ impl Message {
         Self { kind, mark: Mark::Keep, head, tail: None }
     }
 
-    /// The message with its mark kept only if everything up to there has been sent.
-    pub(crate) fn settled(self, complete: Option<Position>) -> Self {
+    /// The message with its mark kept only if all subscriptions stand at its position.
+    pub(crate) fn settled(self, level: Option<Position>) -> Self {
         match self.mark {
-            Mark::At(position) if complete != Some(position) => Self { mark: Mark::Keep, ..self },
+            Mark::At(position) if level != Some(position) => Self { mark: Mark::Keep, ..self },
             _ => self,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::convert::Infallible;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use tokio::sync::{mpsc, watch};
 
+use crate::clock;
 use crate::connection::{Connection, Step};
 use crate::door::{Viewer, token_expired};
 use crate::hub::{Hub, is_set};
@@ -49,7 +50,7 @@ pub fn sse(
         Ok(seat) => seat,
         Err(refused) => return refused.problem.into_response(),
     };
-    let now = Instant::now();
+    let now = clock::now();
     let mut connection = Connection::new(hub.clone(), seat, now);
     for sub in subs {
         connection.subscribe(sub, now);
@@ -115,9 +116,9 @@ struct Writer {
 
 impl Writer {
     async fn run(mut self, token_holds: Duration) {
-        let expiry = Instant::now() + token_holds;
+        let expiry = clock::now() + token_holds;
         loop {
-            if Instant::now() >= expiry {
+            if clock::now() >= expiry {
                 Message::error(None, &token_expired()).write_event(&mut self.piece);
                 break;
             }
@@ -152,7 +153,7 @@ impl Writer {
     /// Fills a piece with what there is. False if the client is to be given up.
     fn fill(&mut self) -> bool {
         while self.piece.len() < PIECE_BYTES {
-            match self.connection.step(Instant::now()) {
+            match self.connection.step(clock::now()) {
                 Step::Message(message) => message.write_event(&mut self.piece),
                 Step::Again | Step::Idle => break,
                 Step::Stalled => return false,

@@ -12,6 +12,7 @@ use projections::Tenant;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::clock;
 use crate::close::Close;
 use crate::connection::{Connection, Step};
 use crate::door::{Door, Viewer, token_expired};
@@ -24,10 +25,12 @@ use crate::request::Request;
 
 /// Messages written before the client is listened to again.
 const BURST: usize = 16;
-/// What a socket reads at once: clients say little.
-const READ_BUFFER: usize = 4 << 10;
-/// What is gathered before it is written.
-const WRITE_BUFFER: usize = 16 << 10;
+/// What a socket reads at once: clients say little. Each socket keeps so much, and clears it whenever
+/// it is looked at; what is longer is read in several goes.
+const READ_BUFFER: usize = 1 << 10;
+/// What is gathered before it is written: a burst of small changes. Each socket keeps what it once
+/// took.
+const WRITE_BUFFER: usize = 4 << 10;
 /// How long a client may take to answer a close.
 pub(crate) const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -62,7 +65,7 @@ pub async fn websocket(
 ) {
     match open(&hub, door.as_ref(), viewer, &mut socket).await {
         Ok(Opened::Here(connection, viewer)) => {
-            let expiry = Instant::now() + viewer.remaining();
+            let expiry = clock::now() + viewer.remaining();
             let session = Session {
                 closing: hub.closing(),
                 left: connection.left(),
@@ -125,7 +128,7 @@ async fn open(
     if !door.serves(&viewer) {
         return Err(End::Close(Close::Moved, None));
     }
-    Ok(Opened::Here(Connection::new(hub.clone(), seat, Instant::now()), viewer))
+    Ok(Opened::Here(Connection::new(hub.clone(), seat, clock::now()), viewer))
 }
 
 /// Waits for the first message, which must be `auth`; answers also the other end, where its sender
@@ -206,7 +209,7 @@ impl Session {
 
     /// Listens or waits, whichever comes first, then says what there is.
     async fn turn(&mut self) -> Result<(), End> {
-        if Instant::now() >= self.expiry {
+        if clock::now() >= self.expiry {
             return Err(End::Close(Close::TokenExpired, Some(token_expired())));
         }
         let heard = tokio::select! {
@@ -235,7 +238,7 @@ impl Session {
         heard.map_err(|problem| End::Close(Close::TooManyMessages, Some(problem)))?;
         match Request::parse(text) {
             Ok(Request::Subscribe(wanted)) => {
-                let is_taken = self.connection.subscribe(wanted.clone(), Instant::now());
+                let is_taken = self.connection.subscribe(wanted.clone(), clock::now());
                 self.door.subscribed(&wanted, is_taken).await;
             }
             Ok(Request::Unsubscribe { id }) => self.connection.unsubscribe(&id),
@@ -252,7 +255,7 @@ impl Session {
     async fn renew(&mut self, token: &str) -> Result<(), End> {
         match self.door.admit(token).await {
             Ok(viewer) if viewer.tenant == self.tenant => {
-                self.expiry = Instant::now() + viewer.remaining();
+                self.expiry = clock::now() + viewer.remaining();
                 Ok(())
             }
             Ok(_) => Err(End::Close(Close::TokenRefused, Some(other_tenant()))),
@@ -264,7 +267,7 @@ impl Session {
     async fn speak(&mut self) -> Result<(), End> {
         let mut said = 0;
         while said < BURST {
-            match self.connection.step(Instant::now()) {
+            match self.connection.step(clock::now()) {
                 Step::Message(message) => {
                     // Asked after it was made: of a tenant that has left there is no snapshot.
                     if *self.left.borrow() {

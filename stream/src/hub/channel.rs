@@ -8,6 +8,7 @@ use projections::Tenant;
 use tokio::sync::watch;
 
 use super::Place;
+use crate::clock;
 use crate::ring::{Entry, Ring};
 
 /// One tenant's changes and its connections.
@@ -37,7 +38,7 @@ impl Channel {
             head: watch::Sender::new(head),
             is_due: AtomicBool::new(false),
             left: Mutex::default(),
-            members: Mutex::new(Members { count: 0, empty_since: Some(Instant::now()) }),
+            members: Mutex::new(Members { count: 0, empty_since: Some(clock::now()) }),
         }
     }
 
@@ -104,7 +105,7 @@ impl Channel {
         let mut members = self.members();
         members.count -= 1;
         if members.count == 0 {
-            members.empty_since = Some(Instant::now());
+            members.empty_since = Some(clock::now());
         }
     }
 
