@@ -255,7 +255,8 @@ impl App {
     /// withdrawn. To be asked once a live stream has its seat: those that have one by then are ended
     /// when that changes.
     fn may_follow(&self, tenant: &TenantId, withdrawals: u64) -> bool {
-        self.serves(tenant) && self.verifier.withdrawals() == withdrawals
+        let is_there = self.directory.get(tenant).is_some();
+        is_there && self.serves(tenant) && self.verifier.withdrawals() == withdrawals
     }
 
     /// What the caller's tenant is shown at this moment. Whether it is still served here is asked
@@ -272,6 +273,16 @@ impl App {
     /// it is polled.
     pub(crate) async fn follow_switches(&self) {
         self.shown.follow(&self.hub).await;
+    }
+
+    /// Ends the live streams of tenants that are deleted, here or on another node, for as long as it is
+    /// polled. Their erasure may take its time, or wait for that of another one.
+    pub(crate) async fn follow_deletions(&self) {
+        let mut deletions = self.directory.deletions();
+        // The directory, which this holds, has the sender.
+        while deletions.changed().await.is_ok() {
+            self.hub.leave(|tenant| self.directory.by_number(tenant.0).is_none());
+        }
     }
 
     /// Ends live streams and voids tickets whenever a secret or key is withdrawn by which they may have

@@ -391,6 +391,7 @@ async fn beside_upkeep<T>(app: Arc<App>, other: impl Future<Output = T>) -> T {
         () = http::upkeep(&app) => other.await,
         () = app.follow_switches() => other.await,
         () = app.follow_withdrawals() => other.await,
+        () = app.follow_deletions() => other.await,
         () = http::note_rates(&app) => other.await,
         () = app.keep_reports() => other.await,
     }

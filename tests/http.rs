@@ -15,6 +15,8 @@ mod event_types;
 mod explanations;
 #[path = "http/exports.rs"]
 mod exports;
+#[path = "http/formats.rs"]
+mod formats;
 #[path = "http/issuers.rs"]
 mod issuers;
 #[path = "http/limits.rs"]
@@ -35,6 +37,8 @@ mod reads;
 mod reports;
 #[path = "http/requests.rs"]
 mod requests;
+#[path = "http/rights.rs"]
+mod rights;
 #[path = "http/routes.rs"]
 mod routes;
 #[path = "http/secrets.rs"]

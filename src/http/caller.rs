@@ -23,6 +23,8 @@ use super::{App, problems};
 
 /// The call whose token may come in its first message.
 const LATE: (&str, &str) = ("GET", "/v1/ws");
+/// The call that whoever may make may also follow SQL.
+const ASK: (&str, &str) = ("POST", "/v1/query");
 
 /// A caller of a tenant: who, and the tenant of the token. Only [`guard`] makes one.
 #[derive(Clone, Debug)]
@@ -47,6 +49,7 @@ impl Caller {
             tenant: self.number(),
             tenant_id: self.tenant.id.to_string(),
             expires_at: self.identity.expires_at,
+            may_ask: access::allowed(ASK.0, ASK.1, &self.identity.roles) == Access::Granted,
         }
     }
 }

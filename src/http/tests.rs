@@ -12,7 +12,7 @@ use axum::{Router, middleware};
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use ingest::{Known, Log};
-use projections::{EventTypes, Partition};
+use projections::{EventTypes, Partition, ViewDefinition};
 use query::Queries;
 use stream::Hub;
 use tempfile::TempDir;
@@ -32,6 +32,10 @@ use crate::reports::settings::ReportSettings;
 use crate::reports::{self, Reports};
 use crate::serve::{EventHistory, Intake, Orders, alone};
 use crate::shown::Shown;
+
+// Two of the built-in views, by their names, so that one can be switched off.
+const OPENED: &str = "SELECT opportunity_id, stage FROM events.\"crm.opportunity_opened\"";
+const ISSUED: &str = "SELECT invoice_id, amount FROM events.\"invoicing.invoice_issued\"";
 
 struct NoHistory;
 
@@ -72,7 +76,9 @@ pub(crate) async fn front_app_with(
     let changes = Changes::new(store.clone(), directory.clone(), types.clone(), 0);
     let registry = types.registry().clone();
     let history = EventHistory::new(1, alone());
-    let partition = Partition::new(&EventTypes::builtin(), Vec::new()).unwrap();
+    let views = [("pipeline", OPENED), ("open_invoices", ISSUED)];
+    let views = views.map(|(name, sql)| ViewDefinition::parse(name, sql)).to_vec();
+    let partition = Partition::new(&EventTypes::builtin(), views).unwrap();
     let readers = partition.readers();
     let queries =
         Queries::new(types.registry().clone(), Arc::new(NoHistory), limits.query.clone()).unwrap();
@@ -134,6 +140,12 @@ pub(crate) async fn front_app_with(
         speech: super::speech(tls).unwrap(),
         background: here,
     }))
+}
+
+/// Follows what other nodes change, as a service with Kafka does, for as long as it is polled.
+pub(crate) async fn follow(app: &App) {
+    let changes = app.changes.as_ref().unwrap();
+    tokio::join!(changes.follow(), app.follow_switches(), app.follow_deletions());
 }
 
 /// Opens an interface, with a source from which nothing comes.

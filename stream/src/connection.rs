@@ -5,7 +5,9 @@
 //! is a place in its tenant's ring and, while a snapshot is being sent, that snapshot.
 
 mod advance;
+mod payload;
 mod redefine;
+mod rights;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -16,13 +18,14 @@ use projections::{Position, RuntimeError, TenantSnapshot, Unready, View, ViewSna
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 
+use self::payload::Payload;
+use crate::body::Format;
 use crate::filter::Filter;
 use crate::hub::{Hub, Seat};
 use crate::limits::StreamLimits;
 use crate::message::{Mark, Message, quoted};
 use crate::meter;
 use crate::problem::Problem;
-use crate::ring::Entry;
 use crate::snapshot::{Part, PartBounds, SnapshotReader};
 use crate::subscription::{Subscription, Target};
 
@@ -61,6 +64,8 @@ pub(crate) struct Connection {
     definitions: u64,
     next_heartbeat: Instant,
     is_idle: bool,
+    /// Whether its caller may ask in SQL.
+    may_ask: bool,
 }
 
 struct Sub {
@@ -68,11 +73,13 @@ struct Sub {
     serial: u64,
     id: String,
     quoted_id: String,
+    target: Target,
     view: Arc<View>,
     filter: Option<Filter>,
     /// The filter as it was asked for.
     wanted: BTreeMap<String, Box<RawValue>>,
     interval: Option<Duration>,
+    format: Format,
     next_due: Instant,
     state: State,
 }
@@ -100,13 +107,6 @@ enum Stage {
     },
 }
 
-/// The changes for one subscription.
-enum Payload {
-    Whole(Arc<Entry>),
-    Selected(Arc<Entry>, Vec<usize>),
-    Merged(String),
-}
-
 impl Connection {
     pub(crate) fn new(hub: Hub, seat: Seat, now: Instant) -> Self {
         let next_heartbeat = now + hub.shared.limits.heartbeat();
@@ -122,6 +122,7 @@ impl Connection {
             definitions,
             next_heartbeat,
             is_idle: false,
+            may_ask: false,
         }
     }
 
@@ -168,6 +169,9 @@ impl Connection {
 
     fn turn(&mut self, now: Instant) -> Step {
         for _ in 0..TURNS {
+            // Before each message: what may no longer be shown is not sent to the end first, however
+            // slowly its client reads.
+            self.look_at_definitions();
             if let Some((_, message)) = self.outbox.pop_front() {
                 return Step::Message(message);
             }
@@ -236,6 +240,7 @@ impl Connection {
     }
 
     fn add(&mut self, wanted: Subscription, now: Instant) -> Result<(), Problem> {
+        self.permitted(&wanted.target)?;
         let Target::View(name) = &wanted.target else { return Err(no_sql_yet()) };
         if self.subs.iter().any(|s| s.id == wanted.id) {
             return Err(duplicate(&wanted.id));
@@ -254,10 +259,12 @@ impl Connection {
             serial: self.next_serial,
             quoted_id: quoted(&wanted.id),
             id: wanted.id,
+            target: wanted.target,
             view,
             filter,
             wanted: wanted.filter,
             interval: wanted.interval,
+            format: wanted.format,
             next_due: now,
             state: State::Wanting,
         };
@@ -333,17 +340,19 @@ impl Connection {
             return Some(Step::Stalled);
         }
         let position = reader.position();
-        match reader.next(&sub.view, sub.filter.as_ref(), bounds) {
+        match reader.next(&sub.view, sub.filter.as_ref(), bounds, sub.format) {
             Ok(Part::Rows(body, true)) => {
                 let is_dirty = position.sequence < place;
                 sub.state = State::Live { sent: position.sequence, is_dirty };
                 sub.next_due = if is_dirty { now } else { sub.after_interval(now) };
                 let mark = Mark::At(position);
-                Some(Step::Message(Message::snapshot(&sub.quoted_id, &body, mark)))
+                let message = Message::snapshot(&sub.quoted_id, &body.text, mark);
+                Some(Step::Message(message.followed_by(body.rows)))
             }
             Ok(Part::Rows(body, false)) => {
                 self.stage = Stage::Snapshot(serial);
-                Some(Step::Message(Message::snapshot(&sub.quoted_id, &body, Mark::Keep)))
+                let message = Message::snapshot(&sub.quoted_id, &body.text, Mark::Keep);
+                Some(Step::Message(message.followed_by(body.rows)))
             }
             Ok(Part::Again) => {
                 self.stage = Stage::Snapshot(serial);
@@ -363,24 +372,23 @@ impl Connection {
             self.stage = Stage::Between;
             return None;
         };
-        let sub = self.subs.iter_mut().find(|s| s.serial == serial)?;
+        let index = self.subs.iter().position(|s| s.serial == serial)?;
+        let sub = &mut self.subs[index];
+        // One that was reset since gets a snapshot of now instead.
+        let State::Live { .. } = sub.state else { return None };
         sub.state = State::Live { sent: position.sequence, is_dirty: false };
         sub.next_due = sub.after_interval(now);
-        let id = &sub.quoted_id;
-        let name = sub.view.name();
-        let message = match payload {
-            Payload::Whole(entry) => {
-                let body = entry.change(name)?.encoded(position).clone();
-                Message::shared_delta(id, body, position)
+        match sub.delta(payload, position) {
+            Ok(Some(message)) => {
+                meter::delta();
+                Some(Step::Message(message))
             }
-            Payload::Selected(entry, rows) => {
-                let body = entry.change(name)?.encode_selected(position, &rows);
-                Message::delta(id, &body, position)
+            Ok(None) => None,
+            Err(error) => {
+                self.fail(index, &error);
+                None
             }
-            Payload::Merged(body) => Message::delta(id, &body, position),
-        };
-        meter::delta();
-        Some(Step::Message(message))
+        }
     }
 
     fn has_live(&self) -> bool {
@@ -481,6 +489,8 @@ fn unknown_subscription() -> Problem {
     Problem::new("unknown-subscription", StatusCode::NOT_FOUND, "Unknown subscription", detail)
 }
 
+#[cfg(test)]
+mod arrow_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]

@@ -20,6 +20,8 @@ pub struct Viewer {
     pub tenant_id: String,
     /// When its token ends, and with it the stream.
     pub expires_at: DateTime<Utc>,
+    /// Whether it may ask in SQL, and so subscribe to it.
+    pub may_ask: bool,
 }
 
 /// Checks the token that a WebSocket sends in its `auth` message, and knows whose views can be

@@ -239,15 +239,16 @@ impl Shared {
         Ok(channel.clone())
     }
 
-    /// Drops changes that are too old, and rings that nobody has watched for as long.
+    /// Drops changes that are too old or too many, and rings that nobody has watched for as long.
     pub(crate) fn sweep(&self, now: Instant) {
         let age = self.limits.ring_age();
         let mut channels = self.channels.write().unwrap_or_else(PoisonError::into_inner);
         channels.retain(|_, channel| !channel.is_abandoned(now, age));
         let open: Vec<Arc<Channel>> = channels.values().cloned().collect();
         drop(channels);
+        let bound = self.ring_bound(open.len());
         for channel in open {
-            channel.expire(now, age);
+            channel.expire(now, age, bound);
         }
     }
 

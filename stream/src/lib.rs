@@ -19,17 +19,22 @@
 //! - What a connection makes the server hold is bounded ([`StreamLimits`]), whatever its client
 //!   does or leaves undone.
 //! - A connection belongs to one tenant, and nothing but that tenant's channel is in its reach.
+//! - What may no longer be followed is not sent from then on. That is asked before each message, so
+//!   that a client that reads slowly gets no more of it than one that keeps up.
 
 // So that the tests' support is the same inside the crate and outside.
 #[cfg(test)]
 extern crate self as stream;
 
+mod body;
 mod clock;
 mod close;
 mod connection;
 mod delta;
 mod door;
+mod ending;
 mod filter;
+mod gzip;
 mod hub;
 mod limits;
 mod merge;

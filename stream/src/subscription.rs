@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use crate::body::Format;
 use crate::problem::Problem;
 
 /// The longest id of a subscription, in bytes.
@@ -24,6 +25,7 @@ pub struct Subscription {
     pub(crate) filter: BTreeMap<String, Box<RawValue>>,
     pub(crate) resume: Option<String>,
     pub(crate) interval: Option<Duration>,
+    pub(crate) format: Format,
 }
 
 /// What is watched.
@@ -44,11 +46,12 @@ struct Document {
     r#where: Option<BTreeMap<String, Box<RawValue>>>,
     resume: Option<String>,
     max_rate_ms: Option<u64>,
+    format: Option<String>,
 }
 
 impl Subscription {
     /// Reads a subscription from its JSON,
-    /// `{"id", "view", "where"?, "resume"?, "max_rate_ms"?}`.
+    /// `{"id", "view", "where"?, "resume"?, "max_rate_ms"?, "format"?}`.
     pub fn parse(text: &str) -> Result<Self, Problem> {
         let document: Document = serde_json::from_str(text).map_err(|e| {
             invalid(format!("{e}; send an object such as {{\"id\":\"a\",\"view\":\"ar_aging\"}}"))
@@ -98,12 +101,18 @@ impl Document {
                 )));
             }
         };
+        let format = match self.format.as_deref() {
+            None | Some("json") => Format::Json,
+            Some("arrow") => Format::Arrow,
+            Some(_) => return Err(invalid("'format' can be \"json\" or \"arrow\"".into())),
+        };
         Ok(Subscription {
             id: self.id,
             target,
             filter: self.r#where.unwrap_or_default(),
             resume: self.resume,
             interval,
+            format,
         })
     }
 }
@@ -119,13 +128,16 @@ mod tests {
 
     #[test]
     fn reads_all_members_and_ignores_others() {
-        let text = r#"{"id":"a","view":"v","where":{"c":"x","n":1.50},"resume":"p","max_rate_ms":250,"later":1}"#;
+        let text = r#"{"id":"a","view":"v","where":{"c":"x","n":1.50},"resume":"p","max_rate_ms":250,"format":"arrow","later":1}"#;
         let sub = Subscription::parse(text).unwrap();
         assert_eq!(sub.id(), "a");
         assert_eq!(sub.target, Target::View("v".into()));
         assert_eq!(sub.filter["n"].get(), "1.50");
         assert_eq!(sub.resume.as_deref(), Some("p"));
         assert_eq!(sub.interval, Some(Duration::from_millis(250)));
+        assert_eq!(sub.format, Format::Arrow);
+        let plain = Subscription::parse(r#"{"id":"a","view":"v"}"#).unwrap();
+        assert_eq!(plain.format, Format::Json);
     }
 
     #[test]
@@ -140,6 +152,7 @@ mod tests {
             (r#"{"id":"a","view":"v","sql":"SELECT 1"}"#, "both 'view' and 'sql'"),
             (r#"{"id":"a","view":"v","max_rate_ms":60001}"#, "at most 60000"),
             (r#"{"id":"a","view":"v","max_rate_ms":-1}"#, "expected u64"),
+            (r#"{"id":"a","view":"v","format":"csv"}"#, "can be \"json\" or \"arrow\""),
             (r#"{"id":"a","id":"b","view":"v"}"#, "duplicate field `id`"),
         ] {
             let problem = Subscription::parse(text).unwrap_err();

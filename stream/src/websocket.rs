@@ -1,7 +1,7 @@
 //! The edge for WebSockets: `GET /v1/ws`.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Error;
 use axum::extract::ws::{CloseFrame, Message as Frame, Utf8Bytes, WebSocket, WebSocketUpgrade};
@@ -9,13 +9,13 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use futures::SinkExt;
 use projections::Tenant;
-use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::clock;
 use crate::close::Close;
 use crate::connection::{Connection, Step};
-use crate::door::{Door, Viewer, token_expired};
+use crate::door::{Door, Viewer};
+use crate::ending::{Ending, last_words};
 use crate::hub::{Hub, Place, Refused, is_set};
 use crate::message::Message;
 use crate::meter;
@@ -56,7 +56,8 @@ pub(crate) fn bounded(hub: &Hub, handshake: WebSocketUpgrade) -> WebSocketUpgrad
 }
 
 /// Serves one WebSocket until it ends. Without a viewer it must send `auth` first, in time.
-/// A later `auth` of the same tenant renews the token of the connection.
+/// A later `auth` of the same tenant renews the token of the connection, and with it what it may
+/// follow.
 pub async fn websocket(
     hub: Hub,
     door: Arc<dyn Door>,
@@ -65,16 +66,13 @@ pub async fn websocket(
 ) {
     match open(&hub, door.as_ref(), viewer, &mut socket).await {
         Ok(Opened::Here(connection, viewer)) => {
-            let expiry = clock::now() + viewer.remaining();
             let session = Session {
-                closing: hub.closing(),
-                left: connection.left(),
+                ending: Ending::new(&hub, &connection, &viewer),
                 stall: hub.shared.limits.stall(),
                 longest: hub.shared.limits.message_bytes,
                 tenant: viewer.tenant,
                 door,
                 connection,
-                expiry,
                 socket,
             };
             session.run().await;
@@ -94,6 +92,12 @@ enum End {
     Gone,
     /// The server closes, having said the problem first.
     Close(Close, Option<Problem>),
+}
+
+impl From<Close> for End {
+    fn from(close: Close) -> Self {
+        Self::Close(close, last_words(close))
+    }
 }
 
 impl From<Error> for End {
@@ -128,7 +132,9 @@ async fn open(
     if !door.serves(&viewer) {
         return Err(End::Close(Close::Moved, None));
     }
-    Ok(Opened::Here(Connection::new(hub.clone(), seat, clock::now()), viewer))
+    let mut connection = Connection::new(hub.clone(), seat, clock::now());
+    connection.allow(viewer.may_ask);
+    Ok(Opened::Here(connection, viewer))
 }
 
 /// Waits for the first message, which must be `auth`; answers also the other end, where its sender
@@ -181,10 +187,7 @@ struct Session {
     tenant: Tenant,
     connection: Connection,
     socket: WebSocket,
-    closing: watch::Receiver<bool>,
-    /// Becomes true when the connection is to end.
-    left: watch::Receiver<bool>,
-    expiry: Instant,
+    ending: Ending,
     stall: Duration,
     longest: usize,
 }
@@ -209,18 +212,16 @@ impl Session {
 
     /// Listens or waits, whichever comes first, then says what there is.
     async fn turn(&mut self) -> Result<(), End> {
-        if clock::now() >= self.expiry {
-            return Err(End::Close(Close::TokenExpired, Some(token_expired())));
-        }
+        let expiry = self.ending.expiry();
         let heard = tokio::select! {
             biased;
-            () = is_set(&mut self.closing) => {
-                return Err(End::Close(Close::ShuttingDown, None));
-            }
-            () = is_set(&mut self.left) => return Err(End::Close(Close::Moved, None)),
+            close = self.ending.told() => return Err(close.into()),
             text = next_text(&mut self.socket) => Some(text?),
-            () = self.connection.ready(self.expiry) => None,
+            () = self.connection.ready(expiry) => None,
         };
+        if let Some(close) = self.ending.now() {
+            return Err(close.into());
+        }
         if let Some(text) = heard {
             self.hear(&text).await?;
         }
@@ -251,11 +252,13 @@ impl Session {
         Ok(())
     }
 
-    /// Takes a new token for the connection; it must be one of the same tenant.
+    /// Takes a new token for the connection; it must be one of the same tenant. What it gives no
+    /// right to is followed no more.
     async fn renew(&mut self, token: &str) -> Result<(), End> {
         match self.door.admit(token).await {
             Ok(viewer) if viewer.tenant == self.tenant => {
-                self.expiry = clock::now() + viewer.remaining();
+                self.ending.renew(&viewer);
+                self.connection.allow(viewer.may_ask);
                 Ok(())
             }
             Ok(_) => Err(End::Close(Close::TokenRefused, Some(other_tenant()))),
@@ -268,13 +271,16 @@ impl Session {
         let mut said = 0;
         while said < BURST {
             match self.connection.step(clock::now()) {
-                Step::Message(message) => {
+                Step::Message(mut message) => {
                     // Asked after it was made: of a tenant that has left there is no snapshot.
-                    if *self.left.borrow() {
-                        return Err(End::Close(Close::Moved, None));
+                    if let Some(close) = self.ending.now() {
+                        return Err(close.into());
                     }
-                    let frame = Frame::Text(message.into_json().into());
-                    patiently(self.stall, self.socket.feed(frame)).await?;
+                    let rows = message.take_rows();
+                    self.write(Some(Frame::Text(message.into_json().into()))).await?;
+                    if let Some(rows) = rows {
+                        self.write(Some(Frame::Binary(rows))).await?;
+                    }
                     said += 1;
                 }
                 Step::Again | Step::Idle => break,
@@ -282,20 +288,29 @@ impl Session {
             }
         }
         if said > 0 {
-            patiently(self.stall, self.socket.flush()).await?;
+            self.write(None).await?;
         }
         Ok(())
     }
-}
 
-/// Waits for the client to read, but not for ever.
-async fn patiently(
-    stall: Duration,
-    write: impl Future<Output = Result<(), Error>>,
-) -> Result<(), End> {
-    match timeout(stall, write).await {
-        Ok(written) => Ok(written?),
-        Err(_) => Err(End::Close(Close::TooSlow, None)),
+    /// Writes a frame, or all that is still to be written. It waits for the client to read, but not
+    /// for ever, and not once the connection is to end.
+    async fn write(&mut self, frame: Option<Frame>) -> Result<(), End> {
+        let Self { socket, ending, stall, .. } = self;
+        let writing = async {
+            match frame {
+                Some(frame) => socket.feed(frame).await,
+                None => socket.flush().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            written = timeout(*stall, writing) => match written {
+                Ok(written) => Ok(written?),
+                Err(_) => Err(End::Close(Close::TooSlow, None)),
+            },
+            close = ending.come() => Err(close.into()),
+        }
     }
 }
 

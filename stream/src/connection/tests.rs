@@ -6,30 +6,38 @@ use projections::{Position, Tenant};
 use serde_json::{Value, json};
 
 use super::{Connection, PART_BYTES, Step};
-use crate::hub::Hub;
+use crate::hub::{Hub, Snapshots};
 use crate::limits::StreamLimits;
 use crate::message::Message;
 use crate::subscription::Subscription;
 use crate::support::{Edit, Shared, World};
 
-const TENANT: Tenant = Tenant(1);
+pub(super) const TENANT: Tenant = Tenant(1);
 
-struct Bench {
+pub(super) struct Bench {
     world: Shared,
-    hub: Hub,
-    now: Instant,
+    pub(super) hub: Hub,
+    pub(super) now: Instant,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Bench {
-    fn new(limits: StreamLimits) -> Self {
+    pub(super) fn new(limits: StreamLimits) -> Self {
+        Self::showing(limits, |world| world)
+    }
+
+    /// One whose hub reads what `shown` makes of the world.
+    pub(super) fn showing<S: Snapshots + 'static>(
+        limits: StreamLimits,
+        shown: impl FnOnce(Shared) -> S,
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let world = World::shared();
-        let hub = Hub::new(world.clone(), limits);
+        let hub = Hub::new(shown(world.clone()), limits);
         Self { world, hub, now: Instant::now(), runtime }
     }
 
-    fn connect(&self) -> Connection {
+    pub(super) fn connect(&self) -> Connection {
         self.connect_as(TENANT)
     }
 
@@ -37,25 +45,27 @@ impl Bench {
         let _guard = self.runtime.enter();
         let place = self.hub.enter().unwrap_or_else(|r| panic!("{}", r.problem));
         let seat = self.hub.attach(tenant, place).unwrap_or_else(|r| panic!("{}", r.problem));
-        Connection::new(self.hub.clone(), seat, self.now)
+        let mut connection = Connection::new(self.hub.clone(), seat, self.now);
+        connection.allow(true);
+        connection
     }
 
-    fn put(&self, view: usize, item: &str, amount: i128) -> Position {
+    pub(super) fn put(&self, view: usize, item: &str, amount: i128) -> Position {
         self.edit(&[(view, item, Some((Some("red"), amount)))])
     }
 
-    fn edit(&self, edits: &[Edit<'_>]) -> Position {
+    pub(super) fn edit(&self, edits: &[Edit<'_>]) -> Position {
         let delta = self.world.0.apply(TENANT, 1, edits);
         self.hub.shared.publish(std::slice::from_ref(&delta), self.now);
         delta.snapshot.position()
     }
 
-    fn subscribe(&self, connection: &mut Connection, wanted: &Value) {
+    pub(super) fn subscribe(&self, connection: &mut Connection, wanted: &Value) {
         connection.subscribe(Subscription::parse(&wanted.to_string()).unwrap(), self.now);
     }
 
     /// All messages that can be read now.
-    fn read(&self, connection: &mut Connection) -> Vec<Message> {
+    pub(super) fn read(&self, connection: &mut Connection) -> Vec<Message> {
         let mut messages = Vec::new();
         loop {
             match connection.step(self.now) {
@@ -67,13 +77,13 @@ impl Bench {
         }
     }
 
-    fn json(&self, connection: &mut Connection) -> Vec<Value> {
+    pub(super) fn json(&self, connection: &mut Connection) -> Vec<Value> {
         let messages = self.read(connection).into_iter();
         messages.map(|m| serde_json::from_str(&m.into_json()).unwrap()).collect()
     }
 }
 
-fn kinds(messages: &[Value]) -> Vec<&str> {
+pub(super) fn kinds(messages: &[Value]) -> Vec<&str> {
     messages.iter().map(|m| m["type"].as_str().unwrap()).collect()
 }
 

@@ -54,8 +54,11 @@ impl Channel {
         self.ring.write().unwrap_or_else(PoisonError::into_inner).redefine();
     }
 
-    pub(crate) fn expire(&self, now: Instant, age: Duration) {
-        self.ring.write().unwrap_or_else(PoisonError::into_inner).expire(now, age);
+    /// Drops changes that are older than `age` or no longer fit in `bound` bytes.
+    pub(crate) fn expire(&self, now: Instant, age: Duration, bound: usize) {
+        let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+        ring.expire(now, age);
+        ring.trim(bound);
     }
 
     pub(crate) fn ring(&self) -> RwLockReadGuard<'_, Ring> {
