@@ -189,6 +189,7 @@ fn viewer() -> Viewer {
         tenant: TENANT,
         tenant_id: "a tenant".to_owned(),
         expires_at: chrono::Utc::now() + chrono::TimeDelta::days(300),
+        may_ask: true,
     }
 }
 
@@ -197,9 +198,8 @@ type Pairs = Query<Vec<(String, String)>>;
 async fn events(State(server): State<Server>, query: Pairs, headers: HeaderMap) -> Response {
     let texts = query.iter().filter(|(name, _)| name == "sub");
     let subs = texts.map(|(_, text)| Subscription::parse(text)).collect::<Result<Vec<_>, _>>();
-    let last = headers.get("last-event-id").map(|value| value.to_str().unwrap().to_owned());
     let answer = match subs {
-        Ok(subs) => stream::sse(&server.hub, viewer(), subs, last),
+        Ok(subs) => stream::sse(&server.hub, viewer(), subs, &headers),
         Err(problem) => return problem.into_response(),
     };
     // As the service does: it may have come while the tenant was being handed over.
