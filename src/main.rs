@@ -14,6 +14,7 @@ mod forward;
 mod generate;
 mod holding;
 mod http;
+mod live_queries;
 mod onboarding;
 mod own_views;
 mod reports;

@@ -5,6 +5,7 @@
 //! is a place in its tenant's ring and, while a snapshot is being sent, that snapshot.
 
 mod advance;
+mod answers;
 mod redefine;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -14,8 +15,9 @@ use std::time::{Duration, Instant};
 use axum::http::StatusCode;
 use projections::{Position, RuntimeError, TenantSnapshot, Unready, View, ViewSnapshot};
 use serde_json::value::RawValue;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
+use self::answers::Following;
 use crate::filter::Filter;
 use crate::hub::{Hub, Seat};
 use crate::limits::StreamLimits;
@@ -46,7 +48,14 @@ pub(crate) enum Step {
 pub(crate) struct Connection {
     hub: Hub,
     seat: Seat,
+    /// The subscriptions to views.
     subs: Vec<Sub>,
+    /// Those to SQL.
+    following: Vec<Following>,
+    /// Whether SQL may be followed; otherwise why not.
+    asking: Result<(), Problem>,
+    /// Told when there is news of the SQL that is followed.
+    news: Arc<Notify>,
     next_serial: u64,
     /// What goes before anything else, and the subscription it is of.
     outbox: VecDeque<(Option<u64>, Message)>,
@@ -89,6 +98,8 @@ enum Stage {
     Between,
     /// The snapshot of the subscription with this serial.
     Snapshot(u64),
+    /// The same of one to SQL.
+    Answer(u64),
     /// Deltas of one position.
     Deltas {
         position: Position,
@@ -104,13 +115,17 @@ enum Payload {
 }
 
 impl Connection {
-    pub(crate) fn new(hub: Hub, seat: Seat, now: Instant) -> Self {
+    /// A connection without subscriptions; `asking` says whether it may have some to SQL.
+    pub(crate) fn new(hub: Hub, seat: Seat, asking: Result<(), Problem>, now: Instant) -> Self {
         let next_heartbeat = now + hub.shared.limits.heartbeat();
         let definitions = seat.channel().ring().definitions();
         Self {
             hub,
             seat,
             subs: Vec::new(),
+            following: Vec::new(),
+            asking,
+            news: Arc::default(),
             next_serial: 0,
             outbox: VecDeque::new(),
             stage: Stage::Between,
@@ -142,6 +157,7 @@ impl Connection {
         self.is_idle = false;
         match self.subs.iter().position(|s| s.id == id) {
             Some(index) => self.remove(index),
+            None if self.unfollow(id) => {}
             None => self.say(Message::error(Some(id), &unknown_subscription())),
         }
     }
@@ -170,6 +186,7 @@ impl Connection {
             let step = match self.stage {
                 Stage::Between => self.plan(now),
                 Stage::Snapshot(serial) => self.next_part(serial, now),
+                Stage::Answer(serial) => self.next_answer_part(serial, now),
                 Stage::Deltas { .. } => self.next_delta(now),
             };
             if let Some(step) = step {
@@ -188,6 +205,7 @@ impl Connection {
         let deadline = self.deadline().min(limit);
         tokio::select! {
             () = self.seat.changed() => {}
+            () = self.news.notified() => {}
             () = tokio::time::sleep_until(deadline.into()) => {}
         }
         self.is_idle = false;
@@ -199,21 +217,27 @@ impl Connection {
             State::Live { is_dirty: true, .. } => Some(s.next_due),
             _ => None,
         });
+        let due = due.chain(self.following.iter().filter_map(Following::waits_until));
         due.fold(self.next_heartbeat, Instant::min)
     }
 
     /// The position up to which everything has been sent for every subscription.
     fn complete(&self) -> Option<Position> {
+        if self.following.iter().all(Following::is_live) { self.reached() } else { None }
+    }
+
+    /// The same, but for SQL whose first answer is still to come: that may take long.
+    fn reached(&self) -> Option<Position> {
         let tenant = self.seat.channel().tenant();
-        if self.subs.is_empty() {
-            return Some(self.hub.shared.snapshot(tenant).position());
-        }
-        let mut lowest = u64::MAX;
+        let mut lowest = self.following.iter().filter_map(Following::reached).min();
         for sub in &self.subs {
             let State::Live { sent, .. } = sub.state else { return None };
-            lowest = lowest.min(sent);
+            lowest = Some(lowest.map_or(sent, |lowest| lowest.min(sent)));
         }
-        Some(Position::new(tenant, lowest))
+        Some(match lowest {
+            Some(lowest) => Position::new(tenant, lowest),
+            None => self.hub.shared.snapshot(tenant).position(),
+        })
     }
 
     fn limits(&self) -> &StreamLimits {
@@ -221,13 +245,16 @@ impl Connection {
     }
 
     fn add(&mut self, wanted: Subscription, now: Instant) -> Result<(), Problem> {
-        let Target::View(name) = &wanted.target else { return Err(no_sql_yet()) };
-        if self.subs.iter().any(|s| s.id == wanted.id) {
+        if self.subs.iter().any(|s| s.id == wanted.id) || self.follows(&wanted.id) {
             return Err(duplicate(&wanted.id));
         }
-        if self.subs.len() >= self.limits().subscriptions {
+        if self.subs.len() + self.following.len() >= self.limits().subscriptions {
             return Err(too_many_subscriptions(self.limits().subscriptions));
         }
+        let name = match &wanted.target {
+            Target::View(name) => name,
+            Target::Sql(sql) => return self.follow(sql, &wanted, now),
+        };
         let snapshot = self.hub.shared.snapshot(self.seat.channel().tenant());
         let found = snapshot.view(name).ok_or_else(|| absent(name, &snapshot))?;
         if let Some(failure) = found.failure() {
@@ -404,7 +431,7 @@ impl Sub {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        meter::subscriptions(-(self.subs.len() as f64));
+        meter::subscriptions(-((self.subs.len() + self.following.len()) as f64));
     }
 }
 
@@ -438,12 +465,6 @@ fn view_failed(name: &str, failure: &RuntimeError) -> Problem {
     Problem::new("view-failed", StatusCode::CONFLICT, "View failed", detail)
 }
 
-fn no_sql_yet() -> Problem {
-    let detail = "Subscriptions to SQL are not there yet: subscribe to a view, or ask with \
-                  POST /v1/query.";
-    Problem::new("sql-subscription", StatusCode::NOT_IMPLEMENTED, "Not there yet", detail)
-}
-
 fn duplicate(id: &str) -> Problem {
     let detail = format!(
         "This connection already has a subscription '{id}': unsubscribe it first, or take \
@@ -465,6 +486,8 @@ fn unknown_subscription() -> Problem {
     Problem::new("unknown-subscription", StatusCode::NOT_FOUND, "Unknown subscription", detail)
 }
 
+#[cfg(test)]
+mod answers_model_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Several changes of one view as one: rows that came and went again cancel.
+//! Several changes of one view or one answer as one: rows that came and went again cancel.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use crate::ring::Entry;
 /// What a row takes beside its JSON.
 const ROW_BYTES: usize = 16;
 
-/// The sum of several changes of one view, bounded by the bytes of what is left of it.
+/// The sum of several changes of the same, bounded by the bytes of what is left of it.
 pub(crate) struct Merge {
     weights: HashMap<Box<[u8]>, Row>,
     /// The number of rows seen so far, which orders those that are left.
@@ -73,6 +73,21 @@ impl Merge {
             }
             for row in 0..change.rows().num_rows() {
                 self.add_row(change.row_json(entry.position(), row), change.weight(row));
+            }
+        }
+        self.changes += 1;
+        if self.bytes > self.bound { Err(MergeError::TooLarge) } else { Ok(()) }
+    }
+
+    /// Adds a change whose rows are JSON already, each with its weight.
+    pub(crate) fn add_rows<'a>(
+        &mut self,
+        rows: impl Iterator<Item = (&'a [u8], i64)>,
+    ) -> Result<(), MergeError> {
+        for (json, weight) in rows {
+            self.add_row(json, weight);
+            if self.bytes > 2 * self.bound {
+                return Err(MergeError::TooLarge);
             }
         }
         self.changes += 1;

@@ -50,7 +50,7 @@ pub fn sse(
         Err(refused) => return refused.problem.into_response(),
     };
     let now = Instant::now();
-    let mut connection = Connection::new(hub.clone(), seat, now);
+    let mut connection = Connection::new(hub.clone(), seat, viewer.asking.clone(), now);
     for sub in subs {
         connection.subscribe(sub, now);
     }

@@ -70,7 +70,7 @@ pub async fn websocket(
                 longest: hub.shared.limits.message_bytes,
                 tenant: viewer.tenant,
                 door,
-                connection,
+                connection: *connection,
                 expiry,
                 socket,
             };
@@ -101,7 +101,7 @@ impl From<Error> for End {
 
 /// A connection that was let in.
 enum Opened {
-    Here(Connection, Viewer),
+    Here(Box<Connection>, Viewer),
     Elsewhere(Far, Place),
 }
 
@@ -125,7 +125,8 @@ async fn open(
     if !door.serves(&viewer) {
         return Err(End::Close(Close::Moved, None));
     }
-    Ok(Opened::Here(Connection::new(hub.clone(), seat, Instant::now()), viewer))
+    let connection = Connection::new(hub.clone(), seat, viewer.asking.clone(), Instant::now());
+    Ok(Opened::Here(Box::new(connection), viewer))
 }
 
 /// Waits for the first message, which must be `auth`; answers also the other end, where its sender
@@ -253,6 +254,7 @@ impl Session {
         match self.door.admit(token).await {
             Ok(viewer) if viewer.tenant == self.tenant => {
                 self.expiry = Instant::now() + viewer.remaining();
+                self.connection.may_ask(viewer.asking);
                 Ok(())
             }
             Ok(_) => Err(End::Close(Close::TokenRefused, Some(other_tenant()))),

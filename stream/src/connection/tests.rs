@@ -37,7 +37,7 @@ impl Bench {
         let _guard = self.runtime.enter();
         let place = self.hub.enter().unwrap_or_else(|r| panic!("{}", r.problem));
         let seat = self.hub.attach(tenant, place).unwrap_or_else(|r| panic!("{}", r.problem));
-        Connection::new(self.hub.clone(), seat, self.now)
+        Connection::new(self.hub.clone(), seat, Ok(()), self.now)
     }
 
     fn put(&self, view: usize, item: &str, amount: i128) -> Position {
