@@ -84,17 +84,18 @@ fn escaped(value: &Value) -> String {
     value.to_string().bytes().fold(String::new(), |text, byte| format!("{text}%{byte:02x}"))
 }
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-async fn connect(service: &Service, query: &str) -> Socket {
+pub(crate) async fn connect(service: &Service, query: &str) -> Socket {
     connect_async(format!("ws://{}/v1/ws{query}", service.address)).await.unwrap().0
 }
 
-async fn say(socket: &mut Socket, message: Value) {
+pub(crate) async fn say(socket: &mut Socket, message: Value) {
     socket.send(Message::text(message.to_string())).await.unwrap();
 }
 
-async fn hear(socket: &mut Socket) -> Value {
+/// The next message that is no heartbeat.
+pub(crate) async fn hear(socket: &mut Socket) -> Value {
     loop {
         let message = timeout(PATIENCE, socket.next()).await.unwrap().unwrap().unwrap();
         if let Message::Text(text) = message {
