@@ -80,6 +80,7 @@ use self::caller::Caller;
 pub(crate) use self::connections::accept;
 pub(crate) use self::health::upkeep;
 pub(crate) use self::platform::note_rates;
+pub(crate) use self::problems::{query as query_problem, unfollowed_query};
 pub(crate) use self::strangers::{Stranger, Strangers};
 pub(crate) use self::tls::{Tls, TlsError, speech, strict};
 
@@ -97,7 +98,7 @@ pub(crate) struct App {
     /// All there is, for the platform's figures.
     pub(crate) audit: Audit,
     readers: Readers,
-    queries: Queries,
+    queries: Arc<Queries>,
     types: TypeDirectory,
     /// What other processes change, where there may be any.
     changes: Option<Arc<Changes>>,
@@ -129,7 +130,7 @@ pub(crate) struct Parts {
     pub(crate) hub: Hub,
     pub(crate) shown: Shown,
     pub(crate) readers: Readers,
-    pub(crate) queries: Queries,
+    pub(crate) queries: Arc<Queries>,
     pub(crate) types: TypeDirectory,
     pub(crate) changes: Option<Arc<Changes>>,
     /// Which node serves whom.

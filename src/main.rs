@@ -15,6 +15,7 @@ mod forward;
 mod generate;
 mod holding;
 mod http;
+mod live_queries;
 mod onboarding;
 mod own_views;
 mod reports;

@@ -58,6 +58,7 @@ use crate::event_types::TypeDirectory;
 use crate::exports::{Exports, Sources};
 use crate::forward::{Alone, Places};
 use crate::http::{self, App, Parts, Tls};
+use crate::live_queries::LiveQueries;
 use crate::own_views::OwnViews;
 use crate::reports::{self, Reports};
 use crate::shown::Shown;
@@ -151,6 +152,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     let queries = Arc::new(history.clone());
     let queries = Queries::new(types.registry().clone(), queries, config.limits.query.clone())?
         .spilling_to(&config.spill("people"))?;
+    let queries = Arc::new(queries);
     let own_views = OwnViews::start(
         store.clone(),
         history.clone(),
@@ -207,7 +209,8 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         clock: Arc::new(Utc::now),
     })
     .map_err(|source| ServeError::Folder { path: config.report_drafts(), source })?;
-    let hub = Hub::new(shown.clone(), config.limits.stream.clone());
+    let questions = Arc::new(LiveQueries::new(Arc::clone(&queries)));
+    let hub = Hub::answering(shown.clone(), questions, config.limits.stream.clone());
     let id_key = source.id_key(&store).await?;
     // Before anybody is answered.
     projections::set_mark_key(id_key);

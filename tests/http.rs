@@ -23,6 +23,8 @@ mod issuers;
 mod limits;
 #[path = "http/live.rs"]
 mod live;
+#[path = "http/live_sql.rs"]
+mod live_sql;
 #[path = "http/modules.rs"]
 mod modules;
 #[path = "http/onboarding.rs"]

@@ -27,6 +27,7 @@ use crate::config::Limits;
 use crate::event_types::TypeDirectory;
 use crate::exports::{Exports, Sources};
 use crate::forward::{Alone, Places};
+use crate::live_queries::LiveQueries;
 use crate::own_views::OwnViews;
 use crate::reports::settings::ReportSettings;
 use crate::reports::{self, Reports};
@@ -82,6 +83,7 @@ pub(crate) async fn front_app_with(
     let readers = partition.readers();
     let queries =
         Queries::new(types.registry().clone(), Arc::new(NoHistory), limits.query.clone()).unwrap();
+    let queries = Arc::new(queries);
     let verifier = Verifier::hs256(vec![secret]);
     let orders = Orders::new(1, alone());
     let (views, bounds) = (store.clone(), limits.views.clone());
@@ -89,7 +91,8 @@ pub(crate) async fn front_app_with(
         OwnViews::start(views, history.clone(), registry.clone(), readers.clone(), orders, bounds)
             .unwrap();
     let shown = Shown::new(readers.clone(), directory.clone(), registry, own_views.clone());
-    let hub = Hub::new(shown.clone(), limits.stream.clone());
+    let questions = Arc::new(LiveQueries::new(Arc::clone(&queries)));
+    let hub = Hub::answering(shown.clone(), questions, limits.stream.clone());
     let sources = Sources {
         store: store.clone(),
         types: types.clone(),

@@ -5,9 +5,9 @@
 //! is a place in its tenant's ring and, while a snapshot is being sent, that snapshot.
 
 mod advance;
+mod answers;
 mod payload;
 mod redefine;
-mod rights;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -16,8 +16,9 @@ use std::time::{Duration, Instant};
 use axum::http::StatusCode;
 use projections::{Position, RuntimeError, TenantSnapshot, Unready, View, ViewSnapshot};
 use serde_json::value::RawValue;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
+use self::answers::Following;
 use self::payload::Payload;
 use crate::body::Format;
 use crate::filter::Filter;
@@ -53,7 +54,14 @@ pub(crate) enum Step {
 pub(crate) struct Connection {
     hub: Hub,
     seat: Seat,
+    /// The subscriptions to views.
     subs: Vec<Sub>,
+    /// Those to SQL.
+    following: Vec<Following>,
+    /// Whether SQL may be followed; otherwise why not.
+    asking: Result<(), Problem>,
+    /// Told when there is news of the SQL that is followed.
+    news: Arc<Notify>,
     next_serial: u64,
     /// What goes before anything else, and the subscription it is of.
     outbox: VecDeque<(Option<u64>, Message)>,
@@ -64,8 +72,6 @@ pub(crate) struct Connection {
     definitions: u64,
     next_heartbeat: Instant,
     is_idle: bool,
-    /// Whether its caller may ask in SQL.
-    may_ask: bool,
 }
 
 struct Sub {
@@ -100,6 +106,8 @@ enum Stage {
     Between,
     /// The snapshot of the subscription with this serial.
     Snapshot(u64),
+    /// The same of one to SQL.
+    Answer(u64),
     /// Deltas of one position.
     Deltas {
         position: Position,
@@ -108,13 +116,17 @@ enum Stage {
 }
 
 impl Connection {
-    pub(crate) fn new(hub: Hub, seat: Seat, now: Instant) -> Self {
+    /// A connection without subscriptions; `asking` says whether it may have some to SQL.
+    pub(crate) fn new(hub: Hub, seat: Seat, asking: Result<(), Problem>, now: Instant) -> Self {
         let next_heartbeat = now + hub.shared.limits.heartbeat();
         let definitions = seat.channel().ring().definitions();
         Self {
             hub,
             seat,
             subs: Vec::new(),
+            following: Vec::new(),
+            asking,
+            news: Arc::default(),
             next_serial: 0,
             outbox: VecDeque::new(),
             stage: Stage::Between,
@@ -122,7 +134,6 @@ impl Connection {
             definitions,
             next_heartbeat,
             is_idle: false,
-            may_ask: false,
         }
     }
 
@@ -147,6 +158,7 @@ impl Connection {
         self.is_idle = false;
         match self.subs.iter().position(|s| s.id == id) {
             Some(index) => self.remove(index),
+            None if self.unfollow(id) => {}
             None => self.say(Message::error(Some(id), &unknown_subscription())),
         }
     }
@@ -178,6 +190,7 @@ impl Connection {
             let step = match self.stage {
                 Stage::Between => self.plan(now),
                 Stage::Snapshot(serial) => self.next_part(serial, now),
+                Stage::Answer(serial) => self.next_answer_part(serial, now),
                 Stage::Deltas { .. } => self.next_delta(now),
             };
             if let Some(step) = step {
@@ -196,6 +209,7 @@ impl Connection {
         let deadline = self.deadline().min(limit);
         tokio::select! {
             () = self.seat.changed() => {}
+            () = self.news.notified() => {}
             () = tokio::time::sleep_until(deadline.into()) => {}
         }
         self.is_idle = false;
@@ -207,21 +221,27 @@ impl Connection {
             State::Live { is_dirty: true, .. } => Some(s.next_due),
             _ => None,
         });
+        let due = due.chain(self.following.iter().filter_map(Following::waits_until));
         due.fold(self.next_heartbeat, Instant::min)
     }
 
     /// The position up to which everything has been sent for every subscription.
     fn complete(&self) -> Option<Position> {
+        if self.following.iter().all(Following::is_live) { self.reached() } else { None }
+    }
+
+    /// The same, but for SQL whose first answer is still to come: that may take long.
+    fn reached(&self) -> Option<Position> {
         let tenant = self.seat.channel().tenant();
-        if self.subs.is_empty() {
-            return Some(self.hub.shared.snapshot(tenant).position());
-        }
-        let mut lowest = u64::MAX;
+        let mut lowest = self.following.iter().filter_map(Following::reached).min();
         for sub in &self.subs {
             let State::Live { sent, .. } = sub.state else { return None };
-            lowest = lowest.min(sent);
+            lowest = Some(lowest.map_or(sent, |lowest| lowest.min(sent)));
         }
-        Some(Position::new(tenant, lowest))
+        Some(match lowest {
+            Some(lowest) => Position::new(tenant, lowest),
+            None => self.hub.shared.snapshot(tenant).position(),
+        })
     }
 
     /// The position at which all subscriptions stand, if it is the same: of none of them has
@@ -232,6 +252,7 @@ impl Connection {
             State::Live { sent, .. } => sent == lowest.sequence,
             State::Wanting | State::Joining { .. } => false,
         });
+        let is_level = is_level && self.following.iter().all(|f| f.stands_by(lowest.sequence));
         is_level.then_some(lowest)
     }
 
@@ -240,14 +261,16 @@ impl Connection {
     }
 
     fn add(&mut self, wanted: Subscription, now: Instant) -> Result<(), Problem> {
-        self.permitted(&wanted.target)?;
-        let Target::View(name) = &wanted.target else { return Err(no_sql_yet()) };
-        if self.subs.iter().any(|s| s.id == wanted.id) {
+        if self.subs.iter().any(|s| s.id == wanted.id) || self.follows(&wanted.id) {
             return Err(duplicate(&wanted.id));
         }
-        if self.subs.len() >= self.limits().subscriptions {
+        if self.subs.len() + self.following.len() >= self.limits().subscriptions {
             return Err(too_many_subscriptions(self.limits().subscriptions));
         }
+        let name = match &wanted.target {
+            Target::View(name) => name,
+            Target::Sql(sql) => return self.follow(sql, &wanted, now),
+        };
         let snapshot = self.hub.shared.snapshot(self.seat.channel().tenant());
         let found = snapshot.view(name).ok_or_else(|| absent(name, &snapshot))?;
         if let Some(failure) = found.failure() {
@@ -428,7 +451,7 @@ impl Sub {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        meter::subscriptions(-(self.subs.len() as f64));
+        meter::subscriptions(-((self.subs.len() + self.following.len()) as f64));
     }
 }
 
@@ -462,12 +485,6 @@ fn view_failed(name: &str, failure: &RuntimeError) -> Problem {
     Problem::new("view-failed", StatusCode::CONFLICT, "View failed", detail)
 }
 
-fn no_sql_yet() -> Problem {
-    let detail = "Subscriptions to SQL are not there yet: subscribe to a view, or ask with \
-                  POST /v1/query.";
-    Problem::new("sql-subscription", StatusCode::NOT_IMPLEMENTED, "Not there yet", detail)
-}
-
 fn duplicate(id: &str) -> Problem {
     let detail = format!(
         "This connection already has a subscription '{id}': unsubscribe it first, or take \
@@ -490,8 +507,12 @@ fn unknown_subscription() -> Problem {
 }
 
 #[cfg(test)]
+mod answers_model_tests;
+#[cfg(test)]
 mod arrow_tests;
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod rights_tests;
 #[cfg(test)]
 mod tests;

@@ -28,7 +28,7 @@ pub(crate) struct ViewDelta {
 }
 
 /// The end of a `delta` message, from the position to the last brace: what is the same for
-/// every subscription that takes all rows.
+/// every subscription that takes all of it.
 #[derive(Debug)]
 pub(crate) struct Encoded {
     text: String,
@@ -36,8 +36,29 @@ pub(crate) struct Encoded {
 }
 
 impl Encoded {
+    /// That of rows which are JSON already, each with how many times it comes or goes.
+    pub(crate) fn of_rows(position: Position, changes: &[(i64, &str)]) -> Self {
+        let mut out = Vec::new();
+        let mut rows = Vec::with_capacity(changes.len());
+        begin_changes(&mut out, position);
+        for (i, (weight, json)) in changes.iter().enumerate() {
+            write_change(&mut out, i == 0, *weight, |out| {
+                let start = out.len();
+                out.extend_from_slice(json.as_bytes());
+                rows.push(start..out.len());
+            });
+        }
+        out.extend_from_slice(b"]}");
+        Self { text: utf8(out), rows }
+    }
+
     pub(crate) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The JSON of one row.
+    pub(crate) fn row(&self, row: usize) -> &[u8] {
+        self.rows.get(row).map_or(&[], |range| &self.text.as_bytes()[range.clone()])
     }
 }
 
@@ -85,8 +106,7 @@ impl ViewDelta {
 
     /// The JSON of one row, out of the JSON of all.
     pub(crate) fn row_json(&self, position: Position, row: usize) -> &[u8] {
-        let encoded = self.encoded(position);
-        encoded.rows.get(row).map_or(&[], |range| &encoded.text.as_bytes()[range.clone()])
+        self.encoded(position).row(row)
     }
 
     fn encode(&self, position: Position) -> Encoded {

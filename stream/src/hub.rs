@@ -19,7 +19,9 @@ use crate::close::Close;
 use crate::limits::StreamLimits;
 use crate::meter;
 use crate::problem::Problem;
+use crate::questions::Questions;
 use crate::ring::Entry;
+use crate::standing::Room;
 use crate::wait::{NotYet, Waiters};
 
 /// Where snapshots are read: [`Readers`], or a stand-in of tests.
@@ -43,11 +45,15 @@ pub struct Hub {
 
 pub(crate) struct Shared {
     snapshots: Box<dyn Snapshots>,
+    /// Answers SQL that is followed; none if that cannot be.
+    pub(crate) questions: Option<Arc<dyn Questions>>,
     pub(crate) limits: StreamLimits,
     /// The tenants that are watched, or were a short time ago. Held for a look-up or an
     /// insertion only; each tenant's changes have a lock of their own.
     channels: RwLock<HashMap<Tenant, Arc<Channel>>>,
     waiters: Waiters,
+    /// What SQL that is followed takes in all.
+    pub(crate) room: Arc<Room>,
     connections: AtomicUsize,
     connection_left: Notify,
     dispatch: Arc<Dispatch>,
@@ -66,13 +72,33 @@ pub(crate) struct Refused {
 }
 
 impl Hub {
-    /// A hub without connections, over the partition's readers.
+    /// A hub without connections, over the partition's readers, on which SQL cannot be followed.
     pub fn new(snapshots: impl Snapshots + 'static, limits: StreamLimits) -> Self {
+        Self::with(Box::new(snapshots), None, limits)
+    }
+
+    /// A hub without connections, over the partition's readers, on which SQL can be followed as far as
+    /// `questions` answers it.
+    pub fn answering(
+        snapshots: impl Snapshots + 'static,
+        questions: Arc<dyn Questions>,
+        limits: StreamLimits,
+    ) -> Self {
+        Self::with(Box::new(snapshots), Some(questions), limits)
+    }
+
+    fn with(
+        snapshots: Box<dyn Snapshots>,
+        questions: Option<Arc<dyn Questions>>,
+        limits: StreamLimits,
+    ) -> Self {
         let shared = Shared {
-            snapshots: Box::new(snapshots),
+            snapshots,
+            questions,
             limits,
             channels: RwLock::default(),
             waiters: Waiters::default(),
+            room: Arc::default(),
             connections: AtomicUsize::new(0),
             connection_left: Notify::new(),
             dispatch: Arc::default(),
@@ -89,8 +115,8 @@ impl Hub {
     }
 
     /// Says that views of the tenant were defined, replaced or removed: their subscribers start
-    /// anew or end. To be called after the snapshots show it, and before the next change of the
-    /// tenant is published.
+    /// anew or end, and SQL that is followed is looked at again. To be called after the snapshots
+    /// show it, and before the next change of the tenant is published.
     pub fn redefined(&self, tenant: Tenant) {
         let channels = self.shared.channels.read().unwrap_or_else(PoisonError::into_inner);
         let Some(channel) = channels.get(&tenant).cloned() else { return };
@@ -231,7 +257,7 @@ impl Shared {
         let mut channels = self.channels.write().unwrap_or_else(PoisonError::into_inner);
         let channel = channels.entry(tenant).or_insert_with(|| {
             let head = self.snapshot(tenant).position().sequence;
-            Arc::new(Channel::new(tenant, head))
+            Arc::new(Channel::new(tenant, head, self.limits.sql_evaluations))
         });
         if !channel.join(self.limits.tenant_connections) {
             return Err(too_many("This tenant has as many live connections as it may have"));

@@ -1,4 +1,4 @@
-//! Several changes of one view as one: rows that came and went again cancel.
+//! Several changes of one view or one answer as one: rows that came and went again cancel.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use crate::ring::Entry;
 /// What a row takes beside its JSON.
 const ROW_BYTES: usize = 16;
 
-/// The sum of several changes of one view, bounded by the bytes of what is left of it.
+/// The sum of several changes of the same, bounded by the bytes of what is left of it.
 pub(crate) struct Merge {
     /// By the JSON of the row.
     weights: HashMap<Box<[u8]>, Row>,
@@ -85,6 +85,22 @@ impl Merge {
             for row in 0..change.rows().num_rows() {
                 let json = change.row_json(entry.position(), row);
                 self.add_row(json, change.weight(row), (batch, row));
+            }
+        }
+        self.changes += 1;
+        if self.bytes > self.bound { Err(MergeError::TooLarge) } else { Ok(()) }
+    }
+
+    /// Adds a change whose rows are JSON already, each with its weight.
+    pub(crate) fn add_rows<'a>(
+        &mut self,
+        rows: impl Iterator<Item = (&'a [u8], i64)>,
+    ) -> Result<(), MergeError> {
+        for (json, weight) in rows {
+            // They are told as JSON only, so it matters not where they came from.
+            self.add_row(json, weight, (0, 0));
+            if self.bytes > 2 * self.bound {
+                return Err(MergeError::TooLarge);
             }
         }
         self.changes += 1;

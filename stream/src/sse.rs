@@ -56,8 +56,7 @@ pub fn sse(
         Err(refused) => return refused.problem.into_response(),
     };
     let now = clock::now();
-    let mut connection = Connection::new(hub.clone(), seat, now);
-    connection.allow(viewer.may_ask);
+    let mut connection = Connection::new(hub.clone(), seat, viewer.asking.clone(), now);
     for sub in subs {
         if sub.format == Format::Arrow {
             connection.say(Message::error(Some(sub.id()), &no_arrow()));

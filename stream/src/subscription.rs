@@ -32,7 +32,7 @@ pub struct Subscription {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     View(String),
-    Sql,
+    Sql(String),
 }
 
 /// The JSON of a subscription. Members that are not named here are ignored, so that a client
@@ -50,8 +50,9 @@ struct Document {
 }
 
 impl Subscription {
-    /// Reads a subscription from its JSON,
-    /// `{"id", "view", "where"?, "resume"?, "max_rate_ms"?, "format"?}`.
+    /// Reads a subscription from its JSON, `{"id", "view", "where"?, "resume"?, "max_rate_ms"?,
+    /// "format"?}` or
+    /// `{"id", "sql", "resume"?, "max_rate_ms"?}`.
     pub fn parse(text: &str) -> Result<Self, Problem> {
         let document: Document = serde_json::from_str(text).map_err(|e| {
             invalid(format!("{e}; send an object such as {{\"id\":\"a\",\"view\":\"ar_aging\"}}"))
@@ -59,11 +60,12 @@ impl Subscription {
         document.check()
     }
 
-    /// What it watches, for a record of it: `{"id", "view", "where"?}`.
+    /// What it watches, for a record of it: `{"id", "view", "where"?}` or `{"id", "sql"}`.
     pub fn described(&self) -> Value {
         let mut described = json!({ "id": self.id });
-        if let Target::View(view) = &self.target {
-            described["view"] = json!(view);
+        match &self.target {
+            Target::View(view) => described["view"] = json!(view),
+            Target::Sql(sql) => described["sql"] = json!(sql),
         }
         if !self.filter.is_empty() {
             described["where"] = json!(self.filter);
@@ -84,12 +86,21 @@ impl Document {
         }
         let target = match (self.view, self.sql) {
             (Some(view), None) => Target::View(view),
-            (None, Some(_)) => Target::Sql,
+            (None, Some(_)) if self.r#where.is_some() => {
+                let detail = "'where' goes with a 'view': say it in the SQL".to_owned();
+                return Err(invalid(detail));
+            }
+            (None, Some(_)) if self.format.as_deref() == Some("arrow") => {
+                let detail =
+                    "'format' \"arrow\" goes with a 'view': SQL is told as JSON".to_owned();
+                return Err(invalid(detail));
+            }
+            (None, Some(sql)) => Target::Sql(sql),
             (Some(_), Some(_)) => {
                 return Err(invalid("it has both 'view' and 'sql': name one of them".into()));
             }
             (None, None) => {
-                return Err(invalid("it names nothing to watch: give it a 'view'".into()));
+                return Err(invalid("it names nothing to watch: give it a 'view' or 'sql'".into()));
             }
         };
         let interval = match self.max_rate_ms {
@@ -141,6 +152,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_recorded_of_it_says_what_it_watches() {
+        for text in [r#"{"id":"a","view":"v","where":{"c":"x"}}"#, r#"{"id":"a","sql":"SELECT 1"}"#]
+        {
+            let described = Subscription::parse(text).unwrap().described();
+            assert_eq!(described, serde_json::from_str::<Value>(text).unwrap());
+        }
+    }
+
+    #[test]
     fn says_what_is_wrong() {
         for (text, said) in [
             ("", "EOF while parsing"),
@@ -150,8 +170,10 @@ mod tests {
             (r#"{"id":"","view":"v"}"#, "'id' must have 1 to 128 bytes"),
             (r#"{"id":"a"}"#, "names nothing to watch"),
             (r#"{"id":"a","view":"v","sql":"SELECT 1"}"#, "both 'view' and 'sql'"),
+            (r#"{"id":"a","sql":"SELECT 1","where":{}}"#, "say it in the SQL"),
             (r#"{"id":"a","view":"v","max_rate_ms":60001}"#, "at most 60000"),
             (r#"{"id":"a","view":"v","max_rate_ms":-1}"#, "expected u64"),
+            (r#"{"id":"a","sql":"SELECT 1","format":"arrow"}"#, "goes with a 'view'"),
             (r#"{"id":"a","view":"v","format":"csv"}"#, "can be \"json\" or \"arrow\""),
             (r#"{"id":"a","id":"b","view":"v"}"#, "duplicate field `id`"),
         ] {

@@ -72,7 +72,7 @@ pub async fn websocket(
                 longest: hub.shared.limits.message_bytes,
                 tenant: viewer.tenant,
                 door,
-                connection,
+                connection: *connection,
                 socket,
             };
             session.run().await;
@@ -108,7 +108,7 @@ impl From<Error> for End {
 
 /// A connection that was let in.
 enum Opened {
-    Here(Connection, Viewer),
+    Here(Box<Connection>, Viewer),
     Elsewhere(Far, Place),
 }
 
@@ -132,9 +132,8 @@ async fn open(
     if !door.serves(&viewer) {
         return Err(End::Close(Close::Moved, None));
     }
-    let mut connection = Connection::new(hub.clone(), seat, clock::now());
-    connection.allow(viewer.may_ask);
-    Ok(Opened::Here(connection, viewer))
+    let connection = Connection::new(hub.clone(), seat, viewer.asking.clone(), clock::now());
+    Ok(Opened::Here(Box::new(connection), viewer))
 }
 
 /// Waits for the first message, which must be `auth`; answers also the other end, where its sender
@@ -258,7 +257,7 @@ impl Session {
         match self.door.admit(token).await {
             Ok(viewer) if viewer.tenant == self.tenant => {
                 self.ending.renew(&viewer);
-                self.connection.allow(viewer.may_ask);
+                self.connection.may_ask(viewer.asking);
                 Ok(())
             }
             Ok(_) => Err(End::Close(Close::TokenRefused, Some(other_tenant()))),

@@ -37,11 +37,12 @@ impl Connection {
         }
         if now >= self.next_heartbeat {
             self.next_heartbeat = now + self.limits().heartbeat();
-            if let Some(position) = self.complete() {
+            self.note_answers();
+            if let Some(position) = self.reached() {
                 return Some(Step::Message(Message::heartbeat(position)));
             }
         }
-        if self.flush_due(now) {
+        if self.flush_due(now) || self.take_answers(now) {
             return None;
         }
         if let Some(serial) = self.reached_snapshot() {

@@ -253,7 +253,7 @@ impl Run {
 fn connect(hub: &Hub, now: Instant) -> Connection {
     let place = hub.enter().unwrap_or_else(|r| panic!("{}", r.problem));
     let seat = hub.attach(TENANT, place).unwrap_or_else(|r| panic!("{}", r.problem));
-    Connection::new(hub.clone(), seat, now)
+    Connection::new(hub.clone(), seat, Ok(()), now)
 }
 
 proptest! {

@@ -41,7 +41,7 @@ impl Bench {
         let _guard = self.runtime.enter();
         let place = self.hub.enter().unwrap_or_else(|r| panic!("{}", r.problem));
         let seat = self.hub.attach(TENANT, place).unwrap_or_else(|r| panic!("{}", r.problem));
-        Connection::new(self.hub.clone(), seat, self.now)
+        Connection::new(self.hub.clone(), seat, Ok(()), self.now)
     }
 
     /// Applies an event and gives back the position after it.

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use projections::{Hidden, Tenant, TenantSnapshot};
 use serde_json::{Value, json};
 
-use super::super::Step;
-use super::super::tests::{Bench, TENANT, kinds};
+use super::Step;
+use super::tests::{Bench, TENANT, kinds};
 use crate::hub::Snapshots;
 use crate::limits::StreamLimits;
 use crate::message::Message;
@@ -104,19 +104,4 @@ fn a_resume_that_was_promised_is_not_kept() {
     let messages = bench.json(&mut connection);
     assert_eq!(kinds(&messages), ["error"]);
     assert!(is_off(&messages[0], "x"), "{}", messages[0]);
-}
-
-#[test]
-fn sql_is_for_those_who_may_ask_and_others_keep_their_views() {
-    let (bench, _) = bench(StreamLimits::default());
-    let mut connection = bench.connect();
-    bench.subscribe(&mut connection, &json!({"id": "x", "view": "items"}));
-    assert_eq!(kinds(&bench.json(&mut connection)), ["snapshot"]);
-    connection.allow(false);
-    bench.subscribe(&mut connection, &json!({"id": "s", "sql": "SELECT 1"}));
-    bench.put(0, "a", 1);
-    let messages = bench.json(&mut connection);
-    assert_eq!(kinds(&messages), ["error", "delta"]);
-    assert_eq!(messages[0]["problem"]["type"], "urn:tidemark:problem:forbidden");
-    assert_eq!(messages[0]["problem"]["status"], 403);
 }

@@ -45,9 +45,7 @@ impl Bench {
         let _guard = self.runtime.enter();
         let place = self.hub.enter().unwrap_or_else(|r| panic!("{}", r.problem));
         let seat = self.hub.attach(tenant, place).unwrap_or_else(|r| panic!("{}", r.problem));
-        let mut connection = Connection::new(self.hub.clone(), seat, self.now);
-        connection.allow(true);
-        connection
+        Connection::new(self.hub.clone(), seat, Ok(()), self.now)
     }
 
     pub(super) fn put(&self, view: usize, item: &str, amount: i128) -> Position {

@@ -1,4 +1,4 @@
-//! One tenant's channel: its ring, and those who watch it.
+//! One tenant's channel: its ring, the SQL that is followed, and those who watch.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -10,11 +10,13 @@ use tokio::sync::watch;
 use super::Place;
 use crate::clock;
 use crate::ring::{Entry, Ring};
+use crate::standing::Register;
 
 /// One tenant's changes and its connections.
 pub(crate) struct Channel {
     tenant: Tenant,
     ring: RwLock<Ring>,
+    register: Arc<Register>,
     /// The head of the ring, told to the connections after the ring has it.
     head: watch::Sender<u64>,
     /// Whether the dispatcher has been asked to tell it.
@@ -31,10 +33,12 @@ struct Members {
 }
 
 impl Channel {
-    pub(crate) fn new(tenant: Tenant, head: u64) -> Self {
+    /// A channel whose ring begins at `head`; so much of its SQL is evaluated at a time.
+    pub(crate) fn new(tenant: Tenant, head: u64, evaluations: usize) -> Self {
         Self {
             tenant,
             ring: RwLock::new(Ring::new(tenant, head)),
+            register: Arc::new(Register::new(evaluations)),
             head: watch::Sender::new(head),
             is_due: AtomicBool::new(false),
             left: Mutex::default(),
@@ -44,6 +48,16 @@ impl Channel {
 
     pub(crate) fn tenant(&self) -> Tenant {
         self.tenant
+    }
+
+    /// The SQL that is followed.
+    pub(crate) fn register(&self) -> &Arc<Register> {
+        &self.register
+    }
+
+    /// Changes whenever the ring has grown, or its views were defined, replaced or removed.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.head.subscribe()
     }
 
     pub(crate) fn push(&self, entry: Entry, now: Instant, bound: usize) {

@@ -189,7 +189,7 @@ fn viewer() -> Viewer {
         tenant: TENANT,
         tenant_id: "a tenant".to_owned(),
         expires_at: chrono::Utc::now() + chrono::TimeDelta::days(300),
-        may_ask: true,
+        asking: Ok(()),
     }
 }
 

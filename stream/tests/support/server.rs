@@ -33,7 +33,7 @@ impl Tokens {
             tenant: Tenant(tenant),
             tenant_id: format!("tenant {tenant}"),
             expires_at: chrono::Utc::now() + chrono::TimeDelta::seconds(left),
-            may_ask: true,
+            asking: Ok(()),
         })
     }
 }

@@ -75,6 +75,18 @@ describe('a live connection', () => {
     expect(links).toEqual(['connecting', 'live']);
   });
 
+  it('follows SQL as it follows a view', async () => {
+    const { live, last } = begin();
+    const sub = live.follow({ sql: 'SELECT k, v FROM pipeline' }, () => {});
+    await settle();
+    last().onopen?.();
+    expect(last().heard[0]).toMatchObject({ id: sub.id, sql: 'SELECT k, v FROM pipeline' });
+    expect(last().heard[0]).not.toHaveProperty('view');
+    last().say({ ...snapshot(sub.id, [['a', 1], ['a', 1]]), key: [] });
+    last().say({ type: 'delta', id: sub.id, position: 'p2', changes: [[-1, ['a', 1]]] });
+    expect([...sub.rows.values()]).toEqual([['a', 1]]);
+  });
+
   it('resumes each subscription from its position after a drop', async () => {
     const { live, last, links, peers } = begin();
     const sub = live.subscribe('pipeline', () => {});

@@ -90,6 +90,24 @@ describe('a delta', () => {
   });
 });
 
+describe('rows without a key', () => {
+  const answer = (rows: Row[]) => ({ ...snapshot(rows), key: [] });
+
+  it('may be there several times', () => {
+    const rows = new Rows();
+    rows.snapshot(answer([['A', 'USD', '1.0000'], ['A', 'USD', '1.0000'], ['B', 'USD', '2.0000']]));
+    expect(rows.size).toBe(3);
+    rows.delta([[-2, ['A', 'USD', '1.0000']], [2, ['B', 'USD', '2.0000']]], 'p2');
+    expect(held(rows)).toEqual(['B USD 2.0000', 'B USD 2.0000', 'B USD 2.0000']);
+  });
+
+  it('are not removed more often than they are held', () => {
+    const rows = new Rows();
+    rows.snapshot(answer([['A', 'USD', '1.0000']]));
+    expect(() => rows.delta([[-2, ['A', 'USD', '1.0000']]], 'p2')).toThrow(Diverged);
+  });
+});
+
 describe('sums', () => {
   it('equal the sums of the rows after any changes, exactly', () => {
     const rows = new Rows();
