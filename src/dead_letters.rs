@@ -5,10 +5,12 @@ use std::pin::Pin;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Utc};
 use ingest::{DeadLetter, DeadLetterError, DeadLetters};
 use projections::Tenant;
-use serde_json::{Value, json};
+use serde::Serialize;
 use tenancy::{NewDeadLetter, Store, StoredDeadLetter};
+use utoipa::ToSchema;
 
 /// The control store as the place of dead letters, up to a number of them.
 pub(crate) struct StoredDeadLetters {
@@ -62,21 +64,43 @@ pub(crate) fn letter(stored: NewDeadLetter) -> DeadLetter {
 
 /// A dead letter as lists have it. Where it stands in its topic tells of other tenants' traffic,
 /// so only the platform sees it.
-pub(crate) fn described(stored: &StoredDeadLetter) -> Value {
-    let StoredDeadLetter { id, letter, received_at } = stored;
-    let bytes = |bytes: &Option<Vec<u8>>| bytes.as_ref().map(|bytes| STANDARD.encode(bytes));
-    let mut described = json!({
-        "id": id,
-        "topic": letter.topic,
-        "reason": letter.reason,
-        "received_at": received_at,
-        "key": bytes(&letter.key),
-        "value": bytes(&letter.value),
-        "size": letter.size,
-    });
-    if letter.tenant.is_none() {
-        described["partition"] = json!(letter.partition);
-        described["offset"] = json!(letter.offset);
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeadLetter)]
+pub(crate) struct Described {
+    id: String,
+    topic: String,
+    /// What is wrong with it.
+    reason: String,
+    received_at: DateTime<Utc>,
+    /// In base64; null where there is none.
+    key: Option<String>,
+    /// In base64, or the beginning of it; null where there is none.
+    value: Option<String>,
+    /// The bytes of the whole value.
+    size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    partition: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    offset: Option<i64>,
+}
+
+impl Described {
+    pub(crate) fn of(stored: &StoredDeadLetter) -> Self {
+        let StoredDeadLetter { id, letter, received_at } = stored;
+        let bytes = |bytes: &Option<Vec<u8>>| bytes.as_ref().map(|bytes| STANDARD.encode(bytes));
+        let is_shared = letter.tenant.is_none();
+        Self {
+            id: id.clone(),
+            topic: letter.topic.clone(),
+            reason: letter.reason.clone(),
+            received_at: *received_at,
+            key: bytes(&letter.key),
+            value: bytes(&letter.value),
+            size: letter.size,
+            partition: is_shared.then_some(letter.partition),
+            offset: is_shared.then_some(letter.offset),
+        }
     }
-    described
 }

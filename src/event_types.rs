@@ -22,13 +22,20 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tenancy::{Store, StoreError, StoredEventType};
 use tokio::sync::Mutex;
+use utoipa::ToSchema;
 
 /// A type as the outside sees it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = EventType)]
 pub(crate) struct Described {
+    /// Its name.
     id: String,
+    /// Its name.
     r#type: String,
+    /// `built-in`, `platform` or `tenant`.
     owner: &'static str,
+    /// The Avro record of its data fields.
+    #[schema(value_type = Object)]
     schema: Arc<RawValue>,
 }
 

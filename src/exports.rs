@@ -28,8 +28,10 @@ use projections::Tenant;
 use serde::{Deserialize, Serialize};
 use tenancy::{Directory, TenantRecord};
 use tokio::io::AsyncReadExt;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
 
 pub(crate) use self::bundle::Sources;
 
@@ -63,7 +65,8 @@ pub(crate) enum ExportError {
 }
 
 /// An export: under way, done or failed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Export)]
 pub(crate) struct Run {
     /// Its id, which sorts by time.
     #[serde(rename = "run_id")]
@@ -85,8 +88,9 @@ pub(crate) struct Run {
 }
 
 /// How far an export has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = ExportState)]
 pub(crate) enum State {
     /// It is being made, or waits for that.
     Running,
@@ -111,6 +115,7 @@ struct Shared {
     /// What runs here. Held for a look-up or a change in memory only.
     running: Mutex<HashMap<Tenant, Running>>,
     room: Semaphore,
+    background: Handle,
 }
 
 #[derive(Clone)]
@@ -120,19 +125,21 @@ struct Running {
 }
 
 impl Exports {
-    /// Exports of what is in `sources`, kept in `objects`; `scratch` is emptied.
+    /// Exports of what is in `sources`, made in the `background` and kept in `objects`; `scratch` is
+    /// emptied.
     pub(crate) fn open(
         objects: Arc<dyn ObjectStore>,
         scratch: PathBuf,
         directory: Directory,
         sources: Sources,
+        background: Handle,
     ) -> Result<Self, std::io::Error> {
         if scratch.exists() {
             std::fs::remove_dir_all(&scratch)?;
         }
         std::fs::create_dir_all(&scratch)?;
         let (running, room) = (Mutex::default(), Semaphore::new(AT_ONCE));
-        let shared = Shared { objects, scratch, directory, sources, running, room };
+        let shared = Shared { objects, scratch, directory, sources, running, room, background };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -150,7 +157,8 @@ impl Exports {
         };
         let (shared, tenant) = (Arc::clone(&self.shared), Arc::clone(tenant));
         let run = running.run.clone();
-        tokio::spawn(async move { shared.run(&tenant, running).await });
+        let background = shared.background.clone();
+        background.spawn(async move { shared.run(&tenant, running).await });
         run
     }
 

@@ -63,6 +63,7 @@ use tenancy::{
     Directory, Identity, ServiceTokenError, ServiceTokens, ShownToken, Store, TenantId,
     TenantRecord, Tickets, Verifier,
 };
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::alerts::Alerts;
@@ -81,6 +82,7 @@ use self::caller::Caller;
 pub(crate) use self::connections::accept;
 pub(crate) use self::health::upkeep;
 pub(crate) use self::platform::note_rates;
+pub(crate) use self::problems::{query as query_problem, unfollowed_query};
 pub(crate) use self::strangers::{Stranger, Strangers};
 pub(crate) use self::tls::{Tls, TlsError, speech, strict};
 
@@ -98,7 +100,7 @@ pub(crate) struct App {
     /// All there is, for the platform's figures.
     pub(crate) audit: Audit,
     readers: Readers,
-    queries: Queries,
+    queries: Arc<Queries>,
     types: TypeDirectory,
     /// What other processes change, where there may be any.
     changes: Option<Arc<Changes>>,
@@ -115,6 +117,8 @@ pub(crate) struct App {
     /// Sign-ins that wait for the issuer at a time.
     signing_in: sign_in::SigningIn,
     shelf: shelf::Shelf,
+    /// Where bodies are decoded.
+    background: Handle,
     /// Bodies that are decoded at a time: one for each core.
     decoders: Arc<Semaphore>,
     /// Set once the log is replayed; until then no call is answered.
@@ -129,7 +133,7 @@ pub(crate) struct Parts {
     pub(crate) hub: Hub,
     pub(crate) shown: Shown,
     pub(crate) readers: Readers,
-    pub(crate) queries: Queries,
+    pub(crate) queries: Arc<Queries>,
     pub(crate) types: TypeDirectory,
     pub(crate) changes: Option<Arc<Changes>>,
     /// Which node serves whom.
@@ -143,6 +147,8 @@ pub(crate) struct Parts {
     pub(crate) limits: Limits,
     /// How other nodes are spoken to.
     pub(crate) speech: Speech,
+    /// Where what takes long is done.
+    pub(crate) background: Handle,
 }
 
 impl App {
@@ -167,6 +173,7 @@ impl App {
             trail,
             limits,
             speech,
+            background,
         } = parts;
         let service_tokens = ServiceTokens::new(store.clone());
         let cores = thread::available_parallelism().map_or(2, usize::from);
@@ -196,6 +203,7 @@ impl App {
             room: body::Room::new(),
             signing_in: sign_in::SigningIn::default(),
             shelf: shelf::Shelf::new(),
+            background,
             decoders: Arc::new(Semaphore::new(cores.max(2))),
             intake: OnceLock::new(),
         }
@@ -254,7 +262,8 @@ impl App {
     /// withdrawn. To be asked once a live stream has its seat: those that have one by then are ended
     /// when that changes.
     fn may_follow(&self, tenant: &TenantId, withdrawals: u64) -> bool {
-        self.serves(tenant) && self.verifier.withdrawals() == withdrawals
+        let is_there = self.directory.get(tenant).is_some();
+        is_there && self.serves(tenant) && self.verifier.withdrawals() == withdrawals
     }
 
     /// What the caller's tenant is shown at this moment. Whether it is still served here is asked
@@ -271,6 +280,16 @@ impl App {
     /// it is polled.
     pub(crate) async fn follow_switches(&self) {
         self.shown.follow(&self.hub).await;
+    }
+
+    /// Ends the live streams of tenants that are deleted, here or on another node, for as long as it is
+    /// polled. Their erasure may take its time, or wait for that of another one.
+    pub(crate) async fn follow_deletions(&self) {
+        let mut deletions = self.directory.deletions();
+        // The directory, which this holds, has the sender.
+        while deletions.changed().await.is_ok() {
+            self.hub.leave(|tenant| self.directory.by_number(tenant.0).is_none());
+        }
     }
 
     /// Ends live streams and voids tickets whenever a secret or key is withdrawn by which they may have

@@ -5,6 +5,7 @@
 //! or configuration.
 
 mod alerts;
+mod background;
 mod changes;
 mod commands;
 mod config;
@@ -15,6 +16,7 @@ mod forward;
 mod generate;
 mod holding;
 mod http;
+mod live_queries;
 mod onboarding;
 mod own_views;
 mod reports;

@@ -171,6 +171,11 @@ impl OwnViews {
         definition: ViewDefinition,
         hidden: Arc<Hidden>,
     ) -> Result<(OwnView, bool), OwnViewError> {
+        // PostgreSQL keeps no text with NUL in it.
+        if definition.sql.contains('\0') {
+            let message = "the SQL has the character NUL in it; take it out";
+            return Err(OwnViewError::Invalid(message.to_owned()));
+        }
         let shared = Arc::clone(&self.shared);
         tokio::spawn(async move {
             let mut turn = shared.turn.lock().await;

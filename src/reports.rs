@@ -46,7 +46,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::definition::{Definition, Wrong};
 use self::delivery::{Carrier, Undelivered};
-pub(crate) use self::delivery::{Notice, Target};
+pub(crate) use self::delivery::{Notice, ShownTarget, Target};
 use self::owners::Owners;
 pub(crate) use self::scheduler::wait;
 use self::settings::ReportSettings;

@@ -53,12 +53,14 @@ use self::registry::Registry;
 use self::slots::Home;
 use crate::alerts::settings::AlertSettings;
 use crate::alerts::{self, Alerts};
+use crate::background::Background;
 use crate::changes::Changes;
 use crate::config::Config;
 use crate::event_types::TypeDirectory;
 use crate::exports::{Exports, Sources};
 use crate::forward::{Alone, Places};
 use crate::http::{self, App, Parts, Tls};
+use crate::live_queries::LiveQueries;
 use crate::own_views::OwnViews;
 use crate::reports::{self, Reports};
 use crate::shown::Shown;
@@ -98,6 +100,8 @@ pub(crate) struct Running {
     log: Option<Log>,
     /// Writes the audit.
     writer: JoinHandle<()>,
+    /// Of the tasks above.
+    _background: Background,
     // Last, so that it is let go of last.
     _folder: Folder,
 }
@@ -124,6 +128,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         Some(address) => Some(wire_listener(address).await?),
     };
 
+    let background = Background::start().map_err(ServeError::Thread)?;
     let store = Store::connect(&config.control_store()).await?;
     let key = match &config.audit_key {
         Some(secret) => AuditKey::new(secret),
@@ -149,6 +154,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     let queries = Arc::new(history.clone());
     let queries = Queries::new(types.registry().clone(), queries, config.limits.query.clone())?
         .spilling_to(&config.spill("people"))?;
+    let queries = Arc::new(queries);
     let own_views = OwnViews::start(
         store.clone(),
         history.clone(),
@@ -174,8 +180,14 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     };
     let objects = config.objects().open(ingest::objects::environment())?;
     let reported = sources.clone();
-    let exports = Exports::open(Arc::clone(&objects), config.exports(), directory.clone(), sources)
-        .map_err(|source| ServeError::Folder { path: config.exports(), source })?;
+    let exports = Exports::open(
+        Arc::clone(&objects),
+        config.exports(),
+        directory.clone(),
+        sources,
+        background.handle().clone(),
+    )
+    .map_err(|source| ServeError::Folder { path: config.exports(), source })?;
     let reports = Reports::open(reports::Parts {
         queries: Queries::new(
             types.registry().clone(),
@@ -199,7 +211,8 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         clock: Arc::new(Utc::now),
     })
     .map_err(|source| ServeError::Folder { path: config.report_drafts(), source })?;
-    let hub = Hub::new(shown.clone(), config.limits.stream.clone());
+    let questions = Arc::new(LiveQueries::new(Arc::clone(&queries)));
+    let hub = Hub::answering(shown.clone(), questions, config.limits.stream.clone());
     let fences = Slots::new(count, Arc::clone(&home));
     let alerts = Alerts::new(alerts::Parts {
         store: store.clone(),
@@ -247,6 +260,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         every: Duration::from_millis(config.checkpoint_ms),
         views: config.limits.views.clone(),
         tenant_bytes: config.limits.tenant_bytes,
+        background: background.handle().clone(),
     };
     let (share, wire_limits) = (config.limits.address_connections, config.limits.wire.clone());
     let app = Arc::new(App::new(Parts {
@@ -268,6 +282,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         trail,
         limits: config.limits,
         speech,
+        background: background.handle().clone(),
     }));
     let (closing, ending) = (CancellationToken::new(), CancellationToken::new());
     let connections = TaskTracker::new();
@@ -324,6 +339,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         ending,
         log,
         writer,
+        _background: background,
         _folder: folder,
     })
 }
@@ -401,6 +417,7 @@ async fn beside_upkeep<T>(app: Arc<App>, other: impl Future<Output = T>) -> T {
         () = http::upkeep(&app) => other.await,
         () = app.follow_switches() => other.await,
         () = app.follow_withdrawals() => other.await,
+        () = app.follow_deletions() => other.await,
         () = http::note_rates(&app) => other.await,
         () = app.keep_reports() => other.await,
         () = app.keep_alerts() => other.await,

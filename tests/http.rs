@@ -7,6 +7,8 @@ mod alerts;
 mod audit;
 #[path = "http/certificates.rs"]
 mod certificates;
+#[path = "http/document.rs"]
+mod document;
 #[path = "http/erasure.rs"]
 mod erasure;
 #[path = "http/event_types.rs"]
@@ -15,12 +17,16 @@ mod event_types;
 mod explanations;
 #[path = "http/exports.rs"]
 mod exports;
+#[path = "http/formats.rs"]
+mod formats;
 #[path = "http/issuers.rs"]
 mod issuers;
 #[path = "http/limits.rs"]
 mod limits;
 #[path = "http/live.rs"]
 mod live;
+#[path = "http/live_sql.rs"]
+mod live_sql;
 #[path = "http/modules.rs"]
 mod modules;
 #[path = "http/onboarding.rs"]
@@ -35,6 +41,8 @@ mod reads;
 mod reports;
 #[path = "http/requests.rs"]
 mod requests;
+#[path = "http/rights.rs"]
+mod rights;
 #[path = "http/routes.rs"]
 mod routes;
 #[path = "http/secrets.rs"]

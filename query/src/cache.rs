@@ -72,7 +72,7 @@ pub(crate) struct KeptPlan {
 pub(crate) struct KeptAnswer {
     pub(crate) schema: SchemaRef,
     pub(crate) batches: Arc<[RecordBatch]>,
-    reads: Reads,
+    pub(crate) reads: Reads,
 }
 
 /// The plans and answers of all tenants.

@@ -22,10 +22,11 @@ use projections::{EventRegistry, Position, Tenant, TenantSnapshot};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admission::{Admission, Permit};
-use crate::cache::{Asked, Cache, Collected, KeptAnswer, KeptPlan};
+use crate::cache::{Asked, Cache, Collected, KeptAnswer, KeptPlan, Reads};
 use crate::catalog::Relations;
 use crate::disk::{Disk, Refusal};
 use crate::error::LimitKind;
+use crate::grounds::Grounds;
 use crate::guard::Watch;
 use crate::history::History;
 use crate::joins::is_hashed;
@@ -63,6 +64,9 @@ pub struct Answer {
     /// The rows. An error in it is a [`QueryError`], which [`QueryError::from`] takes out; the
     /// answer is whole only if the stream ends without one. Dropping it ends the query.
     pub batches: SendableRecordBatchStream,
+    /// What it was computed from; none of one that does not follow from views and events alone, and of
+    /// one that no statement gave.
+    pub grounds: Option<Grounds>,
 }
 
 /// What a statement takes and gives.
@@ -143,8 +147,8 @@ impl Queries {
         spawn(snapshot.tenant(), watch.clone(), lanes, move || async move {
             query.run(planned, &sender).await;
         })?;
-        let schema = match tokio::time::timeout_at(watch.deadline().into(), plan).await {
-            Ok(Ok(planned)) => planned?,
+        let (schema, reads) = match tokio::time::timeout_at(watch.deadline().into(), plan).await {
+            Ok(Ok(begun)) => begun?,
             Ok(Err(_)) => return Err(died()),
             Err(_) => return Err(watch.over()),
         };
@@ -153,6 +157,7 @@ impl Queries {
             position: snapshot.position(),
             as_of: snapshot.today(),
             batches: Box::pin(RecordBatchStreamAdapter::new(schema.clone(), batches)),
+            grounds: reads.map(|reads| Grounds::new(reads, &snapshot)),
             schema,
         })
     }
@@ -188,7 +193,7 @@ impl Queries {
     }
 
     /// What a tenant can read at this moment.
-    fn relations(&self, snapshot: &Arc<TenantSnapshot>) -> Arc<Relations> {
+    pub(crate) fn relations(&self, snapshot: &Arc<TenantSnapshot>) -> Arc<Relations> {
         Arc::new(Relations {
             snapshot: snapshot.clone(),
             types: self.types.visible(snapshot.tenant()).hiding(snapshot.hidden().clone()),
@@ -220,6 +225,7 @@ fn again(snapshot: &TenantSnapshot, kept: &KeptAnswer) -> Answer {
         position: snapshot.position(),
         as_of: snapshot.today(),
         batches: Box::pin(RecordBatchStreamAdapter::new(schema.clone(), stream::iter(batches))),
+        grounds: Some(Grounds::new(kept.reads.clone(), snapshot)),
         schema,
     }
 }
@@ -276,10 +282,15 @@ struct Query {
     permit: Option<Permit>,
 }
 
+/// The columns of an answer, and what it reads if the same always gives the same rows.
+type Begun = (SchemaRef, Option<Reads>);
+
 /// Where the rows of a query go.
 struct Outlet<'a> {
     /// Until the columns are told.
-    planned: Option<oneshot::Sender<Result<SchemaRef, QueryError>>>,
+    planned: Option<oneshot::Sender<Result<Begun, QueryError>>>,
+    /// What is told with them.
+    reads: Option<Reads>,
     sender: &'a mpsc::Sender<Message>,
     rows: usize,
     kept: Option<Collected>,
@@ -288,10 +299,11 @@ struct Outlet<'a> {
 impl Query {
     async fn run(
         mut self,
-        planned: oneshot::Sender<Result<SchemaRef, QueryError>>,
+        planned: oneshot::Sender<Result<Begun, QueryError>>,
         sender: &mpsc::Sender<Message>,
     ) {
-        let mut outlet = Outlet { planned: Some(planned), sender, rows: 0, kept: None };
+        let (planned, reads, kept) = (Some(planned), None, None);
+        let mut outlet = Outlet { planned, reads, sender, rows: 0, kept };
         let end = self.answer(&mut outlet).await;
         self.permit = None;
         let last = match (end, outlet.planned.take()) {
@@ -318,7 +330,8 @@ impl Query {
                 Err(error) => return Err(self.blame(error, &means)),
             };
         let may_sort = means.disk.is_some() && is_hashed(&prepared.plan);
-        outlet.kept = reads.filter(|_| is_repeatable).map(|reads| self.cache.collect(reads));
+        outlet.reads = reads.filter(|_| is_repeatable);
+        outlet.kept = outlet.reads.clone().map(|reads| self.cache.collect(reads));
         let schema = prepared.plan.schema();
         let ended = match self.forward(prepared, outlet).await {
             Ok(ended) => ended,
@@ -387,7 +400,7 @@ impl Query {
     ) -> Result<Option<()>, QueryError> {
         let mut batches = execute_stream(prepared.plan, prepared.context)?;
         if let Some(planned) = outlet.planned.take()
-            && planned.send(Ok(batches.schema())).is_err()
+            && planned.send(Ok((batches.schema(), outlet.reads.take()))).is_err()
         {
             return Ok(None);
         }

@@ -253,6 +253,7 @@ mod tests {
                 all.schema(),
                 stream::iter(batches.clone().map(Ok)),
             )),
+            grounds: None,
         };
         let parts: Vec<Bytes> = block_on(csv_body(answer(), false).try_collect()).unwrap();
         assert_eq!(parts.len(), 1 + 3 + 1 + 1);

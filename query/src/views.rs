@@ -86,6 +86,7 @@ pub fn view_answer(snapshot: &TenantSnapshot, name: &str) -> Result<Answer, Quer
         position: snapshot.position(),
         as_of: snapshot.today(),
         batches: Box::pin(RecordBatchStreamAdapter::new(schema, batches)),
+        grounds: None,
     })
 }
 

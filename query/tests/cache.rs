@@ -51,6 +51,42 @@ async fn an_answer_that_still_holds_needs_no_place() {
 }
 
 #[tokio::test]
+async fn an_answer_tells_by_its_grounds_whether_it_still_is_the_answer() {
+    let world = world(QueryLimits::default());
+    let rows = view("balances", &balances("A", 20));
+    let at = |position: u64, day: u32, views| {
+        let today = NaiveDate::from_ymd_opt(2025, 1, day);
+        Arc::new(TenantSnapshot::with_views(Tenant(7), position, today, views))
+    };
+    let first = at(1, 1, vec![rows.clone()]);
+    // From a plan, and from what is kept.
+    for _ in 0..2 {
+        let sql = "SELECT count(*) FROM balances";
+        let answer = world.queries.run(first.clone(), sql, vec![]).await.unwrap();
+        let grounds = answer.grounds.clone().unwrap();
+        support::json(answer).await.unwrap();
+        assert_eq!(grounds.since(), None);
+        let is_unchanged = |snapshot| world.queries.is_unchanged(&grounds, &snapshot);
+        let other = view("other", &balances("B", 3));
+        assert!(is_unchanged(at(9, 1, vec![other.clone(), rows.clone()])));
+        assert!(!is_unchanged(at(9, 2, vec![rows.clone()])), "another day");
+        assert!(!is_unchanged(at(9, 1, vec![view("balances", &balances("A", 20))])));
+        assert!(!is_unchanged(at(9, 1, vec![other])), "no such view");
+    }
+    let sql = "SELECT count(*) FROM events.\"invoicing.payment_received\"";
+    let answer = world.queries.run(at(5, 1, Vec::new()), sql, vec![]).await.unwrap();
+    assert_eq!(answer.grounds.unwrap().since(), Some(5));
+    for sql in [
+        "SELECT random() < 2",
+        "SELECT * FROM balances WHERE uuid() IS NOT NULL",
+        "EXPLAIN SELECT * FROM balances",
+        "SELECT count(*) FROM information_schema.columns",
+    ] {
+        assert!(world.answer(sql).await.unwrap().grounds.is_none(), "{sql}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_is_kept_for_its_tenant_and_as_long_as_nothing_it_reads_has_changed() {
     let world = world(one_at_a_time());
     let sql = "SELECT count(*), max(customer_id) FROM balances";

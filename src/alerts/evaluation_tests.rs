@@ -21,7 +21,7 @@ fn answer(names: &[&str], amounts: &[i128], exceeded: &[Option<bool>]) -> Answer
     let batches: Vec<_> = (0..batch.num_rows()).map(|row| Ok(batch.slice(row, 1))).collect();
     let batches = RecordBatchStreamAdapter::new(Arc::clone(&schema), stream::iter(batches));
     let position = Position::new(Tenant(1), 1);
-    Answer { schema, position, as_of: None, batches: Box::pin(batches) }
+    Answer { schema, position, as_of: None, batches: Box::pin(batches), grounds: None }
 }
 
 fn failed(unevaluated: Unevaluated) -> String {

@@ -36,6 +36,7 @@ use tokio::io::AsyncReadExt;
 use super::tar::Archive;
 use super::{ExportError, PART};
 use crate::alerts::{Told, told};
+use crate::dead_letters::Described;
 use crate::event_types::TypeDirectory;
 use crate::own_views::OwnViews;
 use crate::serve::EventHistory;
@@ -323,7 +324,7 @@ async fn dead_letters(
             archive.begin("dead_letters.ndjson").await?;
         }
         for letter in &page {
-            let line = format!("{}\n", crate::dead_letters::described(letter));
+            let line = format!("{}\n", json!(Described::of(letter)));
             archive.write(line.as_bytes(), 1).await?;
         }
     }

@@ -24,8 +24,8 @@ use crate::serve::Awaited;
 const POSITION: HeaderName = HeaderName::from_static("tidemark-position");
 
 /// How long a read waits for its position unless it says otherwise, and at most.
-const WAIT_MS: u64 = 5_000;
-const WAIT_MS_MOST: u64 = 60_000;
+pub(super) const WAIT_MS: u64 = 5_000;
+pub(super) const WAIT_MS_MOST: u64 = 60_000;
 
 /// What one answer may hold before its first byte leaves.
 const HELD_ONE: usize = 16 << 20;

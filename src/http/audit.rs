@@ -22,7 +22,7 @@ use stream::{Problem, Subscription};
 use tenancy::access::{self, Callers};
 use tenancy::audit::{Action, AuditEntry, Chain, Trail};
 
-pub(super) use self::read::{own, platform};
+pub(super) use self::read::{MOST, PAGE, Records, own, platform};
 use self::refusals::Refusals;
 use self::signins::SignIns;
 pub(super) use self::trace::{Trace, counted};

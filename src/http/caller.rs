@@ -23,6 +23,8 @@ use super::{App, problems};
 
 /// The call whose token may come in its first message.
 const LATE: (&str, &str) = ("GET", "/v1/ws");
+/// The call that whoever follows SQL must be allowed.
+const ASK: (&str, &str) = ("POST", "/v1/query");
 
 /// A caller of a tenant: who, and the tenant of the token. Only [`guard`] makes one.
 #[derive(Clone, Debug)]
@@ -47,6 +49,16 @@ impl Caller {
             tenant: self.number(),
             tenant_id: self.tenant.id.to_string(),
             expires_at: self.identity.expires_at,
+            asking: self.asking(),
+        }
+    }
+
+    /// Whether the caller may follow SQL: as far as it may ask it.
+    fn asking(&self) -> Result<(), Problem> {
+        let ((method, path), roles) = (ASK, self.identity.roles);
+        match access::allowed(method, path, &roles) {
+            Access::Public | Access::Granted => Ok(()),
+            Access::Refused | Access::Unknown => Err(problems::forbidden(method, path, roles)),
         }
     }
 }

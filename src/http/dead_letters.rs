@@ -5,24 +5,41 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde_json::{Value, json};
+use serde::Serialize;
 use stream::Problem;
+use utoipa::ToSchema;
 
 use super::caller::Caller;
 use super::params::{Name, Params};
 use super::{App, problems};
-use crate::dead_letters::{described, letter};
+use crate::dead_letters::{Described, letter};
 
 /// Dead letters of one page unless asked otherwise, and at most.
-const PAGE: u32 = 100;
-const MOST: u32 = 1_000;
+pub(super) const PAGE: u32 = 100;
+pub(super) const MOST: u32 = 1_000;
+
+/// A page of dead letters.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeadLetters)]
+pub(super) struct Listed {
+    dead_letters: Vec<Described>,
+    /// For `after`; null on the last page.
+    next: Option<String>,
+}
+
+/// What was given to Kafka again.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Replayed {
+    /// The id of the dead letter, which is no more.
+    replayed: String,
+}
 
 /// The caller's tenant's.
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     caller: Caller,
     params: Params,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Listed>, Problem> {
     page(&app, Some(caller.number().0), params).await
 }
 
@@ -30,7 +47,7 @@ pub(super) async fn list(
 pub(super) async fn list_shared(
     State(app): State<Arc<App>>,
     params: Params,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Listed>, Problem> {
     page(&app, None, params).await
 }
 
@@ -40,7 +57,7 @@ pub(super) async fn replay(
     caller: Caller,
     Name(id): Name,
     params: Params,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<Replayed>), Problem> {
     params.finish("")?;
     again(&app, Some(caller.number().0), &id).await
 }
@@ -50,12 +67,12 @@ pub(super) async fn replay_shared(
     State(app): State<Arc<App>>,
     Name(id): Name,
     params: Params,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<Replayed>), Problem> {
     params.finish("")?;
     again(&app, None, &id).await
 }
 
-async fn page(app: &App, tenant: Option<u32>, mut params: Params) -> Result<Json<Value>, Problem> {
+async fn page(app: &App, tenant: Option<u32>, mut params: Params) -> Result<Json<Listed>, Problem> {
     let expected = format!("a number from 1 to {MOST}");
     let limit: u32 = params.parsed("limit", &expected)?.unwrap_or(PAGE);
     if !(1..=MOST).contains(&limit) {
@@ -65,17 +82,16 @@ async fn page(app: &App, tenant: Option<u32>, mut params: Params) -> Result<Json
     params.finish("limit and after")?;
     let letters = app.store.dead_letters(tenant, after.as_deref(), limit).await;
     let letters = letters.map_err(|error| problems::store(&error))?;
-    let next = (letters.len() == limit as usize).then(|| letters.last().map(|last| &last.id));
-    let next = json!(next.flatten());
-    let letters: Vec<Value> = letters.iter().map(described).collect();
-    Ok(Json(json!({ "dead_letters": letters, "next": next })))
+    let is_page = letters.len() == limit as usize;
+    let next = letters.last().filter(|_| is_page).map(|last| last.id.clone());
+    Ok(Json(Listed { dead_letters: letters.iter().map(Described::of).collect(), next }))
 }
 
 async fn again(
     app: &App,
     tenant: Option<u32>,
     id: &str,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<Replayed>), Problem> {
     let failed = |error: tenancy::StoreError| problems::store(&error);
     let found = app.store.dead_letter(tenant, id).await.map_err(failed)?;
     let stored = found.ok_or_else(|| problems::no_dead_letter(id))?;
@@ -83,5 +99,5 @@ async fn again(
     intake.replay(letter(stored.letter)).await.map_err(|error| problems::replay(&error))?;
     // If this fails it can be replayed once more: a repeat has no effect.
     app.store.remove_dead_letter(tenant, id).await.map_err(failed)?;
-    Ok((StatusCode::ACCEPTED, Json(json!({ "replayed": id }))))
+    Ok((StatusCode::ACCEPTED, Json(Replayed { replayed: id.to_owned() })))
 }

@@ -12,6 +12,7 @@ use projections::Tenant;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use stream::Problem;
+use utoipa::ToSchema;
 
 use super::caller::Caller;
 use super::params::{Name, Params};
@@ -19,15 +20,20 @@ use super::{App, body, problems};
 use crate::event_types::Described;
 
 /// The body of a registration.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Registration {
+#[schema(as = NewEventType)]
+pub(super) struct Registration {
+    /// Its name: `module.fact`.
     r#type: String,
+    /// An Avro record of its data fields.
+    #[schema(value_type = Object)]
     schema: Box<RawValue>,
 }
 
 /// A list of types.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = EventTypes)]
 pub(super) struct Listed {
     event_types: Vec<Described>,
 }

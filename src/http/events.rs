@@ -8,9 +8,10 @@ use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::Utc;
-use ingest::{BodyError, Format};
-use serde_json::{Value, json};
+use ingest::{BodyError, Format, Rejected};
+use serde::Serialize;
 use stream::Problem;
+use utoipa::ToSchema;
 
 use super::answers::at_position;
 use super::caller::Caller;
@@ -18,6 +19,28 @@ use super::limits::Seated;
 use super::params::Params;
 use super::{App, problems};
 use crate::serve::{Body, sender};
+
+/// What became of a body.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Receipt {
+    /// Events that are on disk now.
+    accepted: usize,
+    /// Events that were there already.
+    duplicates: usize,
+    rejected: Vec<Refused>,
+    /// For `wait_for`: what holds all of it.
+    position: String,
+}
+
+/// An event that was not taken.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RejectedEvent)]
+struct Refused {
+    /// Its place among the events of the body, from 0.
+    index: usize,
+    /// What is wrong, and what is expected.
+    reason: String,
+}
 
 /// Takes events: checks and decodes them off the async threads, a bounded number at a time, and
 /// answers once they are on disk.
@@ -42,31 +65,29 @@ pub(super) async fn post(
     let turn = Arc::clone(&app.decoders).acquire_owned().await.map_err(|_| problems::closing())?;
     let (decoder, whose) = (intake.clone(), sender.clone());
     // All that it takes goes along: whoever goes away meanwhile gets nothing back before it is over.
-    let (decoded, held) = tokio::task::spawn_blocking(move || {
-        let types = app.shown.types(whose.tenant);
-        let (limits, now) = (&app.limits.intake, Utc::now());
-        let decoded = decoder.decode(&types, limits, &whose, format, &held.bytes, now);
-        seat.sent(events(&decoded));
-        drop(turn);
-        decoded.map(|decoded| (decoded, held))
-    })
-    .await
-    .map_err(|_| problems::internal())?
-    .map_err(|error| problems::events_body(&error))?;
+    let background = app.background.clone();
+    let (decoded, held) = background
+        .spawn_blocking(move || {
+            let types = app.shown.types(whose.tenant);
+            let (limits, now) = (&app.limits.intake, Utc::now());
+            let decoded = decoder.decode(&types, limits, &whose, format, &held.bytes, now);
+            seat.sent(events(&decoded));
+            drop(turn);
+            decoded.map(|decoded| (decoded, held))
+        })
+        .await
+        .map_err(|_| problems::internal())?
+        .map_err(|error| problems::events_body(&error))?;
     let receipt = intake.submit(&sender, decoded).await.map_err(|e| problems::intake(&e))?;
     drop(held);
     let position = receipt.position;
-    let rejected: Vec<Value> = receipt
-        .rejected
-        .iter()
-        .map(|event| json!({ "index": event.index, "reason": event.reason }))
-        .collect();
-    let answer = json!({
-        "accepted": receipt.accepted,
-        "duplicates": receipt.duplicates,
-        "rejected": rejected,
-        "position": position,
-    });
+    let refused = |Rejected { index, reason }| Refused { index, reason };
+    let answer = Receipt {
+        accepted: receipt.accepted,
+        duplicates: receipt.duplicates,
+        rejected: receipt.rejected.into_iter().map(refused).collect(),
+        position: position.clone(),
+    };
     Ok(at_position((StatusCode::ACCEPTED, Json(answer)).into_response(), &position))
 }
 

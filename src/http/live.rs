@@ -45,10 +45,9 @@ pub(super) async fn events(
         .map(|text| Subscription::parse(text))
         .collect::<Result<Vec<Subscription>, Problem>>()?;
     trace.note("subscriptions", subs.iter().map(Subscription::described).collect::<Vec<_>>());
-    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
-    let answer = stream::sse(&app.hub, caller.viewer(), subs, last.map(str::to_owned));
-    // After it has its seat: it may have come while the tenant was being handed over, or with a token
-    // that held just before.
+    let answer = stream::sse(&app.hub, caller.viewer(), subs, &headers);
+    // After it has its seat: it may have come while the tenant was being handed over or deleted, or
+    // with a token that held just before.
     if app.may_follow(&caller.tenant.id, caller.withdrawals) {
         Ok(answer)
     } else {

@@ -2,23 +2,44 @@
 //!
 //! Which calls there are, who may make them and how a caller shows who it is comes from the table
 //! `tenancy::access::ROUTES` alone, as the guard's decisions do; `x-roles` lists the roles. What a
-//! call takes beside that is in [`takes`].
+//! call takes and gives beside that is in [`calls`], and what can be refused to it follows from both
+//! ([`refusals`]). Schemas come from the types that handlers read and answer with.
+
+mod answers;
+mod bodies;
+mod calls;
+mod parameters;
+mod schemas;
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use axum::Json;
 use serde_json::{Map, Value, json};
+use tenancy::Role;
 use tenancy::access::{Callers, Credentials, ROUTES, Route};
 
+use self::calls::Call;
+pub(super) use self::schemas::Column;
+use self::schemas::Found;
+
+static DOCUMENT: LazyLock<Value> = LazyLock::new(whole);
+
 /// The document. It is the same for everybody.
-pub(super) async fn document() -> Json<Value> {
-    Json(whole())
+pub(super) async fn document() -> Json<&'static Value> {
+    Json(LazyLock::force(&DOCUMENT))
 }
 
 fn whole() -> Value {
     let mut paths: Map<String, Value> = Map::new();
+    let (mut found, mut refused) = (Found::new(), BTreeSet::new());
     for route in ROUTES {
+        let call = calls::call(route).unwrap_or_default();
+        call.types().for_each(|collect| collect(&mut found));
+        refused.extend(refusals(route, &call));
         let methods = paths.entry(route.path).or_insert_with(|| json!({}));
         if let Value::Object(methods) = methods {
-            methods.insert(route.method.to_ascii_lowercase(), operation(route));
+            methods.insert(route.method.to_ascii_lowercase(), operation(route, &call));
         }
     }
     json!({
@@ -26,8 +47,10 @@ fn whole() -> Value {
         "info": {
             "title": "Tidemark",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Events in, live figures out. Every call under /v1 needs a token and sees \
-                one tenant, the token's; `x-roles` lists the roles that may make a call.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            "description": "Events in, live figures out. Every call under /v1 but the sign-in needs a \
+                token and sees one tenant, the token's; `x-roles` lists the roles that may make a call. \
+                Parameters that a call does not have are refused.",
         },
         "paths": paths,
         "components": {
@@ -38,39 +61,61 @@ fn whole() -> Value {
                     "description": "good once and for 30 seconds, from POST /v1/tickets",
                 },
             },
-            "schemas": {"Problem": problem()},
+            "schemas": schemas::components(found),
+            "headers": answers::headers(),
+            "responses": answers::problems(&refused),
         },
     })
 }
 
-fn operation(route: &Route) -> Value {
-    let (parameters, bodies) = takes(route);
-    let path = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    let path = path.map(|name| parameter(name, "path"));
-    let parameters: Vec<Value> =
-        path.chain(parameters.iter().map(|name| parameter(name, "query"))).collect();
+fn operation(route: &Route, call: &Call) -> Value {
+    let mut responses = Map::new();
+    for answer in &call.answers {
+        responses.insert(answer.status.to_string(), answer.described());
+    }
+    for status in refusals(route, call) {
+        responses.insert(status.to_string(), answers::problem(status));
+    }
+    let path = in_path(route).map(parameters::path);
+    let parameters: Vec<Value> = path.chain(call.parameters.iter().cloned()).collect();
     let mut operation = json!({
         "operationId": name(route),
         "summary": route.summary,
         "security": security(route.credentials),
         "x-roles": roles(route),
         "parameters": parameters,
-        "responses": {
-            "2XX": {"description": "done"},
-            "default": {
-                "description": "it cannot be done",
-                "content": {
-                    "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}},
-                },
-            },
-        },
+        "responses": responses,
     });
-    if !bodies.is_empty() {
-        let content: Map<String, Value> =
-            bodies.iter().map(|kind| ((*kind).to_owned(), json!({}))).collect();
-        operation["requestBody"] = json!({"required": true, "content": content});
+    if let Some(body) = &call.body {
+        operation["requestBody"] = body.described();
     }
     operation
+}
+
+/// The statuses with which a call can be refused: its own, and those that follow from what it is.
+fn refusals(route: &Route, call: &Call) -> BTreeSet<u16> {
+    let mut statuses: BTreeSet<u16> = call.refusals.iter().copied().collect();
+    // The address is too long; the service failed.
+    statuses.extend([414, 500]);
+    if in_path(route).next().is_some() {
+        statuses.extend([400, 404]);
+    }
+    if call.body.is_some() {
+        statuses.extend([400, 408, 413, 415]);
+    }
+    if let Callers::Roles(roles) = route.callers {
+        // Parameters that it has not; who calls; it starts, stops, or another node is asked.
+        statuses.extend([400, 401, 403, 503]);
+        // A tenant's calls have seats and allowances.
+        if roles.iter().any(|role| role != Role::Platform) {
+            statuses.insert(429);
+        }
+    }
+    statuses
+}
+
+fn in_path(route: &Route) -> impl Iterator<Item = &'static str> {
+    route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
 }
 
 /// `GET /v1/views/{name}` is `get_views_name`.
@@ -84,7 +129,7 @@ fn name(route: &Route) -> String {
 fn roles(route: &Route) -> Vec<&'static str> {
     match route.callers {
         Callers::Public => Vec::new(),
-        Callers::Roles(roles) => roles.iter().map(tenancy::Role::as_str).collect(),
+        Callers::Roles(roles) => roles.iter().map(Role::as_str).collect(),
     }
 }
 
@@ -99,48 +144,5 @@ fn security(credentials: Credentials) -> Value {
     }
 }
 
-fn parameter(name: &str, place: &str) -> Value {
-    json!({"name": name, "in": place, "required": place == "path", "schema": {"type": "string"}})
-}
-
-/// The parameters of a call's address, and the types of its body.
-fn takes(route: &Route) -> (&'static [&'static str], &'static [&'static str]) {
-    const JSON: &[&str] = &["application/json"];
-    const EVENTS: &[&str] = &[
-        "application/cloudevents+json",
-        "application/cloudevents-batch+json",
-        "application/x-ndjson",
-    ];
-    match (route.method, route.path) {
-        ("POST", "/v1/events") => (&[], EVENTS),
-        ("GET", "/v1/views") => (&["wait_for", "wait_ms"], &[]),
-        ("GET", "/v1/views/{name}") => (&["limit", "after", "raw", "wait_for", "wait_ms"], &[]),
-        ("GET", "/v1/views/{name}/explain") => {
-            (&["key", "column", "limit", "after", "raw", "wait_for", "wait_ms"], &[])
-        }
-        ("POST", "/v1/query") => (&["raw", "wait_for", "wait_ms"], JSON),
-        ("GET", "/v1/stream") => (&["sub"], &[]),
-        ("GET", "/v1/dead-letters" | "/v1/platform/dead-letters") => (&["limit", "after"], &[]),
-        ("GET", "/v1/reports/{id}/runs") => (&["limit", "after"], &[]),
-        ("GET", "/v1/exports/{run}") => (&["gzip"], &[]),
-        ("GET", "/v1/alerts") => (&["state", "rule", "limit", "after"], &[]),
-        ("POST", "/v1/tickets") => (&[], &[]),
-        ("POST", path) if path.ends_with("/replay") => (&[], &[]),
-        ("POST" | "PATCH" | "PUT", _) => (&[], JSON),
-        _ => (&[], &[]),
-    }
-}
-
-/// RFC 9457.
-fn problem() -> Value {
-    json!({
-        "type": "object",
-        "required": ["type", "title", "status", "detail"],
-        "properties": {
-            "type": {"type": "string", "description": "stable, urn:tidemark:problem:…"},
-            "title": {"type": "string"},
-            "status": {"type": "integer"},
-            "detail": {"type": "string", "description": "what to do, in a sentence"},
-        },
-    })
-}
+#[cfg(test)]
+mod tests;

@@ -10,24 +10,42 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use projections::encode::column_types;
 use projections::{TenantSnapshot, ViewDefinition, ViewSnapshot};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use stream::Problem;
+use utoipa::ToSchema;
 
 use super::caller::Caller;
 use super::params::{Name, Params};
+use super::views::Described;
 use super::{App, body, problems};
 use crate::forward::ForwardError;
 use crate::own_views::{OwnView, OwnViewError};
 
 /// The body of a definition.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct New {
+#[schema(as = NewView)]
+pub(super) struct New {
+    #[schema(pattern = "^[a-z][a-z0-9_]{0,62}$")]
     name: String,
     sql: String,
+    /// The columns that tell its rows apart; all of them unless it says.
     #[serde(default)]
     key: Vec<String>,
+}
+
+/// Whether a view can be read, and if not, why.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ViewStatus)]
+pub(super) struct Status {
+    /// `filling`, `live` or `failed`.
+    pub(super) state: &'static str,
+    /// How much of it is filled, from 0 to 1.
+    pub(super) filled: f64,
+    /// Why it failed, or why its last replacement was not taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(super) error: Option<String>,
 }
 
 /// Defines a view, or another under the name of one; it is filled behind the answer.
@@ -83,35 +101,30 @@ fn refusal(app: &App, caller: &Caller, error: &OwnViewError) -> Problem {
 
 /// An own view as lists have it. While a view that is replaced is served, its columns and rows are
 /// those that can be read.
-pub(super) fn described(own: &OwnView, snapshot: &TenantSnapshot) -> Value {
+pub(super) fn described(own: &OwnView, snapshot: &TenantSnapshot) -> Described {
     let name = own.definition.name.as_str();
     let served = own.is_served.then(|| snapshot.view(name)).flatten();
     let view = served.map(ViewSnapshot::view).or(own.view.as_ref());
     let columns = view.map_or_else(Vec::new, |view| column_types(view.schema()));
-    let key: Vec<&str> = view.map_or_else(Vec::new, |view| {
-        view.key().iter().map(|c| view.schema().field(*c).name().as_str()).collect()
+    let key = view.map_or_else(Vec::new, |view| {
+        view.key().iter().map(|c| view.schema().field(*c).name().clone()).collect()
     });
-    let mut described = json!({
-        "id": name,
-        "name": name,
-        "columns": columns,
-        "key": key,
-        "sql": own.definition.sql,
-        "row_count": served.map_or(0, ViewSnapshot::row_count),
-        "memory_bytes": served.map_or(0, ViewSnapshot::bytes),
-        "own": true,
-    });
-    if let (Value::Object(described), Value::Object(status)) = (&mut described, status(own)) {
-        described.extend(status);
+    Described {
+        id: Some(name.to_owned()),
+        name: name.to_owned(),
+        columns,
+        key,
+        sql: own.definition.sql.clone(),
+        row_count: served.map_or(0, ViewSnapshot::row_count),
+        memory_bytes: served.map_or(0, ViewSnapshot::bytes),
+        own: true,
+        state: own.state,
+        filled: Some(own.filled),
+        error: own.error.clone(),
     }
-    described
 }
 
 /// How far an own view has come.
-pub(super) fn status(own: &OwnView) -> Value {
-    let mut status = json!({ "state": own.state, "filled": own.filled });
-    if let Some(error) = &own.error {
-        status["error"] = json!(error);
-    }
-    status
+pub(super) fn status(own: &OwnView) -> Status {
+    Status { state: own.state, filled: own.filled, error: own.error.clone() }
 }

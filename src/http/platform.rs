@@ -14,6 +14,7 @@ use projections::Tenant;
 use serde::{Deserialize, Serialize};
 use stream::Problem;
 use tenancy::{TenantId, TenantRecord};
+use utoipa::ToSchema;
 
 use super::caller::Operator;
 use super::params::Params;
@@ -73,7 +74,7 @@ pub(crate) async fn note_rates(app: &App) {
 }
 
 /// All tenants of all nodes, and what they come to together.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub(super) struct Overview {
     at: DateTime<Utc>,
     totals: Totals,
@@ -82,7 +83,8 @@ pub(super) struct Overview {
 }
 
 /// What all tenants come to.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize, ToSchema)]
+#[schema(as = OverviewTotals)]
 struct Totals {
     tenants: usize,
     events: u64,
@@ -95,7 +97,8 @@ struct Totals {
 }
 
 /// A node, and whether it answered.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[schema(as = OverviewNode)]
 struct Node {
     address: String,
     reachable: bool,
@@ -103,8 +106,10 @@ struct Node {
 }
 
 /// One tenant.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[schema(as = OverviewTenant)]
 struct Line {
+    #[schema(value_type = String)]
     id: TenantId,
     name: String,
     state: Condition,
@@ -127,8 +132,9 @@ struct Line {
 }
 
 /// How a tenant is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = TenantCondition)]
 enum Condition {
     /// All is well.
     Live,

@@ -12,6 +12,7 @@ mod writes;
 pub(super) use self::alerts::*;
 pub(super) use self::caller::*;
 pub(super) use self::reads::*;
+pub(crate) use self::reads::{query, unfollowed_query};
 pub(super) use self::reports::*;
 pub(super) use self::request::*;
 use self::service::failed;

@@ -13,6 +13,7 @@ use query::Description;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use stream::Problem;
+use utoipa::ToSchema;
 
 use super::audit::Trace;
 use super::caller::Caller;
@@ -20,10 +21,12 @@ use super::params::Params;
 use super::{App, answers, body, problems};
 
 /// The body of a query.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Question {
+pub(super) struct Question {
+    /// One statement that reads.
     sql: String,
+    /// What `$1`, `$2` and so on are.
     #[serde(default)]
     params: Vec<Value>,
     /// Only what the statement takes and gives is asked for.
@@ -32,15 +35,16 @@ struct Question {
 }
 
 /// What a statement takes and gives.
-#[derive(Serialize)]
-struct Described {
+#[derive(Serialize, ToSchema)]
+#[schema(as = StatementDescription)]
+pub(super) struct Described {
     columns: Vec<DescribedColumn>,
     /// None where any type is taken.
     params: Vec<Option<DescribedType>>,
 }
 
 /// A column.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct DescribedColumn {
     name: String,
     #[serde(flatten)]
@@ -48,7 +52,7 @@ struct DescribedColumn {
 }
 
 /// A type as answers state it, and as Arrow names it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct DescribedType {
     r#type: String,
     arrow: String,
@@ -100,9 +104,11 @@ pub(super) async fn ask(
     let snapshot = app.snapshot(&caller)?;
     if question.describe {
         trace.note("describe", true);
+        let position = snapshot.position().to_string();
         let description = app.queries.describe(snapshot, &question.sql).await;
         let description = description.map_err(|error| problems::query(&error))?;
-        return Ok(Json(Described::of(&description)).into_response());
+        let answer = Json(Described::of(&description)).into_response();
+        return Ok(answers::at_position(answer, &position));
     }
     let answer = app
         .queries

@@ -1,6 +1,7 @@
 //! `/v1/reports`, their runs, and `/v1/exports/{run}`.
 
 mod download;
+mod shown;
 
 use std::sync::Arc;
 
@@ -10,10 +11,10 @@ use axum::extract::{Path, State};
 use axum::http::header::{ETAG, IF_MATCH, LOCATION};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use chrono::{DateTime, SecondsFormat, Utc};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use stream::Problem;
+use utoipa::ToSchema;
 
 use super::audit::Trace;
 use super::caller::Caller;
@@ -23,13 +24,37 @@ use crate::reports::definition::Definition;
 use crate::reports::{Report, Run, Target};
 
 pub(super) use self::download::download;
+pub(super) use self::shown::{ShownReport, ShownRun};
 
 /// Runs of a page, unless it says, and at most.
-const PAGE: u32 = 50;
-const PAGE_MOST: u32 = 500;
+pub(super) const PAGE: u32 = 50;
+pub(super) const PAGE_MOST: u32 = 500;
 
 /// What a report has in answers beside its definition.
 const TOLD: [&str; 6] = ["id", "version", "owner", "created_at", "changed_at", "next_run_at"];
+
+/// The reports of a tenant.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Reports)]
+pub(super) struct Listed {
+    reports: Vec<ShownReport>,
+}
+
+/// A run that waits for its turn.
+#[derive(Serialize, ToSchema)]
+#[schema(as = QueuedRun)]
+pub(super) struct Queued {
+    run_id: String,
+}
+
+/// Runs of a report.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ReportRuns)]
+pub(super) struct Runs {
+    runs: Vec<ShownRun>,
+    /// For `after`; null on the last page.
+    next: Option<String>,
+}
 
 /// Reads a definition. An answer that was changed can be sent back: what it tells beside is left out.
 fn definition(mut sent: Map<String, Value>) -> Result<Definition, Problem> {
@@ -45,11 +70,11 @@ pub(super) async fn list(
     State(app): State<Arc<App>>,
     caller: Caller,
     params: Params,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Listed>, Problem> {
     params.finish("")?;
     let reports = app.reports.list(caller.tenant.number).await;
     let reports = reports.map_err(|error| problems::report(&error))?;
-    Ok(Json(json!({ "reports": reports.iter().map(described).collect::<Vec<Value>>() })))
+    Ok(Json(Listed { reports: reports.iter().map(ShownReport::of).collect() }))
 }
 
 /// Makes a report.
@@ -125,10 +150,14 @@ pub(super) async fn delete(
 }
 
 /// What a run may say.
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct RunBody {
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewRun)]
+pub(super) struct RunBody {
+    /// Values of the report's parameters; of those that are left out, their defaults.
+    #[serde(default)]
     params: Map<String, Value>,
+    /// The day or position it is made at, in words; now unless it says.
     as_of: Option<String>,
 }
 
@@ -153,7 +182,7 @@ pub(super) async fn run(
         app.reports.run(&caller.tenant, &caller.identity, &id, asked.params, asked.as_of).await;
     let run = queued.map_err(|error| problems::report(&error))?;
     let location = format!("/v1/reports/{id}/runs/{run}");
-    let mut response = (StatusCode::ACCEPTED, Json(json!({ "run_id": run }))).into_response();
+    let mut response = (StatusCode::ACCEPTED, Json(Queued { run_id: run })).into_response();
     if let Ok(location) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(LOCATION, location);
     }
@@ -166,7 +195,7 @@ pub(super) async fn runs(
     caller: Caller,
     Name(id): Name,
     mut params: Params,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Runs>, Problem> {
     let expected = format!("a number from 1 to {PAGE_MOST}");
     let most = params.parsed("limit", &expected)?.unwrap_or(PAGE);
     if !(1..=PAGE_MOST).contains(&most) {
@@ -181,8 +210,7 @@ pub(super) async fn runs(
     let runs = runs.map_err(|error| problems::report(&error))?;
     let is_page = runs.len() == most as usize;
     let next = runs.last().filter(|_| is_page).map(|run| run.stored.id.clone());
-    let runs: Vec<Value> = runs.iter().map(told).collect();
-    Ok(Json(json!({ "runs": runs, "next": next })))
+    Ok(Json(Runs { runs: runs.iter().map(ShownRun::of).collect(), next }))
 }
 
 /// How far a run has come.
@@ -191,10 +219,10 @@ pub(super) async fn read_run(
     caller: Caller,
     Path((id, run)): Path<(String, String)>,
     params: Params,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<ShownRun>, Problem> {
     params.finish("")?;
     let run = of_report(&app, &caller, &id, &run).await?;
-    Ok(Json(told(&run)))
+    Ok(Json(ShownRun::of(&run)))
 }
 
 /// Calls a run off.
@@ -268,70 +296,9 @@ fn note(trace: &Trace, definition: &Definition) {
 }
 
 fn tagged(status: StatusCode, report: &Report) -> Response {
-    let mut response = (status, Json(described(report))).into_response();
+    let mut response = (status, Json(ShownReport::of(report))).into_response();
     if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", report.version)) {
         response.headers_mut().insert(ETAG, tag);
     }
     response
-}
-
-fn instant(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true)
-}
-
-/// A report as those see it who may read it.
-fn described(report: &Report) -> Value {
-    let mut all = json!(report.definition);
-    // As in `TOLD`.
-    all["id"] = json!(report.id);
-    all["version"] = json!(report.version);
-    all["owner"] = json!(report.owner);
-    all["created_at"] = json!(instant(report.created_at));
-    all["changed_at"] = json!(instant(report.changed_at));
-    all["next_run_at"] = json!(report.next(Utc::now()).map(instant));
-    all["deliver"] = report.definition.deliver.iter().map(Target::shown).collect();
-    all
-}
-
-/// A run as those see it who may read its report.
-fn told(run: &Run) -> Value {
-    let stored = &run.stored;
-    let time = |at: Option<DateTime<Utc>>| at.map(instant);
-    let mut all = json!({
-        "run_id": stored.id,
-        "report_id": stored.report_id,
-        "state": stored.state.as_str(),
-        "due_at": time(stored.due_at),
-        "requested_by": (!stored.requested_by.is_empty()).then_some(&stored.requested_by),
-        "owner": run.request.owner,
-        "created_at": instant(stored.created_at),
-        "started_at": time(stored.started_at),
-        "finished_at": time(stored.finished_at),
-        "attempts": stored.attempts,
-        "error": stored.error,
-        "rows": run.outcome.as_ref().map(|outcome| outcome.rows).or(run.rows_so_far),
-    });
-    if let Some(outcome) = &run.outcome {
-        all["position"] = json!(outcome.position);
-        all["as_of"] = json!(outcome.as_of);
-        all["params"] = json!(outcome.params);
-        all["format"] = json!(outcome.format);
-        all["file"] = json!(outcome.name);
-        all["bytes"] = json!(outcome.bytes);
-        all["sha256"] = json!(outcome.sha256);
-        all["expires_at"] = json!(time(stored.expires_at));
-        all["download"] = json!(format!("/v1/exports/{}", stored.id));
-    }
-    let deliveries = run.deliveries.iter().map(|delivery| {
-        let target: Option<Target> = serde_json::from_str(&delivery.target).ok();
-        json!({
-            "to": target.map(|target| target.shown()),
-            "state": delivery.state,
-            "attempts": delivery.attempts,
-            "finished_at": time(delivery.finished_at),
-            "error": delivery.error,
-        })
-    });
-    all["deliveries"] = deliveries.collect();
-    all
 }

@@ -9,10 +9,10 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::{Extension, Json};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use stream::Problem;
-use tenancy::SignInError;
+use tenancy::{SignIn, SignInError};
+use utoipa::ToSchema;
 
 use super::audit::Peer;
 use super::strangers::origin;
@@ -27,29 +27,38 @@ const IN_A_MINUTE: usize = 120;
 /// Addresses that are remembered. Beyond that, those that wait for nothing are forgotten.
 const REMEMBERED: usize = 4_096;
 
+/// How the page signs in.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SignInOptions)]
+pub(super) struct Options {
+    /// What a browser needs to ask the issuer for a code; null where it can only be given a token.
+    oidc: Option<SignIn>,
+}
+
 /// What a browser needs to ask the issuer for a code; `{"oidc":null}` where it can only be given a
 /// token.
 pub(super) async fn describe(
     State(app): State<Arc<App>>,
     peer: Option<Extension<Peer>>,
-) -> Result<Json<Value>, Problem> {
-    let Some(issuer) = app.verifier.issuer() else { return Ok(Json(json!({ "oidc": null }))) };
+) -> Result<Json<Options>, Problem> {
+    let Some(issuer) = app.verifier.issuer() else { return Ok(Json(Options { oidc: None })) };
     // Most of the time it is answered from memory.
     let seat = (!issuer.is_known()).then(|| app.signing_in.enter(address(peer), Instant::now()));
     if seat.as_ref().is_some_and(Option::is_none) {
         return Err(problems::too_many_sign_ins());
     }
     match issuer.sign_in().await {
-        Ok(sign_in) => Ok(Json(json!({ "oidc": sign_in }))),
-        Err(SignInError::NotSet) => Ok(Json(json!({ "oidc": null }))),
+        Ok(sign_in) => Ok(Json(Options { oidc: Some(sign_in) })),
+        Err(SignInError::NotSet) => Ok(Json(Options { oidc: None })),
         Err(error) => Err(problems::sign_in(&error)),
     }
 }
 
 /// What the browser came back with.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Code {
+#[schema(as = SignInCode)]
+pub(super) struct Code {
     code: String,
     code_verifier: String,
     redirect_uri: String,

@@ -9,14 +9,15 @@ use axum::extract::State;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use projections::{Position, Tenant};
-use serde_json::{Value, json};
+use serde::Serialize;
 use stream::Problem;
+use tenancy::templates::{self, Template};
 use tenancy::{
     NewTenant, StoreError, TenantChange, TenantId, TenantRecord, TenantSettings, Tombstone,
-    templates,
 };
+use utoipa::ToSchema;
 
 use super::audit::Trace;
 use super::caller::{Caller, Operator};
@@ -29,6 +30,56 @@ use crate::serve::tick_one;
 const LOOK: Duration = Duration::from_millis(50);
 /// For a new date to be shown by the views.
 const APPLIED: Duration = Duration::from_secs(5);
+
+/// A tenant as the platform sees it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PlatformTenant)]
+pub(super) struct Described {
+    #[serde(flatten)]
+    #[schema(value_type = TenantRecord)]
+    tenant: Arc<TenantRecord>,
+    /// `active`, or `onboarding` until it has what its template gives.
+    state: &'static str,
+    /// What its views hold; only if it is served by the node that answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    memory_bytes: Option<usize>,
+}
+
+/// A tenant that is being erased.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeletedTenant)]
+pub(super) struct Buried {
+    #[schema(value_type = String)]
+    id: TenantId,
+    /// `deleting`.
+    state: &'static str,
+    deleted_at: DateTime<Utc>,
+}
+
+/// A tenant of which there is something.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = KnownTenant)]
+pub(super) enum Known {
+    /// It is there.
+    There(Described),
+    /// It is being erased.
+    Deleted(Buried),
+}
+
+/// All tenants.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Tenants)]
+pub(super) struct Listed {
+    tenants: Vec<Known>,
+}
+
+/// All templates.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Verticals {
+    verticals: &'static [Template],
+}
 
 /// The caller's own tenant.
 pub(super) async fn own(caller: Caller, params: Params) -> Result<Json<TenantRecord>, Problem> {
@@ -54,29 +105,26 @@ pub(super) async fn change_own(
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     params: Params,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Listed>, Problem> {
     params.finish("")?;
     let tenants = app.directory.all();
     let deleted = app.directory.tombstones();
     let deleted = deleted.iter().filter(|stone| stone.erased_at.is_none()).map(buried);
-    let tenants = tenants.iter().map(|tenant| described(&app, tenant));
-    let tenants = tenants.chain(deleted).collect::<Vec<Value>>();
-    Ok(Json(json!({ "tenants": tenants })))
+    let tenants = tenants.into_iter().map(|tenant| Known::There(described(&app, tenant)));
+    Ok(Json(Listed { tenants: tenants.chain(deleted.map(Known::Deleted)).collect() }))
 }
 
 /// A tenant with its state, and the bytes that its views hold if it is served here.
-fn described(app: &App, tenant: &TenantRecord) -> Value {
-    let mut described = json!(tenant);
-    described["state"] = json!(if tenant.template.is_some() { "onboarding" } else { "active" });
-    if app.serves(&tenant.id) {
-        described["memory_bytes"] = json!(app.readers.snapshot(Tenant(tenant.number)).bytes());
-    }
-    described
+fn described(app: &App, tenant: Arc<TenantRecord>) -> Described {
+    let state = if tenant.template.is_some() { "onboarding" } else { "active" };
+    let bytes = || app.readers.snapshot(Tenant(tenant.number)).bytes();
+    let memory_bytes = app.serves(&tenant.id).then(bytes);
+    Described { tenant, state, memory_bytes }
 }
 
 /// A tenant that is being erased.
-fn buried(stone: &Tombstone) -> Value {
-    json!({ "id": stone.id, "state": "deleting", "deleted_at": stone.deleted_at })
+fn buried(stone: &Tombstone) -> Buried {
+    Buried { id: stone.id.clone(), state: "deleting", deleted_at: stone.deleted_at }
 }
 
 /// Creates a tenant; its date and what its template holds are recorded before the answer leaves.
@@ -128,9 +176,9 @@ async fn begin(app: &App, tenant: &TenantRecord) -> Result<(), Problem> {
 }
 
 /// The lines of business there are templates for.
-pub(super) async fn verticals(params: Params) -> Result<Json<Value>, Problem> {
+pub(super) async fn verticals(params: Params) -> Result<Json<Verticals>, Problem> {
     params.finish("")?;
-    Ok(Json(json!({ "verticals": templates::all() })))
+    Ok(Json(Verticals { verticals: templates::all() }))
 }
 
 /// One tenant, for the platform.
@@ -138,16 +186,16 @@ pub(super) async fn read(
     State(app): State<Arc<App>>,
     Name(id): Name,
     params: Params,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Known>, Problem> {
     params.finish("")?;
     let known: TenantId = id.parse().map_err(|_| problems::no_tenant(&id))?;
     if let Some(tenant) = app.tenant(&known).await? {
-        return Ok(Json(described(&app, &tenant)));
+        return Ok(Json(Known::There(described(&app, tenant))));
     }
     match app.directory.tombstone(&known) {
         None => Err(problems::no_tenant(&id)),
         Some(stone) if stone.erased_at.is_some() => Err(problems::erased_tenant(&stone)),
-        Some(stone) => Ok(Json(buried(&stone))),
+        Some(stone) => Ok(Json(Known::Deleted(buried(&stone)))),
     }
 }
 

@@ -12,12 +12,13 @@ use axum::{Router, middleware};
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use ingest::{Known, Log};
-use projections::{EventTypes, Partition};
+use projections::{EventTypes, Partition, ViewDefinition};
 use query::Queries;
 use stream::Hub;
 use tempfile::TempDir;
 use tenancy::audit::{AuditKey, Trail};
 use tenancy::{Directory, Secret, Store, Verifier};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::{App, Parts, caller, envelope};
@@ -28,11 +29,16 @@ use crate::config::Limits;
 use crate::event_types::TypeDirectory;
 use crate::exports::{Exports, Sources};
 use crate::forward::{Alone, Places};
+use crate::live_queries::LiveQueries;
 use crate::own_views::OwnViews;
 use crate::reports::settings::ReportSettings;
 use crate::reports::{self, Reports};
 use crate::serve::{EventHistory, Intake, Orders, Slots, alone};
 use crate::shown::Shown;
+
+// Two of the built-in views, by their names, so that one can be switched off.
+const OPENED: &str = "SELECT opportunity_id, stage FROM events.\"crm.opportunity_opened\"";
+const ISSUED: &str = "SELECT invoice_id, amount FROM events.\"invoicing.invoice_issued\"";
 
 struct NoHistory;
 
@@ -73,10 +79,13 @@ pub(crate) async fn front_app_with(
     let changes = Changes::new(store.clone(), directory.clone(), types.clone(), 0);
     let registry = types.registry().clone();
     let history = EventHistory::new(1, alone());
-    let partition = Partition::new(&EventTypes::builtin(), Vec::new()).unwrap();
+    let views = [("pipeline", OPENED), ("open_invoices", ISSUED)];
+    let views = views.map(|(name, sql)| ViewDefinition::parse(name, sql)).to_vec();
+    let partition = Partition::new(&EventTypes::builtin(), views).unwrap();
     let readers = partition.readers();
     let queries =
         Queries::new(types.registry().clone(), Arc::new(NoHistory), limits.query.clone()).unwrap();
+    let queries = Arc::new(queries);
     let verifier = Verifier::hs256(vec![secret]);
     let orders = Orders::new(1, alone());
     let (views, bounds) = (store.clone(), limits.views.clone());
@@ -84,7 +93,8 @@ pub(crate) async fn front_app_with(
         OwnViews::start(views, history.clone(), registry.clone(), readers.clone(), orders, bounds)
             .unwrap();
     let shown = Shown::new(readers.clone(), directory.clone(), registry, own_views.clone());
-    let hub = Hub::new(shown.clone(), limits.stream.clone());
+    let questions = Arc::new(LiveQueries::new(Arc::clone(&queries)));
+    let hub = Hub::answering(shown.clone(), questions, limits.stream.clone());
     let sources = Sources {
         store: store.clone(),
         types: types.clone(),
@@ -127,7 +137,9 @@ pub(crate) async fn front_app_with(
         trail: trail.clone(),
         clock: Arc::new(chrono::Utc::now),
     });
-    let exports = Exports::open(objects, scratch, directory.clone(), sources).unwrap();
+    let here = Handle::current();
+    let exports =
+        Exports::open(objects, scratch, directory.clone(), sources, here.clone()).unwrap();
     Arc::new(App::new(Parts {
         store,
         directory,
@@ -147,7 +159,14 @@ pub(crate) async fn front_app_with(
         trail,
         limits,
         speech: super::speech(tls).unwrap(),
+        background: here,
     }))
+}
+
+/// Follows what other nodes change, as a service with Kafka does, for as long as it is polled.
+pub(crate) async fn follow(app: &App) {
+    let changes = app.changes.as_ref().unwrap();
+    tokio::join!(changes.follow(), app.follow_switches(), app.follow_deletions());
 }
 
 /// Opens an interface, with a source from which nothing comes.

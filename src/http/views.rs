@@ -7,20 +7,65 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use projections::encode::column_types;
+use chrono::NaiveDate;
+use projections::encode::{ColumnType, column_types};
 use projections::{TenantSnapshot, ViewSnapshot};
 use query::{DEFAULT_PAGE, Format, MAX_PAGE, QueryError, read_view, view_answer};
-use serde_json::{Value, json};
+use serde::Serialize;
 use stream::Problem;
+use utoipa::ToSchema;
 
 use super::answers::Waiting;
 use super::audit::Trace;
 use super::caller::Caller;
+use super::openapi::Column;
+use super::own_views::Status;
 use super::params::{Name, Params};
 use super::{App, answers, own_views, problems};
 
 /// Rows from which a page takes longer than an async thread should be kept.
 const LARGE: usize = 2_000;
+
+/// A view as lists have it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = View)]
+pub(super) struct Described {
+    /// As `name`; only of a view of one's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(super) id: Option<String>,
+    pub(super) name: String,
+    #[schema(value_type = Vec<Column>)]
+    pub(super) columns: Vec<ColumnType>,
+    /// The names of the columns that tell its rows apart.
+    pub(super) key: Vec<String>,
+    pub(super) sql: String,
+    pub(super) row_count: usize,
+    /// What its rows and the state behind them take.
+    pub(super) memory_bytes: usize,
+    /// Whether the tenant has defined it.
+    pub(super) own: bool,
+    /// `filling`, `live` or `failed`.
+    pub(super) state: &'static str,
+    /// How much of it is filled, from 0 to 1; only of a view of one's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(super) filled: Option<f64>,
+    /// Why it failed, or why its last replacement was not taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(super) error: Option<String>,
+}
+
+/// All views.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Views)]
+pub(super) struct Listed {
+    views: Vec<Described>,
+    position: String,
+    /// The tenant's date; null while it has none.
+    as_of: Option<NaiveDate>,
+}
 
 /// Lists the views with columns, key, SQL, number of rows and state.
 pub(super) async fn list(
@@ -36,27 +81,29 @@ pub(super) async fn list(
     let position = snapshot.position().to_string();
     let is_builtin = |name: &str| app.readers.views().iter().any(|view| view.name() == name);
     let builtin = snapshot.views().iter().filter(|view| is_builtin(view.view().name()));
-    let mut views: Vec<Value> = builtin.map(described).collect();
+    let mut views: Vec<Described> = builtin.map(described).collect();
     let shown = own.iter().filter(|own| snapshot.hidden().view(&own.definition.name).is_none());
     views.extend(shown.map(|own| own_views::described(own, &snapshot)));
-    let answer = json!({ "views": views, "position": position, "as_of": snapshot.today() });
+    let answer = Listed { views, position: position.clone(), as_of: snapshot.today() };
     Ok(answers::at_position(Json(answer).into_response(), &position))
 }
 
-fn described(snapshot: &ViewSnapshot) -> Value {
+fn described(snapshot: &ViewSnapshot) -> Described {
     let view = snapshot.view();
     let schema = view.schema();
-    let key: Vec<&str> = view.key().iter().map(|c| schema.field(*c).name().as_str()).collect();
-    json!({
-        "name": view.name(),
-        "columns": column_types(schema),
-        "key": key,
-        "sql": view.sql(),
-        "row_count": snapshot.row_count(),
-        "memory_bytes": snapshot.bytes(),
-        "state": state(snapshot),
-        "own": false,
-    })
+    Described {
+        id: None,
+        name: view.name().to_owned(),
+        columns: column_types(schema),
+        key: view.key().iter().map(|c| schema.field(*c).name().clone()).collect(),
+        sql: view.sql().to_owned(),
+        row_count: snapshot.row_count(),
+        memory_bytes: snapshot.bytes(),
+        own: false,
+        state: state(snapshot),
+        filled: None,
+        error: None,
+    }
 }
 
 fn state(snapshot: &ViewSnapshot) -> &'static str {
@@ -77,11 +124,8 @@ pub(super) async fn status(
         own_views::status(&own)
     } else {
         let view = find(&snapshot, &name)?;
-        let mut answer = json!({ "state": state(view), "filled": 1.0 });
-        if let Some(failure) = view.failure() {
-            answer["error"] = json!(failure.to_string());
-        }
-        answer
+        let error = view.failure().map(ToString::to_string);
+        Status { state: state(view), filled: 1.0, error }
     };
     let position = snapshot.position().to_string();
     Ok(answers::at_position(Json(answer).into_response(), &position))

@@ -6,6 +6,7 @@ use query::Calendar;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tenancy::Role;
+use utoipa::ToSchema;
 
 use super::as_of::AsOf;
 use super::delivery::Target;
@@ -37,10 +38,12 @@ impl Wrong {
 }
 
 /// A report.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewReport)]
 pub(crate) struct Definition {
     /// Its name for people; what its files are called.
+    #[schema(min_length = 1)]
     pub(crate) name: String,
     /// The query; or `view`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,12 +65,14 @@ pub(crate) struct Definition {
     pub(crate) as_of: Option<String>,
     /// The month in which fiscal years begin, 1 to 12, for words like `{{last_fiscal_year.start}}`.
     #[serde(default = "january")]
+    #[schema(minimum = 1, maximum = 12)]
     pub(crate) fiscal_year_starts: u32,
     /// When it is made by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) schedule: Option<Schedule>,
     /// Days for which its files are kept.
     #[serde(default = "a_month")]
+    #[schema(minimum = 1, maximum = 3660)]
     pub(crate) keep_days: u32,
     /// Where its files go.
     #[serde(default)]
@@ -83,7 +88,7 @@ const fn a_month() -> u32 {
 }
 
 /// The format of a file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum FileFormat {
     /// RFC 4180.
@@ -116,10 +121,12 @@ impl FileFormat {
 }
 
 /// A parameter.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ReportParameter)]
 pub(crate) struct Param {
     /// What a run calls it.
+    #[schema(pattern = "^[A-Za-z0-9_]{1,63}$")]
     pub(crate) name: String,
     /// What it holds.
     pub(crate) r#type: ParamType,
@@ -129,8 +136,9 @@ pub(crate) struct Param {
 }
 
 /// What a parameter holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = ReportParameterType)]
 pub(crate) enum ParamType {
     /// Any text.
     Text,
@@ -147,7 +155,7 @@ pub(crate) enum ParamType {
 }
 
 /// When a report is made by itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Schedule {
     /// Minute, hour, day of the month, month, day of the week.
@@ -161,7 +169,7 @@ pub(crate) struct Schedule {
 }
 
 /// What is done about times that passed while nobody could make the report.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum CatchUp {
     /// The last of them is made.

@@ -17,6 +17,7 @@ use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tenancy::{Role, TenantRecord};
+use utoipa::ToSchema;
 
 use super::Outcome;
 use super::definition::{Definition, Wrong};
@@ -34,8 +35,9 @@ const PATIENCE: Duration = Duration::from_mins(2);
 const PART: usize = 8 << 20;
 
 /// Somewhere a report's files go.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+#[schema(as = NewDelivery)]
 pub(crate) enum Target {
     /// A message with the file, or where to find it if it is large.
     Email {
@@ -46,19 +48,47 @@ pub(crate) enum Target {
         subject: Option<String>,
         /// The role of those who get it: they get what it may see.
         #[serde(default = "analyst", with = "role_name")]
+        #[schema(value_type = String)]
         role: Role,
     },
     /// A call that says that the file is there.
     Webhook {
         /// Where to.
         url: String,
-        /// With which it is signed. It is never shown.
+        /// With which it is signed: at least 16 bytes. It is never shown; left out where the report
+        /// has one for this address.
         #[serde(skip_serializing_if = "Option::is_none")]
         secret: Option<String>,
     },
     /// A copy of the file below the tenant's folder of `reports.delivery_url`.
     S3 {
         /// Its name there; words in double braces are dates.
+        path: String,
+    },
+}
+
+/// What everybody who may read the report sees of such a place: all but the secret.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+#[schema(as = Delivery)]
+pub(crate) enum ShownTarget {
+    /// A message.
+    Email {
+        /// The addresses.
+        to: Vec<String>,
+        /// Its subject; null: the service's own.
+        subject: Option<String>,
+        /// The role of those who get it.
+        role: &'static str,
+    },
+    /// A call.
+    Webhook {
+        /// Where to.
+        url: String,
+    },
+    /// A copy of the file.
+    S3 {
+        /// Its name there.
         path: String,
     },
 }
@@ -145,15 +175,20 @@ impl Target {
         }
     }
 
-    /// What everybody who may read the report sees of it: all but the secret.
-    pub(crate) fn shown(&self) -> Value {
+    /// What everybody who may read the report sees of it.
+    pub(crate) fn told(&self) -> ShownTarget {
         match self {
-            Self::Email { to, subject, role } => json!({
-                "kind": "email", "to": to, "subject": subject, "role": role.as_str(),
-            }),
-            Self::Webhook { url, .. } => json!({ "kind": "webhook", "url": url }),
-            Self::S3 { path } => json!({ "kind": "s3", "path": path }),
+            Self::Email { to, subject, role } => {
+                ShownTarget::Email { to: to.clone(), subject: subject.clone(), role: role.as_str() }
+            }
+            Self::Webhook { url, .. } => ShownTarget::Webhook { url: url.clone() },
+            Self::S3 { path } => ShownTarget::S3 { path: path.clone() },
         }
+    }
+
+    /// The same as JSON.
+    pub(crate) fn shown(&self) -> Value {
+        json!(self.told())
     }
 
     /// Takes the secret of a webhook at the same address, where none is given.

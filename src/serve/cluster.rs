@@ -146,7 +146,12 @@ impl Keeper {
         match told.await {
             Ok(ownership) => registry.learn(ownership),
             Err(error) => {
-                tracing::error!(%error, "the other nodes cannot be seen; trying again");
+                if self.beaten.is_some_and(|beaten| beaten.elapsed() < LEASE - MARGIN) {
+                    tracing::warn!(%error, "the other nodes cannot be seen; trying again");
+                } else {
+                    tracing::error!(%error, "the other nodes cannot be seen, and this one serves \
+                        nothing until they can; trying again");
+                }
                 return;
             }
         }

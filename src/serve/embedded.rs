@@ -51,7 +51,7 @@ async fn serve(
     log: &ingest::Intake,
     ending: &CancellationToken,
 ) -> Result<(), ServeError> {
-    let mut held = opened.keep(Reading::Log, host.every);
+    let mut held = opened.keep(Reading::Log, host);
     let intake = Intake::Log(log.clone());
     let outcome = tokio::select! {
         () = ending.cancelled() => Ok(()),

@@ -13,6 +13,7 @@ use projections::{Input, OwnLimits, Position, Tenant};
 use stream::Hub;
 use tenancy::audit::Trail;
 use tenancy::{Directory, Fence, TenantRecord};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -53,6 +54,8 @@ pub(super) struct Host {
     /// The bounds of a tenant's own views, and the bytes of all its views.
     pub(super) views: OwnLimits,
     pub(super) tenant_bytes: usize,
+    /// Where checkpoints are written.
+    pub(super) background: Handle,
 }
 
 /// From where the source of a partition is to be read.
@@ -147,11 +150,11 @@ impl Host {
 
 impl Opened {
     /// The partition with its checkpoints being made of what is read in that way.
-    pub(super) fn keep(self, reading: Reading, every: Duration) -> Held {
+    pub(super) fn keep(self, reading: Reading, host: &Host) -> Held {
         let Self { held: (number, epoch, engine), checkpointer, erasures, forward } = self;
         let stop = CancellationToken::new();
-        let run = checkpointer.run(reading.clone(), every, erasures, stop.clone());
-        let checkpoints = tokio::spawn(run);
+        let run = checkpointer.run(reading.clone(), host.every, erasures, stop.clone());
+        let checkpoints = host.background.spawn(run);
         Held { number, epoch, forward, engine, checkpoints, stop, reading }
     }
 }

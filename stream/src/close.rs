@@ -19,8 +19,8 @@ pub enum Close {
     TooManyConnections = 4005,
     /// A message that is no text, or longer than allowed.
     BadMessage = 4006,
-    /// The tenant is no longer served here, the service that serves it went away, or who connects is
-    /// to show anew who it is: connect again and resume.
+    /// The tenant is no longer served here or deleted, the service that serves it went away, or who
+    /// connects is to show anew who it is: connect again and resume.
     Moved = 4007,
     /// More messages than the caller or its tenant may send: connect again later and resume.
     TooManyMessages = 4008,

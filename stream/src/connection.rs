@@ -6,6 +6,8 @@
 
 mod advance;
 mod alerts;
+mod answers;
+mod payload;
 mod redefine;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -15,21 +17,27 @@ use std::time::{Duration, Instant};
 use axum::http::StatusCode;
 use projections::{Position, RuntimeError, TenantSnapshot, Unready, View, ViewSnapshot};
 use serde_json::value::RawValue;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use self::alerts::Bell;
+use self::answers::Following;
+use self::payload::Payload;
+use crate::body::Format;
 use crate::filter::Filter;
 use crate::hub::{Hub, Seat};
 use crate::limits::StreamLimits;
 use crate::message::{Mark, Message, quoted};
 use crate::meter;
 use crate::problem::Problem;
-use crate::ring::Entry;
 use crate::snapshot::{Part, PartBounds, SnapshotReader};
 use crate::subscription::{Subscription, Target};
 
 /// Turns in one step, after which others get theirs.
 const TURNS: usize = 64;
+
+/// About as many bytes as one part of a snapshot takes. A WebSocket keeps as much room as its longest
+/// message took, for as long as it lasts; what a connection may have waiting is far more than that.
+const PART_BYTES: usize = 64 << 10;
 
 /// What a step brings.
 #[derive(Debug)]
@@ -48,8 +56,15 @@ pub(crate) enum Step {
 pub(crate) struct Connection {
     hub: Hub,
     seat: Seat,
+    /// The subscriptions to views.
     subs: Vec<Sub>,
-    /// Those of its subscriptions that follow alerts.
+    /// Those to SQL.
+    following: Vec<Following>,
+    /// Whether SQL may be followed; otherwise why not.
+    asking: Result<(), Problem>,
+    /// Told when there is news of the SQL that is followed.
+    news: Arc<Notify>,
+    /// Those to alerts.
     bells: Vec<Bell>,
     next_serial: u64,
     /// What goes before anything else, and the subscription it is of.
@@ -68,11 +83,13 @@ struct Sub {
     serial: u64,
     id: String,
     quoted_id: String,
+    target: Target,
     view: Arc<View>,
     filter: Option<Filter>,
     /// The filter as it was asked for.
     wanted: BTreeMap<String, Box<RawValue>>,
     interval: Option<Duration>,
+    format: Format,
     next_due: Instant,
     state: State,
 }
@@ -93,6 +110,8 @@ enum Stage {
     Between,
     /// The snapshot of the subscription with this serial.
     Snapshot(u64),
+    /// The same of one to SQL.
+    Answer(u64),
     /// Deltas of one position.
     Deltas {
         position: Position,
@@ -100,21 +119,18 @@ enum Stage {
     },
 }
 
-/// The changes for one subscription.
-enum Payload {
-    Whole(Arc<Entry>),
-    Selected(Arc<Entry>, Vec<usize>),
-    Merged(String),
-}
-
 impl Connection {
-    pub(crate) fn new(hub: Hub, seat: Seat, now: Instant) -> Self {
+    /// A connection without subscriptions; `asking` says whether it may have some to SQL.
+    pub(crate) fn new(hub: Hub, seat: Seat, asking: Result<(), Problem>, now: Instant) -> Self {
         let next_heartbeat = now + hub.shared.limits.heartbeat();
         let definitions = seat.channel().ring().definitions();
         Self {
             hub,
             seat,
             subs: Vec::new(),
+            following: Vec::new(),
+            asking,
+            news: Arc::default(),
             bells: Vec::new(),
             next_serial: 0,
             outbox: VecDeque::new(),
@@ -147,6 +163,7 @@ impl Connection {
         self.is_idle = false;
         match self.subs.iter().position(|s| s.id == id) {
             Some(index) => self.remove(index),
+            None if self.unfollow(id) => {}
             None if self.unfollow_alerts(id) => {}
             None => self.say(Message::error(Some(id), &unknown_subscription())),
         }
@@ -163,19 +180,23 @@ impl Connection {
         let step = self.turn(now);
         self.is_idle = matches!(step, Step::Idle);
         match step {
-            Step::Message(message) => Step::Message(message.settled(self.complete())),
+            Step::Message(message) => Step::Message(message.settled(self.level())),
             other => other,
         }
     }
 
     fn turn(&mut self, now: Instant) -> Step {
         for _ in 0..TURNS {
+            // Before each message: what may no longer be shown is not sent to the end first, however
+            // slowly its client reads.
+            self.look_at_definitions();
             if let Some((_, message)) = self.outbox.pop_front() {
                 return Step::Message(message);
             }
             let step = match self.stage {
                 Stage::Between => self.plan(now),
                 Stage::Snapshot(serial) => self.next_part(serial, now),
+                Stage::Answer(serial) => self.next_answer_part(serial, now),
                 Stage::Deltas { .. } => self.next_delta(now),
             };
             if let Some(step) = step {
@@ -194,6 +215,7 @@ impl Connection {
         let deadline = self.deadline().min(limit);
         tokio::select! {
             () = self.seat.changed() => {}
+            () = self.news.notified() => {}
             () = tokio::time::sleep_until(deadline.into()) => {}
         }
         self.is_idle = false;
@@ -205,21 +227,44 @@ impl Connection {
             State::Live { is_dirty: true, .. } => Some(s.next_due),
             _ => None,
         });
+        let due = due.chain(self.following.iter().filter_map(Following::waits_until));
         due.fold(self.next_heartbeat, Instant::min)
     }
 
     /// The position up to which everything has been sent for every subscription.
     fn complete(&self) -> Option<Position> {
+        if self.following.iter().all(Following::is_live) { self.reached() } else { None }
+    }
+
+    /// The same, but for SQL whose first answer is still to come: that may take long.
+    fn reached(&self) -> Option<Position> {
         let tenant = self.seat.channel().tenant();
-        if self.subs.is_empty() {
-            return Some(self.hub.shared.snapshot(tenant).position());
-        }
-        let mut lowest = u64::MAX;
+        let mut lowest = self.following.iter().filter_map(Following::reached).min();
         for sub in &self.subs {
             let State::Live { sent, .. } = sub.state else { return None };
-            lowest = lowest.min(sent);
+            lowest = Some(lowest.map_or(sent, |lowest| lowest.min(sent)));
         }
-        Some(Position::new(tenant, lowest))
+        Some(match lowest {
+            Some(lowest) => Position::new(tenant, lowest),
+            None => self.hub.shared.snapshot(tenant).position(),
+        })
+    }
+
+    /// The position at which all subscriptions stand, if it is the same: of none of them has
+    /// anything later been sent, so that what a client holds of them all is what was true there.
+    fn level(&self) -> Option<Position> {
+        let lowest = self.complete()?;
+        let is_level = self.subs.iter().all(|sub| match sub.state {
+            State::Live { sent, .. } => sent == lowest.sequence,
+            State::Wanting | State::Joining { .. } => false,
+        });
+        let is_level = is_level && self.following.iter().all(|f| f.stands_by(lowest.sequence));
+        is_level.then_some(lowest)
+    }
+
+    /// How many subscriptions there are, of whichever kind.
+    fn subscriptions(&self) -> usize {
+        self.subs.len() + self.following.len() + self.bells.len()
     }
 
     fn limits(&self) -> &StreamLimits {
@@ -227,15 +272,16 @@ impl Connection {
     }
 
     fn add(&mut self, wanted: Subscription, now: Instant) -> Result<(), Problem> {
-        if self.subs.iter().any(|s| s.id == wanted.id) || self.follows_alerts(&wanted.id) {
+        let is_taken = self.subs.iter().any(|s| s.id == wanted.id);
+        if is_taken || self.follows(&wanted.id) || self.follows_alerts(&wanted.id) {
             return Err(duplicate(&wanted.id));
         }
-        if self.subs.len() + self.bells.len() >= self.limits().subscriptions {
+        if self.subscriptions() >= self.limits().subscriptions {
             return Err(too_many_subscriptions(self.limits().subscriptions));
         }
         let name = match &wanted.target {
             Target::View(name) => name,
-            Target::Sql => return Err(no_sql_yet()),
+            Target::Sql(sql) => return self.follow(sql, &wanted, now),
             Target::Alerts => {
                 self.follow_alerts(wanted.id);
                 return Ok(());
@@ -252,10 +298,12 @@ impl Connection {
             serial: self.next_serial,
             quoted_id: quoted(&wanted.id),
             id: wanted.id,
+            target: wanted.target,
             view,
             filter,
             wanted: wanted.filter,
             interval: wanted.interval,
+            format: wanted.format,
             next_due: now,
             state: State::Wanting,
         };
@@ -321,7 +369,8 @@ impl Connection {
         self.stage = Stage::Between;
         let limits = self.limits();
         let patience = limits.ring_age().max(limits.stall());
-        let bounds = PartBounds { rows: limits.snapshot_part_rows, bytes: limits.connection_bytes };
+        let bytes = limits.connection_bytes.min(PART_BYTES);
+        let bounds = PartBounds { rows: limits.snapshot_part_rows, bytes };
         let place = self.place;
         let index = self.subs.iter().position(|s| s.serial == serial)?;
         let sub = &mut self.subs[index];
@@ -330,17 +379,19 @@ impl Connection {
             return Some(Step::Stalled);
         }
         let position = reader.position();
-        match reader.next(&sub.view, sub.filter.as_ref(), bounds) {
+        match reader.next(&sub.view, sub.filter.as_ref(), bounds, sub.format) {
             Ok(Part::Rows(body, true)) => {
                 let is_dirty = position.sequence < place;
                 sub.state = State::Live { sent: position.sequence, is_dirty };
                 sub.next_due = if is_dirty { now } else { sub.after_interval(now) };
                 let mark = Mark::At(position);
-                Some(Step::Message(Message::snapshot(&sub.quoted_id, &body, mark)))
+                let message = Message::snapshot(&sub.quoted_id, &body.text, mark);
+                Some(Step::Message(message.followed_by(body.rows)))
             }
             Ok(Part::Rows(body, false)) => {
                 self.stage = Stage::Snapshot(serial);
-                Some(Step::Message(Message::snapshot(&sub.quoted_id, &body, Mark::Keep)))
+                let message = Message::snapshot(&sub.quoted_id, &body.text, Mark::Keep);
+                Some(Step::Message(message.followed_by(body.rows)))
             }
             Ok(Part::Again) => {
                 self.stage = Stage::Snapshot(serial);
@@ -360,24 +411,23 @@ impl Connection {
             self.stage = Stage::Between;
             return None;
         };
-        let sub = self.subs.iter_mut().find(|s| s.serial == serial)?;
+        let index = self.subs.iter().position(|s| s.serial == serial)?;
+        let sub = &mut self.subs[index];
+        // One that was reset since gets a snapshot of now instead.
+        let State::Live { .. } = sub.state else { return None };
         sub.state = State::Live { sent: position.sequence, is_dirty: false };
         sub.next_due = sub.after_interval(now);
-        let id = &sub.quoted_id;
-        let name = sub.view.name();
-        let message = match payload {
-            Payload::Whole(entry) => {
-                let body = entry.change(name)?.encoded(position).clone();
-                Message::shared_delta(id, body, position)
+        match sub.delta(payload, position) {
+            Ok(Some(message)) => {
+                meter::delta();
+                Some(Step::Message(message))
             }
-            Payload::Selected(entry, rows) => {
-                let body = entry.change(name)?.encode_selected(position, &rows);
-                Message::delta(id, &body, position)
+            Ok(None) => None,
+            Err(error) => {
+                self.fail(index, &error);
+                None
             }
-            Payload::Merged(body) => Message::delta(id, &body, position),
-        };
-        meter::delta();
-        Some(Step::Message(message))
+        }
     }
 
     fn has_live(&self) -> bool {
@@ -417,7 +467,7 @@ impl Sub {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        meter::subscriptions(-(self.subs.len() as f64));
+        meter::subscriptions(-(self.subscriptions() as f64));
     }
 }
 
@@ -451,12 +501,6 @@ fn view_failed(name: &str, failure: &RuntimeError) -> Problem {
     Problem::new("view-failed", StatusCode::CONFLICT, "View failed", detail)
 }
 
-fn no_sql_yet() -> Problem {
-    let detail = "Subscriptions to SQL are not there yet: subscribe to a view, or ask with \
-                  POST /v1/query.";
-    Problem::new("sql-subscription", StatusCode::NOT_IMPLEMENTED, "Not there yet", detail)
-}
-
 fn duplicate(id: &str) -> Problem {
     let detail = format!(
         "This connection already has a subscription '{id}': unsubscribe it first, or take \
@@ -479,6 +523,12 @@ fn unknown_subscription() -> Problem {
 }
 
 #[cfg(test)]
+mod answers_model_tests;
+#[cfg(test)]
+mod arrow_tests;
+#[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod rights_tests;
 #[cfg(test)]
 mod tests;

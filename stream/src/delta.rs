@@ -1,13 +1,17 @@
-//! The change of one view at one position: its rows, and their JSON, written once for all.
+//! The change of one view at one position: its rows, and their JSON or Arrow, written once for all.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, Int64Array, RecordBatch, UInt64Array};
 use arrow::compute::take_record_batch;
 use arrow::error::ArrowError;
+use bytes::Bytes;
 use projections::encode::RowEncoder;
-use projections::{Position, View, ViewChange};
+use projections::{Position, RuntimeError, View, ViewChange};
+
+use crate::body::arrow_rows;
 
 /// Bytes that JSON takes for each value beside the value: quotes, comma, point, sign.
 const JSON_OVERHEAD: usize = 4;
@@ -20,10 +24,11 @@ pub(crate) struct ViewDelta {
     weights: Int64Array,
     wire_bytes: usize,
     encoded: OnceLock<Arc<Encoded>>,
+    arrow: OnceLock<Result<Bytes, RuntimeError>>,
 }
 
 /// The end of a `delta` message, from the position to the last brace: what is the same for
-/// every subscription that takes all rows.
+/// every subscription that takes all of it.
 #[derive(Debug)]
 pub(crate) struct Encoded {
     text: String,
@@ -31,8 +36,29 @@ pub(crate) struct Encoded {
 }
 
 impl Encoded {
+    /// That of rows which are JSON already, each with how many times it comes or goes.
+    pub(crate) fn of_rows(position: Position, changes: &[(i64, &str)]) -> Self {
+        let mut out = Vec::new();
+        let mut rows = Vec::with_capacity(changes.len());
+        begin_changes(&mut out, position);
+        for (i, (weight, json)) in changes.iter().enumerate() {
+            write_change(&mut out, i == 0, *weight, |out| {
+                let start = out.len();
+                out.extend_from_slice(json.as_bytes());
+                rows.push(start..out.len());
+            });
+        }
+        out.extend_from_slice(b"]}");
+        Self { text: utf8(out), rows }
+    }
+
     pub(crate) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The JSON of one row.
+    pub(crate) fn row(&self, row: usize) -> &[u8] {
+        self.rows.get(row).map_or(&[], |range| &self.text.as_bytes()[range.clone()])
     }
 }
 
@@ -47,6 +73,7 @@ impl ViewDelta {
             weights: change.weights.clone(),
             wire_bytes,
             encoded: OnceLock::new(),
+            arrow: OnceLock::new(),
         }
     }
 
@@ -79,8 +106,7 @@ impl ViewDelta {
 
     /// The JSON of one row, out of the JSON of all.
     pub(crate) fn row_json(&self, position: Position, row: usize) -> &[u8] {
-        let encoded = self.encoded(position);
-        encoded.rows.get(row).map_or(&[], |range| &encoded.text.as_bytes()[range.clone()])
+        self.encoded(position).row(row)
     }
 
     fn encode(&self, position: Position) -> Encoded {
@@ -97,6 +123,29 @@ impl ViewDelta {
         }
         out.extend_from_slice(b"]}");
         Encoded { text: utf8(out), rows }
+    }
+
+    /// The whole change as Arrow; the first who asks writes it, and adds its bytes to `written`.
+    pub(crate) fn arrow(&self, written: &AtomicUsize) -> Result<Bytes, RuntimeError> {
+        let rows = self.arrow.get_or_init(|| {
+            let rows = arrow_rows(&self.rows, &self.weights)?;
+            written.fetch_add(rows.len(), Ordering::Relaxed);
+            Ok(rows)
+        });
+        rows.clone()
+    }
+
+    /// The bytes of the Arrow, once it is written.
+    pub(crate) fn arrow_bytes(&self) -> usize {
+        self.arrow.get().and_then(|rows| rows.as_ref().ok()).map_or(0, Bytes::len)
+    }
+
+    /// The rows at `selected` alone as Arrow.
+    pub(crate) fn selected_arrow(&self, selected: &[usize]) -> Result<Bytes, RuntimeError> {
+        let places = UInt64Array::from_iter_values(selected.iter().map(|row| *row as u64));
+        let rows = take_record_batch(&self.rows, &places)?;
+        let weights = Int64Array::from_iter_values(selected.iter().map(|row| self.weight(*row)));
+        Ok(arrow_rows(&rows, &weights)?)
     }
 
     /// The end of a `delta` message with the rows at `selected` alone.
@@ -142,7 +191,7 @@ pub(crate) fn utf8(bytes: Vec<u8>) -> String {
 }
 
 /// The bytes of the rows themselves, not of the buffers they are a part of.
-fn slice_bytes(rows: &RecordBatch) -> usize {
+pub(crate) fn slice_bytes(rows: &RecordBatch) -> usize {
     rows.columns()
         .iter()
         .map(|c| c.to_data().get_slice_memory_size().unwrap_or_else(|_| c.get_array_memory_size()))

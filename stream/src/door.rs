@@ -12,7 +12,7 @@ use crate::relay::Far;
 use crate::subscription::Subscription;
 
 /// Somebody who was let in: one tenant, until its token ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Viewer {
     /// The tenant whose views it may watch.
     pub tenant: Tenant,
@@ -20,6 +20,8 @@ pub struct Viewer {
     pub tenant_id: String,
     /// When its token ends, and with it the stream.
     pub expires_at: DateTime<Utc>,
+    /// Whether it may follow SQL; otherwise why not.
+    pub asking: Result<(), Problem>,
 }
 
 /// Checks the token that a WebSocket sends in its `auth` message, and knows whose views can be

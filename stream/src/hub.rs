@@ -14,11 +14,14 @@ use tokio::sync::{Notify, watch};
 
 pub(crate) use self::channel::{Channel, Seat};
 use self::dispatch::Dispatch;
+use crate::clock;
 use crate::close::Close;
 use crate::limits::StreamLimits;
 use crate::meter;
 use crate::problem::Problem;
+use crate::questions::Questions;
 use crate::ring::Entry;
+use crate::standing::Room;
 use crate::wait::{NotYet, Waiters};
 
 /// Where snapshots are read: [`Readers`], or a stand-in of tests.
@@ -42,11 +45,15 @@ pub struct Hub {
 
 pub(crate) struct Shared {
     snapshots: Box<dyn Snapshots>,
+    /// Answers SQL that is followed; none if that cannot be.
+    pub(crate) questions: Option<Arc<dyn Questions>>,
     pub(crate) limits: StreamLimits,
     /// The tenants that are watched, or were a short time ago. Held for a look-up or an
     /// insertion only; each tenant's changes have a lock of their own.
     channels: RwLock<HashMap<Tenant, Arc<Channel>>>,
     waiters: Waiters,
+    /// What SQL that is followed takes in all.
+    pub(crate) room: Arc<Room>,
     connections: AtomicUsize,
     connection_left: Notify,
     dispatch: Arc<Dispatch>,
@@ -65,13 +72,33 @@ pub(crate) struct Refused {
 }
 
 impl Hub {
-    /// A hub without connections, over the partition's readers.
+    /// A hub without connections, over the partition's readers, on which SQL cannot be followed.
     pub fn new(snapshots: impl Snapshots + 'static, limits: StreamLimits) -> Self {
+        Self::with(Box::new(snapshots), None, limits)
+    }
+
+    /// A hub without connections, over the partition's readers, on which SQL can be followed as far as
+    /// `questions` answers it.
+    pub fn answering(
+        snapshots: impl Snapshots + 'static,
+        questions: Arc<dyn Questions>,
+        limits: StreamLimits,
+    ) -> Self {
+        Self::with(Box::new(snapshots), Some(questions), limits)
+    }
+
+    fn with(
+        snapshots: Box<dyn Snapshots>,
+        questions: Option<Arc<dyn Questions>>,
+        limits: StreamLimits,
+    ) -> Self {
         let shared = Shared {
-            snapshots: Box::new(snapshots),
+            snapshots,
+            questions,
             limits,
             channels: RwLock::default(),
             waiters: Waiters::default(),
+            room: Arc::default(),
             connections: AtomicUsize::new(0),
             connection_left: Notify::new(),
             dispatch: Arc::default(),
@@ -84,12 +111,12 @@ impl Hub {
     /// the snapshots can be read. It neither blocks on clients nor awaits; it costs what the
     /// changes of watched tenants cost, however many watch.
     pub fn publish(&self, deltas: &[TenantDelta]) {
-        self.shared.publish(deltas, Instant::now());
+        self.shared.publish(deltas, clock::now());
     }
 
     /// Says that views of the tenant were defined, replaced or removed: their subscribers start
-    /// anew or end. To be called after the snapshots show it, and before the next change of the
-    /// tenant is published.
+    /// anew or end, and SQL that is followed is looked at again. To be called after the snapshots
+    /// show it, and before the next change of the tenant is published.
     pub fn redefined(&self, tenant: Tenant) {
         let channels = self.shared.channels.read().unwrap_or_else(PoisonError::into_inner);
         let Some(channel) = channels.get(&tenant).cloned() else { return };
@@ -240,7 +267,7 @@ impl Shared {
         let mut channels = self.channels.write().unwrap_or_else(PoisonError::into_inner);
         let channel = channels.entry(tenant).or_insert_with(|| {
             let head = self.snapshot(tenant).position().sequence;
-            Arc::new(Channel::new(tenant, head))
+            Arc::new(Channel::new(tenant, head, self.limits.sql_evaluations))
         });
         if !channel.join(self.limits.tenant_connections) {
             return Err(too_many("This tenant has as many live connections as it may have"));
@@ -248,15 +275,16 @@ impl Shared {
         Ok(channel.clone())
     }
 
-    /// Drops changes that are too old, and rings that nobody has watched for as long.
+    /// Drops changes that are too old or too many, and rings that nobody has watched for as long.
     pub(crate) fn sweep(&self, now: Instant) {
         let age = self.limits.ring_age();
         let mut channels = self.channels.write().unwrap_or_else(PoisonError::into_inner);
         channels.retain(|_, channel| !channel.is_abandoned(now, age));
         let open: Vec<Arc<Channel>> = channels.values().cloned().collect();
         drop(channels);
+        let bound = self.ring_bound(open.len());
         for channel in open {
-            channel.expire(now, age);
+            channel.expire(now, age, bound);
         }
     }
 

@@ -36,6 +36,18 @@ pub struct StreamLimits {
     pub auth_s: u64,
     /// Reads that may wait for a position at the same time, in all (10,000).
     pub waiting_reads: usize,
+    /// Milliseconds from one evaluation of SQL that is followed to the next, at least (250).
+    pub sql_interval_ms: u64,
+    /// Different SQL that one tenant follows (32).
+    pub tenant_sql_queries: usize,
+    /// Different SQL that all tenants follow (1,000).
+    pub sql_queries: usize,
+    /// Evaluations of one tenant's followed SQL at a time (2).
+    pub sql_evaluations: usize,
+    /// Bytes of one answer of followed SQL, encoded (1 MiB).
+    pub sql_answer_bytes: usize,
+    /// Bytes that all answers of followed SQL, and how they came to be, may take (256 MiB).
+    pub sql_bytes: usize,
 }
 
 impl Default for StreamLimits {
@@ -54,6 +66,12 @@ impl Default for StreamLimits {
             stall_s: 60,
             auth_s: 10,
             waiting_reads: 10_000,
+            sql_interval_ms: 250,
+            tenant_sql_queries: 32,
+            sql_queries: 1_000,
+            sql_evaluations: 2,
+            sql_answer_bytes: 1 << 20,
+            sql_bytes: 256 << 20,
         }
     }
 }
@@ -74,5 +92,9 @@ impl StreamLimits {
 
     pub(crate) fn auth(&self) -> Duration {
         Duration::from_secs(self.auth_s.max(1))
+    }
+
+    pub(crate) fn sql_interval(&self) -> Duration {
+        Duration::from_millis(self.sql_interval_ms)
     }
 }

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use projections::Position;
 
 use crate::delta::Encoded;
 use crate::problem::Problem;
+
+const SNAPSHOT: &str = "snapshot";
 
 /// A message to a client. The end of a delta is shared by all who receive it.
 #[derive(Debug, Clone)]
@@ -14,6 +17,8 @@ pub(crate) struct Message {
     mark: Mark,
     head: String,
     tail: Option<Arc<Encoded>>,
+    /// Rows that go out right after it, as Arrow.
+    rows: Option<Bytes>,
 }
 
 /// What an event stream's `id:` says of a message.
@@ -23,8 +28,7 @@ pub(crate) enum Mark {
     Keep,
     /// What was received is void: do not resume.
     Clear,
-    /// The message is one of this position: resume from here, if nothing of it is still to come
-    /// for another subscription.
+    /// The message is one of this position: resume from here, if all subscriptions stand here.
     At(Position),
 }
 
@@ -32,7 +36,7 @@ impl Message {
     /// One part of a snapshot, with a mark on the last one; `body` is the message from the
     /// position to the last brace.
     pub(crate) fn snapshot(quoted_id: &str, body: &str, mark: Mark) -> Self {
-        Self { mark, ..Self::new("snapshot", head("snapshot", quoted_id, body)) }
+        Self { mark, ..Self::new(SNAPSHOT, head(SNAPSHOT, quoted_id, body)) }
     }
 
     /// A delta of its own, for one subscription.
@@ -78,13 +82,28 @@ impl Message {
     }
 
     fn new(kind: &'static str, head: String) -> Self {
-        Self { kind, mark: Mark::Keep, head, tail: None }
+        Self { kind, mark: Mark::Keep, head, tail: None, rows: None }
     }
 
-    /// The message with its mark kept only if everything up to there has been sent.
-    pub(crate) fn settled(self, complete: Option<Position>) -> Self {
+    /// The message with rows that go out right after it.
+    pub(crate) fn followed_by(self, rows: Option<Bytes>) -> Self {
+        Self { rows, ..self }
+    }
+
+    /// Takes the rows that are to go out right after it.
+    pub(crate) fn take_rows(&mut self) -> Option<Bytes> {
+        self.rows.take()
+    }
+
+    /// Whether it is a part of a snapshot, which is one client's own.
+    pub(crate) fn is_snapshot(&self) -> bool {
+        self.kind == SNAPSHOT
+    }
+
+    /// The message with its mark kept only if all subscriptions stand at its position.
+    pub(crate) fn settled(self, level: Option<Position>) -> Self {
         match self.mark {
-            Mark::At(position) if complete != Some(position) => Self { mark: Mark::Keep, ..self },
+            Mark::At(position) if level != Some(position) => Self { mark: Mark::Keep, ..self },
             _ => self,
         }
     }

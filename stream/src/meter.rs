@@ -31,3 +31,23 @@ pub(crate) fn reset() {
 pub(crate) fn stalled() {
     counter!("tidemark_stream_stalled_total").increment(1);
 }
+
+/// One more or one less standing query: different SQL that is followed.
+pub(crate) fn sql_queries(change: f64) {
+    gauge!("tidemark_stream_sql_queries").increment(change);
+}
+
+/// Bytes that answers of followed SQL take, more or fewer.
+pub(crate) fn sql_bytes(change: f64) {
+    gauge!("tidemark_stream_sql_bytes").increment(change);
+}
+
+/// SQL that is followed is evaluated.
+pub(crate) fn sql_evaluation() {
+    counter!("tidemark_stream_sql_evaluations_total").increment(1);
+}
+
+/// SQL that is followed could not be evaluated, and its subscriptions ended.
+pub(crate) fn sql_failure() {
+    counter!("tidemark_stream_sql_failures_total").increment(1);
+}

@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use projections::{Position, Tenant, TenantDelta};
+use bytes::Bytes;
+use projections::{Position, RuntimeError, Tenant, TenantDelta};
 
 use crate::delta::ViewDelta;
 
@@ -18,6 +20,8 @@ pub(crate) struct Entry {
     position: Position,
     changes: Vec<ViewDelta>,
     failed: Vec<String>,
+    /// The bytes of Arrow that the entries of its ring hold; each takes its own off at its end.
+    arrow_bytes: Arc<AtomicUsize>,
 }
 
 impl Entry {
@@ -28,6 +32,7 @@ impl Entry {
             position: delta.snapshot.position(),
             changes: delta.changes.iter().map(ViewDelta::new).collect(),
             failed: failed.map(|v| v.view().name().to_owned()).collect(),
+            arrow_bytes: Arc::default(),
         }
     }
 
@@ -51,6 +56,11 @@ impl Entry {
         self.changes.iter().find(|c| c.view().name() == view)
     }
 
+    /// The change of one view as Arrow, if it has one; the first who asks writes it.
+    pub(crate) fn arrow(&self, view: &str) -> Option<Result<Bytes, RuntimeError>> {
+        self.change(view).map(|change| change.arrow(&self.arrow_bytes))
+    }
+
     /// Whether the view cannot be read after this change.
     pub(crate) fn has_failed(&self, view: &str) -> bool {
         self.failed.iter().any(|name| name == view)
@@ -62,6 +72,13 @@ impl Entry {
 
     fn held_bytes(&self) -> usize {
         ENTRY_BYTES + self.changes.iter().map(ViewDelta::held_bytes).sum::<usize>()
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let written: usize = self.changes.iter().map(ViewDelta::arrow_bytes).sum();
+        self.arrow_bytes.fetch_sub(written, Ordering::Relaxed);
     }
 }
 
@@ -84,6 +101,8 @@ pub(crate) struct Ring {
     definitions: u64,
     entries: VecDeque<Held>,
     held_bytes: usize,
+    /// What was written as Arrow, for those who asked for it: not known before, so not in the above.
+    arrow_bytes: Arc<AtomicUsize>,
     wire_end: u64,
 }
 
@@ -99,8 +118,8 @@ struct Held {
 impl Ring {
     /// An empty ring that begins at `head`: changes up to there are not held.
     pub(crate) fn new(tenant: Tenant, head: u64) -> Self {
-        let entries = VecDeque::new();
-        Self { tenant, head, definitions: 0, entries, held_bytes: 0, wire_end: 0 }
+        let (entries, arrow_bytes) = (VecDeque::new(), Arc::default());
+        Self { tenant, head, definitions: 0, entries, held_bytes: 0, arrow_bytes, wire_end: 0 }
     }
 
     /// Notes that views were defined, replaced or removed. What is pushed from here on is of the
@@ -122,7 +141,7 @@ impl Ring {
     /// Adds a change and drops what no longer fits in `bound` bytes. A change from before the
     /// ring began is left out; one that does not begin at the head empties the ring, so that
     /// everybody starts anew rather than misses something.
-    pub(crate) fn push(&mut self, entry: Entry, now: Instant, bound: usize) {
+    pub(crate) fn push(&mut self, mut entry: Entry, now: Instant, bound: usize) {
         let (from, to) = (entry.from(), entry.to());
         if to <= self.head {
             return;
@@ -143,8 +162,14 @@ impl Ring {
         self.wire_end += entry.wire_bytes() as u64;
         self.head = to;
         self.held_bytes += bytes;
+        entry.arrow_bytes = Arc::clone(&self.arrow_bytes);
         self.entries.push_back(Held { entry: Arc::new(entry), at: now, bytes, wire_start });
-        while self.held_bytes > bound {
+        self.trim(bound);
+    }
+
+    /// Drops the oldest until what is left fits in `bound` bytes.
+    pub(crate) fn trim(&mut self, bound: usize) {
+        while !self.entries.is_empty() && self.held_bytes() > bound {
             self.drop_oldest();
         }
     }
@@ -201,8 +226,8 @@ impl Ring {
         self.entries.binary_search_by(|held| held.entry.from().cmp(&sequence)).ok()
     }
 
-    #[cfg(test)]
+    /// The bytes of all changes that are held, in every form they were written in.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.held_bytes
+        self.held_bytes + self.arrow_bytes.load(Ordering::Relaxed)
     }
 }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Int64Array, RecordBatch, UInt64Array};
+use arrow::compute::{concat_batches, take_record_batch};
 use projections::encode::{RowEncoder, column_types};
 use projections::{Position, RuntimeError, TenantSnapshot, View};
 
-use crate::delta::utf8;
+use crate::body::{Body, Format, announcement, arrow_rows};
+use crate::delta::{slice_bytes, utf8};
 use crate::filter::Filter;
 
 /// Rows that are looked at together.
@@ -27,7 +29,7 @@ pub(crate) struct SnapshotReader {
 /// What a step of reading brings.
 pub(crate) enum Part {
     /// The end of a `snapshot` message, and whether it is the last.
-    Rows(String, bool),
+    Rows(Body, bool),
     /// No row that was looked at passed the filter: read on.
     Again,
 }
@@ -54,6 +56,7 @@ impl SnapshotReader {
         view: &View,
         filter: Option<&Filter>,
         bounds: PartBounds,
+        format: Format,
     ) -> Result<Part, RuntimeError> {
         let snapshot = self.snapshot.clone();
         let rows = snapshot.view(view.name()).ok_or_else(|| RuntimeError {
@@ -62,61 +65,110 @@ impl SnapshotReader {
         if let Some(failure) = rows.failure() {
             return Err(failure.clone());
         }
-        let mut out = begin(view, self.position());
-        let mut written = 0;
+        let mut part = Gathered::new(view, self.position(), bounds, format);
         for _ in 0..PAGES {
             let page = rows.page(self.cursor.as_deref(), PAGE_ROWS)?;
-            if !self.write_page(&page.rows, filter, bounds, &mut out, &mut written)? {
-                return Ok(finish(out, false));
+            let selected = match filter {
+                Some(filter) => filter.select(&page.rows)?,
+                None => (0..page.rows.num_rows()).collect(),
+            };
+            let left = selected.get(self.sent..).unwrap_or_default();
+            let taken = part.take(&page.rows, left)?;
+            self.sent += taken;
+            if taken < left.len() {
+                return part.finish(view, false);
             }
             if page.next.is_none() {
-                return Ok(finish(out, true));
+                return part.finish(view, true);
             }
             (self.cursor, self.sent) = (page.next, 0);
         }
-        Ok(if written == 0 { Part::Again } else { finish(out, false) })
+        if part.rows == 0 { Ok(Part::Again) } else { part.finish(view, false) }
     }
+}
 
-    /// Writes the rows of a page that have not been sent. False if the part is full before.
-    fn write_page(
-        &mut self,
-        page: &RecordBatch,
-        filter: Option<&Filter>,
-        bounds: PartBounds,
-        out: &mut Vec<u8>,
-        written: &mut usize,
-    ) -> Result<bool, RuntimeError> {
-        let selected = match filter {
-            Some(filter) => filter.select(page)?,
-            None => (0..page.num_rows()).collect(),
+/// A part that is being put together.
+struct Gathered {
+    bounds: PartBounds,
+    rows: usize,
+    content: Content,
+}
+
+enum Content {
+    /// The text so far.
+    Json(Vec<u8>),
+    /// The text before the rows, the rows, and about how many bytes they are.
+    Arrow(String, Vec<RecordBatch>, usize),
+}
+
+impl Gathered {
+    fn new(view: &View, position: Position, bounds: PartBounds, format: Format) -> Self {
+        let head = head(view, position);
+        let content = match format {
+            Format::Json => Content::Json(format!("{head},\"rows\":[").into_bytes()),
+            Format::Arrow => Content::Arrow(head, Vec::new(), 0),
         };
-        let encoder = RowEncoder::new(page);
-        for row in selected.into_iter().skip(self.sent) {
-            if *written > 0 {
-                if *written >= bounds.rows || out.len() >= bounds.bytes {
-                    return Ok(false);
+        Self { bounds, rows: 0, content }
+    }
+
+    /// Takes rows of a page up to the bounds, but always one; answers how many.
+    fn take(&mut self, page: &RecordBatch, selected: &[usize]) -> Result<usize, RuntimeError> {
+        let Self { bounds, rows, content } = self;
+        let before = *rows;
+        match content {
+            Content::Json(out) => {
+                let encoder = RowEncoder::new(page);
+                for row in selected {
+                    if *rows > 0 {
+                        if *rows >= bounds.rows || out.len() >= bounds.bytes {
+                            break;
+                        }
+                        out.push(b',');
+                    }
+                    encoder.write_row(out, *row);
+                    *rows += 1;
                 }
-                out.push(b',');
             }
-            encoder.write_row(out, row);
-            *written += 1;
-            self.sent += 1;
+            Content::Arrow(_, batches, bytes) => {
+                let row_bytes = slice_bytes(page) / page.num_rows().max(1) + 1;
+                let by_bytes = bounds.bytes.saturating_sub(*bytes) / row_bytes;
+                let room = by_bytes.min(bounds.rows.saturating_sub(before));
+                let count = room.max(usize::from(before == 0)).min(selected.len());
+                if count > 0 {
+                    let places = selected[..count].iter().map(|row| *row as u64);
+                    let places = UInt64Array::from_iter_values(places);
+                    batches.push(take_record_batch(page, &places)?);
+                    *bytes += count * row_bytes;
+                    *rows += count;
+                }
+            }
         }
-        Ok(true)
+        Ok(*rows - before)
+    }
+
+    fn finish(self, view: &View, last: bool) -> Result<Part, RuntimeError> {
+        let body = match self.content {
+            Content::Json(mut out) => {
+                out.extend_from_slice(format!("],\"last\":{last}}}").as_bytes());
+                Body::json(utf8(out))
+            }
+            Content::Arrow(head, batches, _) => {
+                let rows = concat_batches(view.schema(), &batches)?;
+                let weights = Int64Array::from_value(1, rows.num_rows());
+                let rows = arrow_rows(&rows, &weights)?;
+                let text = format!("{head},{},\"last\":{last}}}", announcement(&rows));
+                Body { text, rows: Some(rows) }
+            }
+        };
+        Ok(Part::Rows(body, last))
     }
 }
 
-fn finish(mut out: Vec<u8>, last: bool) -> Part {
-    out.extend_from_slice(if last { b"],\"last\":true}" } else { b"],\"last\":false}" });
-    Part::Rows(utf8(out), last)
-}
-
-/// Writes `"position":"…","columns":[…],"key":[…],"rows":[`.
-fn begin(view: &View, position: Position) -> Vec<u8> {
+/// `"position":"…","columns":[…],"key":[…]`.
+fn head(view: &View, position: Position) -> String {
     let columns = serde_json::json!(column_types(view.schema()));
     let key: Vec<&str> =
         view.key().iter().map(|i| view.schema().field(*i).name().as_str()).collect();
     let key = serde_json::json!(key);
-    format!("\"position\":\"{position}\",\"columns\":{columns},\"key\":{key},\"rows\":[")
-        .into_bytes()
+    format!("\"position\":\"{position}\",\"columns\":{columns},\"key\":{key}")
 }

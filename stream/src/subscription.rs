@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use crate::body::Format;
 use crate::problem::Problem;
 
 /// The longest id of a subscription, in bytes.
@@ -24,13 +25,14 @@ pub struct Subscription {
     pub(crate) filter: BTreeMap<String, Box<RawValue>>,
     pub(crate) resume: Option<String>,
     pub(crate) interval: Option<Duration>,
+    pub(crate) format: Format,
 }
 
 /// What is watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     View(String),
-    Sql,
+    Sql(String),
     /// That there is something new about the tenant's alerts.
     Alerts,
 }
@@ -47,11 +49,12 @@ struct Document {
     r#where: Option<BTreeMap<String, Box<RawValue>>>,
     resume: Option<String>,
     max_rate_ms: Option<u64>,
+    format: Option<String>,
 }
 
 impl Subscription {
-    /// Reads a subscription from its JSON,
-    /// `{"id", "view", "where"?, "resume"?, "max_rate_ms"?}` or `{"id", "alerts": true}`.
+    /// Reads a subscription from its JSON, `{"id", "view", "where"?, "resume"?, "max_rate_ms"?,
+    /// "format"?}`, `{"id", "sql", "resume"?, "max_rate_ms"?}` or `{"id", "alerts": true}`.
     pub fn parse(text: &str) -> Result<Self, Problem> {
         let document: Document = serde_json::from_str(text).map_err(|e| {
             invalid(format!("{e}; send an object such as {{\"id\":\"a\",\"view\":\"ar_aging\"}}"))
@@ -59,13 +62,14 @@ impl Subscription {
         document.check()
     }
 
-    /// What it watches, for a record of it: `{"id", "view", "where"?}` or `{"id", "alerts"}`.
+    /// What it watches, for a record of it: `{"id", "view", "where"?}`, `{"id", "sql"}` or
+    /// `{"id", "alerts"}`.
     pub fn described(&self) -> Value {
         let mut described = json!({ "id": self.id });
         match &self.target {
             Target::View(view) => described["view"] = json!(view),
+            Target::Sql(sql) => described["sql"] = json!(sql),
             Target::Alerts => described["alerts"] = json!(true),
-            Target::Sql => {}
         }
         if !self.filter.is_empty() {
             described["where"] = json!(self.filter);
@@ -85,18 +89,30 @@ impl Document {
             return Err(invalid(format!("'id' must have 1 to {ID_BYTES} bytes")));
         }
         let has_alerts = self.alerts == Some(true);
-        if has_alerts && (self.view.is_some() || self.sql.is_some()) {
-            return Err(invalid("alerts are followed by a subscription of their own".into()));
+        let has_more = self.view.is_some() || self.sql.is_some() || self.r#where.is_some();
+        if has_alerts && has_more {
+            let detail = "alerts are followed by a subscription of their own, all of them";
+            return Err(invalid(detail.to_owned()));
         }
         let target = match (self.view, self.sql) {
             (None, None) if has_alerts => Target::Alerts,
             (Some(view), None) => Target::View(view),
-            (None, Some(_)) => Target::Sql,
+            (None, Some(_)) if self.r#where.is_some() => {
+                let detail = "'where' goes with a 'view': say it in the SQL".to_owned();
+                return Err(invalid(detail));
+            }
+            (None, Some(_)) if self.format.as_deref() == Some("arrow") => {
+                let detail =
+                    "'format' \"arrow\" goes with a 'view': SQL is told as JSON".to_owned();
+                return Err(invalid(detail));
+            }
+            (None, Some(sql)) => Target::Sql(sql),
             (Some(_), Some(_)) => {
                 return Err(invalid("it has both 'view' and 'sql': name one of them".into()));
             }
             (None, None) => {
-                return Err(invalid("it names nothing to watch: give it a 'view'".into()));
+                let detail = "it names nothing to watch: give it a 'view', 'sql' or 'alerts'";
+                return Err(invalid(detail.to_owned()));
             }
         };
         let interval = match self.max_rate_ms {
@@ -108,12 +124,18 @@ impl Document {
                 )));
             }
         };
+        let format = match self.format.as_deref() {
+            None | Some("json") => Format::Json,
+            Some("arrow") => Format::Arrow,
+            Some(_) => return Err(invalid("'format' can be \"json\" or \"arrow\"".into())),
+        };
         Ok(Subscription {
             id: self.id,
             target,
             filter: self.r#where.unwrap_or_default(),
             resume: self.resume,
             interval,
+            format,
         })
     }
 }
@@ -129,16 +151,28 @@ mod tests {
 
     #[test]
     fn reads_all_members_and_ignores_others() {
-        let text = r#"{"id":"a","view":"v","where":{"c":"x","n":1.50},"resume":"p","max_rate_ms":250,"later":1}"#;
+        let text = r#"{"id":"a","view":"v","where":{"c":"x","n":1.50},"resume":"p","max_rate_ms":250,"format":"arrow","later":1}"#;
         let sub = Subscription::parse(text).unwrap();
         assert_eq!(sub.id(), "a");
         assert_eq!(sub.target, Target::View("v".into()));
         assert_eq!(sub.filter["n"].get(), "1.50");
         assert_eq!(sub.resume.as_deref(), Some("p"));
         assert_eq!(sub.interval, Some(Duration::from_millis(250)));
-        let sub = Subscription::parse(r#"{"id":"a","alerts":true}"#).unwrap();
-        assert_eq!(sub.target, Target::Alerts);
-        assert_eq!(sub.described(), json!({"id": "a", "alerts": true}));
+        assert_eq!(sub.format, Format::Arrow);
+        let plain = Subscription::parse(r#"{"id":"a","view":"v"}"#).unwrap();
+        assert_eq!(plain.format, Format::Json);
+    }
+
+    #[test]
+    fn what_is_recorded_of_it_says_what_it_watches() {
+        for text in [
+            r#"{"id":"a","view":"v","where":{"c":"x"}}"#,
+            r#"{"id":"a","sql":"SELECT 1"}"#,
+            r#"{"id":"a","alerts":true}"#,
+        ] {
+            let described = Subscription::parse(text).unwrap().described();
+            assert_eq!(described, serde_json::from_str::<Value>(text).unwrap());
+        }
     }
 
     #[test]
@@ -151,10 +185,14 @@ mod tests {
             (r#"{"id":"","view":"v"}"#, "'id' must have 1 to 128 bytes"),
             (r#"{"id":"a"}"#, "names nothing to watch"),
             (r#"{"id":"a","view":"v","sql":"SELECT 1"}"#, "both 'view' and 'sql'"),
+            (r#"{"id":"a","sql":"SELECT 1","where":{}}"#, "say it in the SQL"),
             (r#"{"id":"a","alerts":false}"#, "names nothing to watch"),
             (r#"{"id":"a","view":"v","alerts":true}"#, "a subscription of their own"),
+            (r#"{"id":"a","alerts":true,"where":{"c":"x"}}"#, "a subscription of their own"),
             (r#"{"id":"a","view":"v","max_rate_ms":60001}"#, "at most 60000"),
             (r#"{"id":"a","view":"v","max_rate_ms":-1}"#, "expected u64"),
+            (r#"{"id":"a","sql":"SELECT 1","format":"arrow"}"#, "goes with a 'view'"),
+            (r#"{"id":"a","view":"v","format":"csv"}"#, "can be \"json\" or \"arrow\""),
             (r#"{"id":"a","id":"b","view":"v"}"#, "duplicate field `id`"),
         ] {
             let problem = Subscription::parse(text).unwrap_err();

@@ -1,7 +1,7 @@
 //! The edge for WebSockets: `GET /v1/ws`.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Error;
 use axum::extract::ws::{CloseFrame, Message as Frame, Utf8Bytes, WebSocket, WebSocketUpgrade};
@@ -9,12 +9,13 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use futures::SinkExt;
 use projections::Tenant;
-use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::clock;
 use crate::close::Close;
 use crate::connection::{Connection, Step};
-use crate::door::{Door, Viewer, token_expired};
+use crate::door::{Door, Viewer};
+use crate::ending::{Ending, last_words};
 use crate::hub::{Hub, Place, Refused, is_set};
 use crate::message::Message;
 use crate::meter;
@@ -24,10 +25,12 @@ use crate::request::Request;
 
 /// Messages written before the client is listened to again.
 const BURST: usize = 16;
-/// What a socket reads at once: clients say little.
-const READ_BUFFER: usize = 4 << 10;
-/// What is gathered before it is written.
-const WRITE_BUFFER: usize = 16 << 10;
+/// What a socket reads at once: clients say little. Each socket keeps so much, and clears it whenever
+/// it is looked at; what is longer is read in several goes.
+const READ_BUFFER: usize = 1 << 10;
+/// What is gathered before it is written: a burst of small changes. Each socket keeps what it once
+/// took.
+const WRITE_BUFFER: usize = 4 << 10;
 /// How long a client may take to answer a close.
 pub(crate) const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -53,7 +56,8 @@ pub(crate) fn bounded(hub: &Hub, handshake: WebSocketUpgrade) -> WebSocketUpgrad
 }
 
 /// Serves one WebSocket until it ends. Without a viewer it must send `auth` first, in time.
-/// A later `auth` of the same tenant renews the token of the connection.
+/// A later `auth` of the same tenant renews the token of the connection, and with it what it may
+/// follow.
 pub async fn websocket(
     hub: Hub,
     door: Arc<dyn Door>,
@@ -62,16 +66,13 @@ pub async fn websocket(
 ) {
     match open(&hub, door.as_ref(), viewer, &mut socket).await {
         Ok(Opened::Here(connection, viewer)) => {
-            let expiry = Instant::now() + viewer.remaining();
             let session = Session {
-                closing: hub.closing(),
-                left: connection.left(),
+                ending: Ending::new(&hub, &connection, &viewer),
                 stall: hub.shared.limits.stall(),
                 longest: hub.shared.limits.message_bytes,
                 tenant: viewer.tenant,
                 door,
-                connection,
-                expiry,
+                connection: *connection,
                 socket,
             };
             session.run().await;
@@ -93,6 +94,12 @@ enum End {
     Close(Close, Option<Problem>),
 }
 
+impl From<Close> for End {
+    fn from(close: Close) -> Self {
+        Self::Close(close, last_words(close))
+    }
+}
+
 impl From<Error> for End {
     fn from(_: Error) -> Self {
         Self::Gone
@@ -101,7 +108,7 @@ impl From<Error> for End {
 
 /// A connection that was let in.
 enum Opened {
-    Here(Connection, Viewer),
+    Here(Box<Connection>, Viewer),
     Elsewhere(Far, Place),
 }
 
@@ -125,7 +132,8 @@ async fn open(
     if !door.serves(&viewer) {
         return Err(End::Close(Close::Moved, None));
     }
-    Ok(Opened::Here(Connection::new(hub.clone(), seat, Instant::now()), viewer))
+    let connection = Connection::new(hub.clone(), seat, viewer.asking.clone(), clock::now());
+    Ok(Opened::Here(Box::new(connection), viewer))
 }
 
 /// Waits for the first message, which must be `auth`; answers also the other end, where its sender
@@ -178,10 +186,7 @@ struct Session {
     tenant: Tenant,
     connection: Connection,
     socket: WebSocket,
-    closing: watch::Receiver<bool>,
-    /// Becomes true when the connection is to end.
-    left: watch::Receiver<bool>,
-    expiry: Instant,
+    ending: Ending,
     stall: Duration,
     longest: usize,
 }
@@ -206,18 +211,16 @@ impl Session {
 
     /// Listens or waits, whichever comes first, then says what there is.
     async fn turn(&mut self) -> Result<(), End> {
-        if Instant::now() >= self.expiry {
-            return Err(End::Close(Close::TokenExpired, Some(token_expired())));
-        }
+        let expiry = self.ending.expiry();
         let heard = tokio::select! {
             biased;
-            () = is_set(&mut self.closing) => {
-                return Err(End::Close(Close::ShuttingDown, None));
-            }
-            () = is_set(&mut self.left) => return Err(End::Close(Close::Moved, None)),
+            close = self.ending.told() => return Err(close.into()),
             text = next_text(&mut self.socket) => Some(text?),
-            () = self.connection.ready(self.expiry) => None,
+            () = self.connection.ready(expiry) => None,
         };
+        if let Some(close) = self.ending.now() {
+            return Err(close.into());
+        }
         if let Some(text) = heard {
             self.hear(&text).await?;
         }
@@ -235,7 +238,7 @@ impl Session {
         heard.map_err(|problem| End::Close(Close::TooManyMessages, Some(problem)))?;
         match Request::parse(text) {
             Ok(Request::Subscribe(wanted)) => {
-                let is_taken = self.connection.subscribe(wanted.clone(), Instant::now());
+                let is_taken = self.connection.subscribe(wanted.clone(), clock::now());
                 self.door.subscribed(&wanted, is_taken).await;
             }
             Ok(Request::Unsubscribe { id }) => self.connection.unsubscribe(&id),
@@ -248,11 +251,13 @@ impl Session {
         Ok(())
     }
 
-    /// Takes a new token for the connection; it must be one of the same tenant.
+    /// Takes a new token for the connection; it must be one of the same tenant. What it gives no
+    /// right to is followed no more.
     async fn renew(&mut self, token: &str) -> Result<(), End> {
         match self.door.admit(token).await {
             Ok(viewer) if viewer.tenant == self.tenant => {
-                self.expiry = Instant::now() + viewer.remaining();
+                self.ending.renew(&viewer);
+                self.connection.may_ask(viewer.asking);
                 Ok(())
             }
             Ok(_) => Err(End::Close(Close::TokenRefused, Some(other_tenant()))),
@@ -264,14 +269,17 @@ impl Session {
     async fn speak(&mut self) -> Result<(), End> {
         let mut said = 0;
         while said < BURST {
-            match self.connection.step(Instant::now()) {
-                Step::Message(message) => {
+            match self.connection.step(clock::now()) {
+                Step::Message(mut message) => {
                     // Asked after it was made: of a tenant that has left there is no snapshot.
-                    if *self.left.borrow() {
-                        return Err(End::Close(Close::Moved, None));
+                    if let Some(close) = self.ending.now() {
+                        return Err(close.into());
                     }
-                    let frame = Frame::Text(message.into_json().into());
-                    patiently(self.stall, self.socket.feed(frame)).await?;
+                    let rows = message.take_rows();
+                    self.write(Some(Frame::Text(message.into_json().into()))).await?;
+                    if let Some(rows) = rows {
+                        self.write(Some(Frame::Binary(rows))).await?;
+                    }
                     said += 1;
                 }
                 Step::Again | Step::Idle => break,
@@ -279,20 +287,29 @@ impl Session {
             }
         }
         if said > 0 {
-            patiently(self.stall, self.socket.flush()).await?;
+            self.write(None).await?;
         }
         Ok(())
     }
-}
 
-/// Waits for the client to read, but not for ever.
-async fn patiently(
-    stall: Duration,
-    write: impl Future<Output = Result<(), Error>>,
-) -> Result<(), End> {
-    match timeout(stall, write).await {
-        Ok(written) => Ok(written?),
-        Err(_) => Err(End::Close(Close::TooSlow, None)),
+    /// Writes a frame, or all that is still to be written. It waits for the client to read, but not
+    /// for ever, and not once the connection is to end.
+    async fn write(&mut self, frame: Option<Frame>) -> Result<(), End> {
+        let Self { socket, ending, stall, .. } = self;
+        let writing = async {
+            match frame {
+                Some(frame) => socket.feed(frame).await,
+                None => socket.flush().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            written = timeout(*stall, writing) => match written {
+                Ok(written) => Ok(written?),
+                Err(_) => Err(End::Close(Close::TooSlow, None)),
+            },
+            close = ending.come() => Err(close.into()),
+        }
     }
 }
 

@@ -7,9 +7,12 @@
 mod server;
 mod support;
 
+use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use arrow::ipc::reader::StreamReader;
+use flate2::write::GzDecoder;
 use projections::{Position, Tenant, TenantSnapshot};
 use serde_json::{Value, json};
 use server::{EventStream, WebSocket, serve, until};
@@ -242,6 +245,98 @@ async fn a_client_that_does_not_read_is_given_up() {
     let mut stream = EventStream::connect(&address, &[items()], "", "").await;
     stream.hear().await.unwrap();
     flood(&world, &hub).await;
+}
+
+/// Whoever does not read is not waited for when its token ends.
+#[tokio::test]
+async fn a_token_ends_the_stream_of_a_client_that_does_not_read_too() {
+    let limits = StreamLimits { stall_s: 3_600, ..StreamLimits::default() };
+    let (world, hub, address) = start(limits).await;
+    let mut socket = WebSocket::connect(&address, "?token=1:3").await;
+    socket.say(&items()).await;
+    assert_eq!(socket.hear().await["type"], "snapshot");
+    flood(&world, &hub).await;
+    drop(socket);
+    let mut stream = EventStream::connect(&address, &[items()], "&token=1:3", "").await;
+    stream.hear().await.unwrap();
+    flood(&world, &hub).await;
+}
+
+#[tokio::test]
+async fn rows_as_arrow_follow_their_message_on_a_websocket_alone() {
+    let (world, hub, address) = start(StreamLimits::default()).await;
+    put(&world, &hub, "a", 10_000);
+    let mut wanted = items();
+    wanted["format"] = json!("arrow");
+    let mut socket = WebSocket::connect(&address, "?token=1").await;
+    socket.say(&wanted).await;
+    let count = |rows: &[u8]| -> usize {
+        let reader = StreamReader::try_new(rows, None).unwrap();
+        reader.map(|batch| batch.unwrap().num_rows()).sum()
+    };
+    let told = socket.hear().await;
+    assert_eq!((&told["type"], &told["format"]), (&json!("snapshot"), &json!("arrow")));
+    let rows = socket.hear_rows().await;
+    assert_eq!((&told["bytes"], count(&rows)), (&json!(rows.len()), 1));
+    let position = put(&world, &hub, "a", 20_000);
+    let told = socket.hear().await;
+    let rows = socket.hear_rows().await;
+    assert_eq!(
+        told,
+        json!({
+            "type": "delta", "id": "x", "position": position.to_string(), "format": "arrow",
+            "bytes": rows.len(),
+        })
+    );
+    assert_eq!(count(&rows), 2);
+
+    let plain = json!({"id": "y", "view": "items"});
+    let mut stream = EventStream::connect(&address, &[wanted, plain], "", "").await;
+    stream.hear().await.unwrap();
+    let error = stream.hear().await.unwrap();
+    assert_eq!(error.kind.as_deref(), Some("error"));
+    let error = error.data.unwrap();
+    assert_eq!(error["id"], "x");
+    assert_eq!(error["problem"]["type"], "urn:tidemark:problem:invalid-subscription");
+    assert_eq!(stream.hear().await.unwrap().kind.as_deref(), Some("snapshot"));
+}
+
+#[tokio::test]
+async fn an_event_stream_is_packed_for_who_takes_gzip() {
+    let (world, hub, address) = start(StreamLimits::default()).await;
+    for n in 0..200 {
+        put(&world, &hub, &format!("an item with a long name, number {n}"), n);
+    }
+    let header = "Accept-Encoding: gzip, br\r\n";
+    let mut stream = EventStream::connect(&address, &[items()], "", header).await;
+    assert!(stream.headers.contains("content-encoding: gzip\r\n"));
+    let mut decoder = GzDecoder::new(Vec::new());
+    let mut packed = 0;
+    let mut until = async |decoder: &mut GzDecoder<Vec<u8>>, text: &str| {
+        while !String::from_utf8_lossy(decoder.get_ref()).contains(text) {
+            let piece = stream.bytes().await;
+            assert!(!piece.is_empty(), "the stream goes on");
+            packed += piece.len();
+            decoder.write_all(&piece).unwrap();
+            decoder.flush().unwrap();
+        }
+    };
+    until(&mut decoder, "\"last\":true}\n\n").await;
+    // Nothing waits for what comes after it.
+    let position = put(&world, &hub, "a", 1);
+    until(&mut decoder, &format!("id: {position}\n")).await;
+    assert!(packed < decoder.get_ref().len() / 2, "{packed}");
+    hub.close();
+    loop {
+        let piece = stream.bytes().await;
+        if piece.is_empty() {
+            break;
+        }
+        decoder.write_all(&piece).unwrap();
+    }
+    // Whole, with the right checksum.
+    let text = String::from_utf8(decoder.finish().unwrap()).unwrap();
+    assert!(text.starts_with("retry: ") && text.contains("event: delta\n"), "{text}");
 }
 
 #[test]

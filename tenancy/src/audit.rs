@@ -20,7 +20,8 @@ mod verify;
 
 pub use key::{AuditKey, AuditKeyError};
 pub use record::{
-    Action, AuditEntry, AuditFilter, AuditHead, AuditPage, AuditRecord, Chain, UnknownAction,
+    Action, AuditEntry, AuditFilter, AuditHead, AuditPage, AuditRecord, Chain, ShownRecord,
+    UnknownAction,
 };
 pub use reseal::{Resealed, reseal};
 pub use trail::{Trail, TrailError};

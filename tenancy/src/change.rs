@@ -14,6 +14,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::templates::{self, Template};
 use crate::{Clock, Currency, Invalid, MODULES, TenantId, TenantRecord, branding};
@@ -150,16 +152,28 @@ impl From<TenantSettings> for TenantChange {
 // The bodies as they come. What is text in JSON is text here, so that a bad value is reported with
 // the name of its field.
 
-#[derive(Deserialize)]
+/// A tenant to be created.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewTenantBody {
+    /// The name in tokens and URLs.
+    #[schema(pattern = "^[a-z0-9][a-z0-9_-]{0,63}$")]
     id: String,
+    /// The name for people.
+    #[schema(min_length = 1, max_length = 200)]
     name: String,
+    /// Where its days begin and end: a name of the IANA database.
     timezone: String,
+    /// The currency of amounts that name none, ISO 4217.
+    #[schema(pattern = "^[A-Z]{3}$")]
     currency: String,
+    /// Where its date comes from: `wall`, `events` or `fixed:YYYY-MM-DD`; `wall` unless it says.
     clock: Option<String>,
+    /// The line of business, one of `GET /v1/platform/verticals`.
     vertical: Option<String>,
+    /// Modules; those of the line of business, or all, unless it says.
     modules: Option<Vec<String>>,
+    /// Name, logo and colours.
     branding: Option<Map<String, Value>>,
 }
 
@@ -181,22 +195,37 @@ impl TryFrom<NewTenantBody> for NewTenant {
     }
 }
 
-#[derive(Deserialize)]
+/// What of a tenant is to be another; what is not named stays.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ChangeBody {
+    /// The name for people.
     #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, min_length = 1, max_length = 200)]
     name: Option<String>,
+    /// Where its days begin and end: a name of the IANA database.
     #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
     timezone: Option<String>,
+    /// The currency of amounts that name none, ISO 4217, for events to come.
     #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, pattern = "^[A-Z]{3}$")]
     currency: Option<String>,
+    /// Where its date comes from: `wall`, `events` or `fixed:YYYY-MM-DD`.
     #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
     clock: Option<String>,
+    /// The line of business; null for none.
     #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
     vertical: Option<Option<String>>,
+    /// Modules; null for all.
     #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Vec<String>>)]
     modules: Option<Option<Vec<String>>>,
+    /// Name, logo and colours; null for none.
     #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Map<String, Value>>)]
     branding: Option<Option<Map<String, Value>>>,
 }
 
@@ -217,20 +246,33 @@ impl TryFrom<ChangeBody> for TenantChange {
     }
 }
 
-#[derive(Deserialize)]
+/// What of its tenant an admin changes; what is not named stays.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SettingsBody {
+    /// The name for people.
     #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, min_length = 1, max_length = 200)]
     name: Option<String>,
+    /// Where its days begin and end: a name of the IANA database.
     #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
     timezone: Option<String>,
+    /// The currency of amounts that name none, ISO 4217, for events to come.
     #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, pattern = "^[A-Z]{3}$")]
     currency: Option<String>,
+    /// The line of business; null for none.
     #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
     vertical: Option<Option<String>>,
+    /// Modules; null for all.
     #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Vec<String>>)]
     modules: Option<Option<Vec<String>>>,
+    /// Name, logo and colours; null for none.
     #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Map<String, Value>>)]
     branding: Option<Option<Map<String, Value>>>,
 }
 
@@ -270,6 +312,27 @@ impl<'de> Deserialize<'de> for TenantSettings {
         object::<SettingsBody, D>(from)?.try_into().map_err(Error::custom)
     }
 }
+
+/// The schemas of what is sent are those of the bodies as they come.
+macro_rules! schema_of {
+    ($sent:ty, $body:ty) => {
+        impl PartialSchema for $sent {
+            fn schema() -> RefOr<Schema> {
+                <$body as PartialSchema>::schema()
+            }
+        }
+
+        impl ToSchema for $sent {
+            fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+                <$body as ToSchema>::schemas(schemas);
+            }
+        }
+    };
+}
+
+schema_of!(NewTenant, NewTenantBody);
+schema_of!(TenantChange, ChangeBody);
+schema_of!(TenantSettings, SettingsBody);
 
 /// Reads `T` from a JSON object. A derived `Deserialize` would take an array of the fields' values
 /// too, where `[]` is a change of nothing and a field that moves changes what a body means.

@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use crate::{Clock, TenantRecord};
 
@@ -16,7 +17,7 @@ use crate::{Clock, TenantRecord};
 const TODAY: &str = "$today";
 
 /// What a tenant of one line of business begins with.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Template {
     /// Its name, which a tenant's `vertical` is.
@@ -25,7 +26,7 @@ pub struct Template {
     pub title: String,
     /// Whom it is for, in a sentence.
     pub about: String,
-    /// The modules that are on, in the order of [`MODULES`](crate::MODULES).
+    /// The modules that are on, in the order of `MODULES`.
     pub modules: Vec<String>,
     /// The reference data.
     pub events: Vec<TemplateEvent>,
@@ -34,7 +35,7 @@ pub struct Template {
 }
 
 /// A fact that tenants begin with.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TemplateEvent {
     /// The event type.
@@ -46,7 +47,7 @@ pub struct TemplateEvent {
 }
 
 /// A page of figures.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Dashboard {
     /// Its name within the template.
@@ -58,7 +59,7 @@ pub struct Dashboard {
 }
 
 /// A figure, chart or table of one view.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tile {
     /// Its name for people.
@@ -91,7 +92,7 @@ pub struct Tile {
 }
 
 /// How a tile is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TileKind {
     /// One large number.

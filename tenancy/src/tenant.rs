@@ -7,31 +7,37 @@ use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use crate::{Invalid, TenantId};
 
 /// A tenant as the control store holds it.
 ///
 /// Serializes to what the outside sees of it: everything but the number.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = Tenant)]
 pub struct TenantRecord {
     /// What data is filed under; from 1, never reused, never shown outside.
     #[serde(skip)]
     pub number: u32,
     /// The name in tokens and URLs.
+    #[schema(value_type = String)]
     pub id: TenantId,
     /// The name for people.
     pub name: String,
     /// Where its days begin and end.
     #[serde(serialize_with = "timezone_name")]
+    #[schema(value_type = String)]
     pub timezone: Tz,
     /// The currency of amounts that name none.
+    #[schema(value_type = String, pattern = "^[A-Z]{3}$")]
     pub currency: Currency,
-    /// Where its date comes from.
+    /// Where its date comes from: `wall`, `events` or `fixed:YYYY-MM-DD`.
+    #[schema(value_type = String)]
     pub clock: Clock,
     /// The line of business, which chooses templates.
     pub vertical: Option<String>,
-    /// The modules it uses, in the order of [`MODULES`](crate::modules::MODULES).
+    /// The modules it uses, in the order of `MODULES`.
     pub modules: Vec<String>,
     /// Name, logo and colours, for the page to show.
     pub branding: Option<Map<String, Value>>,

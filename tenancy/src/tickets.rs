@@ -10,6 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rand::TryRngCore;
 use rand::rngs::OsRng;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{Identity, TenantId};
 
@@ -17,7 +18,7 @@ use crate::{Identity, TenantId};
 const LIFETIME: TimeDelta = TimeDelta::seconds(30);
 
 /// A ticket as it is answered. `Debug` does not show it.
-#[derive(Clone, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Ticket {
     /// The partition in which it can be used, a hyphen, and 256 random bits in base64url.
     pub ticket: String,

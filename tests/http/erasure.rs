@@ -67,7 +67,8 @@ async fn define(service: &Service, admin: &str) {
     assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
 }
 
-async fn metric(service: &Service, name: &str) -> f64 {
+/// A figure of the process; 0 until it is there.
+pub(crate) async fn metric(service: &Service, name: &str) -> f64 {
     let answer = service.client.get(service.url("/metrics")).send().await.unwrap();
     let text = answer.text().await.unwrap();
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));

@@ -14,7 +14,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use crate::service::{Service, invoice, payment, problem};
 
 /// Longer than any message takes, heartbeats included.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One message of a stream: its type and its object.
 pub(crate) type Received = (String, Value);
@@ -80,21 +80,22 @@ impl Events {
 }
 
 /// JSON as a value of a parameter.
-fn escaped(value: &Value) -> String {
+pub(crate) fn escaped(value: &Value) -> String {
     value.to_string().bytes().fold(String::new(), |text, byte| format!("{text}%{byte:02x}"))
 }
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-async fn connect(service: &Service, query: &str) -> Socket {
+pub(crate) async fn connect(service: &Service, query: &str) -> Socket {
     connect_async(format!("ws://{}/v1/ws{query}", service.address)).await.unwrap().0
 }
 
-async fn say(socket: &mut Socket, message: Value) {
+pub(crate) async fn say(socket: &mut Socket, message: Value) {
     socket.send(Message::text(message.to_string())).await.unwrap();
 }
 
-async fn hear(socket: &mut Socket) -> Value {
+/// The next message that is no heartbeat.
+pub(crate) async fn hear(socket: &mut Socket) -> Value {
     loop {
         let message = timeout(PATIENCE, socket.next()).await.unwrap().unwrap().unwrap();
         if let Message::Text(text) = message {
@@ -102,6 +103,16 @@ async fn hear(socket: &mut Socket) -> Value {
             if value["type"] != "heartbeat" {
                 return value;
             }
+        }
+    }
+}
+
+/// The code with which the service closes, whatever it says before.
+pub(crate) async fn hear_close(socket: &mut Socket) -> u16 {
+    loop {
+        let message = timeout(PATIENCE, socket.next()).await.unwrap().unwrap().unwrap();
+        if let Message::Close(frame) = message {
+            return frame.unwrap().code.into();
         }
     }
 }

@@ -212,6 +212,7 @@ async fn who_watches_is_told_at_once() {
         json!({ "id": "pipe", "view": "pipeline" }),
         json!({ "id": "own", "view": "calls_by_user" }),
         json!({ "id": "open", "view": "open_invoices" }),
+        json!({ "id": "sql", "sql": CALLS }),
     ];
     let mut events = Events::open(&service, &admin, &subs, None).await;
     for _ in &subs {
@@ -219,14 +220,14 @@ async fn who_watches_is_told_at_once() {
     }
     switch(&service, &admin, &json!(["invoicing"])).await;
     let mut ended = Vec::new();
-    for _ in 0..2 {
+    for _ in 0..3 {
         let (kind, message) = events.telling().await;
         assert_eq!(kind, "error", "{message}");
         assert_eq!(message["problem"]["type"], "urn:tidemark:problem:module-off");
         ended.push(message["id"].as_str().unwrap().to_owned());
     }
     ended.sort_unstable();
-    assert_eq!(ended, ["own", "pipe"]);
+    assert_eq!(ended, ["own", "pipe", "sql"]);
     // The others go on, on the same connection.
     service.send(&admin, &[invoice("i2", "k", "5")]).await;
     let (kind, message) = events.telling().await;

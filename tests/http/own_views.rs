@@ -21,7 +21,7 @@ async fn define(service: &Service, token: &str, name: &str, sql: &str) -> Respon
 }
 
 /// Defines a view and waits until it can be read.
-async fn defined(service: &Service, token: &str, name: &str, sql: &str) -> Value {
+pub(crate) async fn defined(service: &Service, token: &str, name: &str, sql: &str) -> Value {
     let answer = define(service, token, name, sql).await;
     assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
     until(service, token, name, "live").await
@@ -50,7 +50,7 @@ async fn get(service: &Service, token: &str, path: &str) -> Value {
     answer
 }
 
-async fn delete(service: &Service, token: &str, name: &str) -> Response {
+pub(crate) async fn delete(service: &Service, token: &str, name: &str) -> Response {
     let url = service.url(&format!("/v1/views/{name}"));
     service.client.delete(url).bearer_auth(token).send().await.unwrap()
 }

@@ -1,19 +1,24 @@
 //! A service of its own for a test: the real binary on an empty folder.
 
+#[path = "documented.rs"]
+pub(crate) mod documented;
+
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use chrono::{Duration, Utc};
-use reqwest::{Client, RequestBuilder, Response, Url};
+use reqwest::{Client, Response, Url};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tenancy::{Claims, Role, RoleSet, Secret};
 
+use self::documented::{Asked, Checked};
+
 const SECRET: &str = "a secret of the tests, longer than 32 bytes";
 
 pub(crate) struct Service {
-    pub(crate) client: Client,
+    pub(crate) client: Checked,
     pub(crate) address: String,
     pub(crate) process: Child,
     pub(crate) data: Arc<TempDir>,
@@ -57,8 +62,10 @@ impl Service {
         let address = address.expect("the process says where it listens");
         // The pipe is read to the end, or the process would stop at a full one.
         std::thread::spawn(move || lines.for_each(|line| eprintln!("{line}")));
+        let client = Checked::new(client);
         let service = Self { client, address, process, data, scheme, log };
         service.until_ready().await;
+        service.client.learn(service.url("/openapi.json")).await;
         service
     }
 
@@ -99,11 +106,11 @@ impl Service {
         format!("{}://{}{path}", self.scheme, self.address)
     }
 
-    pub(crate) fn get(&self, path: &str, token: &str) -> RequestBuilder {
+    pub(crate) fn get(&self, path: &str, token: &str) -> Asked {
         self.client.get(self.url(path)).bearer_auth(token)
     }
 
-    pub(crate) fn post(&self, path: &str, token: &str) -> RequestBuilder {
+    pub(crate) fn post(&self, path: &str, token: &str) -> Asked {
         self.client.post(self.url(path)).bearer_auth(token)
     }
 

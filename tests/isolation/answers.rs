@@ -23,6 +23,9 @@ const FLEETING: [&str; 14] = [
     "memory_bytes",
 ];
 
+/// Members of an own view that change while it is filled.
+const PROGRESS: [&str; 3] = ["filled", "row_count", "state"];
+
 /// What an answer says, comparable with another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Said {
@@ -83,14 +86,20 @@ fn settled(text: &str) -> String {
 
 fn settle(value: Value) -> Value {
     match value {
-        Value::Object(members) => members
-            .into_iter()
-            .map(|(name, value)| {
-                let is_fleeting = FLEETING.contains(&name.as_str()) && !value.is_null();
-                let settled = if is_fleeting { Value::from("*") } else { settle(value) };
-                (name, settled)
-            })
-            .collect(),
+        Value::Object(members) => {
+            // How far a view is that has just been defined.
+            let is_new = members.get("own") == Some(&Value::Bool(true));
+            members
+                .into_iter()
+                .map(|(name, value)| {
+                    let is_progress = is_new && PROGRESS.contains(&name.as_str());
+                    let is_fleeting =
+                        is_progress || FLEETING.contains(&name.as_str()) && !value.is_null();
+                    let settled = if is_fleeting { Value::from("*") } else { settle(value) };
+                    (name, settled)
+                })
+                .collect()
+        }
         Value::Array(items) => items.into_iter().map(settle).collect(),
         other => other,
     }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use reqwest::{Method, RequestBuilder};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tenancy::access::{Callers, ROUTES};
 use tokio::time::timeout;
 
 use crate::answers::Said;
 use crate::firms::{FIRM, Firms, MARK, NO_FIRM, NOBODYS, THEIRS, callers};
+use crate::service::documented::Asked;
 
 /// An operation.
 struct Operation {
@@ -257,7 +258,7 @@ fn body(operation: &Operation, of: Of) -> Value {
     }
 }
 
-fn request(firms: &Firms, operation: &Operation, of: Of, ids: &Ids) -> RequestBuilder {
+fn request(firms: &Firms, operation: &Operation, of: Of, ids: &Ids) -> Asked {
     let method = Method::from_bytes(operation.method.as_bytes()).unwrap();
     let path = path(operation, of, ids);
     let request = firms.service.client.request(method, firms.service.url(&path));
@@ -274,13 +275,23 @@ fn request(firms: &Firms, operation: &Operation, of: Of, ids: &Ids) -> RequestBu
     if operation.has_body { request.json(&body(operation, of)) } else { request }
 }
 
-async fn said(request: RequestBuilder) -> Said {
+async fn said(request: Asked) -> Said {
     let answer = timeout(Duration::from_secs(30), request.send()).await.unwrap().unwrap();
     let kind = answer.headers().get("content-type").and_then(|value| value.to_str().ok());
     if kind.is_some_and(|kind| kind.starts_with("text/event-stream")) {
         return crate::live::beginning(answer).await;
     }
     Said::of(answer).await
+}
+
+/// Waits until the view that was just defined is filled: from then on it answers alike.
+async fn filled(firms: &Firms, of: Of, token: Option<&str>) {
+    let path = format!("/v1/views/{}?wait_ms=20000", of.name());
+    let mut request = firms.service.client.get(firms.service.url(&path));
+    if let Some(token) = token {
+        request = request.bearer_auth(token);
+    }
+    assert_eq!(said(request).await.status, 200, "{path}");
 }
 
 /// What the platform does to a tenant is its right: it is another's only for everybody else.
@@ -309,6 +320,11 @@ async fn what_is_anothers_is_answered_as_what_is_not_there() {
                     request = request.bearer_auth(token);
                 }
                 let mut said = said(request).await;
+                if (operation.method.as_str(), operation.path.as_str()) == ("POST", "/v1/views")
+                    && said.status < 300
+                {
+                    filled(&firms, of, token.as_deref()).await;
+                }
                 ids.forget(&mut said);
                 said.keeps_secret(&what);
                 attempts += 1;

@@ -137,9 +137,8 @@ impl Watcher {
                 let position = message["position"].as_str().map(str::to_owned);
                 match (message["type"].as_str(), message["id"].as_str(), position) {
                     (Some("error"), _, _) => break,
-                    (Some("heartbeat"), _, Some(position)) => {
-                        positions.values_mut().for_each(|old| old.clone_from(&position));
-                    }
+                    // As one of them has a rate, the others may have been told later positions.
+                    (Some("heartbeat"), ..) => {}
                     (_, Some(view), position) => {
                         if let Err(broken) = self.take(view, &message) {
                             return broken;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use chrono::NaiveDate;
 use datafusion::common::TableReference;
-use projections::{EventType, ViewMark};
+use projections::{EventType, TenantSnapshot, ViewMark};
 
 use crate::catalog::{EVENTS, Relations, VIEWS};
 
@@ -62,6 +62,17 @@ impl Reads {
             (named, mark)
         });
         Self { today: relations.snapshot.today(), relations: marked.collect() }
+    }
+
+    /// The sequence of the tenant up to which a name may have meant another relation; none if all always
+    /// meant these. Since when an event type is as it is, nobody knows.
+    pub(crate) fn since(&self, snapshot: &TenantSnapshot) -> Option<u64> {
+        let since = |(named, mark): &(Named, Mark)| match mark {
+            Mark::None => None,
+            Mark::View(_) => snapshot.view(&named.name)?.since(),
+            Mark::Events { .. } => Some(snapshot.position().sequence),
+        };
+        self.relations.iter().filter_map(since).max()
     }
 
     /// Whether each name means a relation of the same definition, on the same date.

@@ -90,9 +90,9 @@ async fn a_ticket_is_redeemed_where_it_was_issued() {
     owner.stop().await;
 }
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-async fn connect(address: SocketAddr, query: &str, token: Option<&str>) -> Socket {
+pub(super) async fn connect(address: SocketAddr, query: &str, token: Option<&str>) -> Socket {
     let mut request = format!("ws://{address}/v1/ws{query}").into_client_request().unwrap();
     if let Some(token) = token {
         let bearer = format!("Bearer {token}").parse().unwrap();
@@ -101,12 +101,12 @@ async fn connect(address: SocketAddr, query: &str, token: Option<&str>) -> Socke
     connect_async(request).await.unwrap().0
 }
 
-async fn say(socket: &mut Socket, message: Value) {
+pub(super) async fn say(socket: &mut Socket, message: Value) {
     socket.send(Message::text(message.to_string())).await.unwrap();
 }
 
 /// The next message that is no heartbeat.
-async fn hear(socket: &mut Socket) -> Value {
+pub(super) async fn hear(socket: &mut Socket) -> Value {
     loop {
         let message = timeout(PATIENCE, socket.next()).await.unwrap().unwrap().unwrap();
         if let Message::Text(text) = message {
@@ -118,7 +118,7 @@ async fn hear(socket: &mut Socket) -> Value {
     }
 }
 
-async fn hear_close(socket: &mut Socket) -> u16 {
+pub(super) async fn hear_close(socket: &mut Socket) -> u16 {
     loop {
         match timeout(PATIENCE, socket.next()).await.unwrap() {
             Some(Ok(Message::Close(Some(frame)))) => return frame.code.into(),

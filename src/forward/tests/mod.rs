@@ -6,4 +6,5 @@ mod live;
 mod nodes;
 mod platform;
 mod requests;
+mod rights;
 mod tls;

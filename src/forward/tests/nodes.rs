@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, Limits, Tls};
 use crate::forward::{Places, Served};
-use crate::http::tests::{front_app_with, open};
+use crate::http::tests::{follow, front_app_with, open};
 use crate::http::{self, App};
 use crate::serve;
 
@@ -173,6 +173,12 @@ impl Front {
     /// Has it answer calls itself.
     pub(super) async fn open(&self) {
         open(&self.app, &self.folder).await;
+    }
+
+    /// Has it follow what others change in the control store.
+    pub(super) fn follow(&self) -> JoinHandle<()> {
+        let app = Arc::clone(&self.app);
+        tokio::spawn(async move { follow(&app).await })
     }
 
     /// Ends what is live, as at its end.

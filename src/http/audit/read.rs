@@ -15,10 +15,11 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::stream::try_unfold;
 use projections::{Position, Tenant};
 use query::{Answer, Format};
-use serde_json::{Value, json};
+use serde::Serialize;
 use stream::Problem;
-use tenancy::audit::{AuditFilter, AuditPage, AuditRecord, Chain, UnknownAction};
+use tenancy::audit::{AuditFilter, AuditPage, AuditRecord, Chain, ShownRecord, UnknownAction};
 use tenancy::{Store, hex};
+use utoipa::ToSchema;
 
 use super::Trace;
 use crate::http::caller::Caller;
@@ -26,8 +27,17 @@ use crate::http::params::Params;
 use crate::http::{App, answers, problems};
 
 /// Records of one page unless asked otherwise, and at most.
-const PAGE: u32 = 100;
-const MOST: u32 = 1_000;
+pub(in crate::http) const PAGE: u32 = 100;
+pub(in crate::http) const MOST: u32 = 1_000;
+
+/// A page of records, the newest first.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditRecords)]
+pub(in crate::http) struct Records {
+    records: Vec<ShownRecord>,
+    /// For `after`; null on the last page.
+    next: Option<String>,
+}
 
 /// The caller's tenant's.
 pub(in crate::http) async fn own(
@@ -87,8 +97,8 @@ async fn read(
     let AuditPage { records, is_last } = page.map_err(|error| problems::store(&error))?;
     trace.rows(records.len());
     let next = records.last().filter(|_| !is_last).map(|last| last.seq.to_string());
-    let records: Vec<Value> = records.iter().map(AuditRecord::to_json).collect();
-    let answer = json!({ "records": records, "next": next }).to_string();
+    let records = Records { records: records.into_iter().map(AuditRecord::shown).collect(), next };
+    let answer = serde_json::to_string(&records).map_err(|_| problems::internal())?;
     drop((records, space));
     let body = app.shelf.whole(tenant, answer.into())?;
     Ok(([(CONTENT_TYPE, Format::Json.content_type())], body).into_response())

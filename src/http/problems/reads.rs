@@ -161,7 +161,8 @@ pub(in crate::http) fn own_view(error: &OwnViewError) -> Problem {
     }
 }
 
-pub(in crate::http) fn query(error: &QueryError) -> Problem {
+/// Of SQL that has no answer.
+pub(crate) fn query(error: &QueryError) -> Problem {
     let detail = error.to_string();
     match error {
         QueryError::Invalid { line, column, .. } => {
@@ -201,6 +202,18 @@ pub(in crate::http) fn query(error: &QueryError) -> Problem {
         QueryError::NotServed => forward(ForwardError::Unserved),
         QueryError::Internal { message } => failed("a query", message),
     }
+}
+
+/// Of SQL that has an answer, of which nobody could say when it has changed.
+pub(crate) fn unfollowed_query() -> Problem {
+    Problem::new(
+        "unfollowed-query",
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "The query cannot be followed",
+        "its answer does not follow from views and event types alone: leave out EXPLAIN, functions \
+         that give another value each time, such as random() and uuid(), and lists of relations, or \
+         ask with POST /v1/query",
+    )
 }
 
 /// Of reading a view: what is not right there is a parameter, the cursor.

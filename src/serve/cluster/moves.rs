@@ -63,7 +63,7 @@ impl Cluster {
         let outlet = Outlet { forward: opened.forward.clone(), tail };
         let partition = self.source.read(number as i32, begin(from), outlet)?;
         self.intake.put(partition.clone());
-        let held = opened.keep(Reading::Kafka(partition.clone()), self.host.every);
+        let held = opened.keep(Reading::Kafka(partition.clone()), &self.host);
         // One that has stopped has said why; what it has is served.
         if partition.caught_up().await.is_ok() {
             let intake = Intake::Kafka(self.intake.clone(), self.directory.clone());

@@ -7,6 +7,7 @@ use std::time::Instant;
 use projections::{Position, RuntimeError};
 
 use super::{Connection, Payload, Stage, State, Step};
+use crate::body::{Body, Format};
 use crate::filter::Filter;
 use crate::merge::{Merge, MergeError};
 use crate::message::Message;
@@ -21,7 +22,7 @@ const TOO_LARGE: &str =
 
 /// What a merge of changes for one subscription came to.
 enum Merged {
-    Body(String),
+    Body(Body),
     Nothing,
     TooLarge,
     Failed(RuntimeError),
@@ -30,7 +31,6 @@ enum Merged {
 impl Connection {
     /// Decides what comes next when nothing is being sent. None: look again.
     pub(super) fn plan(&mut self, now: Instant) -> Option<Step> {
-        self.look_at_definitions();
         self.look_at_alerts();
         self.take_snapshots();
         if !self.outbox.is_empty() {
@@ -38,11 +38,12 @@ impl Connection {
         }
         if now >= self.next_heartbeat {
             self.next_heartbeat = now + self.limits().heartbeat();
-            if let Some(position) = self.complete() {
+            self.note_answers();
+            if let Some(position) = self.reached() {
                 return Some(Step::Message(Message::heartbeat(position)));
             }
         }
-        if self.flush_due(now) {
+        if self.flush_due(now) || self.take_answers(now) {
             return None;
         }
         if let Some(serial) = self.reached_snapshot() {
@@ -275,7 +276,8 @@ impl Connection {
         let sub = &mut self.subs[index];
         let position = Position::new(self.seat.channel().tenant(), to);
         let entries = entries.iter().filter(|e| e.from() >= sent).map(AsRef::as_ref);
-        match merged(entries, sub.view.name(), sub.filter.as_ref(), position, budget) {
+        let (view, filter) = (sub.view.name(), sub.filter.as_ref());
+        match merged(entries, view, filter, sub.format, position, budget) {
             Merged::Body(body) => due.push_back((sub.serial, Payload::Merged(body))),
             Merged::Nothing => sub.state = State::Live { sent: to, is_dirty: false },
             Merged::TooLarge => self.reset(index, TOO_LARGE),
@@ -300,6 +302,7 @@ fn merged<'a>(
     entries: impl Iterator<Item = &'a Entry>,
     view: &str,
     filter: Option<&Filter>,
+    format: Format,
     position: Position,
     budget: &mut usize,
 ) -> Merged {
@@ -318,7 +321,10 @@ fn merged<'a>(
     if merge.changes() > 1 {
         meter::conflation();
     }
-    merge.finish(position).map_or(Merged::Nothing, Merged::Body)
+    match merge.finish(position, format) {
+        Ok(body) => body.map_or(Merged::Nothing, Merged::Body),
+        Err(error) => Merged::Failed(error.into()),
+    }
 }
 
 fn failed() -> RuntimeError {

@@ -3,9 +3,11 @@
 
 use super::Connection;
 use crate::message::{Message, quoted};
+use crate::meter;
 
 /// A subscription to alerts.
 pub(super) struct Bell {
+    serial: u64,
     id: String,
     quoted_id: String,
     /// The channel's count when it was told last; none: it is to be told that it follows now.
@@ -20,14 +22,20 @@ impl Connection {
 
     /// Follows alerts from now on.
     pub(super) fn follow_alerts(&mut self, id: String) {
-        self.bells.push(Bell { quoted_id: quoted(&id), id, told: None });
+        let (serial, quoted_id) = (self.next_serial, quoted(&id));
+        self.next_serial += 1;
+        meter::subscriptions(1.0);
+        self.bells.push(Bell { serial, id, quoted_id, told: None });
     }
 
-    /// Ends a subscription to alerts; false if there is none of that id.
+    /// Ends a subscription to alerts, with what it was still to be told; false if there is none of
+    /// that id.
     pub(super) fn unfollow_alerts(&mut self, id: &str) -> bool {
-        let before = self.bells.len();
-        self.bells.retain(|bell| bell.id != id);
-        self.bells.len() < before
+        let Some(index) = self.bells.iter().position(|bell| bell.id == id) else { return false };
+        let gone = self.bells.remove(index).serial;
+        self.outbox.retain(|(serial, _)| *serial != Some(gone));
+        meter::subscriptions(-1.0);
+        true
     }
 
     /// Has those told that have not been since there was something new. However often there was, it
@@ -40,7 +48,7 @@ impl Connection {
         for bell in &mut self.bells {
             if bell.told != now {
                 bell.told = now;
-                self.outbox.push_back((None, Message::alerts(&bell.quoted_id)));
+                self.outbox.push_back((Some(bell.serial), Message::alerts(&bell.quoted_id)));
             }
         }
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use projections::{Tenant, TenantDelta};
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
 
 use super::{Connection, Step};
 use crate::hub::Hub;
@@ -18,6 +19,9 @@ use crate::support::{Shared, VIEWS, World};
 const TENANT: Tenant = Tenant(3);
 const TEAMS: [&str; 3] = ["red", "green", "blue"];
 const CLIENTS: usize = 3;
+/// Cases that failed once; they are tried first.
+const REGRESSIONS: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/src/connection/model_tests.regressions");
 
 /// The view, the item, and its team and amount, or nothing to remove it.
 type Change = (usize, u8, Option<(usize, i8)>);
@@ -249,11 +253,15 @@ impl Run {
 fn connect(hub: &Hub, now: Instant) -> Connection {
     let place = hub.enter().unwrap_or_else(|r| panic!("{}", r.problem));
     let seat = hub.attach(TENANT, place).unwrap_or_else(|r| panic!("{}", r.problem));
-    Connection::new(hub.clone(), seat, now)
+    Connection::new(hub.clone(), seat, Ok(()), now)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 1_000,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(REGRESSIONS))),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn the_client_always_holds_what_is_true(

@@ -57,7 +57,8 @@ impl Connection {
         true
     }
 
-    fn end(&mut self, index: usize, problem: &Problem) -> bool {
+    /// Ends a subscription and tells it why; always false.
+    pub(super) fn end(&mut self, index: usize, problem: &Problem) -> bool {
         let message = Message::error(Some(&self.subs[index].id), problem);
         self.remove(index);
         self.say(message);

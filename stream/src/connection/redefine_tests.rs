@@ -41,7 +41,7 @@ impl Bench {
         let _guard = self.runtime.enter();
         let place = self.hub.enter().unwrap_or_else(|r| panic!("{}", r.problem));
         let seat = self.hub.attach(TENANT, place).unwrap_or_else(|r| panic!("{}", r.problem));
-        Connection::new(self.hub.clone(), seat, self.now)
+        Connection::new(self.hub.clone(), seat, Ok(()), self.now)
     }
 
     /// Applies an event and gives back the position after it.
@@ -164,6 +164,25 @@ fn a_snapshot_that_is_being_sent_is_void_when_its_view_is_replaced() {
     let rows: usize =
         messages[reset + 1..].iter().map(|m| m["rows"].as_array().unwrap().len()).sum();
     assert_eq!(rows, 2);
+}
+
+#[test]
+fn a_change_that_waits_is_not_sent_once_its_view_is_replaced() {
+    let mut bench = Bench::new(StreamLimits::default());
+    bench.void("a", "x");
+    bench.define("mine", "SELECT invoice_id FROM voided");
+    let mut connection = bench.connect();
+    bench.subscribe(&mut connection, &json!({"id": "v", "view": "voided"}));
+    bench.subscribe(&mut connection, &json!({"id": "m", "view": "mine"}));
+    bench.hear(&mut connection);
+    bench.void("b", "y");
+    // Both are due at one position; the client has taken the first.
+    let Step::Message(first) = connection.step(bench.now) else { panic!("a delta is due") };
+    assert!(first.into_json().contains("\"id\":\"v\""));
+    bench.define("mine", "SELECT reason FROM voided");
+    let messages = bench.hear(&mut connection);
+    assert_eq!(told(&messages), ["reset m", "snapshot m"]);
+    assert_eq!(messages[1]["rows"].as_array().unwrap().len(), 2);
 }
 
 #[test]

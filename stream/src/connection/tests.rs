@@ -5,31 +5,39 @@ use std::time::{Duration, Instant};
 use projections::{Position, Tenant};
 use serde_json::{Value, json};
 
-use super::{Connection, Step};
-use crate::hub::Hub;
+use super::{Connection, PART_BYTES, Step};
+use crate::hub::{Hub, Snapshots};
 use crate::limits::StreamLimits;
 use crate::message::Message;
 use crate::subscription::Subscription;
 use crate::support::{Edit, Shared, World};
 
-const TENANT: Tenant = Tenant(1);
+pub(super) const TENANT: Tenant = Tenant(1);
 
-struct Bench {
+pub(super) struct Bench {
     world: Shared,
-    hub: Hub,
-    now: Instant,
+    pub(super) hub: Hub,
+    pub(super) now: Instant,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Bench {
-    fn new(limits: StreamLimits) -> Self {
+    pub(super) fn new(limits: StreamLimits) -> Self {
+        Self::showing(limits, |world| world)
+    }
+
+    /// One whose hub reads what `shown` makes of the world.
+    pub(super) fn showing<S: Snapshots + 'static>(
+        limits: StreamLimits,
+        shown: impl FnOnce(Shared) -> S,
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let world = World::shared();
-        let hub = Hub::new(world.clone(), limits);
+        let hub = Hub::new(shown(world.clone()), limits);
         Self { world, hub, now: Instant::now(), runtime }
     }
 
-    fn connect(&self) -> Connection {
+    pub(super) fn connect(&self) -> Connection {
         self.connect_as(TENANT)
     }
 
@@ -37,25 +45,25 @@ impl Bench {
         let _guard = self.runtime.enter();
         let place = self.hub.enter().unwrap_or_else(|r| panic!("{}", r.problem));
         let seat = self.hub.attach(tenant, place).unwrap_or_else(|r| panic!("{}", r.problem));
-        Connection::new(self.hub.clone(), seat, self.now)
+        Connection::new(self.hub.clone(), seat, Ok(()), self.now)
     }
 
-    fn put(&self, view: usize, item: &str, amount: i128) -> Position {
+    pub(super) fn put(&self, view: usize, item: &str, amount: i128) -> Position {
         self.edit(&[(view, item, Some((Some("red"), amount)))])
     }
 
-    fn edit(&self, edits: &[Edit<'_>]) -> Position {
+    pub(super) fn edit(&self, edits: &[Edit<'_>]) -> Position {
         let delta = self.world.0.apply(TENANT, 1, edits);
         self.hub.shared.publish(std::slice::from_ref(&delta), self.now);
         delta.snapshot.position()
     }
 
-    fn subscribe(&self, connection: &mut Connection, wanted: &Value) {
+    pub(super) fn subscribe(&self, connection: &mut Connection, wanted: &Value) {
         connection.subscribe(Subscription::parse(&wanted.to_string()).unwrap(), self.now);
     }
 
     /// All messages that can be read now.
-    fn read(&self, connection: &mut Connection) -> Vec<Message> {
+    pub(super) fn read(&self, connection: &mut Connection) -> Vec<Message> {
         let mut messages = Vec::new();
         loop {
             match connection.step(self.now) {
@@ -67,13 +75,13 @@ impl Bench {
         }
     }
 
-    fn json(&self, connection: &mut Connection) -> Vec<Value> {
+    pub(super) fn json(&self, connection: &mut Connection) -> Vec<Value> {
         let messages = self.read(connection).into_iter();
         messages.map(|m| serde_json::from_str(&m.into_json()).unwrap()).collect()
     }
 }
 
-fn kinds(messages: &[Value]) -> Vec<&str> {
+pub(super) fn kinds(messages: &[Value]) -> Vec<&str> {
     messages.iter().map(|m| m["type"].as_str().unwrap()).collect()
 }
 
@@ -470,8 +478,33 @@ fn a_rare_value_in_a_long_view_is_found_step_by_step() {
     assert_eq!(last, [false, true]);
     bench.subscribe(&mut connection, &json!({"id": "y", "view": "items"}));
     let messages = bench.json(&mut connection);
-    let rows: Vec<usize> = messages.iter().map(|m| m["rows"].as_array().unwrap().len()).collect();
-    assert_eq!(rows, [5_000, 5_000, 5_000, 5_000]);
+    let rows: usize = messages.iter().map(|m| m["rows"].as_array().unwrap().len()).sum();
+    assert_eq!(rows, 20_000);
+    // The room of a row, and of what every part says of its columns.
+    assert!(messages.iter().all(|m| m.to_string().len() < PART_BYTES + 1_000));
+}
+
+/// An id stands for all subscriptions, so it never lies before what one of them has been told.
+#[test]
+fn an_id_stands_only_where_all_subscriptions_stand() {
+    let mut bench = Bench::new(StreamLimits::default());
+    let older = bench.put(0, "a", 1);
+    let mut connection = bench.connect();
+    bench.subscribe(&mut connection, &json!({"id": "x", "view": "items", "max_rate_ms": 60_000}));
+    bench.subscribe(&mut connection, &json!({"id": "y", "view": "items"}));
+    bench.read(&mut connection);
+    for amount in 2..4 {
+        bench.now += Duration::from_secs(1);
+        bench.put(0, "a", amount);
+        bench.read(&mut connection);
+    }
+    bench.now += Duration::from_secs(15);
+    let messages = bench.read(&mut connection);
+    assert_eq!(ids(&messages), [None]);
+    let heartbeat: Value = serde_json::from_str(&messages[0].clone().into_json()).unwrap();
+    assert_eq!(heartbeat["type"], "heartbeat");
+    // One of them is further.
+    assert_eq!(heartbeat["position"], older.to_string());
 }
 
 #[test]

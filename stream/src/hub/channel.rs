@@ -1,4 +1,4 @@
-//! One tenant's channel: its ring, and those who watch it.
+//! One tenant's channel: its ring, the SQL that is followed, and those who watch.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -8,12 +8,15 @@ use projections::Tenant;
 use tokio::sync::watch;
 
 use super::Place;
+use crate::clock;
 use crate::ring::{Entry, Ring};
+use crate::standing::Register;
 
 /// One tenant's changes and its connections.
 pub(crate) struct Channel {
     tenant: Tenant,
     ring: RwLock<Ring>,
+    register: Arc<Register>,
     /// How often there was something new about the tenant's alerts.
     alerts: AtomicU64,
     /// The head of the ring, told to the connections after the ring has it.
@@ -32,20 +35,32 @@ struct Members {
 }
 
 impl Channel {
-    pub(crate) fn new(tenant: Tenant, head: u64) -> Self {
+    /// A channel whose ring begins at `head`; so much of its SQL is evaluated at a time.
+    pub(crate) fn new(tenant: Tenant, head: u64, evaluations: usize) -> Self {
         Self {
             tenant,
             ring: RwLock::new(Ring::new(tenant, head)),
+            register: Arc::new(Register::new(evaluations)),
             alerts: AtomicU64::new(0),
             head: watch::Sender::new(head),
             is_due: AtomicBool::new(false),
             left: Mutex::default(),
-            members: Mutex::new(Members { count: 0, empty_since: Some(Instant::now()) }),
+            members: Mutex::new(Members { count: 0, empty_since: Some(clock::now()) }),
         }
     }
 
     pub(crate) fn tenant(&self) -> Tenant {
         self.tenant
+    }
+
+    /// The SQL that is followed.
+    pub(crate) fn register(&self) -> &Arc<Register> {
+        &self.register
+    }
+
+    /// Changes whenever the ring has grown, or its views were defined, replaced or removed.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.head.subscribe()
     }
 
     pub(crate) fn push(&self, entry: Entry, now: Instant, bound: usize) {
@@ -66,8 +81,11 @@ impl Channel {
         self.alerts.load(Ordering::Acquire)
     }
 
-    pub(crate) fn expire(&self, now: Instant, age: Duration) {
-        self.ring.write().unwrap_or_else(PoisonError::into_inner).expire(now, age);
+    /// Drops changes that are older than `age` or no longer fit in `bound` bytes.
+    pub(crate) fn expire(&self, now: Instant, age: Duration, bound: usize) {
+        let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+        ring.expire(now, age);
+        ring.trim(bound);
     }
 
     pub(crate) fn ring(&self) -> RwLockReadGuard<'_, Ring> {
@@ -117,7 +135,7 @@ impl Channel {
         let mut members = self.members();
         members.count -= 1;
         if members.count == 0 {
-            members.empty_since = Some(Instant::now());
+            members.empty_since = Some(clock::now());
         }
     }
 

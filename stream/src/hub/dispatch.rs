@@ -2,11 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use super::{Channel, Shared};
+use crate::clock;
 
 /// How often rings are swept.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -43,7 +44,7 @@ impl Dispatch {
             tokio::select! {
                 () = self.wake.notified() => self.tell(),
                 _ = sweep.tick() => match shared.upgrade() {
-                    Some(shared) => shared.sweep(Instant::now()),
+                    Some(shared) => shared.sweep(clock::now()),
                     None => return,
                 },
             }

@@ -17,7 +17,7 @@ const TENANT: Tenant = Tenant(1);
 fn connect(hub: &Hub, tenant: Tenant) -> Connection {
     let place = hub.enter().unwrap_or_else(|r| panic!("{}", r.problem));
     let seat = hub.attach(tenant, place).unwrap_or_else(|r| panic!("{}", r.problem));
-    Connection::new(hub.clone(), seat, Instant::now())
+    Connection::new(hub.clone(), seat, Ok(()), Instant::now())
 }
 
 /// Watches a view of one row, whose amount is the position, through so many messages.

@@ -33,6 +33,7 @@ impl Tokens {
             tenant: Tenant(tenant),
             tenant_id: format!("tenant {tenant}"),
             expires_at: chrono::Utc::now() + chrono::TimeDelta::seconds(left),
+            asking: Ok(()),
         })
     }
 }
@@ -53,9 +54,8 @@ async fn events(State(hub): State<Hub>, query: Pairs, headers: HeaderMap) -> Res
     let viewer = Tokens::viewer(value(&query, "token").unwrap_or("1")).unwrap();
     let texts = query.iter().filter(|(name, _)| name == "sub");
     let subs = texts.map(|(_, text)| Subscription::parse(text)).collect::<Result<Vec<_>, _>>();
-    let last = headers.get("last-event-id").map(|v| v.to_str().unwrap().to_owned());
     match subs {
-        Ok(subs) => stream::sse(&hub, viewer, subs, last),
+        Ok(subs) => stream::sse(&hub, viewer, subs, &headers),
         Err(problem) => problem.into_response(),
     }
 }
@@ -113,6 +113,14 @@ impl WebSocket {
         match self.next().await {
             Message::Text(text) => serde_json::from_str(&text).unwrap(),
             other => panic!("no text: {other:?}"),
+        }
+    }
+
+    /// The next message, which is rows.
+    pub async fn hear_rows(&mut self) -> bytes::Bytes {
+        match self.next().await {
+            Message::Binary(rows) => rows,
+            other => panic!("no rows: {other:?}"),
         }
     }
 
@@ -203,5 +211,14 @@ impl EventStream {
         let mut rest = String::new();
         self.body.read_to_string(&mut rest).await.unwrap();
         rest
+    }
+
+    /// The next bytes, as they come; none at the end of the stream.
+    pub async fn bytes(&mut self) -> Vec<u8> {
+        let mut piece = vec![0; 64 << 10];
+        let reading = self.body.read(&mut piece);
+        let length = tokio::time::timeout(Duration::from_mins(1), reading).await;
+        piece.truncate(length.expect("nothing came for a minute").unwrap());
+        piece
     }
 }

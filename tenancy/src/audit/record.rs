@@ -4,8 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use crate::hex;
 
@@ -155,6 +157,31 @@ pub struct AuditRecord {
     pub hash: [u8; 32],
 }
 
+/// A record as readers get it.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = AuditRecord)]
+pub struct ShownRecord {
+    /// Its place in its chain: 1, 2, 3, …
+    pub seq: u64,
+    /// When, in RFC 3339.
+    #[schema(format = DateTime)]
+    pub at: String,
+    /// Who: the subject of the token; empty if nobody was known.
+    pub actor: String,
+    /// The address it came from, `ip:port`.
+    pub source: String,
+    /// What was done.
+    pub action: String,
+    /// The call, or what else was acted on.
+    pub object: String,
+    /// The status of the answer.
+    pub status: u16,
+    /// Whatever else is known, an object.
+    pub detail: Value,
+    /// What links it to the one before, in hexadecimal digits.
+    pub hash: String,
+}
+
 impl AuditRecord {
     /// The record of an entry after the one at `seq - 1`, whose hash is `previous` (zeros before
     /// the first).
@@ -182,23 +209,27 @@ impl AuditRecord {
         128 + texts.iter().map(|text| text.len()).sum::<usize>()
     }
 
-    /// The record as readers get it: `at` in RFC 3339, `detail` as the object that it is, `hash` in
-    /// hexadecimal digits.
-    pub fn to_json(&self) -> Value {
+    /// The record as readers get it.
+    pub fn shown(self) -> ShownRecord {
         let at = DateTime::from_timestamp_micros(self.at).unwrap_or_default();
         // It was written as JSON; if it is none any more, it is shown as the text that it is.
         let detail = serde_json::from_str::<Value>(&self.detail);
-        json!({
-            "seq": self.seq,
-            "at": at.to_rfc3339_opts(SecondsFormat::Micros, true),
-            "actor": self.actor,
-            "source": self.source,
-            "action": self.action,
-            "object": self.object,
-            "status": self.status,
-            "detail": detail.unwrap_or_else(|_| json!(self.detail)),
-            "hash": hex(&self.hash),
-        })
+        ShownRecord {
+            seq: self.seq,
+            at: at.to_rfc3339_opts(SecondsFormat::Micros, true),
+            actor: self.actor,
+            source: self.source,
+            action: self.action,
+            object: self.object,
+            status: self.status,
+            detail: detail.unwrap_or(Value::String(self.detail)),
+            hash: hex(&self.hash),
+        }
+    }
+
+    /// The same as JSON.
+    pub fn to_json(&self) -> Value {
+        json!(self.clone().shown())
     }
 
     /// The hash that a record must have in this chain behind one with the hash `previous`: SHA-256

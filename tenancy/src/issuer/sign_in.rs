@@ -6,6 +6,7 @@
 
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::answer::{body, reason};
 use super::{Issuer, IssuerError, shown};
@@ -14,7 +15,7 @@ use super::{Issuer, IssuerError, shown};
 const LONGEST: usize = 4096;
 
 /// What a browser needs to ask an issuer for a code.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct SignIn {
     /// The issuer.
     pub issuer: String,
@@ -30,7 +31,7 @@ pub struct SignIn {
 }
 
 /// What an issuer gives for a code. Neither `Debug` nor an error shows the token.
-#[derive(Clone, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Exchanged {
     /// A token for this service, as a bearer token.
     pub token: String,

@@ -8,7 +8,7 @@ use sqlx::{Any, FromRow, Transaction};
 
 use super::alerts::{self, Fence, TransitionKind};
 use super::report_runs::time;
-use super::{Scope, Store, sql};
+use super::{Scope, Store, sql, text};
 use crate::StoreError;
 
 /// How the evaluation of a rule does.
@@ -130,7 +130,7 @@ impl Store {
         let mut transaction = self.read(Scope::Tenant(tenant)).await.map_err(failed)?;
         let row: Option<Row> = sql::query_as(concat!(rules!(), " AND id = $2"))
             .bind(i64::from(tenant))
-            .bind(id)
+            .bind(text(id))
             .fetch_optional(&mut *transaction)
             .await
             .map_err(failed)?;

@@ -255,8 +255,8 @@ impl Store {
         .bind(i64::from(tenant))
         .bind(i64::from(filter.audience))
         .bind(filter.state.map_or("", AlertState::as_str))
-        .bind(filter.rule.unwrap_or_default())
-        .bind(filter.before.unwrap_or_default())
+        .bind(text(filter.rule.unwrap_or_default()))
+        .bind(text(filter.before.unwrap_or_default()))
         .bind(i64::from(filter.most))
         .fetch_all(&mut *transaction)
         .await
@@ -295,7 +295,7 @@ impl Store {
         let row: Option<AlertRow> = sql::query_as(concat!(alerts!(), " AND a.id = $3"))
             .bind(i64::from(tenant))
             .bind(i64::from(audience))
-            .bind(id)
+            .bind(text(id))
             .fetch_optional(&mut *transaction)
             .await
             .map_err(failed)?;

@@ -287,6 +287,7 @@ async fn rules_are_a_tenants_own_and_change_by_version(place: &Place) {
     assert!(!store.replace_alert_rule(1, &second, None, None).await.unwrap(), "it has that already");
     assert_eq!(store.alert_rule(1, "r").await.unwrap(), Some(second.clone()));
     assert_eq!(store.alert_rule(2, "r").await.unwrap(), Some(rule("r")));
+    assert_eq!(store.alert_rule(2, "r\0").await.unwrap(), None, "NUL is in no id");
     assert_eq!(open(&store).await.len(), 3, "its alerts stay");
     assert_eq!(Says::new(&rule("r"), 2, &[]).to(&store, fence).await, Decided::Changed);
     let broken = StoredAlertRule {
@@ -334,6 +335,10 @@ async fn a_caller_sees_the_alerts_of_its_role(place: &Place) {
     let one = AlertFilter { rule: Some("a"), ..filter(None) };
     assert_eq!(store.alerts(1, one).await.unwrap().len(), 1);
     assert!(store.alerts(2, filter(None)).await.unwrap().is_empty());
+    // NUL is in no id.
+    assert_eq!(store.alert(1, "000001-x-s\0", 3).await.unwrap(), None);
+    let bad = AlertFilter { rule: Some("a\0"), before: Some("\0"), ..filter(None) };
+    assert!(store.alerts(1, bad).await.unwrap().is_empty());
 }
 
 async fn cleared_alerts_are_kept_for_their_time_and_number(place: &Place) {

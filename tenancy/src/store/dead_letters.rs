@@ -125,7 +125,8 @@ impl Store {
         let failed = |source| StoreError::Database { doing: "listing the dead letters", source };
         let mut transaction = self.read(scope(tenant)).await.map_err(failed)?;
         let statement = select!(tenant, "id > $1 ORDER BY id LIMIT $2", "$3");
-        let query = sql::query_as(statement).bind(after.unwrap_or_default()).bind(i64::from(most));
+        let query =
+            sql::query_as(statement).bind(text(after.unwrap_or_default())).bind(i64::from(most));
         let rows: Vec<Row> =
             of(query, tenant).fetch_all(&mut *transaction).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
@@ -154,7 +155,7 @@ impl Store {
     ) -> Result<Option<StoredDeadLetter>, StoreError> {
         let failed = |source| StoreError::Database { doing: "reading a dead letter", source };
         let mut transaction = self.read(scope(tenant)).await.map_err(failed)?;
-        let query = sql::query_as(select!(tenant, "id = $1", "$2")).bind(id);
+        let query = sql::query_as(select!(tenant, "id = $1", "$2")).bind(text(id));
         let row: Option<Row> =
             of(query, tenant).fetch_optional(&mut *transaction).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;

@@ -6,7 +6,7 @@ use sqlx::{Any, FromRow, Transaction};
 use super::position_marks::PositionMark;
 use super::report_deliveries::{DeliveryRow, StoredDelivery};
 use super::report_jobs::{self, JobKind, ReportJob};
-use super::{Scope, Store, position_marks, sql};
+use super::{Scope, Store, position_marks, sql, text};
 use crate::StoreError;
 
 /// How far a run has come.
@@ -333,7 +333,7 @@ impl Store {
         let mut transaction = self.read(Scope::Tenant(tenant)).await.map_err(failed)?;
         let row: Option<RunRow> = sql::query_as(concat!(runs!(), " AND id = $2"))
             .bind(i64::from(tenant))
-            .bind(id)
+            .bind(text(id))
             .fetch_optional(&mut *transaction)
             .await
             .map_err(failed)?;
@@ -357,7 +357,7 @@ impl Store {
         ))
         .bind(i64::from(tenant))
         .bind(report)
-        .bind(before.unwrap_or_default())
+        .bind(text(before.unwrap_or_default()))
         .bind(i64::from(most))
         .fetch_all(&mut *transaction)
         .await

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{Any, FromRow, Transaction};
 
 use super::report_jobs::{self, JobKind};
-use super::{Scope, Store, sql};
+use super::{Scope, Store, sql, text};
 use crate::{RoleSet, StoreError};
 
 /// A report as it is stored.
@@ -110,7 +110,7 @@ impl Store {
         let mut transaction = self.read(Scope::Tenant(tenant)).await.map_err(failed)?;
         let row: Option<Row> = sql::query_as(concat!(reports!(), " AND id = $2"))
             .bind(i64::from(tenant))
-            .bind(id)
+            .bind(text(id))
             .fetch_optional(&mut *transaction)
             .await
             .map_err(failed)?;

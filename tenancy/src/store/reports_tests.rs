@@ -69,6 +69,9 @@ async fn reports_are_a_tenants_own_and_change_by_version(place: &Place) {
     assert!(!store.replace_report(1, &second, None).await.unwrap(), "it has that version already");
     assert_eq!(store.reports(1).await.unwrap(), [second.clone(), report("b")]);
     assert_eq!(store.report(2, "a").await.unwrap(), Some(report("a")));
+    assert_eq!(store.report(2, "a\0").await.unwrap(), None, "NUL is in no id");
+    assert_eq!(store.report_run(2, "\0").await.unwrap(), None);
+    assert!(store.report_runs(2, "a", Some("\0"), 10).await.unwrap().0.is_empty());
     let ids: Vec<(u32, String)> =
         due(&store, 60).await.into_iter().map(|job| (job.tenant, job.id)).collect();
     assert_eq!(ids, [(1, "a".to_owned()), (1, "b".to_owned())]);

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 
-use super::{Scope, Store, sql};
+use super::{Scope, Store, sql, text};
 use crate::StoreError;
 
 /// A service token as it is stored.
@@ -93,7 +93,7 @@ impl Store {
         let mut transaction = self.write(Scope::Tenant(tenant)).await.map_err(failed)?;
         let done = sql::query("DELETE FROM service_tokens WHERE tenant_id = $1 AND id = $2")
             .bind(i64::from(tenant))
-            .bind(id)
+            .bind(text(id))
             .execute(&mut *transaction)
             .await
             .map_err(failed)?;

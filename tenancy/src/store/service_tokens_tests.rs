@@ -36,6 +36,7 @@ async fn tokens_are_a_tenants_own_and_few(place: &Place) {
     assert!(store.delete_service_token(1, "1").await.unwrap());
     assert!(!store.delete_service_token(1, "1").await.unwrap());
     assert!(!store.delete_service_token(2, "2").await.unwrap());
+    assert!(!store.delete_service_token(1, "2\0").await.unwrap(), "NUL is in no id");
     assert_eq!(store.service_tokens(1).await.unwrap(), [token("2")]);
     assert_eq!(store.service_tokens(2).await.unwrap(), [token("1")]);
 }

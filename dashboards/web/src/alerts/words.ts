@@ -5,10 +5,9 @@ import type { Severity } from './api';
 export const words = {
   title: 'Alerts',
   bell: (count: number) => (count === 0 ? 'Alerts: none is open' : `Alerts: ${count} open`),
-  close: 'Close',
   loading: 'Loading alerts…',
   none: 'Nothing needs your attention.',
-  more: (listed: number, open: number) => `The newest ${listed} of ${open} are listed.`,
+  open: (listed: number, open: number) => (open > listed ? `The newest ${listed} of ${open}` : `${open} open`),
   severity: { info: 'Note', warning: 'Warning', critical: 'Critical' } satisfies Record<Severity, string>,
   since: (age: string) => (age === 'now' ? 'just now' : `${age} ago`),
   acknowledge: 'Acknowledge',
@@ -22,7 +21,6 @@ export const words = {
   ],
   snoozed: (until: string) => `Snoozed until ${until}`,
   wake: 'Wake',
-  again: 'Try again',
   show: 'Show',
   dismiss: 'Dismiss',
 };

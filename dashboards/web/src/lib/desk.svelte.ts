@@ -93,7 +93,8 @@ export class Desk {
       if (this.tenant?.clock === 'events' && this.link.state === 'live') void this.#readAsOf();
     }, AS_OF_EVERY_MS);
     const { signal } = this.#listeners;
-    addEventListener('online', () => this.#live.probe(), { signal });
+    // A network that goes says nothing on the line itself.
+    for (const name of ['online', 'offline']) addEventListener(name, () => this.#live.probe(), { signal });
     document.addEventListener('visibilitychange', () => {
       if (document.visibilityState === 'visible') this.#live.probe();
     }, { signal });
@@ -131,6 +132,12 @@ export class Desk {
     if (!tenant) return null;
     if (tenant.clock.startsWith('fixed:')) return tenant.clock.slice('fixed:'.length);
     return tenant.clock === 'wall' ? todayIn(tenant.timezone, now) : this.#eventsDate;
+  }
+
+  /** Whether the line is down; making the first one is no loss until it fails. */
+  get isAway(): boolean {
+    const { state } = this.link;
+    return state === 'lost' || (state === 'connecting' && this.heardAt !== null);
   }
 
   retry(): void {

@@ -20,7 +20,8 @@ export interface FigureStyle {
   signed?: boolean;
 }
 
-function group(digits: string): string {
+/** Digits in threes, `1,234`. */
+export function group(digits: string): string {
   return digits.replace(/\B(?=(\d{3})+$)/g, ',');
 }
 
@@ -107,6 +108,22 @@ export function day(iso: string): string {
   return date.toLocaleDateString('en-GB', {
     day: 'numeric', month: 'short', year: 'numeric', timeZone: 'UTC',
   });
+}
+
+/** A moment on the clock of a time zone, as `21 Nov 2026, 09:41`; the text itself if it is none. */
+export function moment(iso: string, timezone: string): string {
+  const date = new Date(iso);
+  if (Number.isNaN(date.getTime())) return iso;
+  const style: Intl.DateTimeFormatOptions = {
+    day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit',
+  };
+  try {
+    return date.toLocaleString('en-GB', { ...style, timeZone: timezone });
+  } catch (error) {
+    // The browser may know fewer zones than the service.
+    if (!(error instanceof RangeError)) throw error;
+    return date.toLocaleString('en-GB', { ...style, timeZone: 'UTC', timeZoneName: 'short' });
+  }
 }
 
 /** A moment as the reader's clock shows it, `09:41`. */

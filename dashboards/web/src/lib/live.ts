@@ -1,14 +1,14 @@
 /**
  * One WebSocket for everything the page follows.
  *
- * In: subscriptions to views. Out: their rows, kept exactly (see `rows.ts`), and the state of the
+ * In: subscriptions to views and SQL. Out: their rows, kept exactly (see `rows.ts`), and the state of the
  * connection. After a drop it comes back by itself with growing pauses and resumes each
  * subscription from its position; only `refused` ends it.
  */
 import { Backoff } from './backoff';
 import {
   CLOSE_TOKEN_EXPIRED, CLOSE_TOKEN_REFUSED, parseMessage, type Problem, type ServerMessage,
-  type SubscribeMessage,
+  type SubscribeMessage, type Target,
 } from './protocol';
 import { Diverged, Rows } from './rows';
 
@@ -63,8 +63,7 @@ export class Subscription {
 
   constructor(
     readonly id: string,
-    readonly view: string,
-    readonly where: Record<string, string> | undefined,
+    readonly target: Target,
     /** Called after the rows or the problem changed. */
     readonly onchange: () => void,
   ) {}
@@ -73,9 +72,8 @@ export class Subscription {
     return {
       type: 'subscribe',
       id: this.id,
-      view: this.view,
+      ...this.target,
       max_rate_ms: MAX_RATE_MS,
-      ...(this.where ? { where: this.where } : {}),
       ...(this.rows.position !== undefined ? { resume: this.rows.position } : {}),
     };
   }
@@ -103,8 +101,12 @@ export class Live {
   subscribe(
     view: string, onchange: () => void, where?: Record<string, string>,
   ): Subscription {
+    return this.follow(where ? { view, where } : { view }, onchange);
+  }
+
+  follow(target: Target, onchange: () => void): Subscription {
     this.#numbers += 1;
-    const subscription = new Subscription(`s${this.#numbers}`, view, where, onchange);
+    const subscription = new Subscription(`s${this.#numbers}`, target, onchange);
     this.#subscriptions.set(subscription.id, subscription);
     if (this.#open) this.#send(subscription.message());
     return subscription;

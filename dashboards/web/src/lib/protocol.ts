@@ -37,14 +37,17 @@ export type ServerMessage =
   | { type: 'alerts'; id: string }
   | { type: 'pong' };
 
-export interface SubscribeMessage {
+/** What can be followed: a view, or some of its rows; or the answer to SQL, for those who may ask. */
+export type Target =
+  | { view: string; where?: Record<string, string> }
+  | { sql: string };
+
+export type SubscribeMessage = Target & {
   type: 'subscribe';
   id: string;
-  view: string;
-  where?: Record<string, string>;
   resume?: string;
   max_rate_ms?: number;
-}
+};
 
 /** Numbers with which the server ends a connection for good reasons of its own. */
 export const CLOSE_TOKEN_REFUSED = 4002;

@@ -11,6 +11,8 @@ export interface Item {
   tone?: 'warn' | 'bad' | 'accent';
   /** The figure, in ten-thousandths. */
   value: bigint;
+  /** Where the events behind the figure are. */
+  why: string;
   places: number;
   trim?: boolean;
   /** The bar: shares of the whole width (0–1), side by side. */

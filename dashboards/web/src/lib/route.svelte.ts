@@ -1,18 +1,10 @@
 /** Which rows are open, kept in the address so that Back closes them and a link leads to them. */
-import type { Cell } from './protocol';
+import { placeOf, type Place } from './place';
 
-export interface Place {
-  /** The name in the address, `invoices`; empty for the overview. */
-  page: string;
-  /** Column → value that the rows are limited to. */
-  where: Record<string, string>;
-}
+export { address } from './place';
 
 function read(): Place {
-  return {
-    page: decodeURIComponent(location.pathname.replace(/^\/+|\/+$/g, '')),
-    where: Object.fromEntries(new URLSearchParams(location.search)),
-  };
+  return placeOf(location.pathname, location.search);
 }
 
 class Route {
@@ -27,22 +19,15 @@ class Route {
     this.place = read();
   }
 
-  /** Back to the overview: by the history if that is where it came from. */
-  close(): void {
+  /** Back to what stands beneath, at `address`: by the history if that is where it came from. */
+  close(address = '/'): void {
     if ((history.state as { within?: boolean } | null)?.within === true) return history.back();
-    history.replaceState(null, '', '/');
+    history.replaceState(null, '', address);
     this.place = read();
   }
 }
 
 export const route = new Route();
-
-export function address(page: string, where: Record<string, Cell> = {}): string {
-  const query = new URLSearchParams();
-  for (const [column, value] of Object.entries(where)) query.set(column, String(value ?? ''));
-  const text = query.toString();
-  return text === '' ? `/${page}` : `/${page}?${text}`;
-}
 
 /** Follows a link within the page without leaving it; keys and buttons for new tabs still work. */
 export function follow(event: MouseEvent): void {

@@ -1,10 +1,11 @@
 /**
- * The rows of one subscription, kept by key, and sums over them.
+ * The rows of one subscription, kept by key, and sums over them. Where there is no key, as in the
+ * answer to SQL, a row may be there several times.
  *
- * Invariant: between two messages the rows are exactly those of the view at `position`. A message
- * that does not fit what is held (a row removed that is not there, or added twice) throws
- * `Diverged`, and the holder must ask for a fresh snapshot: better a moment of old figures than a
- * wrong one.
+ * Invariant: between two messages the rows are exactly those of the view or answer at `position`. A
+ * message that does not fit what is held (a row removed that is not there, or one of a key added
+ * twice) throws `Diverged`, and the holder must ask for a fresh snapshot: better a moment of old
+ * figures than a wrong one.
  */
 import type { Cell, Change, Column, Row, ServerMessage } from './protocol';
 
@@ -40,10 +41,53 @@ export class Columns {
 
 type Snapshot = Extract<ServerMessage, { type: 'snapshot' }>;
 
+/** Rows by name: their key, or without one the whole row and the number of the copy. */
+class Named {
+  readonly rows = new Map<string, Row>();
+  readonly #copies = new Map<string, number>();
+
+  constructor(readonly key: readonly number[] | undefined) {}
+
+  nameOf(row: Row): string {
+    return this.key ? keyOf(row, this.key) : JSON.stringify(row);
+  }
+
+  /** Whether it could be added: not where a row of its key is there already. */
+  add(row: Row): boolean {
+    const name = this.nameOf(row);
+    if (this.key) {
+      if (this.rows.has(name)) return false;
+      this.rows.set(name, row);
+      return true;
+    }
+    const copies = this.#copies.get(name) ?? 0;
+    this.#copies.set(name, copies + 1);
+    this.rows.set(`${name}${copies}`, row);
+    return true;
+  }
+
+  /** The row that was removed; none if it is not there. */
+  remove(row: Row): Row | undefined {
+    const name = this.#lastOf(row);
+    const held = this.rows.get(name);
+    if (!held || !same(held, row)) return undefined;
+    this.rows.delete(name);
+    return held;
+  }
+
+  #lastOf(row: Row): string {
+    const name = this.nameOf(row);
+    const copies = this.#copies.get(name);
+    if (copies === undefined) return name;
+    if (copies > 1) this.#copies.set(name, copies - 1);
+    else this.#copies.delete(name);
+    return `${name}${copies - 1}`;
+  }
+}
+
 interface Staging {
   columns: Columns;
-  key: number[];
-  rows: Map<string, Row>;
+  named: Named;
 }
 
 export class Rows {
@@ -52,22 +96,32 @@ export class Rows {
   /** True once a whole snapshot has been seen. */
   complete = false;
 
-  #key: number[] = [];
-  #rows = new Map<string, Row>();
+  #named = new Named(undefined);
   #staging: Staging | undefined;
   readonly #folds = new Set<Fold>();
 
   get size(): number {
-    return this.#rows.size;
+    return this.#named.rows.size;
   }
 
   values(): MapIterator<Row> {
-    return this.#rows.values();
+    return this.#named.rows.values();
+  }
+
+  /** The columns that name a row. */
+  get key(): readonly string[] {
+    return this.#key.flatMap((at) => this.columns.list[at]?.name ?? []);
   }
 
   /** What names a row among the others. */
+  /** What names a row among the others; without a key, copies of a row have one name. */
   nameOf(row: Row): string {
-    return keyOf(row, this.#key);
+    return this.#named.nameOf(row);
+  }
+
+  /** The row with these values in the columns that name one. */
+  find(key: Readonly<Record<string, Cell>>): Row | undefined {
+    return this.#rows.get(named(this.key.map((column) => key[column] ?? null)));
   }
 
   /** Keeps `fold` up to date from now on, beginning with the rows that are held. */
@@ -83,16 +137,13 @@ export class Rows {
    */
   snapshot(message: Snapshot): boolean {
     this.#staging ??= stage(message);
-    const { rows, key } = this.#staging;
+    const { columns, named } = this.#staging;
     for (const row of message.rows) {
-      const name = keyOf(row, key);
-      if (rows.has(name)) throw new Diverged('a snapshot names a row twice');
-      rows.set(name, row);
+      if (!named.add(row)) throw new Diverged('a snapshot names a row twice');
     }
     if (message.last === false) return false;
-    this.columns = this.#staging.columns;
-    this.#key = key;
-    this.#rows = rows;
+    this.columns = columns;
+    this.#named = named;
     this.#staging = undefined;
     this.complete = true;
     this.position = message.position;
@@ -120,35 +171,36 @@ export class Rows {
   }
 
   #remove(row: Row, weight: number): void {
-    const name = keyOf(row, this.#key);
-    const held = this.#rows.get(name);
-    if (weight !== -1 || !held || !same(held, row)) {
-      throw new Diverged('a row was removed that is not held');
+    for (let copy = this.#copies(-weight); copy > 0; copy -= 1) {
+      const held = this.#named.remove(row);
+      if (!held) throw new Diverged('a row was removed that is not held');
+      for (const fold of this.#folds) fold.add(held, -1);
     }
-    this.#rows.delete(name);
-    for (const fold of this.#folds) fold.add(held, -1);
   }
 
   #insert(row: Row, weight: number): void {
-    const name = keyOf(row, this.#key);
-    if (weight !== 1 || this.#rows.has(name)) throw new Diverged('a row was added twice');
-    this.#rows.set(name, row);
-    for (const fold of this.#folds) fold.add(row, 1);
+    for (let copy = this.#copies(weight); copy > 0; copy -= 1) {
+      if (!this.#named.add(row)) throw new Diverged('a row was added twice');
+      for (const fold of this.#folds) fold.add(row, 1);
+    }
+  }
+
+  /** How many copies come or go: where rows have a key, never more than one. */
+  #copies(copies: number): number {
+    if (copies !== 1 && this.#named.key) throw new Diverged('a row of a key has copies');
+    return copies;
   }
 
   #refill(fold: Fold): void {
     fold.clear(this.columns);
-    for (const row of this.#rows.values()) fold.add(row, 1);
+    for (const row of this.#named.rows.values()) fold.add(row, 1);
   }
 }
 
 function stage(message: Snapshot): Staging {
   const columns = new Columns(message.columns);
-  // A view without a key is one of whole rows.
-  const key = message.key.length > 0
-    ? message.key.map((name) => columns.at(name))
-    : message.columns.map((_, i) => i);
-  return { columns, key, rows: new Map() };
+  const key = message.key.map((name) => columns.at(name));
+  return { columns, named: new Named(key.length > 0 ? key : undefined) };
 }
 
 function keyOf(row: Row, key: readonly number[]): string {
@@ -156,7 +208,12 @@ function keyOf(row: Row, key: readonly number[]): string {
   if (key.length === 1 && only !== undefined && typeof row[only] === 'string') {
     return row[only];
   }
-  return JSON.stringify(key.map((i): Cell => row[i] ?? null));
+  return named(key.map((i) => row[i] ?? null));
+}
+
+function named(key: readonly Cell[]): string {
+  const [only] = key;
+  return key.length === 1 && typeof only === 'string' ? only : JSON.stringify(key);
 }
 
 function same(a: Row, b: Row): boolean {

@@ -8,7 +8,6 @@ export const words = {
   notAllowedWay: 'Ask for a token with the role analyst to make them.',
   toOverview: 'Go to the overview',
   loading: 'Loading…',
-  again: 'Try again',
   list: {
     make: 'New report',
     none: 'No report yet. A report is a query or a view that becomes a file: now, or by itself.',

@@ -1,7 +1,7 @@
 // The page in a real browser against the real service.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { chromium } from 'playwright-core';
+import { figure, launch, open as openPage, reads } from './browser.js';
 import { expiredToken, Service, until } from './service.js';
 
 /** @type {Service} */
@@ -30,10 +30,7 @@ before(async () => {
   await service.createTenant(FIRM);
   await service.createTenant({ id: 'fresh', name: 'Fresh Start', timezone: 'UTC', currency: 'USD', clock: 'wall' });
   await service.post(FIRM.id, ...HISTORY);
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'],
-  });
+  browser = await launch();
 });
 
 after(async () => {
@@ -41,33 +38,8 @@ after(async () => {
   await service?.stop();
 });
 
-/** Opens the page in a context of its own; what it complains about is gathered in `complaints`. */
-async function open(t, { token, path = '/', width = 1280, height = 900 } = {}) {
-  const context = await browser.newContext({ viewport: { width, height }, reducedMotion: 'reduce' });
-  t.after(() => context.close());
-  const page = await context.newPage();
-  const complaints = [];
-  page.on('pageerror', (error) => complaints.push(error.message));
-  page.on('console', (message) => {
-    // Content-security violations and failed loads are console errors too.
-    if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());
-  });
-  await page.goto(`${service.address}${path}${token ? `#token=${token}` : ''}`);
-  return { page, complaints };
-}
-
-const figure = (page, name) => page.locator(`[data-figure=${name}] .figure`).first();
-const textOf = async (locator) => (await locator.textContent())?.replaceAll(/\s+/g, ' ').trim() ?? '';
-
-async function reads(locator, expected) {
-  let text = '';
-  await until(`it reads ${expected}`, async () => {
-    text = await textOf(locator);
-    return typeof expected === 'string' ? text === expected : expected.test(text);
-  }, 30).catch((error) => {
-    throw new Error(`it reads "${text}", not ${expected}`, { cause: error });
-  });
-}
+const open = (t, { token, path = '/', ...size } = {}) =>
+  openPage(t, browser, `${service.address}${path}${token ? `#token=${token}` : ''}`, size);
 
 test('the overview shows the firm, its figures and the state of the line', async (t) => {
   const { page, complaints } = await open(t, { token: await service.token('executive', FIRM.id) });

@@ -86,16 +86,38 @@ export class Service {
   /** Sends facts as `[type, data]` and waits until they are applied. */
   async post(tenant, ...facts) {
     const token = await this.token('admin', tenant);
-    const events = facts.map(([type, data, time]) => ({
-      specversion: '1.0', id: crypto.randomUUID(), source: '/tests', type,
-      time: time ?? '2026-03-01T09:00:00Z', data,
-    }));
-    const answer = await this.call(
-      'POST', '/v1/events', token, JSON.stringify(events), 'application/cloudevents-batch+json',
-    );
+    const answer = await this.call('POST', '/v1/events', token, JSON.stringify(facts.map(eventOf)), BATCH);
     assert.deepEqual(answer.rejected, [], 'no event is rejected');
     await this.call('GET', `/v1/views/headcount?limit=1&wait_for=${encodeURIComponent(answer.position)}`, token);
   }
+
+  /**
+   * Sends facts one after another, each again and again until it is acknowledged, as a producer does
+   * whatever becomes of the service.
+   */
+  async deliver(tenant, ...facts) {
+    const token = await this.token('admin', tenant);
+    const headers = { Authorization: `Bearer ${token}`, 'Content-Type': BATCH };
+    for (const fact of facts) {
+      const body = JSON.stringify([eventOf(fact)]);
+      await until(`${fact[0]} is acknowledged`, async () => {
+        const response = await fetch(`${this.address}/v1/events`, { method: 'POST', headers, body });
+        const answer = await response.json();
+        assert.ok(response.ok || response.status >= 500, `${response.status} ${JSON.stringify(answer)}`);
+        if (response.ok) assert.deepEqual(answer.rejected, [], 'no event is rejected');
+        return response.ok;
+      }, 120);
+    }
+  }
+}
+
+const BATCH = 'application/cloudevents-batch+json';
+
+function eventOf([type, data, time]) {
+  return {
+    specversion: '1.0', id: crypto.randomUUID(), source: '/tests', type,
+    time: time ?? '2026-03-01T09:00:00Z', data,
+  };
 }
 
 /** Waits until something holds, and says what did not. */

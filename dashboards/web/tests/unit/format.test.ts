@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { parseDecimal } from '../../src/lib/decimal';
-import { age, compact, count, day, figure, figureParts, money, percent, quantity, todayIn } from '../../src/lib/format';
+import {
+  age, compact, count, day, figure, figureParts, moment, money, percent, quantity, todayIn,
+} from '../../src/lib/format';
 
 const of = parseDecimal;
 
@@ -51,6 +53,12 @@ describe('shares, days and ages', () => {
   it('names days and leaves alone what is none', () => {
     expect(day('2014-06-30')).toBe('30 Jun 2014');
     expect(day('soon')).toBe('soon');
+  });
+
+  it('puts moments on the clock of a zone, or says that it is another', () => {
+    expect(moment('2026-03-01T23:30:00Z', 'Europe/Berlin')).toBe('2 Mar 2026, 00:30');
+    expect(moment('2026-03-01T23:30:00.123456Z', 'Nowhere/Land')).toBe('1 Mar 2026, 23:30 UTC');
+    expect(moment('soon', 'UTC')).toBe('soon');
   });
 
   it('knows the date elsewhere', () => {

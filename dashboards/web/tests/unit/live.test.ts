@@ -93,6 +93,18 @@ describe('a live connection', () => {
     expect(news).toHaveBeenCalledTimes(2);
   });
 
+  it('follows SQL as it follows a view', async () => {
+    const { live, last } = begin();
+    const sub = live.follow({ sql: 'SELECT k, v FROM pipeline' }, () => {});
+    await settle();
+    last().onopen?.();
+    expect(last().heard[0]).toMatchObject({ id: sub.id, sql: 'SELECT k, v FROM pipeline' });
+    expect(last().heard[0]).not.toHaveProperty('view');
+    last().say({ ...snapshot(sub.id, [['a', 1], ['a', 1]]), key: [] });
+    last().say({ type: 'delta', id: sub.id, position: 'p2', changes: [[-1, ['a', 1]]] });
+    expect([...sub.rows.values()]).toEqual([['a', 1]]);
+  });
+
   it('resumes each subscription from its position after a drop', async () => {
     const { live, last, links, peers } = begin();
     const sub = live.subscribe('pipeline', () => {});
@@ -163,6 +175,20 @@ describe('a live connection', () => {
     expect(links.at(-1)).toBe('live');
     await vi.advanceTimersByTimeAsync(1000);
     expect(links).toContain('lost');
+  });
+
+  it('takes a ping without an answer for a dead line, and with one for a live one', async () => {
+    const { live, last, links } = begin();
+    await settle();
+    last().onopen?.();
+    live.probe();
+    expect(last().heard).toEqual([{ type: 'ping' }]);
+    last().say({ type: 'pong' });
+    await vi.advanceTimersByTimeAsync(SILENCE_MS - 1);
+    expect(links.at(-1)).toBe('live');
+    live.probe();
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(links.at(-1)).toBe('lost');
   });
 
   it('keeps a problem with its subscription and asks again when told to', async () => {

@@ -42,6 +42,19 @@ describe('a snapshot', () => {
     expect(held(rows)).toEqual(['A USD 3.0000']);
   });
 
+  it('finds a row by its key, whatever the order, and a key of one column as well', () => {
+    const rows = new Rows();
+    expect(rows.find({ customer_id: 'A', currency: 'USD' })).toBeUndefined();
+    rows.snapshot(snapshot([['A', 'USD', '1.0000'], ['A', null, '2.0000']]));
+    expect(rows.key).toEqual(['customer_id', 'currency']);
+    expect(rows.find({ currency: 'USD', customer_id: 'A' })?.[2]).toBe('1.0000');
+    expect(rows.find({ customer_id: 'A', currency: null })?.[2]).toBe('2.0000');
+    expect(rows.find({ customer_id: 'B', currency: 'USD' })).toBeUndefined();
+    const single = new Rows();
+    single.snapshot({ ...snapshot([['A', 'USD', '1.0000']]), key: ['customer_id'] });
+    expect(single.find({ customer_id: 'A' })?.[2]).toBe('1.0000');
+  });
+
   it('may not name a row twice', () => {
     const rows = new Rows();
     const twice = snapshot([['A', 'USD', '1.0000'], ['A', 'USD', '2.0000']]);
@@ -74,6 +87,24 @@ describe('a delta', () => {
 
   it('is not believed before the snapshot', () => {
     expect(() => new Rows().delta([], 'p1')).toThrow(Diverged);
+  });
+});
+
+describe('rows without a key', () => {
+  const answer = (rows: Row[]) => ({ ...snapshot(rows), key: [] });
+
+  it('may be there several times', () => {
+    const rows = new Rows();
+    rows.snapshot(answer([['A', 'USD', '1.0000'], ['A', 'USD', '1.0000'], ['B', 'USD', '2.0000']]));
+    expect(rows.size).toBe(3);
+    rows.delta([[-2, ['A', 'USD', '1.0000']], [2, ['B', 'USD', '2.0000']]], 'p2');
+    expect(held(rows)).toEqual(['B USD 2.0000', 'B USD 2.0000', 'B USD 2.0000']);
+  });
+
+  it('are not removed more often than they are held', () => {
+    const rows = new Rows();
+    rows.snapshot(answer([['A', 'USD', '1.0000']]));
+    expect(() => rows.delta([[-2, ['A', 'USD', '1.0000']]], 'p2')).toThrow(Diverged);
   });
 });
 

@@ -1,0 +1,40 @@
+// A real browser, and looking at what stands in its pages.
+import { chromium } from 'playwright-core';
+import { until } from './service.js';
+
+export function launch() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'],
+  });
+}
+
+/** Opens an address in a context of its own; what the page complains about is gathered in `complaints`. */
+export async function open(t, browser, address, { width = 1280, height = 900 } = {}) {
+  const context = await browser.newContext({ viewport: { width, height }, reducedMotion: 'reduce' });
+  t.after(() => context.close());
+  const page = await context.newPage();
+  const complaints = [];
+  page.on('pageerror', (error) => complaints.push(error.message));
+  page.on('console', (message) => {
+    // Content-security violations and failed loads are console errors too.
+    if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());
+  });
+  await page.goto(address);
+  return { page, context, complaints };
+}
+
+export const textOf = async (locator) => (await locator.textContent())?.replaceAll(/\s+/g, ' ').trim() ?? '';
+
+export async function reads(locator, expected, seconds = 30) {
+  let text = '';
+  await until(`it reads ${expected}`, async () => {
+    text = await textOf(locator);
+    return typeof expected === 'string' ? text === expected : expected.test(text);
+  }, seconds).catch((error) => {
+    throw new Error(`it reads "${text}", not ${expected}`, { cause: error });
+  });
+}
+
+/** A figure of the overview. */
+export const figure = (page, name) => page.locator(`[data-figure=${name}] .figure`).first();

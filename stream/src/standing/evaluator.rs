@@ -1,0 +1,154 @@
+//! The task that evaluates one standing query whenever what it reads is another.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::http::StatusCode;
+use projections::{Tenant, TenantSnapshot};
+use tokio::sync::watch;
+
+use super::table::Table;
+use super::{Register, Standing, steps_bound};
+use crate::hub::{Channel, Hub};
+use crate::meter;
+use crate::problem::Problem;
+use crate::questions::{Grounds, Questions, Unanswered};
+
+/// After what time one that could not be answered now is asked again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Evaluates one standing query until nobody follows it.
+pub(super) struct Evaluator {
+    hub: Hub,
+    tenant: Tenant,
+    /// Changes with the tenant's views, or what of them is shown.
+    changes: watch::Receiver<u64>,
+    questions: Arc<dyn Questions>,
+    register: Arc<Register>,
+    standing: Arc<Standing>,
+    /// What the newest answer was computed from, and where it was confirmed last.
+    grounds: Option<(Box<dyn Grounds>, u64)>,
+}
+
+/// Tells the followers when the task ends, however it does.
+struct End {
+    register: Arc<Register>,
+    standing: Arc<Standing>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.register.end(&self.standing, died());
+    }
+}
+
+impl Evaluator {
+    pub(super) fn new(
+        hub: Hub,
+        channel: &Channel,
+        questions: Arc<dyn Questions>,
+        register: Arc<Register>,
+        standing: Arc<Standing>,
+    ) -> Self {
+        let (tenant, changes) = (channel.tenant(), channel.changes());
+        Self { hub, tenant, changes, questions, register, standing, grounds: None }
+    }
+
+    pub(super) async fn run(mut self) {
+        let (register, standing) = (Arc::clone(&self.register), Arc::clone(&self.standing));
+        let _end = End { register, standing };
+        loop {
+            // What comes from here on is looked at again.
+            self.changes.mark_unchanged();
+            let begun = Instant::now();
+            let took = match self.look().await {
+                Ok(took) => took,
+                Err(Unanswered::Later) => {
+                    tokio::time::sleep(AGAIN).await;
+                    continue;
+                }
+                Err(Unanswered::Refused(problem)) => {
+                    self.register.end(&self.standing, problem);
+                    return;
+                }
+            };
+            if self.changes.changed().await.is_err() {
+                return;
+            }
+            self.rest(begun, took).await;
+        }
+    }
+
+    /// Evaluates the query, unless its newest answer still holds; how long that took.
+    async fn look(&mut self) -> Result<Duration, Unanswered> {
+        let snapshot = self.hub.shared.snapshot(self.tenant);
+        if self.is_answered(&snapshot) {
+            return Ok(Duration::ZERO);
+        }
+        drop(snapshot);
+        let _turn = self.register.turn().await;
+        let begun = Instant::now();
+        // The newest, for time may have passed.
+        let snapshot = self.hub.shared.snapshot(self.tenant);
+        let position = snapshot.position();
+        if self.grounds.as_ref().is_some_and(|(_, seen)| position.sequence < *seen) {
+            return Ok(Duration::ZERO);
+        }
+        meter::sql_evaluation();
+        let answer = self.questions.ask(snapshot, self.standing.sql()).await?;
+        let limits = &self.hub.shared.limits;
+        let table = Table::collect(&answer.schema, answer.rows, limits.sql_answer_bytes).await?;
+        let bytes = table.bytes() + steps_bound(&table);
+        let space = self.hub.shared.room.space(bytes, limits.sql_bytes).ok_or_else(no_room)?;
+        self.standing.answered(table, position, answer.grounds.since(), space);
+        self.grounds = Some((answer.grounds, position.sequence));
+        Ok(begun.elapsed())
+    }
+
+    /// Whether the newest answer is that over this snapshot.
+    fn is_answered(&mut self, snapshot: &Arc<TenantSnapshot>) -> bool {
+        let position = snapshot.position();
+        let Some((grounds, seen)) = &mut self.grounds else { return false };
+        // A tenant that was given up has none of its own any more.
+        if position.sequence < *seen {
+            return true;
+        }
+        let is_answered = grounds.hold(snapshot);
+        if is_answered {
+            *seen = position.sequence;
+            self.standing.confirm(position);
+        }
+        is_answered
+    }
+
+    /// Waits until the next evaluation may begin: as the followers want it, and so that one that takes
+    /// long has at most half of the time.
+    async fn rest(&self, begun: Instant, took: Duration) {
+        loop {
+            let pace = self.standing.pace(self.hub.shared.limits.sql_interval());
+            let left = pace.max(took * 2).saturating_sub(begun.elapsed());
+            if left.as_millis() == 0 {
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(left) => return,
+                // Somebody may want it sooner.
+                () = self.standing.joined.notified() => {}
+            }
+        }
+    }
+}
+
+fn no_room() -> Problem {
+    let detail = "The answers of all SQL that is followed take all the room there is for them: try \
+                  again in a while, narrow the query, or ask with POST /v1/query.";
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    Problem::new("no-room", status, "There is no room to follow it", detail)
+}
+
+fn died() -> Problem {
+    let detail =
+        "The query is not evaluated any more, by a fault of this service: subscribe again.";
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    Problem::new("internal", status, "Something went wrong here", detail)
+}

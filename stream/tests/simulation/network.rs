@@ -1,0 +1,102 @@
+//! Pipes in memory that carry bytes as a poor network does: a few at a time, late, and not for ever.
+
+use std::io;
+use std::time::Duration;
+
+use axum::serve::Listener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, duplex, split};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio::time::sleep;
+
+/// Connections that a node has not looked at yet.
+const WAITING: usize = 64;
+
+/// How a connection carries bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// At most so many at a time; about three times as many fit into it unread.
+    pub(crate) bytes: usize,
+    /// How long each piece is on its way.
+    pub(crate) delay: Duration,
+}
+
+/// Where the connections of a node arrive.
+pub(crate) struct Inbox(mpsc::Receiver<DuplexStream>);
+
+impl Listener for Inbox {
+    type Io = DuplexStream;
+    type Addr = &'static str;
+
+    async fn accept(&mut self) -> (DuplexStream, &'static str) {
+        match self.0.recv().await {
+            Some(io) => (io, "a viewer"),
+            // Nobody is left who could come.
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<&'static str> {
+        Ok("a node")
+    }
+}
+
+/// The way to a node, and all connections that were made by it.
+pub(crate) struct Gate {
+    inbox: mpsc::Sender<DuplexStream>,
+    wires: Vec<AbortHandle>,
+}
+
+impl Gate {
+    pub(crate) fn new() -> (Self, Inbox) {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        (Self { inbox: sender, wires: Vec::new() }, Inbox(receiver))
+    }
+
+    /// This end of a new connection; none if nobody listens at the other.
+    pub(crate) fn dial(&mut self, pace: Pace) -> Option<DuplexStream> {
+        let (here, near) = duplex(pace.bytes);
+        let (far, there) = duplex(pace.bytes);
+        self.inbox.try_send(there).ok()?;
+        self.wires.push(tokio::spawn(carry_both(near, far, pace)).abort_handle());
+        Some(here)
+    }
+}
+
+/// Both ends of every connection find it broken.
+impl Drop for Gate {
+    fn drop(&mut self) {
+        for wire in &self.wires {
+            wire.abort();
+        }
+    }
+}
+
+/// Carries bytes until both ends have ended in order, or one is gone.
+async fn carry_both(near: DuplexStream, far: DuplexStream, pace: Pace) {
+    let (near_out, near_in) = split(near);
+    let (far_out, far_in) = split(far);
+    tokio::try_join!(carry(near_out, far_in, pace), carry(far_out, near_in, pace)).ok();
+}
+
+async fn carry(
+    mut from: ReadHalf<DuplexStream>,
+    mut to: WriteHalf<DuplexStream>,
+    pace: Pace,
+) -> io::Result<()> {
+    let mut piece = vec![0; pace.bytes];
+    let mut turn = 0_usize;
+    loop {
+        // Pieces of every length, so that messages break anywhere.
+        turn = turn.wrapping_add(1);
+        let length = 1 + turn.wrapping_mul(0x9e37_79b9) % pace.bytes;
+        let read = from.read(&mut piece[..length]).await?;
+        if read == 0 {
+            return to.shutdown().await;
+        }
+        if !pace.delay.is_zero() {
+            sleep(pace.delay).await;
+        }
+        to.write_all(&piece[..read]).await?;
+    }
+}
