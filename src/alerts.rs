@@ -27,7 +27,6 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use projections::{Readers, Tenant, TenantSnapshot};
 use query::{Queries, QueryError};
-use serde_json::Value;
 use stream::Hub;
 use tenancy::audit::Trail;
 use tenancy::{
@@ -39,6 +38,7 @@ use self::builtin::BUILTIN;
 use self::courier::Courier;
 use self::rule::{Definition, Rule};
 use self::settings::AlertSettings;
+use self::told::ShownRule;
 use self::watch::Watch;
 use crate::forward::{Places, Served};
 use crate::reports::Reports;
@@ -88,8 +88,8 @@ pub(crate) enum AlertError {
 pub(crate) fn rules_told(
     tenant: &TenantRecord,
     stored: Vec<StoredAlertRule>,
-) -> Result<Vec<Value>, AlertError> {
-    Ok(Rule::all(tenant, stored)?.iter().map(told::described).collect())
+) -> Result<Vec<ShownRule>, AlertError> {
+    Ok(Rule::all(tenant, stored)?.iter().map(ShownRule::of).collect())
 }
 
 /// An alert with all that is known of it.

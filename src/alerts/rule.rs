@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use projections::Hidden;
 use serde::{Deserialize, Serialize};
 use tenancy::{Role, RoleSet, RuleState, StoredAlertRule, TenantRecord};
+use utoipa::ToSchema;
 
 use super::AlertError;
 use super::builtin::{BUILTIN, Builtin};
@@ -20,27 +21,31 @@ const MAX_TARGETS: usize = 8;
 const JANUARY: u32 = 1;
 
 /// A rule.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewAlertRule)]
 pub(crate) struct Definition {
     /// What its alerts are called.
+    #[schema(min_length = 1)]
     pub(crate) title: String,
-    /// The condition: each row of its answer is a subject that has an alert.
+    /// The condition: each row of its answer is a subject that has an alert. Of a built-in rule it may
+    /// be left out.
     #[serde(default)]
     pub(crate) sql: String,
     /// The columns by which subjects are told apart; without one the rule is a subject by itself.
     #[serde(default)]
     pub(crate) key: Vec<String>,
-    /// Who sees its alerts.
+    /// Who sees its alerts: `executive`, `analyst` or `admin`; all of them unless it says.
     #[serde(default = "all_readers")]
+    #[schema(value_type = Vec<String>)]
     pub(crate) roles: Vec<Role>,
     /// How grave they are.
     #[serde(default)]
     pub(crate) severity: Severity,
-    /// Whether it is evaluated at all.
+    /// Whether it is evaluated at all; it is unless it says.
     #[serde(default = "yes")]
     pub(crate) enabled: bool,
-    /// Who is told.
+    /// Who is told: e-mail and webhooks.
     #[serde(default)]
     pub(crate) deliver: Vec<Target>,
 }
@@ -54,8 +59,9 @@ const fn yes() -> bool {
 }
 
 /// How grave an alert is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = AlertSeverity)]
 pub(crate) enum Severity {
     /// Good to know.
     Info,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use projections::{EventTypes, Input, Partition, Tick, ViewDefinition};
-use serde_json::json;
+use serde_json::{Value, json};
 use stream::StreamLimits;
 use tempfile::TempDir;
 use tenancy::audit::AuditKey;

@@ -1,17 +1,138 @@
-//! Rules and alerts in JSON, as they are told those who may know of them.
+//! Rules and alerts as they are told those who may know of them.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use projections::{Position, Tenant};
-use serde_json::{Value, json};
-use tenancy::StoredAlert;
+use serde::Serialize;
+use serde_json::Value;
+use tenancy::{Role, StoredAlert, StoredAlertDelivery, StoredTransition};
+use utoipa::ToSchema;
 
 use super::Told;
-use super::rule::Rule;
-use crate::reports::Target;
+use super::rule::{Definition, Rule, Severity};
+use crate::reports::{ShownTarget, Target};
 
-/// What a rule has beside its definition.
+/// What a rule has in answers beside its definition.
 pub(crate) const TOLD: [&str; 8] =
     ["id", "version", "owner", "builtin", "state", "error", "created_at", "changed_at"];
+
+/// A rule: its definition without secrets, and what is known of it beside that.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AlertRule)]
+pub(crate) struct ShownRule {
+    // As in `TOLD`.
+    id: String,
+    /// 1, and one more with each replacement; also its `ETag`.
+    version: u64,
+    /// The subject by whose rights it is evaluated; null: a built-in one that nobody has replaced.
+    owner: Option<String>,
+    /// Whether every tenant has it.
+    builtin: bool,
+    /// `waiting`, `live`, `idle`, `failed` or `off`.
+    state: &'static str,
+    /// Why it is idle or failed.
+    error: Option<String>,
+    #[schema(format = DateTime)]
+    created_at: String,
+    #[schema(format = DateTime)]
+    changed_at: String,
+    title: String,
+    sql: String,
+    key: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    roles: Vec<Role>,
+    severity: Severity,
+    enabled: bool,
+    deliver: Vec<ShownTarget>,
+}
+
+/// An alert.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Alert)]
+pub(crate) struct ShownAlert {
+    id: String,
+    /// The rule's id.
+    rule: String,
+    /// What the rule was called when it fired.
+    title: String,
+    /// How grave that was.
+    severity: String,
+    /// `open` or `cleared`.
+    state: &'static str,
+    /// The columns of the rule's key.
+    #[schema(value_type = Object)]
+    subject: Value,
+    /// The other columns as they were when it fired.
+    #[schema(value_type = Object)]
+    details: Value,
+    /// At which it fired.
+    position: String,
+    #[schema(format = DateTime)]
+    fired_at: String,
+    #[schema(format = DateTime)]
+    cleared_at: Option<String>,
+    /// Who has seen it first; null: nobody has.
+    acknowledged: Option<Acknowledged>,
+    /// Until when nobody is told of it.
+    #[schema(format = DateTime)]
+    snoozed_until: Option<String>,
+}
+
+/// Who has seen an alert.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AlertAcknowledgement)]
+struct Acknowledged {
+    /// The subject of a token.
+    by: String,
+    #[schema(format = DateTime)]
+    at: String,
+}
+
+/// An alert with what became of it and whom that was told.
+#[derive(Serialize, ToSchema)]
+#[schema(as = WholeAlert)]
+pub(crate) struct WholeAlert {
+    #[serde(flatten)]
+    alert: ShownAlert,
+    /// From its beginning on.
+    history: Vec<ShownTransition>,
+    deliveries: Vec<ShownDelivery>,
+}
+
+/// Something that became of an alert.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AlertTransition)]
+struct ShownTransition {
+    /// 1, 2, 3, …
+    number: u32,
+    /// `fired`, `cleared`, `acknowledged`, `snoozed` or `woken`.
+    kind: &'static str,
+    #[schema(format = DateTime)]
+    at: String,
+    /// The subject of a token; null: the rule.
+    by: Option<String>,
+    /// At which the rule said so; null where it was somebody.
+    position: Option<String>,
+    /// Until when, of one that is snoozed.
+    #[schema(format = DateTime)]
+    snoozed_until: Option<String>,
+}
+
+/// What became of a delivery.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AlertDelivery)]
+struct ShownDelivery {
+    /// That of the transition which is told.
+    number: u32,
+    /// Where to; null if that cannot be read any more.
+    to: Option<ShownTarget>,
+    /// `waiting`, `done` or `failed`.
+    state: String,
+    attempts: u32,
+    #[schema(format = DateTime)]
+    finished_at: Option<String>,
+    /// Why it failed, or failed last.
+    error: Option<String>,
+}
 
 /// An instant for people and programs.
 pub(crate) fn instant(at: DateTime<Utc>) -> String {
@@ -24,73 +145,87 @@ pub(super) fn values(stored: &str) -> Value {
     serde_json::from_str(stored).unwrap_or_default()
 }
 
-/// A rule, without the secrets of its targets.
-pub(crate) fn described(rule: &Rule) -> Value {
-    let mut all = json!(rule.definition);
-    let state = if rule.definition.enabled { rule.state.as_str() } else { "off" };
-    // As in `TOLD`.
-    all["id"] = json!(rule.id);
-    all["version"] = json!(rule.version);
-    all["owner"] = json!((!rule.owner.is_empty()).then_some(&rule.owner));
-    all["builtin"] = json!(rule.builtin.is_some());
-    all["state"] = json!(state);
-    all["error"] = json!(rule.error);
-    all["created_at"] = json!(instant(rule.created_at));
-    all["changed_at"] = json!(instant(rule.changed_at));
-    all["deliver"] = rule.definition.deliver.iter().map(Target::shown).collect();
-    all
-}
-
-/// An alert.
-pub(crate) fn told(tenant: Tenant, alert: &StoredAlert) -> Value {
-    let by = &alert.acknowledged_by;
-    let acknowledged = alert.acknowledged_at.map(|at| json!({ "by": by, "at": instant(at) }));
-    json!({
-        "id": alert.id,
-        "rule": alert.rule_id,
-        "title": alert.title,
-        "severity": alert.severity,
-        "state": alert.state.as_str(),
-        "subject": values(&alert.subject),
-        "details": values(&alert.details),
-        "position": position(tenant, alert.sequence),
-        "fired_at": instant(alert.fired_at),
-        "cleared_at": alert.cleared_at.map(instant),
-        "acknowledged": acknowledged,
-        "snoozed_until": alert.snoozed_until.map(instant),
-    })
-}
-
-/// An alert with what became of it and whom that was told.
-pub(crate) fn whole(tenant: Tenant, found: &Told) -> Value {
-    let mut all = told(tenant, &found.alert);
-    let history = found.history.iter().map(|transition| {
-        json!({
-            "number": transition.number,
-            "kind": transition.kind.as_str(),
-            "at": instant(transition.at),
-            "by": transition.actor,
-            "position": transition.sequence.map(|sequence| position(tenant, sequence)),
-            "snoozed_until": transition.snoozed_until.map(instant),
-        })
-    });
-    all["history"] = history.collect();
-    let deliveries = found.deliveries.iter().map(|delivery| {
-        let target: Option<Target> = serde_json::from_str(&delivery.target).ok();
-        json!({
-            "number": delivery.number,
-            "to": target.map(|target| target.shown()),
-            "state": delivery.state,
-            "attempts": delivery.attempts,
-            "finished_at": delivery.finished_at.map(instant),
-            "error": delivery.error,
-        })
-    });
-    all["deliveries"] = deliveries.collect();
-    all
-}
-
 /// A position as the tenant knows it.
 pub(super) fn position(tenant: Tenant, sequence: u64) -> String {
     Position::new(tenant, sequence).to_string()
+}
+
+impl ShownRule {
+    pub(crate) fn of(rule: &Rule) -> Self {
+        let Definition { title, sql, key, roles, severity, enabled, deliver } =
+            rule.definition.clone();
+        Self {
+            id: rule.id.clone(),
+            version: rule.version,
+            owner: Some(&rule.owner).filter(|owner| !owner.is_empty()).cloned(),
+            builtin: rule.builtin.is_some(),
+            state: if enabled { rule.state.as_str() } else { "off" },
+            error: rule.error.clone(),
+            created_at: instant(rule.created_at),
+            changed_at: instant(rule.changed_at),
+            title,
+            sql,
+            key,
+            roles,
+            severity,
+            enabled,
+            deliver: deliver.iter().map(Target::told).collect(),
+        }
+    }
+}
+
+impl ShownAlert {
+    pub(crate) fn of(tenant: Tenant, alert: &StoredAlert) -> Self {
+        let acknowledged = alert.acknowledged_at.map(|at| Acknowledged {
+            by: alert.acknowledged_by.clone().unwrap_or_default(),
+            at: instant(at),
+        });
+        Self {
+            id: alert.id.clone(),
+            rule: alert.rule_id.clone(),
+            title: alert.title.clone(),
+            severity: alert.severity.clone(),
+            state: alert.state.as_str(),
+            subject: values(&alert.subject),
+            details: values(&alert.details),
+            position: position(tenant, alert.sequence),
+            fired_at: instant(alert.fired_at),
+            cleared_at: alert.cleared_at.map(instant),
+            acknowledged,
+            snoozed_until: alert.snoozed_until.map(instant),
+        }
+    }
+}
+
+impl WholeAlert {
+    pub(crate) fn of(tenant: Tenant, found: &Told) -> Self {
+        let Told { alert, history, deliveries } = found;
+        let transition = |transition: &StoredTransition| ShownTransition {
+            number: transition.number,
+            kind: transition.kind.as_str(),
+            at: instant(transition.at),
+            by: transition.actor.clone(),
+            position: transition.sequence.map(|sequence| position(tenant, sequence)),
+            snoozed_until: transition.snoozed_until.map(instant),
+        };
+        Self {
+            alert: ShownAlert::of(tenant, alert),
+            history: history.iter().map(transition).collect(),
+            deliveries: deliveries.iter().map(ShownDelivery::of).collect(),
+        }
+    }
+}
+
+impl ShownDelivery {
+    fn of(delivery: &StoredAlertDelivery) -> Self {
+        let target: Option<Target> = serde_json::from_str(&delivery.target).ok();
+        Self {
+            number: delivery.number,
+            to: target.map(|target| target.told()),
+            state: delivery.state.clone(),
+            attempts: delivery.attempts,
+            finished_at: delivery.finished_at.map(instant),
+            error: delivery.error.clone(),
+        }
+    }
 }

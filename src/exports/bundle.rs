@@ -35,7 +35,8 @@ use tokio::io::AsyncReadExt;
 
 use super::tar::Archive;
 use super::{ExportError, PART};
-use crate::alerts::{Told, told};
+use crate::alerts::Told;
+use crate::alerts::told::WholeAlert;
 use crate::dead_letters::Described;
 use crate::event_types::TypeDirectory;
 use crate::own_views::OwnViews;
@@ -294,8 +295,8 @@ async fn alerts(archive: &mut Archive, store: &Store, tenant: Tenant) -> Result<
             let found = store.alert(tenant.0, &alert.id, audience).await.map_err(unread)?;
             let Some((alert, history)) = found else { continue };
             let deliveries = store.alert_deliveries(tenant.0, &alert.id).await.map_err(unread)?;
-            let told = told::whole(tenant, &Told { alert, history, deliveries });
-            lines.push_str(&format!("{told}\n"));
+            let whole = WholeAlert::of(tenant, &Told { alert, history, deliveries });
+            lines.push_str(&format!("{}\n", json!(whole)));
         }
         if !std::mem::replace(&mut has_begun, true) {
             archive.begin("alerts.ndjson").await?;

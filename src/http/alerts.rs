@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::{Body, HttpBody};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{ETAG, LOCATION};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use stream::Problem;
-use tenancy::{AlertFilter, AlertState};
+use tenancy::{AlertFilter, AlertState, StoredAlert};
+use utoipa::ToSchema;
 
 use super::audit::Trace;
 use super::caller::Caller;
@@ -20,12 +21,30 @@ use super::params::{Name, Params};
 use super::reports::{Meant, if_match};
 use super::{App, body, problems};
 use crate::alerts::rule::{Definition, Rule, rank_of};
-use crate::alerts::told::{TOLD, described, instant, told, whole};
+use crate::alerts::told::{ShownAlert, ShownRule, TOLD, WholeAlert, instant};
 use crate::reports::Target;
 
 /// Alerts of a page, unless it says, and at most.
-const PAGE: u32 = 50;
-const PAGE_MOST: u32 = 500;
+pub(super) const PAGE: u32 = 50;
+pub(super) const PAGE_MOST: u32 = 500;
+
+/// The rules of a tenant.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AlertRules)]
+pub(super) struct Rules {
+    rules: Vec<ShownRule>,
+}
+
+/// Alerts that the caller sees.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Alerts)]
+pub(super) struct Listed {
+    alerts: Vec<ShownAlert>,
+    /// How many are open in all.
+    open: u64,
+    /// For `after`; null on the last page.
+    next: Option<String>,
+}
 
 /// Reads a definition. An answer that was changed can be sent back: what it tells beside is left out.
 fn definition(mut sent: Map<String, Value>) -> Result<Definition, Problem> {
@@ -41,11 +60,11 @@ pub(super) async fn rules(
     State(app): State<Arc<App>>,
     caller: Caller,
     params: Params,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Rules>, Problem> {
     params.finish("")?;
     let rules = app.alerts.rules(&caller.tenant).await;
     let rules = rules.map_err(|error| problems::alert(&error))?;
-    Ok(Json(json!({ "rules": rules.iter().map(described).collect::<Vec<Value>>() })))
+    Ok(Json(Rules { rules: rules.iter().map(ShownRule::of).collect() }))
 }
 
 /// Makes a rule.
@@ -124,7 +143,7 @@ pub(super) async fn list(
     caller: Caller,
     trace: Trace,
     mut params: Params,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Listed>, Problem> {
     let expected = format!("a number from 1 to {PAGE_MOST}");
     let most = params.parsed("limit", &expected)?.unwrap_or(PAGE);
     if !(1..=PAGE_MOST).contains(&most) {
@@ -141,8 +160,8 @@ pub(super) async fn list(
     trace.rows(alerts.len());
     let is_page = alerts.len() == most as usize;
     let next = alerts.last().filter(|_| is_page).map(|alert| alert.id.clone());
-    let alerts: Vec<Value> = alerts.iter().map(|alert| told(caller.number(), alert)).collect();
-    Ok(Json(json!({ "alerts": alerts, "open": open, "next": next })))
+    let shown = |alert: &StoredAlert| ShownAlert::of(caller.number(), alert);
+    Ok(Json(Listed { alerts: alerts.iter().map(shown).collect(), open, next }))
 }
 
 /// What `state` says.
@@ -166,19 +185,14 @@ pub(super) async fn read(
     trace: Trace,
     Name(id): Name,
     params: Params,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<WholeAlert>, Problem> {
     params.finish("")?;
     let audience = rank_of(caller.identity.roles);
     let found = app.alerts.alert(caller.tenant.number, &id, audience).await;
     let found = found.map_err(|error| problems::alert(&error))?;
     trace.rows(1);
-    Ok(Json(whole(caller.number(), &found)))
+    Ok(Json(WholeAlert::of(caller.number(), &found)))
 }
-
-/// What an acknowledgement may say: nothing.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AcknowledgeBody {}
 
 /// Notes that the caller has seen an alert.
 pub(super) async fn acknowledge(
@@ -186,23 +200,22 @@ pub(super) async fn acknowledge(
     caller: Caller,
     Name(id): Name,
     params: Params,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<WholeAlert>, Problem> {
     params.finish("")?;
-    if body.size_hint().exact() != Some(0) {
-        let AcknowledgeBody {} = body::json(&headers, body).await?;
-    }
     let done = app.alerts.acknowledge(caller.tenant.number, &caller.identity, &id).await;
-    Ok(Json(whole(caller.number(), &done.map_err(|error| problems::alert(&error))?)))
+    let done = done.map_err(|error| problems::alert(&error))?;
+    Ok(Json(WholeAlert::of(caller.number(), &done)))
 }
 
-/// Until when nobody is to be told.
-#[derive(Deserialize)]
+/// Until when nobody is to be told of an alert.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct SnoozeBody {
+#[schema(as = AlertSnooze)]
+pub(super) struct Snooze {
+    /// A time to come, at most 366 days ahead; null: from now on they are told again.
     // So that it must be there, be it null.
     #[serde(deserialize_with = "Option::deserialize")]
+    #[schema(required = true)]
     until: Option<DateTime<Utc>>,
 }
 
@@ -215,12 +228,13 @@ pub(super) async fn snooze(
     params: Params,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<WholeAlert>, Problem> {
     params.finish("")?;
-    let SnoozeBody { until } = body::json(&headers, body).await?;
+    let Snooze { until } = body::json(&headers, body).await?;
     trace.note("until", until.map(instant));
     let done = app.alerts.snooze(caller.tenant.number, &caller.identity, &id, until).await;
-    Ok(Json(whole(caller.number(), &done.map_err(|error| problems::alert(&error))?)))
+    let done = done.map_err(|error| problems::alert(&error))?;
+    Ok(Json(WholeAlert::of(caller.number(), &done)))
 }
 
 /// What of a definition stands in the audit.
@@ -234,7 +248,7 @@ fn note(trace: &Trace, definition: &Definition) {
 }
 
 fn tagged(status: StatusCode, rule: &Rule) -> Response {
-    let mut response = (status, Json(described(rule))).into_response();
+    let mut response = (status, Json(ShownRule::of(rule))).into_response();
     if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", rule.version)) {
         response.headers_mut().insert(ETAG, tag);
     }

@@ -186,6 +186,42 @@ async fn reports_and_their_runs_are_as_the_document_says() {
 }
 
 #[tokio::test]
+async fn rules_and_alerts_are_as_the_document_says() {
+    let service = Service::start().await;
+    let admin = furnished(&service).await;
+    let rule = json!({
+        "title": "Somebody owes", "severity": "info", "roles": ["analyst"], "key": ["customer_id"],
+        "sql": "SELECT customer_id, total FROM ar_aging",
+        "deliver": [{
+            "kind": "webhook", "url": "https://127.0.0.1:9/", "secret": "at least sixteen bytes",
+        }],
+    });
+    let made = told(&service, &admin, ("POST", "/v1/alert-rules"), Some(rule)).await;
+    let at = format!("/v1/alert-rules/{}", made["id"].as_str().unwrap());
+    told(&service, &admin, ("GET", "/v1/alert-rules"), None).await;
+    told(&service, &admin, ("GET", &at), None).await;
+    // Without If-Match.
+    let refused = told(&service, &admin, ("PUT", &at), Some(made)).await;
+    assert_eq!(refused["status"], 428);
+    for _ in 0..600 {
+        let listed = told(&service, &admin, ("GET", "/v1/alerts?state=all&limit=5"), None).await;
+        let Some(id) = listed["alerts"][0]["id"].as_str() else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let alert = format!("/v1/alerts/{id}");
+        told(&service, &admin, ("POST", &format!("{alert}/acknowledge")), None).await;
+        let awake = json!({ "until": null });
+        told(&service, &admin, ("POST", &format!("{alert}/snooze")), Some(awake)).await;
+        let whole = told(&service, &admin, ("GET", &alert), None).await;
+        assert_eq!(whole["history"].as_array().unwrap().len(), 3, "{whole}");
+        assert_eq!(whole["deliveries"].as_array().unwrap().len(), 1, "{whole}");
+        return;
+    }
+    panic!("no alert fires");
+}
+
+#[tokio::test]
 async fn what_the_platform_reads_is_as_the_document_says() {
     let service = Service::start().await;
     furnished(&service).await;
@@ -221,5 +257,9 @@ async fn a_value_that_does_not_fit_is_told_from_one_that_does() {
     assert!(fits("NewReport", json!({ "name": "a", "view": "ar_aging", "format": "csv" })));
     assert!(!fits("NewReport", json!({ "name": "a", "view": "ar_aging", "format": "pdf" })));
     assert!(!fits("NewReport", json!({ "name": "a", "deliver": [{ "kind": "pigeon" }] })));
+    assert!(fits("NewAlertRule", json!({ "title": "a", "sql": "SELECT 1", "severity": "info" })));
+    assert!(!fits("NewAlertRule", json!({ "title": "a", "sql": "SELECT 1", "severity": "grave" })));
+    assert!(fits("AlertSnooze", json!({ "until": null })));
+    assert!(!fits("AlertSnooze", json!({})));
     assert!(!fits("Column", json!({ "name": "a", "type": null })));
 }

@@ -9,8 +9,10 @@ use super::answers::{self, Answer};
 use super::bodies::{self, Body};
 use super::parameters;
 use super::schemas::{self, Collect};
+use crate::alerts::rule;
+use crate::alerts::told::{ShownRule, WholeAlert};
 use crate::http::{
-    audit, dead_letters, event_types, events, own_views, platform, queries, reports,
+    alerts, audit, dead_letters, event_types, events, own_views, platform, queries, reports,
     service_tokens, sign_in, tenants, views,
 };
 use crate::reports::definition::{Definition, FileFormat};
@@ -19,6 +21,9 @@ use crate::{event_types as types, exports};
 const LOCATED: &[&str] = &["Location"];
 const AT_POSITION: &[&str] = &["Tidemark-Position"];
 const TAGGED: &[&str] = &["ETag"];
+
+/// What a definition may have beside its own fields.
+const SENT_BACK: &str = "what an answer tells beside, such as `id` and `version`, may be left in";
 
 /// What a call takes and gives beside what all calls of its kind do.
 #[derive(Default)]
@@ -71,6 +76,7 @@ pub(super) fn call(route: &Route) -> Option<Call> {
         .or_else(|| of_events(method, path))
         .or_else(|| of_views(method, path))
         .or_else(|| of_reports(method, path))
+        .or_else(|| of_alerts(method, path))
         .or_else(|| live(method, path))
         .or_else(|| of_tenant(method, path))
         .or_else(|| of_platform(method, path))
@@ -189,10 +195,7 @@ fn of_views(method: &str, path: &str) -> Option<Call> {
 }
 
 fn of_reports(method: &str, path: &str) -> Option<Call> {
-    let definition = || {
-        bodies::json::<Definition>()
-            .about("what an answer tells beside, such as `id` and `version`, may be left in")
-    };
+    let definition = || bodies::json::<Definition>().about(SENT_BACK);
     Some(match (method, path) {
         ("GET", "/v1/reports") => Call::gives(answers::json::<reports::Listed>(200, "the reports")),
         ("POST", "/v1/reports") => {
@@ -238,6 +241,54 @@ fn of_reports(method: &str, path: &str) -> Option<Call> {
     })
 }
 
+fn of_alerts(method: &str, path: &str) -> Option<Call> {
+    let definition = || bodies::json::<rule::Definition>().about(SENT_BACK);
+    Some(match (method, path) {
+        ("GET", "/v1/alert-rules") => {
+            let rules = answers::json::<alerts::Rules>(200, "the rules, the built-in ones first");
+            Call::gives(rules)
+        }
+        ("POST", "/v1/alert-rules") => {
+            let made = answers::json::<ShownRule>(201, "the rule is there now");
+            Call::gives(made.with(LOCATED).with(TAGGED))
+                .takes(definition())
+                .refuses(&[404, 409, 422])
+        }
+        ("GET", "/v1/alert-rules/{id}") => {
+            Call::gives(answers::json::<ShownRule>(200, "the rule").with(TAGGED))
+        }
+        ("PUT", "/v1/alert-rules/{id}") => {
+            Call::gives(answers::json::<ShownRule>(200, "what it is now").with(TAGGED))
+                .takes(definition())
+                .asked([parameters::if_match(true)])
+                .refuses(&[409, 412, 422, 428])
+        }
+        ("DELETE", "/v1/alert-rules/{id}") => {
+            Call::gives(answers::nothing(204, "it and its alerts are no more"))
+                .asked([parameters::if_match(false)])
+                .refuses(&[409, 412])
+        }
+        ("GET", "/v1/alerts") => {
+            let page = answers::json::<alerts::Listed>(200, "alerts, the newest first");
+            Call::gives(page)
+                .asked(parameters::alerts())
+                .asked(parameters::page(alerts::PAGE, alerts::PAGE_MOST))
+        }
+        ("GET", "/v1/alerts/{id}") => {
+            Call::gives(answers::json::<WholeAlert>(200, "the alert, and what became of it"))
+        }
+        ("POST", "/v1/alerts/{id}/acknowledge") => {
+            Call::gives(answers::json::<WholeAlert>(200, "somebody has seen it")).refuses(&[409])
+        }
+        ("POST", "/v1/alerts/{id}/snooze") => {
+            Call::gives(answers::json::<WholeAlert>(200, "what it is now"))
+                .takes(bodies::json::<alerts::Snooze>())
+                .refuses(&[409])
+        }
+        _ => return None,
+    })
+}
+
 /// The file of a run.
 fn download() -> Call {
     const FILE: &[&str] = &[
@@ -274,8 +325,8 @@ fn download() -> Call {
 fn live(method: &str, path: &str) -> Option<Call> {
     Some(match (method, path) {
         ("GET", "/v1/stream") => {
-            let about = "Server-Sent Events: snapshot, delta, reset, error, heartbeat and resumed, \
-                whose data are JSON; it does not end";
+            let about = "Server-Sent Events: snapshot, delta, reset, error, heartbeat, resumed and \
+                alerts, whose data are JSON; it does not end";
             let last = "the position up to which all was seen";
             Call::gives(answers::text("text/event-stream", about))
                 .asked([parameters::subscriptions(), parameters::header("Last-Event-ID", last)])

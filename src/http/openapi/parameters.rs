@@ -88,6 +88,12 @@ pub(super) fn cell() -> [Value; 3] {
     ]
 }
 
+/// Which alerts.
+pub(super) fn alerts() -> [Value; 2] {
+    let states = json!({ "type": "string", "enum": ["open", "cleared", "all"], "default": "open" });
+    [query("state", "whether they are on", &states), text("rule", "the `id` of their rule")]
+}
+
 /// Which records of the audit.
 pub(super) fn records(actions: &[&str]) -> [Value; 4] {
     let moment = json!({ "type": "string", "format": "date-time" });
