@@ -83,7 +83,6 @@ struct Sub {
     serial: u64,
     id: String,
     quoted_id: String,
-    target: Target,
     view: Arc<View>,
     filter: Option<Filter>,
     /// The filter as it was asked for.
@@ -298,7 +297,6 @@ impl Connection {
             serial: self.next_serial,
             quoted_id: quoted(&wanted.id),
             id: wanted.id,
-            target: wanted.target,
             view,
             filter,
             wanted: wanted.filter,

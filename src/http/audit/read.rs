@@ -150,6 +150,7 @@ fn whole(store: Store, chain: Chain, filter: AuditFilter) -> Answer {
         schema: schema(),
         position: Position::new(Tenant(0), 0),
         as_of: None,
+        grounds: None,
         batches: Box::pin(RecordBatchStreamAdapter::new(schema(), pages)),
     }
 }

@@ -108,9 +108,9 @@ export class Rows {
     return this.#named.rows.values();
   }
 
-  /** The columns that name a row. */
+  /** The columns that name a row; none where a row may be there several times. */
   get key(): readonly string[] {
-    return this.#key.flatMap((at) => this.columns.list[at]?.name ?? []);
+    return (this.#named.key ?? []).flatMap((at) => this.columns.list[at]?.name ?? []);
   }
 
   /** What names a row among the others. */
@@ -119,9 +119,11 @@ export class Rows {
     return this.#named.nameOf(row);
   }
 
-  /** The row with these values in the columns that name one. */
+  /** The row with these values in the columns that name one; none where no columns do. */
   find(key: Readonly<Record<string, Cell>>): Row | undefined {
-    return this.#rows.get(named(this.key.map((column) => key[column] ?? null)));
+    const columns = this.key;
+    if (columns.length === 0) return undefined;
+    return this.#named.rows.get(named(columns.map((column) => key[column] ?? null)));
   }
 
   /** Keeps `fold` up to date from now on, beginning with the rows that are held. */
