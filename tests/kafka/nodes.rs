@@ -16,7 +16,7 @@ use crate::postgres::Database;
 use crate::service::{Service, invoice, payment};
 
 /// For a partition to move, however busy the machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What nodes share, and how the topics are called.
 pub(crate) struct Shared {

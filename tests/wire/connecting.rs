@@ -17,7 +17,7 @@ use crate::service::{Service, expiring, signed, token};
 /// The code with which a connection is refused.
 async fn refused(wired: &Wired, token: &str) -> String {
     let error = wired.connect(token).await.unwrap_err();
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.unwrap_or_else(|| panic!("no code: {error}")).into_owned()
 }
 

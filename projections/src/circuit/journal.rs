@@ -177,7 +177,7 @@ struct Marks {
 impl Marks {
     fn all(slots: usize) -> Self {
         let mut words = vec![u64::MAX; slots / 64];
-        if slots % 64 > 0 {
+        if !slots.is_multiple_of(64) {
             words.push((1 << (slots % 64)) - 1);
         }
         Self { words, first: 0, count: slots }

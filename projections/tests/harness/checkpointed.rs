@@ -85,7 +85,7 @@ impl Checkpointed {
         let under_way = self.under_way.get_or_insert_with(|| UnderWay {
             // One of several is whole though it need not be, as after a failure.
             snapshots: {
-                let whole = self.committed.cuts % 4 == 0;
+                let whole = self.committed.cuts.is_multiple_of(4);
                 if whole {
                     self.saver.forget();
                     self.committed =
@@ -104,7 +104,7 @@ impl Checkpointed {
         let Some(UnderWay { snapshots, parts, given }) = self.under_way.take() else { return };
         self.committed.add(&snapshots, &parts, &mut self.saver);
         self.since.drain(..given);
-        if self.committed.cuts % 2 == 0 {
+        if self.committed.cuts.is_multiple_of(2) {
             self.restores -= 1;
             self.restore();
         }

@@ -530,7 +530,7 @@ fn literal(expr: &Expr) -> Option<String> {
     match expr {
         Expr::Value(value) => match &value.value {
             Value::SingleQuotedString(text) => Some(text.clone()),
-            Value::Number(number, _) => Some(number.to_string()),
+            Value::Number(number, _) => Some(number.clone()),
             _ => None,
         },
         Expr::Cast { expr, .. } | Expr::Nested(expr) => literal(expr),

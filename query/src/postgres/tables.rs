@@ -238,7 +238,7 @@ fn tables(relations: &Relations) -> Vec<Row> {
 }
 
 fn views(relations: &Relations) -> Vec<Row> {
-    let views = relations.snapshot.views().iter().map(|view| view.view());
+    let views = relations.snapshot.views().iter().map(projections::ViewSnapshot::view);
     views
         .map(|view| {
             vec![
