@@ -137,15 +137,20 @@ export async function until(what, holds, seconds = 60) {
   throw new Error(`it did not come to be that ${what}`, { cause: last });
 }
 
-/** A token like the service's own, signed here so that it can be one that has expired. */
-export async function expiredToken(tenant) {
+/**
+ * A token like the service's own, signed here so that it is somebody's: those that `tidemark token`
+ * makes are all of one subject, whose rights are those of the newest.
+ */
+export async function tokenOf(subject, role, tenant, hours = 1) {
   const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
   const unsigned = [
     part({ alg: 'HS256', typ: 'JWT' }),
-    part({ sub: 'tests', tenant, roles: ['executive'], exp: Math.floor(Date.now() / 1000) - 3600 }),
+    part({ sub: subject, tenant, roles: [role], exp: Math.floor(Date.now() / 1000) + hours * 3600 }),
   ].join('.');
   const usage = { name: 'HMAC', hash: 'SHA-256' };
   const key = await crypto.subtle.importKey('raw', Buffer.from(SECRET), usage, false, ['sign']);
   const mark = await crypto.subtle.sign('HMAC', key, Buffer.from(unsigned));
   return `${unsigned}.${Buffer.from(mark).toString('base64url')}`;
 }
+
+export const expiredToken = (tenant) => tokenOf('tests', 'executive', tenant, -1);
