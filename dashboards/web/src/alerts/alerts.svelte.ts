@@ -55,7 +55,8 @@ export class Alerts {
     const news = known && alerts.find(({ id }) => !known.has(id));
     this.list = alerts;
     this.open = open;
-    if (news) this.fresh = news;
+    // In the open list it is seen.
+    if (news) this.fresh = this.shown ? null : news;
     else if (!alerts.some(({ id }) => id === this.fresh?.id)) this.fresh = null;
   }
 
