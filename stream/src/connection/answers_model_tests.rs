@@ -310,7 +310,7 @@ impl Run {
             if channel.register().hold_to().is_some_and(|to| to >= newest) {
                 break;
             }
-            self.runtime.block_on(tokio::time::sleep(Duration::from_millis(1)));
+            self.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(1)).await });
         }
         for client in 0..CLIENTS {
             // A subscription with a rate may be due twice.
