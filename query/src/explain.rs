@@ -238,7 +238,9 @@ impl Asked {
             let end = piece.find(|c: char| c != '_' && !c.is_ascii_alphanumeric());
             let (name, rest) = piece.split_at(end.unwrap_or(piece.len()));
             let known = numbers.iter().find(|(known, _)| *known == name);
-            let number = if let Some((_, number)) = known { number.clone() } else {
+            let number = if let Some((_, number)) = known {
+                number.clone()
+            } else {
                 let number = self.param(values.get(name).cloned().unwrap_or_default());
                 numbers.push((name, number.clone()));
                 number

@@ -75,7 +75,12 @@ async fn parquet_reads_back_in_bounded_groups() {
     }
     assert!(largest < bytes.len() * 3 / 5, "{largest} of {} bytes left at once", bytes.len());
     let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes)).unwrap();
-    let groups: Vec<i64> = reader.metadata().row_groups().iter().map(parquet::file::metadata::RowGroupMetaData::num_rows).collect();
+    let groups: Vec<i64> = reader
+        .metadata()
+        .row_groups()
+        .iter()
+        .map(parquet::file::metadata::RowGroupMetaData::num_rows)
+        .collect();
     assert!(groups.iter().all(|rows| *rows <= 131_072), "{groups:?}");
     assert_eq!(groups.iter().sum::<i64>(), 300_000);
 }

@@ -126,7 +126,8 @@ async fn limits_hold() {
     let first = wired.connect(&wired.admin).await.unwrap();
     let second = wired.connect(&wired.admin).await.unwrap();
     let third = wired.connect(&wired.admin).await.unwrap_err();
-    let code = third.as_database_error().and_then(|error| error.code().map(std::borrow::Cow::into_owned));
+    let code =
+        third.as_database_error().and_then(|error| error.code().map(std::borrow::Cow::into_owned));
     assert_eq!(code.as_deref(), Some("53300"), "{third}");
     drop((first, second));
     for _ in 0..100 {
