@@ -14,6 +14,7 @@ use hyper_util::service::TowerToHyperService;
 use ingest::{Known, Log};
 use projections::{EventTypes, Partition, ViewDefinition};
 use query::Queries;
+use serde_json::json;
 use stream::Hub;
 use tempfile::TempDir;
 use tenancy::audit::{AuditKey, Trail};
@@ -226,4 +227,18 @@ async fn a_panic_and_a_bare_error_become_problems() {
         assert_eq!(answer.status(), status);
         assert_eq!(answer.headers()["content-type"], "application/problem+json");
     }
+}
+
+#[tokio::test]
+async fn a_tenant_whose_partition_is_handed_over_meanwhile_is_changed_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = app(&folder).await;
+    open(&app, &folder).await;
+    // As one is of whose partition another node takes over.
+    let Intake::Log(log) = app.intake().unwrap() else { panic!("it has a log") };
+    log.close().await;
+    let new = json!({ "id": "acme", "name": "Acme", "timezone": "UTC", "currency": "EUR" });
+    let new: tenancy::NewTenant = serde_json::from_value(new).unwrap();
+    let tenant = app.directory.create(new).await.unwrap();
+    assert!(super::tenants::settle(&app, &tenant).await.is_ok());
 }
