@@ -38,18 +38,20 @@ test: ## Run every test: the page's in a real browser, Kafka's and PostgreSQL's 
 	cargo test --locked --workspace --no-run
 	wait $$starting || { tail -n 20 "$${started%/*}"/services/*/log "$$started" >&2 || true; exit 1; }
 	cat "$$started"
-	# Four at a time, as much of it is waiting: for a browser, for disks, for processes to come back.
-	# Kafka's tests and those of torn files are apart from the other whole-process tests, as they wait most.
+	# Three at a time, as much of it is waiting: for a browser, for disks, for processes to come back.
+	# Kafka's tests and those of torn files, which wait most, come after the page's.
 	logs="$${started%/*}"
-	CHROMIUM="$$(scripts/chromium)" TIDEMARK_BIN="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/debug/tidemark" \
-		npm --prefix $(WEB) run test:browser >"$$logs/browser-tests.log" 2>&1 & browser=$$!
+	rm -f "$$logs"/{unit,page,kafka}-tests.log
+	(
+		CHROMIUM="$$(scripts/chromium)" TIDEMARK_BIN="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/debug/tidemark" \
+			npm --prefix $(WEB) run test:browser >"$$logs/page-tests.log" 2>&1
+		cargo test --locked --workspace --test '[kt]*' >"$$logs/kafka-tests.log" 2>&1
+	) & waiting=$$!
 	cargo test --locked --workspace --lib --bins >"$$logs/unit-tests.log" 2>&1 & unit=$$!
-	cargo test --locked --workspace --test '[kt]*' >"$$logs/kafka-tests.log" 2>&1 & kafka=$$!
 	cargo test --locked --workspace --test '[!kt]*'
 	wait $$unit || { cat "$$logs/unit-tests.log" >&2; exit 1; }
-	wait $$browser || { cat "$$logs/browser-tests.log" >&2; exit 1; }
-	wait $$kafka || { cat "$$logs/kafka-tests.log" >&2; exit 1; }
-	cat "$$logs"/{unit,browser,kafka}-tests.log
+	wait $$waiting || { cat "$$logs"/{page,kafka}-tests.log >&2; exit 1; }
+	cat "$$logs"/{unit,page,kafka}-tests.log
 
 .PHONY: lint
 lint: ## Check formats, lints, types of the page, and dependencies
