@@ -13,14 +13,17 @@ use chrono::Utc;
 use ingest::{BodyError, Format, IntakeError, Limits};
 use projections::{EventRegistry, Tenant};
 use serde_json::Value;
+use stream::Hub;
 use tenancy::{Directory, StoreError, TenantRecord, templates};
 
-use crate::serve::{Intake, sender};
+use crate::serve::{Awaited, Intake, sender};
 
 /// Between two looks for what was left undone.
 const LOOK: Duration = Duration::from_millis(250);
 /// After a failure.
 const AGAIN: Duration = Duration::from_secs(1);
+/// For what was given to be shown by the views.
+const APPLIED: Duration = Duration::from_secs(2);
 
 /// Why a tenant has not what its template gives.
 #[derive(Debug, thiserror::Error)]
@@ -46,11 +49,13 @@ impl From<BodyError> for OnboardingError {
 }
 
 /// Gives a tenant what its template holds, if that is still to be done. It is recorded when this
-/// returns.
+/// returns, and the views show it unless they are far behind: who is told that the tenant is in
+/// finds it.
 pub(crate) async fn give(
     tenant: &TenantRecord,
     types: &EventRegistry,
     intake: &Intake,
+    hub: &Hub,
     directory: &Directory,
 ) -> Result<(), OnboardingError> {
     let Some(name) = &tenant.template else { return Ok(()) };
@@ -65,16 +70,20 @@ pub(crate) async fn give(
     if let Some(rejected) = receipt.rejected.into_iter().next() {
         return Err(OnboardingError::Refused(rejected.reason));
     }
+    let awaited = Awaited::parse(Tenant(tenant.number), &receipt.position)
+        .map_err(|error| OnboardingError::Refused(error.to_string()))?;
+    // What is recorded holds, also when the views take longer than this to show it.
+    drop(intake.wait(hub, &awaited, tenant.id.as_str(), APPLIED).await);
     directory.finish_template(&tenant.id).await?;
     Ok(())
 }
 
 /// Gives what was left undone to the tenants that are served here, for as long as it is polled.
-pub(crate) async fn keep(directory: &Directory, types: &EventRegistry, intake: &Intake) {
+pub(crate) async fn keep(directory: &Directory, types: &EventRegistry, intake: &Intake, hub: &Hub) {
     loop {
         tokio::time::sleep(LOOK).await;
         for tenant in directory.unfinished() {
-            match give(&tenant, types, intake, directory).await {
+            match give(&tenant, types, intake, hub, directory).await {
                 Ok(()) => tracing::info!(tenant = tenant.number, "a template is given"),
                 // Who serves it does it.
                 Err(OnboardingError::Intake(IntakeError::Elsewhere)) => {}

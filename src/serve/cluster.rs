@@ -100,7 +100,7 @@ impl Cluster {
             () = ending.cancelled() => Ok(()),
             () = clock::keep(&directory, &intake, Some(&changes), &ending) => Ok(()),
             () = eraser::keep(&host, &intake) => Ok(()),
-            () = onboarding::keep(&directory, host.types.registry(), &intake) => Ok(()),
+            () = onboarding::keep(&directory, host.types.registry(), &intake, &host.hub) => Ok(()),
             () = source.follow(&kafka) => Ok(()),
             () = changes.follow() => Ok(()),
             ended = keeper.keep() => ended,

@@ -53,11 +53,12 @@ async fn serve(
 ) -> Result<(), ServeError> {
     let mut held = opened.keep(Reading::Log, host);
     let intake = Intake::Log(log.clone());
+    let types = host.types.registry();
     let outcome = tokio::select! {
         () = ending.cancelled() => Ok(()),
         () = clock::keep(&host.directory, &intake, None, ending) => Ok(()),
         () = eraser::keep(host, &intake) => Ok(()),
-        () = onboarding::keep(&host.directory, host.types.registry(), &intake) => Ok(()),
+        () = onboarding::keep(&host.directory, types, &intake, &host.hub) => Ok(()),
         error = held.ended() => Err(error),
         () = log.ended() => Err(ServeError::Ended("the intake")),
     };
