@@ -71,6 +71,11 @@ impl<'a> Message<'a> {
 }
 
 impl Held {
+    /// One that held rows of this digest when its stream was cut off.
+    pub(crate) fn before(digest: Digest) -> Self {
+        Self { digest, ..Self::default() }
+    }
+
     /// Takes a message of its subscription; `came` is told the first value of every row that comes
     /// by a delta. False if the message has no place here.
     pub(crate) fn take(&mut self, message: &Message<'_>, mut came: impl FnMut(&[u8])) -> bool {

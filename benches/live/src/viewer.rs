@@ -270,7 +270,7 @@ impl Viewer {
         }
         for (held, digest) in self.subs.iter_mut().zip(&self.committed) {
             // As with a WebSocket, whether it goes on from there is said by `resumed`.
-            *held = Held { digest: *digest, ..Held::default() };
+            *held = Held::before(*digest);
         }
     }
 }
