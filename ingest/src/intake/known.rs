@@ -1,6 +1,7 @@
 //! What a checkpoint knows of events: the hashes of their ids, and each tenant's newest.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasherDefault;
 
 use arrow::array::cast::AsArray;
 use arrow::array::{Array, UInt32Array};
@@ -25,7 +26,7 @@ pub struct Known {
 impl Known {
     /// Knows the events of these hashes, as [`IdNotes`] has them.
     pub fn of(ids: &[u128]) -> Self {
-        let mut seen = Seen::with_capacity_and_hasher(ids.len(), Default::default());
+        let mut seen = Seen::with_capacity_and_hasher(ids.len(), BuildHasherDefault::default());
         // In the order in which they will stand in memory, roughly: each of millions would else wait
         // for memory that is nowhere near.
         let places = (seen.capacity().max(1) as u64).next_power_of_two();
