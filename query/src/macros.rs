@@ -36,7 +36,7 @@ impl Calendar {
     }
 
     /// Puts dates in the place of all words in double braces.
-    pub fn expand(&self, text: &str) -> Result<String, MacroError> {
+    pub fn expand(self, text: &str) -> Result<String, MacroError> {
         let mut expanded = String::with_capacity(text.len());
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("{{") {
@@ -51,7 +51,7 @@ impl Calendar {
         Ok(expanded)
     }
 
-    fn meant(&self, word: &str) -> Option<String> {
+    fn meant(self, word: &str) -> Option<String> {
         if let Some(days) = word.strip_prefix("today") {
             return self.days_away(days.trim()).map(|date| date.to_string());
         }
@@ -82,7 +82,7 @@ impl Calendar {
     }
 
     /// The date so many days from today: nothing, or a sign and a number.
-    fn days_away(&self, text: &str) -> Option<NaiveDate> {
+    fn days_away(self, text: &str) -> Option<NaiveDate> {
         if text.is_empty() {
             return Some(self.today);
         }
@@ -99,7 +99,7 @@ impl Calendar {
         }
     }
 
-    fn period(&self, unit: &str, steps: i32) -> Option<Period> {
+    fn period(self, unit: &str, steps: i32) -> Option<Period> {
         let today = self.today;
         let month = today.with_day(1)?;
         let (start, months) = match unit {
@@ -119,7 +119,7 @@ impl Calendar {
             "year" => start.format("%Y").to_string(),
             _ => {
                 // Of the fiscal year that it stands in, counted from its first month.
-                let begun = Self { today: start, ..*self }.fiscal_month0();
+                let begun = Self { today: start, ..self }.fiscal_month0();
                 let ends = moved(back(start, begun)?, 11)?.format("%Y").to_string();
                 if months == 12 {
                     format!("FY{ends}")
@@ -131,7 +131,7 @@ impl Calendar {
         Some(Period { name, start, next })
     }
 
-    fn week(&self, steps: i32) -> Option<Period> {
+    fn week(self, steps: i32) -> Option<Period> {
         let monday = self.today.week(chrono::Weekday::Mon).checked_first_day()?;
         let start = monday.checked_add_signed(chrono::TimeDelta::weeks(steps.into()))?;
         let next = start.checked_add_days(Days::new(7))?;
@@ -139,7 +139,7 @@ impl Calendar {
     }
 
     /// The months of the fiscal year before today's.
-    fn fiscal_month0(&self) -> u32 {
+    fn fiscal_month0(self) -> u32 {
         (self.today.month() + 12 - self.fiscal_month) % 12
     }
 }

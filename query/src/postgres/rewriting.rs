@@ -240,8 +240,7 @@ fn any(left: &Expr, right: &Expr, negated: bool) -> Option<Expr> {
     let expr = Box::new(left.clone());
     match right {
         Expr::Array(array) => Some(Expr::InList { expr, list: array.elem.clone(), negated }),
-        Expr::Nested(inner) => any(left, inner, negated),
-        Expr::Cast { expr: inner, .. } => any(left, inner, negated),
+        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => any(left, inner, negated),
         Expr::Function(function) if words(&function.name).last()? == "current_schemas" => {
             let list = vec![text("pg_catalog"), text("public")];
             Some(Expr::InList { expr, list, negated })
@@ -351,9 +350,8 @@ fn subquery(query: &Query) -> Option<Expr> {
     }
     let SetExpr::Select(select) = query.body.as_ref() else { return None };
     let [item] = select.projection.as_slice() else { return None };
-    let expr = match item {
-        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => expr,
-        _ => return None,
+    let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else {
+        return None;
     };
     if !is_of_catalog(select) || is_grouped(select) || is_aggregate(expr) {
         return None;

@@ -85,8 +85,9 @@ pub(super) fn column_name(expr: &Expr) -> String {
         Expr::Identifier(name) => Some(name.value.clone()),
         Expr::CompoundIdentifier(names) => names.last().map(|name| name.value.clone()),
         Expr::Function(function) => words(&function.name).pop(),
-        Expr::Cast { expr, .. } | Expr::Collate { expr, .. } => Some(column_name(expr)),
-        Expr::Nested(expr) => Some(column_name(expr)),
+        Expr::Cast { expr, .. } | Expr::Collate { expr, .. } | Expr::Nested(expr) => {
+            Some(column_name(expr))
+        }
         Expr::Case { .. } => Some("case".to_owned()),
         Expr::Exists { .. } => Some("exists".to_owned()),
         Expr::Subquery(query) => match query.body.as_ref() {
