@@ -47,7 +47,7 @@ async fn who_follows_alerts_is_told_that_there_is_something_new() {
     for connection in [&mut here, &mut elsewhere] {
         assert!(subscribe(connection, &wanted));
         // From here on it is told: what there is, it reads now.
-        assert_eq!(read(connection), [told.clone()]);
+        assert_eq!(read(connection), std::slice::from_ref(&told));
         assert_eq!(read(connection), [] as [Value; 0]);
     }
     // However often there was something, it is one message, and it wakes who waits.

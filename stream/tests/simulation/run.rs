@@ -135,7 +135,7 @@ impl Run {
             match timeout(PATIENCE, seat.following).await {
                 Ok(Ok(())) => {}
                 Ok(Err(failure)) => std::panic::resume_unwind(failure.into_panic()),
-                Err(_) => panic!("a viewer does not come to hold what there is"),
+                Err(late) => panic!("a viewer does not come to hold what there is: {late}"),
             }
         }
         lock(&self.stage.tally).clone()
