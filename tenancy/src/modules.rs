@@ -46,7 +46,7 @@ pub fn hidden_views(on: &[String]) -> impl Iterator<Item = (&'static str, &'stat
     let is_off = |module: &&str| !on.iter().any(|name| name == module);
     VIEWS.into_iter().filter_map(move |(view, modules)| {
         let first = modules.first()?;
-        modules.iter().all(|module| is_off(module)).then_some((view, *first))
+        modules.iter().all(&is_off).then_some((view, *first))
     })
 }
 

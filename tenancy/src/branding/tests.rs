@@ -34,7 +34,10 @@ fn what_is_right_is_kept_in_one_spelling() {
 #[test]
 fn what_is_wrong_is_named() {
     let svg = data("image/svg+xml", b"<svg onload='alert(1)'/>");
-    let large = data("image/png", &[b"\x89PNG\r\n\x1a\n".as_slice(), &[0; MAX_PICTURE]].concat());
+    let large = data(
+        "image/png",
+        &[b"\x89PNG\r\n\x1a\n".as_slice(), vec![0; MAX_PICTURE].as_slice()].concat(),
+    );
     for (branding, said) in [
         (json!({ "motto": "x" }), "no member `motto`"),
         (json!({ "name": "  " }), "`name` has 1 to 80"),

@@ -14,9 +14,10 @@ impl Bucket {
     /// Whether something may be used at `now`; if not, after how long.
     pub(super) fn check(&self, per_second: u64, now: Duration) -> Result<(), Duration> {
         // One more must fit, or of a slow rate nothing ever would.
-        let most = BURST.max(cost(per_second, 1)) - cost(per_second, 1);
+        let most = BURST.saturating_sub(cost(per_second, 1));
         let ahead = Duration::from_nanos(self.0.load(Ordering::Relaxed)).saturating_sub(now);
-        if ahead <= most { Ok(()) } else { Err(ahead - most) }
+        let wait = ahead.saturating_sub(most);
+        if wait.is_zero() { Ok(()) } else { Err(wait) }
     }
 
     /// Takes what was used at `now`.

@@ -61,7 +61,7 @@ async fn a_commit_that_is_asked_for_again_is_done_once(place: &Place) {
         assert_eq!(store.commit_checkpoint(&first, 3).await.unwrap(), CommitOutcome::Committed);
     }
     // Even when the partition has moved on: it was done then.
-    store.acquire_partition(0, "b", None).await.unwrap().0;
+    store.acquire_partition(0, "b", None).await.unwrap();
     assert_eq!(store.commit_checkpoint(&first, 3).await.unwrap(), CommitOutcome::Committed);
     assert_eq!(store.checkpoints(0).await.unwrap(), [first]);
 }

@@ -21,7 +21,7 @@ pub enum Database {
 #[derive(Clone)]
 pub struct Server {
     url: String,
-    options: PgConnectOptions,
+    options: Box<PgConnectOptions>,
 }
 
 /// How a control store is opened.
@@ -74,7 +74,7 @@ impl FromStr for Database {
         if options.get_database().is_none() {
             return Err(wrong("the name of the database is missing behind the host"));
         }
-        Ok(Self::Server(Server { url: text.to_owned(), options }))
+        Ok(Self::Server(Server { url: text.to_owned(), options: Box::new(options) }))
     }
 }
 

@@ -171,29 +171,25 @@ fn instant(name: &'static str, value: &Value) -> Result<Option<DateTime<Utc>>, T
         .ok_or_else(|| claim(name, "must be a number of seconds since 1970-01-01"))
 }
 
-fn checked_subject(name: &Cow<'static, str>, subject: &str) -> Result<String, TokenError> {
+fn checked_subject(name: &str, subject: &str) -> Result<String, TokenError> {
     let is_long = subject.is_empty() || subject.len() > MAX_SUBJECT;
     if is_long || subject.chars().any(char::is_control) {
-        return Err(claim(name.clone(), "must have 1 to 255 bytes and no control characters"));
+        return Err(claim(name.to_owned(), "must have 1 to 255 bytes and no control characters"));
     }
     // In the audit and in limits it would be one.
     if subject.starts_with(service_tokens::SUBJECT) {
-        return Err(claim(name.clone(), "begins as that of a service token, which this is not"));
+        return Err(claim(name.to_owned(), "begins as that of a service token, which this is not"));
     }
     Ok(subject.to_owned())
 }
 
 /// The roles that are known here. Others may mean something elsewhere; here they grant nothing.
-fn known_roles(
-    name: &Cow<'static, str>,
-    value: &Value,
-    expected: Expected<'_>,
-) -> Result<RoleSet, TokenError> {
+fn known_roles(name: &str, value: &Value, expected: Expected<'_>) -> Result<RoleSet, TokenError> {
     const FORM: &str = "must be a list of texts, such as [\"analyst\"]";
-    let form = || claim(name.clone(), FORM);
+    let form = || claim(name.to_owned(), FORM);
     let given: Vec<&str> = match (value, expected) {
         (Value::Null, _) => {
-            return Err(claim(name.clone(), "is missing; it lists what the caller may do"));
+            return Err(claim(name.to_owned(), "is missing; it lists what the caller may do"));
         }
         (Value::Array(given), _) => {
             given.iter().map(|one| one.as_str().ok_or_else(form)).collect::<Result<_, _>>()?
@@ -205,7 +201,7 @@ fn known_roles(
     let roles: RoleSet = given.into_iter().filter_map(|role| role.parse::<Role>().ok()).collect();
     if roles.is_empty() {
         let none = "names none of executive, analyst, service, admin, platform";
-        return Err(claim(name.clone(), none));
+        return Err(claim(name.to_owned(), none));
     }
     Ok(roles)
 }

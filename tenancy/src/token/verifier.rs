@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::claims::{self, Expected};
 use super::header::{Header, Signature};
 use super::{Identity, LEEWAY, TokenError};
+use crate::issuer::Key;
 use crate::{Issuer, Secret};
 
 /// Checks tokens. Cheap to share behind an `Arc`.
@@ -126,7 +127,7 @@ impl Verifier {
         }
         let issuer = self.issuer.as_ref().ok_or(TokenError::Algorithm)?;
         let keys = issuer.keys(header.signature, header.key_id.as_deref())?;
-        let wire = checked(token, header.signature, keys.iter().map(|key| key.decoding()))?;
+        let wire = checked(token, header.signature, keys.iter().map(Key::decoding))?;
         claims::identity(&wire, Expected::OfIssuer(issuer.settings()), now, self.leeway)
     }
 }
