@@ -107,6 +107,7 @@ pub(crate) struct Running {
 }
 
 /// Where events come from.
+#[expect(clippy::large_enum_variant, reason = "there is one")]
 enum Source {
     Log(Log),
     /// With what other nodes change; in the embedded mode this process is the only one.

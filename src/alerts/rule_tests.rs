@@ -6,7 +6,8 @@ use super::*;
 
 fn definition(more: Value) -> Definition {
     let mut all = json!({ "title": "Overdue", "sql": "SELECT 1" });
-    all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let more: serde_json::Map<String, Value> = serde_json::from_value(more).unwrap();
+    all.as_object_mut().unwrap().extend(more);
     serde_json::from_value(all).unwrap()
 }
 

@@ -39,7 +39,7 @@ impl Serve {
         }
         service_runtime()?.block_on(async {
             let stop = stop_signal()?;
-            let hangups = signal(SignalKind::hangup()).map_err(signals)?;
+            let hangups = signal(SignalKind::hangup()).map_err(|error| signals(&error))?;
             let running = serve::start(loaded.config).await.map_err(failure)?;
             eprintln!("tidemark serves on {}", running.url());
             let reloading = tokio::spawn(reload(hangups, running.keys(), self.config, overrides));
@@ -83,14 +83,14 @@ pub(super) fn variables() -> impl Iterator<Item = (String, String)> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
-fn signals(error: std::io::Error) -> Failure {
+fn signals(error: &std::io::Error) -> Failure {
     Failure::Failed(format!("cannot listen for signals: {error}"))
 }
 
 /// Ends when the process is asked to end.
 pub(super) fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(signals)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(|error| signals(&error))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| signals(&error))?;
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}

@@ -74,7 +74,7 @@ fn every_setting_can_be_set_and_is_shown() {
             "kafka.security_protocol" => "sasl_ssl",
             "kafka.sasl_mechanism" => "SCRAM-SHA-512",
             "schema_registry_url" => "http://127.0.0.1:8081",
-            "object_store_url" => "file:///elsewhere",
+            "object_store_url" | "reports.delivery_url" => "file:///elsewhere",
             "database_url" => "sqlite:/elsewhere/control.db",
             "database_migrate_url" => "postgres://owner@db/t",
             "advertise" => "a.local:8080",
@@ -84,7 +84,6 @@ fn every_setting_can_be_set_and_is_shown() {
             "smtp_url" => "smtps://user:password@mail.local",
             "smtp_from" => "Figures <figures@firm.example>",
             "public_url" => "https://figures.firm.example",
-            "reports.delivery_url" => "file:///elsewhere",
             "reports.private_webhooks" => "true",
             _ => "41",
         };

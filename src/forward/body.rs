@@ -68,12 +68,11 @@ impl HttpBody for Lent {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.taken {
-            Some(body) => body.size_hint(),
-            None => {
-                let hint = self.shelf.with(|body| body.as_ref().map(HttpBody::size_hint));
-                hint.unwrap_or_else(|| SizeHint::with_exact(0))
-            }
+        if let Some(body) = &self.taken {
+            body.size_hint()
+        } else {
+            let hint = self.shelf.with(|body| body.as_ref().map(HttpBody::size_hint));
+            hint.unwrap_or_else(|| SizeHint::with_exact(0))
         }
     }
 }

@@ -99,8 +99,14 @@ fn kind(method: &str, route: &str) -> Kind {
         ("GET", "/v1/stream" | "/v1/ws") => Kind::Subscribe,
         ("GET", "/v1/audit") => Kind::Look,
         ("GET", _) if route.starts_with("/v1/platform/") => Kind::Look,
-        ("GET", "/v1/views/{name}" | "/v1/views/{name}/explain" | "/v1/dead-letters") => Kind::Read,
-        ("GET", "/v1/alerts" | "/v1/alerts/{id}") => Kind::Read,
+        (
+            "GET",
+            "/v1/views/{name}"
+            | "/v1/views/{name}/explain"
+            | "/v1/dead-letters"
+            | "/v1/alerts"
+            | "/v1/alerts/{id}",
+        ) => Kind::Read,
         ("GET", _) if route.contains("/export") => Kind::Read,
         // A ticket is recorded when it is used.
         ("GET", _) | ("POST", "/v1/events" | "/v1/tickets" | "/v1/sign-in") => Kind::Plain,

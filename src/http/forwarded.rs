@@ -90,7 +90,7 @@ pub(super) async fn far(
     // A token that was verified has only characters that a header may have.
     let bearer = HeaderValue::try_from(format!("Bearer {token}"));
     headers.insert(AUTHORIZATION, bearer.map_err(|_| problems::authorization())?);
-    let (from, before) = trace.from_where();
+    let (from, before) = trace.origin();
     if let Some(Ok(before)) = before.map(HeaderValue::from_str) {
         headers.insert(FORWARDED_FOR, before);
     }

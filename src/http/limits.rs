@@ -189,7 +189,7 @@ mod tests {
     async fn a_body_is_charged_as_far_as_it_is_read() {
         let limiter = limiter();
         let seat = seat(&limiter);
-        let parts = [vec![1; 1_500], vec![2; 1_500]].map(|part| Ok::<_, std::io::Error>(part));
+        let parts = [vec![1; 1_500], vec![2; 1_500]].map(Ok::<_, std::io::Error>);
         let body = Body::from_stream(futures::stream::iter(parts));
         let mut read = seat.charged(Request::new(body)).into_body().into_data_stream();
         seat.0.check(Quota::Bytes).unwrap();

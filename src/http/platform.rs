@@ -22,7 +22,7 @@ use super::{App, problems};
 use crate::forward::{Exchange, Served, is_forwarded};
 
 /// Over how long a rate is taken, and how often what it is taken from is noted.
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 const STEP: Duration = Duration::from_secs(5);
 /// What is read of another node's answer: some hundred bytes a tenant.
 const ANSWER_BYTES: usize = 64 << 20;

@@ -58,6 +58,7 @@ pub(super) async fn describe(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = SignInCode)]
+#[expect(clippy::struct_field_names, reason = "OAuth calls them so")]
 pub(super) struct Code {
     code: String,
     code_verifier: String,

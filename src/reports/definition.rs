@@ -274,7 +274,7 @@ impl Definition {
             let field = format!("params.{}", param.name);
             let value = given.get(&param.name).or(param.default.as_ref());
             let value = value.ok_or_else(|| Wrong::new(&field, "it has no default; give it"))?;
-            param.r#type.read(value, &calendar).map_err(|message| Wrong::new(field, message))
+            param.r#type.read(value, calendar).map_err(|message| Wrong::new(field, message))
         };
         self.params.iter().map(value).collect()
     }
@@ -316,7 +316,7 @@ impl Definition {
 
 impl ParamType {
     /// A value as it is bound. Words in double braces are dates of `calendar`.
-    fn read(self, value: &Value, calendar: &Calendar) -> Result<Value, String> {
+    fn read(self, value: &Value, calendar: Calendar) -> Result<Value, String> {
         let text = match value {
             Value::Null => return Ok(Value::Null),
             Value::String(text) => Some(calendar.expand(text).map_err(|e| e.to_string())?),

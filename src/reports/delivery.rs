@@ -290,7 +290,7 @@ impl Carrier {
                     }
                     let attached = self.attached(delivery).await?;
                     let subject = subject.as_deref().unwrap_or(&delivery.report.name);
-                    let subject = self.words(delivery, subject)?;
+                    let subject = words(delivery, subject)?;
                     let mail = email::of_file(&self.settings, delivery, subject, attached);
                     email::send(&self.settings, to, mail).await
                 }
@@ -300,7 +300,7 @@ impl Carrier {
                     let secret = secret.as_deref().unwrap_or_default();
                     webhook::call(&self.settings, (url, secret), &key, &body).await
                 }
-                Target::S3 { path } => self.copy(delivery, &self.words(delivery, path)?).await,
+                Target::S3 { path } => self.copy(delivery, &words(delivery, path)?).await,
             }
         };
         in_time(carried).await
@@ -326,11 +326,6 @@ impl Carrier {
             }
         };
         in_time(told).await
-    }
-
-    fn words(&self, delivery: &Delivery<'_>, text: &str) -> Result<String, Undelivered> {
-        let calendar = Calendar::new(delivery.outcome.as_of, delivery.report.fiscal_year_starts);
-        calendar.expand(text).map_err(|error| Undelivered::for_good(error.to_string()))
     }
 
     /// The file, if it is small enough to go with a message.
@@ -376,6 +371,11 @@ async fn in_time(
         Ok(carried) => carried,
         Err(_) => Err(Undelivered::for_now("it took too long")),
     }
+}
+
+fn words(delivery: &Delivery<'_>, text: &str) -> Result<String, Undelivered> {
+    let calendar = Calendar::new(delivery.outcome.as_of, delivery.report.fiscal_year_starts);
+    calendar.expand(text).map_err(|error| Undelivered::for_good(error.to_string()))
 }
 
 fn unread(error: &object_store::Error) -> Undelivered {

@@ -15,14 +15,17 @@ const NOTED_EVERY: TimeDelta = TimeDelta::hours(1);
 /// Callers that are remembered, so that not each call is noted.
 const REMEMBERED: usize = 50_000;
 
+/// The roles of callers by their tenants and subjects, and when they were noted.
+type Noted = HashMap<(u32, String), (RoleSet, DateTime<Utc>)>;
+
 /// Callers as they were noted last.
 #[derive(Default)]
 pub(super) struct Owners {
-    noted: Mutex<HashMap<(u32, String), (RoleSet, DateTime<Utc>)>>,
+    noted: Mutex<Noted>,
 }
 
 impl Owners {
-    fn lock(&self) -> MutexGuard<'_, HashMap<(u32, String), (RoleSet, DateTime<Utc>)>> {
+    fn lock(&self) -> MutexGuard<'_, Noted> {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

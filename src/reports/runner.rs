@@ -112,7 +112,7 @@ impl Shared {
     ) -> Result<(Answer, Vec<serde_json::Value>, PositionMark), Failure> {
         let number = Tenant(tenant.number);
         let report = &request.report;
-        let mut snapshot = self.snapshot(tenant).map_err(failed)?;
+        let mut snapshot = self.snapshot(tenant).map_err(|error| failed(&error))?;
         let now = snapshot.today().unwrap_or_else(|| self.today(tenant));
         let moment = self.moment(report, request, run, now, &snapshot).await?;
         let mut mark = PositionMark {
@@ -137,7 +137,7 @@ impl Shared {
             (None, Some(view)) => view_answer(&snapshot, view),
             (None, None) => Err(QueryError::Internal { message: "a report of nothing".into() }),
         };
-        let mut answer = answer.map_err(failed)?;
+        let mut answer = answer.map_err(|error| failed(&error))?;
         answer.position = Position::new(number, mark.sequence);
         Ok((answer, values, mark))
     }
@@ -189,7 +189,7 @@ impl Shared {
         let mut file = File::create(to).await.map_err(|error| disk(&error))?;
         let (mut hash, mut bytes) = (Sha256::new(), 0);
         while let Some(part) = parts.next().await {
-            let part = part.map_err(failed)?;
+            let part = part.map_err(|error| failed(&error))?;
             bytes += part.len() as u64;
             self.check_size(bytes)?;
             hash.update(&part);
@@ -212,7 +212,7 @@ impl Shared {
             sheet.finish(&to)
         });
         let written = written.await.map_err(|error| Failure::Again(error.to_string()))?;
-        written.map(drop).map_err(failed)
+        written.map(drop).map_err(|error| failed(&error))
     }
 
     async fn look_through(&self, path: &FilePath) -> Result<Written, Failure> {
@@ -245,7 +245,7 @@ fn disk(error: &std::io::Error) -> Failure {
 }
 
 /// What may be otherwise at the next try.
-fn failed(error: QueryError) -> Failure {
+fn failed(error: &QueryError) -> Failure {
     match error {
         QueryError::Busy
         | QueryError::ViewFilling { .. }

@@ -102,7 +102,8 @@ fn somebody(subject: &str, role: Role) -> Identity {
 
 fn definition(more: Value) -> Definition {
     let mut all = json!({ "name": "ones", "sql": "SELECT 1 AS n" });
-    all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let more: serde_json::Map<String, Value> = serde_json::from_value(more).unwrap();
+    all.as_object_mut().unwrap().extend(more);
     serde_json::from_value(all).unwrap()
 }
 

@@ -21,11 +21,7 @@ pub(super) struct Plan {
 
 /// The owner of a partition and its epoch, 0 if there never was one. A node that does not live
 /// owns nothing.
-pub(super) fn owner<'o>(
-    ownership: &'o Ownership,
-    number: u32,
-    now: DateTime<Utc>,
-) -> (Option<&'o str>, u64) {
+pub(super) fn owner(ownership: &Ownership, number: u32, now: DateTime<Utc>) -> (Option<&str>, u64) {
     let found = ownership.partitions.iter().find(|found| found.partition == number);
     let Some(found) = found else { return (None, 0) };
     let owner = found.owner.as_deref();

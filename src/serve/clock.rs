@@ -93,6 +93,6 @@ async fn changed(taken: Option<&mut watch::Receiver<u64>>) {
     let Some(taken) = taken else { return std::future::pending().await };
     if taken.changed().await.is_err() {
         // Nothing will be taken over any more.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

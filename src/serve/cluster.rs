@@ -37,6 +37,8 @@ const BEAT: Duration = Duration::from_secs(1);
 const LEASE: Duration = Duration::from_secs(5);
 /// By how much sooner this node takes itself for dead than others do.
 const MARGIN: Duration = Duration::from_millis(500);
+/// How long it takes itself for alive by what it said.
+const ALIVE: Duration = LEASE.saturating_sub(MARGIN);
 /// How long a partition that could not be taken is left alone.
 const TAKE_AGAIN: Duration = Duration::from_secs(5);
 /// For all partitions to be given up at shutdown.
@@ -146,7 +148,7 @@ impl Keeper {
         match told.await {
             Ok(ownership) => registry.learn(ownership),
             Err(error) => {
-                if self.beaten.is_some_and(|beaten| beaten.elapsed() < LEASE - MARGIN) {
+                if self.beaten.is_some_and(|beaten| beaten.elapsed() < ALIVE) {
                     tracing::warn!(%error, "the other nodes cannot be seen; trying again");
                 } else {
                     tracing::error!(%error, "the other nodes cannot be seen, and this one serves \
@@ -158,7 +160,7 @@ impl Keeper {
         let ownership = registry.ownership();
         self.fence(&ownership);
         if let Some(said) = self.beaten {
-            registry.lives(said, LEASE - MARGIN);
+            registry.lives(said, ALIVE);
         }
         let Plan { release, take } =
             assignment::plan(&ownership, registry.node(), registry.count(), Utc::now());
@@ -249,10 +251,9 @@ impl Keeper {
                 tracing::error!(%error, partition = number, "a partition cannot be taken; trying again");
                 self.seats.insert(number, State::Failed(Instant::now()));
             }
-            // At the start somebody looks, and the process says by its end that it is not well.
-            Move::Taken(_, Err(error)) => return Err(error),
-            // Its engine has ended without being told to.
-            Move::Left(_, Err(error)) => return Err(error),
+            // At the start somebody looks, and the process says by its end that it is not well. Of one
+            // that is left, the engine has ended without being told to.
+            Move::Taken(_, Err(error)) | Move::Left(_, Err(error)) => return Err(error),
         }
         Ok(())
     }

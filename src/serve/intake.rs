@@ -200,7 +200,7 @@ impl Intake {
     pub(crate) fn is_read(&self, tenant: &TenantId) -> bool {
         match self {
             Self::Log(_) => true,
-            Self::Kafka(kafka, _) => kafka.is_read(&tenant.to_string()),
+            Self::Kafka(kafka, _) => kafka.is_read(tenant.as_ref()),
         }
     }
 

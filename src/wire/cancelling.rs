@@ -5,9 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+/// What cancels statements, by the id and the secret of a connection.
+type Senders = HashMap<(i32, i32), watch::Sender<u64>>;
+
 /// The keys of all connections.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Keys(Arc<Mutex<HashMap<(i32, i32), watch::Sender<u64>>>>);
+pub(super) struct Keys(Arc<Mutex<Senders>>);
 
 /// The key of one connection, as long as it lasts.
 #[derive(Debug)]
@@ -39,7 +42,7 @@ impl Keys {
         }
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<(i32, i32), watch::Sender<u64>>> {
+    fn all(&self) -> MutexGuard<'_, Senders> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

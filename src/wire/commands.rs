@@ -185,6 +185,7 @@ mod tests {
         command(sql).unwrap()
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "it is compared with what `of` gives")]
     fn set(name: &str, value: &str) -> Option<Command> {
         Some(Command::Set { name: name.into(), value: Some(value.into()) })
     }

@@ -126,7 +126,7 @@ impl<R: AsyncRead + Unpin> Inlet<R> {
                 return;
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn more(&mut self) -> Result<(), ReadError> {

@@ -143,7 +143,7 @@ impl Wire {
             Ok(Some(token)) => self.admit(token, &entering.startup, client).await,
         };
         match admitted {
-            Ok(admitted) => self.begin(entering, admitted)?.run().await,
+            Ok(admitted) => self.begin(entering, admitted).run().await,
             Err(failure) => {
                 entering.outlet.failed(&Failure { is_fatal: true, ..failure });
                 entering.outlet.close().await
@@ -188,7 +188,7 @@ impl Wire {
     }
 
     /// Tells a client that it was let in, and how things are here.
-    fn begin<R, W>(&self, entering: Entering<R, W>, admitted: Admitted) -> io::Result<Seated<R, W>>
+    fn begin<R, W>(&self, entering: Entering<R, W>, admitted: Admitted) -> Seated<R, W>
     where
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
@@ -216,7 +216,7 @@ impl Wire {
         let held = Held::new(self.limits.statements);
         let transaction = Transaction::None;
         let session = Session { listening, outlet, calls, settings, held, transaction };
-        Ok(Seated { session, _seat: seat })
+        Seated { session, _seat: seat }
     }
 }
 

@@ -323,18 +323,17 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
     }
 
     async fn running<'a>(&mut self, portal: &'a mut Portal) -> Result<&'a mut Running, Stop> {
-        let running = match portal.running.take() {
-            Some(running) => running,
-            None => {
-                let Work::Query(sql) = &portal.work else {
-                    return Err(Failure::new("34000", "a cursor that has no rows").into());
-                };
-                self.listening.key.renew();
-                let until = self.until();
-                let begun = self.calls.run(sql, &portal.params);
-                let rows: Rows = self.listening.attend(until, begun).await?;
-                Running { rows, batch: None, until }
-            }
+        let running = if let Some(running) = portal.running.take() {
+            running
+        } else {
+            let Work::Query(sql) = &portal.work else {
+                return Err(Failure::new("34000", "a cursor that has no rows").into());
+            };
+            self.listening.key.renew();
+            let until = self.until();
+            let begun = self.calls.run(sql, &portal.params);
+            let rows: Rows = self.listening.attend(until, begun).await?;
+            Running { rows, batch: None, until }
         };
         Ok(portal.running.insert(running))
     }

@@ -80,7 +80,7 @@ fn text(out: &mut BytesMut, array: &ArrayRef, row: usize) {
         DataType::Float32 => {
             float(out, array.as_primitive::<Float32Type>().value(row).into(), |out| {
                 put(out, array.as_primitive::<Float32Type>().value(row));
-            })
+            });
         }
         DataType::Float64 => float(out, array.as_primitive::<Float64Type>().value(row), |out| {
             put(out, array.as_primitive::<Float64Type>().value(row));

@@ -128,7 +128,7 @@ impl Trace {
     }
 
     /// From where the call came, and what it says of where it was before.
-    pub(in crate::http) fn from_where(&self) -> (Option<IpAddr>, Option<&str>) {
+    pub(in crate::http) fn origin(&self) -> (Option<IpAddr>, Option<&str>) {
         let address = self.0.source.parse().ok().map(|address: SocketAddr| address.ip());
         (address, self.0.forwarded_for.as_deref())
     }

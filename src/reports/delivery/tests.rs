@@ -58,7 +58,7 @@ fn a_secret_is_never_shown() {
     let words = format!("{target:?} {}", target.shown());
     assert!(words.contains("example.com") && !words.contains("sixteen"), "{words}");
     let mut again = Target::Webhook { url: "https://example.com/hook".into(), secret: None };
-    again.keep_secret(&[target.clone()]);
+    again.keep_secret(std::slice::from_ref(&target));
     assert_eq!(again, target);
     let mut other = Target::Webhook { url: "https://example.org/hook".into(), secret: None };
     other.keep_secret(&[target]);
