@@ -1,6 +1,7 @@
 //! Queries that would take everything, against the real process: each ends with a sentence that says
 //! why, within its limits, and another tenant is answered all the while.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![expect(clippy::float_cmp, reason = "what is compared are counts")]
 
 #[allow(dead_code, unreachable_pub)]
 #[path = "http/service.rs"]
@@ -43,8 +44,10 @@ async fn cramped(seconds: &str) -> Service {
     Service::start_with(Arc::new(tempfile::tempdir().unwrap()), &limits).await
 }
 
-/// What each is called, its SQL, and how it may end: a status, and the problem's slug and limit.
-fn bombs() -> Vec<(&'static str, String, &'static [(u16, &'static str)])> {
+/// What it is called, its SQL, and how it may end: a status, and the problem's slug and limit.
+type Bomb = (&'static str, String, &'static [(u16, &'static str)]);
+
+fn bombs() -> Vec<Bomb> {
     const OVER: &[(u16, &str)] = &[(422, "time"), (422, "memory"), (422, "disk")];
     const WRONG: &[(u16, &str)] = &[(400, "invalid-query")];
     let million: Vec<String> = (0..1_000_000).map(|n| n.to_string()).collect();

@@ -230,8 +230,8 @@ fn every_view_reads_as_datafusion_answers() {
     let manifests = |entry: std::io::Result<std::fs::DirEntry>| {
         entry.unwrap().path().extension().is_some_and(|kind| kind == "manifest")
     };
-    let checkpoints = std::fs::read_dir(folder.path().join("objects/checkpoints/0")).unwrap();
-    assert!(checkpoints.map(manifests).any(|found| found), "checkpoints were made");
+    let mut checkpoints = std::fs::read_dir(folder.path().join("objects/checkpoints/0")).unwrap();
+    assert!(checkpoints.any(manifests), "checkpoints were made");
     let process = runtime.block_on(Process::start(folder.path()));
     for firm in kept.into_inner() {
         let facts: Vec<&Fact> = firm.sent.iter().collect();

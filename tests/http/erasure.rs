@@ -170,7 +170,7 @@ async fn nothing_of_a_deleted_tenant_is_left_and_its_neighbour_does_not_notice()
     service.rows(&gone, "open_invoices", &last["position"]).await;
 
     let sub = json!({ "id": "a", "view": "open_invoices" });
-    let mut live = Events::open(&service, &gone, &[sub.clone()], None).await;
+    let mut live = Events::open(&service, &gone, std::slice::from_ref(&sub), None).await;
     assert_eq!(live.telling().await.0, "snapshot");
     let mut beside = Events::open(&service, &admin, &[sub], None).await;
     assert_eq!(beside.telling().await.0, "snapshot");

@@ -214,7 +214,7 @@ async fn a_connection_lives_on_after_a_body_that_was_refused_unread() {
     // Only once it is refused for its token the body comes, in two parts.
     for _ in 0..2 {
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-        socket.write_all(&[b'\n'; 100_000]).await.unwrap();
+        socket.write_all(&vec![b'\n'; 100_000]).await.unwrap();
     }
     let next = format!("GET /livez HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     socket.write_all(next.as_bytes()).await.unwrap();

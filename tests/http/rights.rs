@@ -63,7 +63,7 @@ async fn the_streams_of_a_deleted_tenant_end() {
     let aging = json!({ "id": "a", "view": "ar_aging" });
     let mut socket = admitted(&service, &admin).await;
     assert_eq!(subscribe(&mut socket, "a", "ar_aging").await["type"], "snapshot");
-    let mut events = Events::open(&service, &admin, &[aging.clone()], None).await;
+    let mut events = Events::open(&service, &admin, std::slice::from_ref(&aging), None).await;
     assert_eq!(events.telling().await.0, "snapshot");
     let mut beside = admitted(&service, &other).await;
     assert_eq!(subscribe(&mut beside, "a", "ar_aging").await["type"], "snapshot");

@@ -75,7 +75,7 @@ async fn streams_and_tickets_end_with_the_secret_they_were_opened_by() {
     service.send(&old, &[invoice("i1", "c1", "100")]).await;
 
     let aging = json!({"id": "a", "view": "ar_aging"});
-    let mut events = Events::open(&service, &old, &[aging.clone()], None).await;
+    let mut events = Events::open(&service, &old, std::slice::from_ref(&aging), None).await;
     assert_eq!(events.telling().await.0, "snapshot");
     let mut request = format!("ws://{}/v1/ws", service.address).into_client_request().unwrap();
     request.headers_mut().insert("authorization", format!("Bearer {old}").parse().unwrap());

@@ -29,7 +29,7 @@ pub(crate) async fn beginning(answer: Response) -> Said {
         .filter(|line| !line.starts_with("id:") && !line.starts_with("retry:"))
         .filter(|line| !line.contains("\"position\"") || line.contains("rows"))
         .fold(String::new(), |told, line| told + line + "\n");
-    let mut response = told_as(status.as_u16(), told);
+    let mut response = told_as(status.as_u16(), &told);
     response.headers = headers
         .iter()
         .filter(|(name, _)| name.as_str() != "date")
@@ -39,7 +39,7 @@ pub(crate) async fn beginning(answer: Response) -> Said {
     response
 }
 
-fn told_as(status: u16, body: String) -> Said {
+fn told_as(status: u16, body: &str) -> Said {
     let body = body.replace(THEIRS, "NAME").replace(NOBODYS, "NAME");
     Said { status, headers: Vec::new(), body }
 }

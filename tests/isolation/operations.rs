@@ -241,11 +241,10 @@ fn body(operation: &Operation, of: Of) -> Value {
         ("POST", "/v1/reports") | ("PUT", "/v1/reports/{id}") => {
             json!({ "name": name, "sql": format!("SELECT * FROM {name}") })
         }
-        ("POST", "/v1/reports/{id}/run") => json!({}),
+        ("POST", "/v1/reports/{id}/run" | "/v1/alerts/{id}/acknowledge") => json!({}),
         ("POST", "/v1/alert-rules") | ("PUT", "/v1/alert-rules/{id}") => {
             json!({ "title": name, "sql": format!("SELECT * FROM {name}") })
         }
-        ("POST", "/v1/alerts/{id}/acknowledge") => json!({}),
         ("POST", "/v1/alerts/{id}/snooze") => json!({ "until": null }),
         ("POST", "/v1/service-tokens") => json!({ "name": name }),
         ("PATCH", "/v1/tenant" | "/v1/platform/tenants/{id}") => settings,

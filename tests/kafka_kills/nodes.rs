@@ -193,7 +193,7 @@ impl Nodes {
         let names = ["a", "b", "c", "d"].iter().take(run.nodes);
         let all: Vec<Node> = names.map(|name| Node::new(root, name, settings.clone())).collect();
         all.iter().for_each(Node::start);
-        let client = Client::builder().timeout(Duration::from_secs(60)).build().unwrap();
+        let client = Client::builder().timeout(Duration::from_mins(1)).build().unwrap();
         Self { all, client, checkpoints: objects.join("checkpoints"), control }
     }
 

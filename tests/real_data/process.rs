@@ -78,8 +78,8 @@ impl Process {
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
         let found = {
             let mut said = said.lock().unwrap();
-            let noted = lines.by_ref().inspect(|line| said.push(line.clone()));
-            noted.filter_map(|line| address(&line)).next()
+            let mut noted = lines.by_ref().inspect(|line| said.push(line.clone()));
+            noted.find_map(|line| address(&line))
         };
         let Some(address) = found else {
             let status = child.wait().unwrap();
