@@ -9,11 +9,14 @@
 
 use std::io;
 
+use rustix::process::{nice, setpriority_process};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 /// How much lower they stand, as `nice` has it: with 5 a thread gets a third of the time of one that
 /// stands where it was, when both want a processor. It never gets none.
 const STEPS: i32 = 5;
+/// The last place there is.
+const LAST: i32 = 19;
 
 /// The threads; they end when it is dropped.
 pub(crate) struct Background {
@@ -25,9 +28,11 @@ pub(crate) struct Background {
 impl Background {
     /// Starts them.
     pub(crate) fn start() -> io::Result<Self> {
+        // By this thread's place and not by that of whoever starts a thread: that is often one of these.
+        let place = nice(0)?.saturating_add(STEPS).min(LAST);
         let runtime = Builder::new_multi_thread()
             .thread_name("background")
-            .on_thread_start(stand_back)
+            .on_thread_start(move || stand_back(place))
             .enable_all()
             .build()?;
         Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
@@ -48,10 +53,10 @@ impl Drop for Background {
     }
 }
 
-/// Has this thread stand back behind the others of the process.
-fn stand_back() {
+/// Has this thread stand back behind the others of the process, to this place.
+fn stand_back(place: i32) {
     // Where the system refuses it the work is done all the same, only not behind other work.
-    if let Err(error) = rustix::process::nice(STEPS) {
+    if let Err(error) = setpriority_process(None, place) {
         tracing::debug!(%error, "a background thread runs with the same priority as others");
     }
 }
@@ -59,8 +64,6 @@ fn stand_back() {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use rustix::process::nice;
-
     use super::*;
 
     #[tokio::test]
@@ -69,8 +72,17 @@ mod tests {
         let background = Background::start().unwrap();
         let task = background.handle().spawn(async { nice(0).unwrap() });
         let blocking = background.handle().spawn_blocking(|| nice(0).unwrap());
-        let expected = (here + STEPS).min(19);
+        // The thread for this one is started by one of theirs.
+        let within = background.handle().spawn(async {
+            tokio::task::spawn_blocking(|| tokio::task::spawn_blocking(|| nice(0).unwrap()))
+                .await
+                .unwrap()
+                .await
+                .unwrap()
+        });
+        let expected = (here + STEPS).min(LAST);
         assert_eq!((task.await.unwrap(), blocking.await.unwrap()), (expected, expected));
+        assert_eq!(within.await.unwrap(), expected);
         assert_eq!(nice(0).unwrap(), here);
     }
 }
