@@ -308,11 +308,11 @@ fn a_passing_view_has_its_rows_and_is_none_of_the_views() {
 fn a_passing_view_goes_with_what_it_reads() {
     let mut partition = partition(OwnLimits::default());
     define(&mut partition, ONE, &[("mine", VOIDED), ("other", "SELECT invoice_id FROM plain")]);
-    partition.apply(voided(&[(ONE, "a", "1")]));
     let on_mine = pass(&mut partition, ONE, 1, "SELECT reason FROM mine");
     let on_other = pass(&mut partition, ONE, 2, "SELECT invoice_id FROM other");
     let on_numbers = pass(&mut partition, ONE, 3, "SELECT n FROM numbers");
     let on_events = pass(&mut partition, ONE, 4, VOIDED);
+    partition.apply(voided(&[(ONE, "a", "1")]));
     let gone = |alive: &std::sync::Weak<()>| alive.strong_count() == 0;
     define(&mut partition, ONE, &[("mine", "SELECT invoice_id AS reason FROM plain")]);
     assert!(gone(&on_mine) && !gone(&on_other));
