@@ -434,7 +434,8 @@ async fn a_circuit_is_seen_by_nobody_and_takes_nothing_from_own_views() {
             let answer = service.get(&format!("/v1/views/{name}"), token).send().await.unwrap();
             problem(answer, 404, "unknown-view").await;
             let sub = json!({ "id": "v", "view": name });
-            let (kind, message) = Events::open(&service, token, &[sub], None).await.telling().await;
+            let subs = [sub, json!({ "id": "h", "view": "headcount" })];
+            let (kind, message) = Events::open(&service, token, &subs, None).await.telling().await;
             assert_eq!((kind.as_str(), slug(&message)), ("error", "unknown-view"));
         }
     }
