@@ -11,12 +11,13 @@
 //! - A view that is replaced serves until its successor is filled. Views that read it are filled
 //!   and swapped together with it. If that fails, all stays as it was.
 //! - One thread fills, one group of views at a time, tenants in turn; it steps back while the
-//!   engine is busy.
+//!   engine is busy. SQL that is followed is filled by another, so that no view waits for it.
 
 mod compile;
 mod definitions;
 mod error;
 mod filler;
+mod passing;
 mod queue;
 mod start;
 
@@ -35,6 +36,8 @@ use tokio::sync::{Mutex, watch};
 use self::compile::{Reading, compile};
 use self::definitions::{Definition, Definitions, State};
 pub(crate) use self::error::OwnViewError;
+use self::passing::Passing;
+pub(crate) use self::passing::PassingView;
 use self::queue::Queue;
 use crate::serve::{EventHistory, Orders};
 
@@ -56,6 +59,8 @@ struct Shared {
     /// Held for a look-up or a change in memory only.
     tenants: RwLock<HashMap<Tenant, Definitions>>,
     queue: Queue,
+    /// SQL that is followed.
+    passing: Passing,
     /// Told whenever a view has come further than being filled.
     settled: watch::Sender<()>,
 }
@@ -97,10 +102,11 @@ impl OwnViews {
             turn: Mutex::new(0),
             tenants: RwLock::default(),
             queue: Queue::default(),
+            passing: Passing::new(),
             settled: watch::Sender::new(()),
         };
         let this = Self { shared: Arc::new(shared) };
-        filler::start(Arc::clone(&this.shared))?;
+        filler::start(&this.shared)?;
         Ok(this)
     }
 
@@ -143,6 +149,7 @@ impl OwnViews {
             }
         }
         drop(tenants);
+        self.shared.passing.forget(|tenant| self.shared.orders.home(tenant) == number);
         self.shared.settled.send_replace(());
     }
 
@@ -153,12 +160,14 @@ impl OwnViews {
         for view in gone.all().iter().filter(|view| view.state == State::Filling) {
             self.shared.queue.cancel(tenant, view.group);
         }
+        self.shared.passing.forget(|other| other == tenant);
         self.shared.settled.send_replace(());
     }
 
     /// Fills nothing any more.
     pub(crate) fn close(&self) {
         self.shared.queue.close();
+        self.shared.passing.queue().close();
     }
 
     /// Defines a view of the tenant, or another under the name of one it has; it reads nothing of

@@ -212,7 +212,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         clock: Arc::new(Utc::now),
     })
     .map_err(|source| ServeError::Folder { path: config.report_drafts(), source })?;
-    let questions = Arc::new(LiveQueries::new(Arc::clone(&queries)));
+    let questions = Arc::new(LiveQueries::new(Arc::clone(&queries), own_views.clone()));
     let hub = Hub::answering(shown.clone(), questions, config.limits.stream.clone());
     let fences = Slots::new(count, Arc::clone(&home));
     let alerts = Alerts::new(alerts::Parts {

@@ -8,7 +8,8 @@
 //! A new view is filled from history beside the running ones ([`Fill`]): it begins with a snapshot
 //! and what the log held then; what comes after is kept for it in a bounded buffer ([`Tap`]);
 //! [`Partition::attach`](crate::Partition::attach) feeds the rest and puts it into the tenant's
-//! snapshots in one go.
+//! snapshots in one go. SQL that is followed is maintained in the same way, without a name
+//! ([`PassingId`]).
 //!
 //! Invariants:
 //! - Own views are kept by tenant: nothing of one tenant is ever fed to another's.
@@ -18,12 +19,14 @@
 
 mod chain;
 mod fill;
+mod passing;
 mod swap;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 
 use crate::circuit::Circuit;
+use crate::snapshot::TenantPart;
 use crate::sql::Compiler;
 use crate::{DefineError, EventTypes, Input, RuntimeError, Tenant, View, ViewDefinition};
 
@@ -31,6 +34,8 @@ use chain::Chain;
 pub(crate) use chain::{Feed, Outcome};
 use fill::Tap;
 pub use fill::{Fill, FillError};
+use passing::Passing;
+pub use passing::{PassingId, PassingLimits};
 
 /// Columns that a view may have.
 const MOST_COLUMNS: usize = 512;
@@ -44,11 +49,14 @@ pub struct OwnLimits {
     pub state_bytes: usize,
     /// The bytes of what arrives while a view is being filled.
     pub buffer_bytes: usize,
+    /// What SQL that is followed may have beside them.
+    pub passing: PassingLimits,
 }
 
 impl Default for OwnLimits {
     fn default() -> Self {
-        Self { views: 50, state_bytes: 256 << 20, buffer_bytes: 64 << 20 }
+        let (state_bytes, buffer_bytes) = (256 << 20, 64 << 20);
+        Self { views: 50, state_bytes, buffer_bytes, passing: PassingLimits::default() }
     }
 }
 
@@ -127,11 +135,19 @@ fn identified(view: View) -> Result<View, DefineError> {
     Ok(View::new(view.name(), view.sql(), schema.clone(), all))
 }
 
-/// The own views of all tenants of a partition, and the buffers of those being filled.
+/// What a step came to for one tenant's own views, by their place, and for its passing ones.
+pub(crate) struct Stepped {
+    pub(crate) own: Vec<(usize, Outcome)>,
+    pub(crate) passing: Vec<(PassingId, TenantPart)>,
+}
+
+/// The own views of all tenants of a partition, the passing ones, and the buffers of those being
+/// filled.
 #[derive(Default)]
 pub(crate) struct OwnViews {
     limits: OwnLimits,
     chains: HashMap<Tenant, Chain>,
+    passing: HashMap<Tenant, Vec<Passing>>,
     taps: HashMap<Tenant, Vec<Weak<Tap>>>,
 }
 
@@ -139,13 +155,16 @@ impl OwnViews {
     /// What the own views of the tenants that `input` touches are to be fed of it. Nothing but a
     /// look-up for tenants without own views.
     pub(crate) fn feeds(&self, tenants: impl Iterator<Item = Tenant>, input: &Input) -> Vec<Feed> {
-        if self.chains.is_empty() && self.taps.is_empty() {
+        if self.chains.is_empty() && self.passing.is_empty() && self.taps.is_empty() {
             return Vec::new();
         }
-        let mut feeds: HashMap<Tenant, Feed> = tenants
-            .filter(|tenant| self.chains.contains_key(tenant) || self.taps.contains_key(tenant))
-            .map(|tenant| (tenant, Feed::empty(tenant)))
-            .collect();
+        let is_fed = |tenant: &Tenant| {
+            self.chains.contains_key(tenant)
+                || self.passing.contains_key(tenant)
+                || self.taps.contains_key(tenant)
+        };
+        let mut feeds: HashMap<Tenant, Feed> =
+            tenants.filter(is_fed).map(|tenant| (tenant, Feed::empty(tenant))).collect();
         if feeds.is_empty() {
             return Vec::new();
         }
@@ -173,27 +192,32 @@ impl OwnViews {
 
     fn reads(&self, tenant: Tenant, event_type: &str) -> bool {
         let taps = self.taps.get(&tenant).into_iter().flatten().filter_map(Weak::upgrade);
+        let mut passing = self.passing.get(&tenant).into_iter().flatten();
         self.chains.get(&tenant).is_some_and(|chain| chain.reads(event_type))
+            || passing.any(|view| view.reads(event_type))
             || taps.into_iter().any(|tap| tap.reads().events.contains(event_type))
     }
 
-    /// Takes a feed through the tenant's own views and keeps it for those being filled.
-    pub(crate) fn step(&mut self, mut feed: Feed) -> Vec<(usize, Outcome)> {
+    /// Takes a feed through the tenant's own views, then through its passing ones, and keeps it for
+    /// those being filled.
+    pub(crate) fn step(&mut self, mut feed: Feed) -> Stepped {
         let tenant = feed.tenant();
         let chain = self.chains.get_mut(&tenant);
-        let outcomes = chain.map_or_else(Vec::new, |chain| chain.step(&mut feed));
+        let own = chain.map_or_else(Vec::new, |chain| chain.step(&mut feed));
+        let passing = self.step_passing(&feed);
         if let Some(taps) = self.taps.get_mut(&tenant) {
             taps.retain(|tap| tap.upgrade().is_some_and(|tap| tap.keep(&feed)));
             if taps.is_empty() {
                 self.taps.remove(&tenant);
             }
         }
-        outcomes
+        Stepped { own, passing }
     }
 
-    /// Lets a tenant's own views go, and what is kept for those being filled.
+    /// Lets a tenant's own and passing views go, and what is kept for those being filled.
     pub(crate) fn forget(&mut self, tenant: Tenant) {
         self.chains.remove(&tenant);
+        self.passing.remove(&tenant);
         self.taps.remove(&tenant);
     }
 

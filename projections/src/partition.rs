@@ -13,7 +13,7 @@ use crate::circuit::{Circuit, ViewOutput};
 pub use saving::CutSnapshots;
 use saving::Saving;
 
-use crate::own::{Feed, Outcome, OwnViews, Room};
+use crate::own::{Feed, Outcome, OwnViews, PassingId, Room, Stepped};
 use crate::snapshot::TenantPart;
 use crate::{
     DefineError, EventBatch, EventTypes, RuntimeError, Tenant, TenantSnapshot, Tick, View,
@@ -119,6 +119,7 @@ struct Touched {
     today: Option<NaiveDate>,
     views: Vec<(usize, TenantPart)>,
     failures: Vec<(usize, RuntimeError)>,
+    passing: Vec<(PassingId, TenantPart)>,
 }
 
 impl Partition {
@@ -240,7 +241,7 @@ impl Partition {
         deltas
     }
 
-    /// Takes the tenant's events and what changed in its views through its own views.
+    /// Takes the tenant's events and what changed in its views through its own and passing views.
     fn step_own(&mut self, mut feed: Feed, touched: &mut Touched) {
         for (index, part) in &touched.views {
             feed.add_change(&self.published.views[*index], part);
@@ -249,7 +250,9 @@ impl Partition {
             feed.add_failure(&self.published.views[*index], error);
         }
         let builtin = self.builtin();
-        for (index, outcome) in self.own.step(feed) {
+        let Stepped { own, passing } = self.own.step(feed);
+        touched.passing = passing;
+        for (index, outcome) in own {
             match outcome {
                 Outcome::Changed(part) => touched.views.push((builtin + index, part)),
                 Outcome::Failed(error) => touched.failures.push((builtin + index, error)),
@@ -294,7 +297,7 @@ impl Partition {
                 feed.add_failure(&self.published.views[index], &error);
                 fail(snapshot, changes, index, error);
             }
-            for (index, outcome) in self.own.step(feed) {
+            for (index, outcome) in self.own.step(feed).own {
                 if let Outcome::Failed(error) = outcome {
                     fail(snapshot, changes, builtin + index, error);
                 }
@@ -331,6 +334,9 @@ impl Partition {
             let weights = Int64Array::from(part.weights);
             changes.push(ViewChange { view, rows: part.rows, weights });
         }
+        for (id, part) in touched.passing {
+            snapshot.change_passing(id, &part.delta);
+        }
         if snapshot.is_due() {
             self.measure(&mut snapshot);
             self.bound_own(&mut snapshot, &mut changes);
@@ -338,6 +344,7 @@ impl Partition {
         } else {
             self.bound_own(&mut snapshot, &mut changes);
         }
+        self.own.bound_passing(&mut snapshot);
         TenantDelta { from, snapshot: Arc::new(snapshot), changes }
     }
 }

@@ -4,6 +4,8 @@
 //! copies only the chunks it touches, so that a snapshot costs the writer little and a reader
 //! nothing; a section is decoded to Arrow when it is first read, and once.
 
+mod difference;
+mod passing;
 mod saving;
 mod section;
 
@@ -15,8 +17,10 @@ use arrow::datatypes::Schema;
 use chrono::NaiveDate;
 
 use crate::bytes::ByteRows;
+use crate::change::batch;
 use crate::sorted::{OWNER, Sorter};
 use crate::{Change, Hidden, Position, RuntimeError, Tenant, View};
+pub(crate) use passing::PassingRows;
 pub use saving::{SavedChunk, SavedMarks, SavedViews, ViewSaver};
 use section::Section;
 
@@ -33,6 +37,8 @@ pub struct TenantSnapshot {
     offset: u64,
     today: Option<NaiveDate>,
     views: Vec<ViewSnapshot>,
+    /// SQL that is followed: none of the views, and found by its number alone.
+    passing: Vec<PassingRows>,
     unready: Arc<[Unready]>,
     hidden: Arc<Hidden>,
     /// The sequence at which the state of the built-in views was measured last.
@@ -59,8 +65,8 @@ impl TenantSnapshot {
         today: Option<NaiveDate>,
         views: Vec<ViewSnapshot>,
     ) -> Self {
-        let (unready, hidden) = (Arc::default(), Arc::default());
-        Self { tenant, sequence, offset: 0, today, views, unready, hidden, measured: 0 }
+        let (passing, unready, hidden) = (Vec::new(), Arc::default(), Arc::default());
+        Self { tenant, sequence, offset: 0, today, views, passing, unready, hidden, measured: 0 }
     }
 
     /// Whose snapshot it is.
@@ -110,9 +116,11 @@ impl TenantSnapshot {
         let views = self.views.iter().filter(|view| is_shown(view.view.name()));
         let unready = self.unready.iter().filter(|unready| is_shown(&unready.name));
         let (views, unready) = (views.cloned().collect(), unready.cloned().collect());
+        let passing = self.passing.iter().filter(|kept| !kept.reads_hidden(&hidden));
+        let passing = passing.cloned().collect();
         let (tenant, sequence, offset) = (self.tenant, self.sequence, self.offset);
         let (today, measured) = (self.today, self.measured);
-        Self { tenant, sequence, offset, today, views, unready, hidden, measured }
+        Self { tenant, sequence, offset, today, views, passing, unready, hidden, measured }
     }
 
     /// What readers are not shown.
@@ -415,6 +423,17 @@ impl Layout {
         order.extend((0..schema.fields().len()).filter(|c| !key.contains(c)));
         let columns = order.iter().map(|c| (schema.field(*c).data_type(), SortOptions::default()));
         Ok(Self { sorter: Sorter::new(columns)?, order })
+    }
+
+    /// The rows of a view that have these bytes.
+    fn decode(&self, view: &View, rows: &[&[u8]]) -> Result<RecordBatch, RuntimeError> {
+        let columns = self.sorter.decode(rows)?;
+        let mut ordered = vec![None; columns.len()];
+        for (column, place) in columns.into_iter().zip(&self.order) {
+            ordered[*place] = Some(column);
+        }
+        let ordered = ordered.into_iter().flatten().collect();
+        Ok(batch(view.schema().clone(), ordered, rows.len())?)
     }
 
     /// The change of each tenant, ordered, with equal rows added up.

@@ -192,6 +192,11 @@ impl Queries {
         }
     }
 
+    /// Their limits.
+    pub fn limits(&self) -> &QueryLimits {
+        &self.limits
+    }
+
     /// What a tenant can read at this moment.
     pub(crate) fn relations(&self, snapshot: &Arc<TenantSnapshot>) -> Arc<Relations> {
         Arc::new(Relations {

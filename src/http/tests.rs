@@ -94,7 +94,7 @@ pub(crate) async fn front_app_with(
         OwnViews::start(views, history.clone(), registry.clone(), readers.clone(), orders, bounds)
             .unwrap();
     let shown = Shown::new(readers.clone(), directory.clone(), registry, own_views.clone());
-    let questions = Arc::new(LiveQueries::new(Arc::clone(&queries)));
+    let questions = Arc::new(LiveQueries::new(Arc::clone(&queries), own_views.clone()));
     let hub = Hub::answering(shown.clone(), questions, limits.stream.clone());
     let sources = Sources {
         store: store.clone(),

@@ -1,4 +1,5 @@
-//! The thread that fills views from history, one group at a time.
+//! The threads that fill views from history: one of them own views, one group at a time, the other SQL
+//! that is followed.
 
 use std::sync::Arc;
 use std::thread;
@@ -22,7 +23,7 @@ const LEFT_ROWS: usize = 2_048;
 const ROUNDS: usize = 64;
 
 /// Why a group is not filled.
-enum Stop {
+pub(super) enum Stop {
     /// Nobody wants it any more, or the service is stopping.
     Cancelled,
     /// More arrived than may be kept, or what it reads has changed: it may begin anew.
@@ -55,25 +56,33 @@ impl From<FillError> for Stop {
     }
 }
 
-/// Starts the thread. It ends when the queue is closed.
-pub(super) fn start(shared: Arc<Shared>) -> Result<(), OwnViewError> {
-    let runtime = Handle::current();
-    thread::Builder::new()
-        .name("filler".to_owned())
-        .stack_size(STACK_BYTES)
-        .spawn(move || {
-            while let Some(job) = shared.queue.next() {
-                Filler { shared: &shared, runtime: &runtime, job: &job }.run();
-            }
-        })
-        .map(drop)
-        .map_err(OwnViewError::Thread)
+/// Starts the threads. Each ends when its queue is closed.
+pub(super) fn start(shared: &Arc<Shared>) -> Result<(), OwnViewError> {
+    let (views, runtime) = (Arc::clone(shared), Handle::current());
+    spawn("filler", move || {
+        while let Some(job) = views.queue.next() {
+            Filler { shared: &views, runtime: &runtime, job: &job }.run();
+        }
+    })?;
+    let (followed, runtime) = (Arc::clone(shared), Handle::current());
+    spawn("circuits", move || {
+        while let Some(job) = followed.passing.queue().next() {
+            Filler { shared: &followed, runtime: &runtime, job: &job }.pass();
+        }
+    })
 }
 
-struct Filler<'a> {
-    shared: &'a Shared,
-    runtime: &'a Handle,
-    job: &'a Job,
+/// Starts a thread that may compile.
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), OwnViewError> {
+    let thread = thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES);
+    thread.spawn(work).map(drop).map_err(OwnViewError::Thread)
+}
+
+/// Who does one job.
+pub(super) struct Filler<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) runtime: &'a Handle,
+    pub(super) job: &'a Job,
 }
 
 impl Filler<'_> {
@@ -104,7 +113,13 @@ impl Filler<'_> {
         let tenant = self.job.tenant;
         let views = self.compiled()?;
         let begin = self.shared.orders.run(tenant, move |partition| partition.begin(tenant, views));
-        let mut fill = self.runtime.block_on(begin)??;
+        let fill = self.runtime.block_on(begin)??;
+        self.fed(fill)
+    }
+
+    /// Brings a fill from its beginning to almost the present.
+    pub(super) fn fed(&self, mut fill: Fill) -> Result<Fill, Stop> {
+        let tenant = self.job.tenant;
         let types: Vec<_> = {
             let names = fill.event_types();
             let visible = self.shared.types.visible(tenant);

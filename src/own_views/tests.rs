@@ -12,19 +12,24 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::serve::{Cuts, Engine, alone};
 
-const TENANT: Tenant = Tenant(1);
+pub(super) const TENANT: Tenant = Tenant(1);
 const LONG: Duration = Duration::from_mins(1);
-const VOIDED: &str = "SELECT invoice_id, reason FROM events.\"invoicing.invoice_voided\"";
+pub(super) const VOIDED: &str =
+    "SELECT invoice_id, reason FROM events.\"invoicing.invoice_voided\"";
 
 /// Own views of a tenant over a running engine, which ends when the sender is dropped.
-struct Bench {
-    own: OwnViews,
-    readers: Readers,
+pub(super) struct Bench {
+    pub(super) own: OwnViews,
+    pub(super) readers: Readers,
     _inputs: mpsc::Sender<Input>,
     _folder: TempDir,
 }
 
 async fn bench() -> Bench {
+    bench_within(OwnLimits::default()).await
+}
+
+pub(super) async fn bench_within(limits: OwnLimits) -> Bench {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("control.db")).await.unwrap();
     let tenant = json!({"id": "t", "name": "T", "timezone": "UTC", "currency": "EUR"});
@@ -41,7 +46,6 @@ async fn bench() -> Bench {
     let hub = Hub::new(readers.clone(), StreamLimits::default());
     let orders = Orders::new(1, alone());
     let received = orders.open(0);
-    let limits = OwnLimits::default();
     let own = OwnViews::start(store, history, types, readers.clone(), orders, limits).unwrap();
     let partition = own.load(0, partition, accepted).await.unwrap();
     let (sender, inputs) = mpsc::channel(1);
@@ -49,7 +53,7 @@ async fn bench() -> Bench {
     Bench { own, readers, _inputs: sender, _folder: folder }
 }
 
-fn view(name: &str, sql: &str) -> ViewDefinition {
+pub(super) fn view(name: &str, sql: &str) -> ViewDefinition {
     ViewDefinition { name: name.to_owned(), sql: sql.to_owned(), key: Vec::new(), internal: false }
 }
 

@@ -10,8 +10,9 @@
 //! change only when its client has accepted the one before. A client that keeps up gets every
 //! change as it was applied, encoded once for all; one that falls behind gets what it missed
 //! merged into one; one that falls off the ring starts anew from a snapshot. SQL that is followed is a
-//! *standing query* of its tenant: evaluated when what it reads has changed, once for all who follow
-//! the same, and told as what leads from one answer to the next.
+//! *standing query* of its tenant: kept by a circuit of the engine where it can be, otherwise evaluated
+//! when what it reads has changed; once for all who follow the same, and told as what leads from one
+//! answer to the next.
 //!
 //! Invariants:
 //! - The snapshot and all deltas after it equal the view, or the answer to the SQL, at every position
@@ -61,7 +62,7 @@ pub use door::{Door, Viewer};
 pub use hub::{Hub, Snapshots};
 pub use limits::StreamLimits;
 pub use problem::{Problem, ProblemType};
-pub use questions::{Answer, Grounds, Questions, Unanswered};
+pub use questions::{Answer, Circuit, Grounds, Questions, Rows, Unanswered};
 pub use relay::{Far, upgrade_relayed};
 pub use sse::sse;
 pub use subscription::Subscription;

@@ -42,6 +42,11 @@ pub(crate) fn sql_bytes(change: f64) {
     gauge!("tidemark_stream_sql_bytes").increment(change);
 }
 
+/// One more or one less standing query that a circuit keeps.
+pub(crate) fn sql_circuits(change: f64) {
+    gauge!("tidemark_stream_sql_circuits").increment(change);
+}
+
 /// SQL that is followed is evaluated.
 pub(crate) fn sql_evaluation() {
     counter!("tidemark_stream_sql_evaluations_total").increment(1);

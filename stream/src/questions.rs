@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use projections::TenantSnapshot;
+use projections::{Tenant, TenantSnapshot, ViewSnapshot};
 
 use crate::problem::Problem;
 
@@ -19,6 +19,30 @@ pub trait Questions: Send + Sync {
         snapshot: Arc<TenantSnapshot>,
         sql: &'a str,
     ) -> BoxFuture<'a, Result<Answer, Unanswered>>;
+
+    /// Has the rows of `sql`, which was answered, maintained as changes come, for as long as what this
+    /// gives is held. None: there is no room for it now. It must cost little.
+    fn maintain(&self, tenant: Tenant, sql: &str) -> Option<Box<dyn Circuit>>;
+}
+
+/// SQL whose rows are maintained. Dropping it ends that.
+pub trait Circuit: Send + Sync {
+    /// The rows over a snapshot of its tenant. Those who wait for them are told of changes when they are
+    /// ready ([`Hub::redefined`](crate::Hub::redefined)). Asked for often: it must cost little.
+    fn over(&self, snapshot: &TenantSnapshot) -> Rows;
+}
+
+/// What a circuit has over a snapshot.
+#[derive(Clone, Debug)]
+pub enum Rows {
+    /// The rows of the answer over it.
+    At(ViewSnapshot),
+    /// Nothing: it is still being made.
+    NotYet,
+    /// Nothing: the SQL may mean something else by now. Another one may be had.
+    Anew,
+    /// Nothing: the SQL cannot be maintained.
+    Never,
 }
 
 /// An answer on its way.

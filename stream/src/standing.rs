@@ -1,21 +1,26 @@
-//! Standing queries: SQL that is followed, evaluated once for all of a tenant who follow the same.
+//! Standing queries: SQL that is followed, answered once for all of a tenant who follow the same.
 //!
 //! **In:** a text of SQL and the tenant's snapshots. **Out:** its newest answer, and how the latest
 //! answers came from one another.
 //!
 //! A standing query begins with its first follower and ends with its last. A task evaluates it whenever
 //! what it reads is another, though not more often than its followers want it, and numbers its answers.
+//! After the first one it asks for a circuit that keeps the rows up to date. Once that is ready and has
+//! the rows of an evaluation over the same snapshot, the answers are what the circuit has, until it is
+//! lost; then they are evaluated again.
 //! A follower holds no answer but the number of the one that its client has, and takes the steps from
 //! there on: a slow client makes nothing pile up.
 //!
 //! Invariants:
-//! - Each answer is that to the query over one snapshot, and stands at the snapshot's position.
+//! - Each answer is that to the query over one snapshot, and stands at the snapshot's position, whether
+//!   it was evaluated or is a circuit's.
 //! - An answer and the steps after it make the next answer; where that cannot be, followers are told to
 //!   begin anew.
 //! - What standing queries hold is bounded, each and in all, and so is the number of those that are
 //!   evaluated at a time for one tenant.
 //! - A tenant's standing queries are in its channel, and what they read is that tenant's alone.
 
+mod course;
 mod evaluator;
 mod register;
 mod room;
@@ -82,6 +87,14 @@ struct Newest {
     /// The number of the first answer from which steps may lead to this one.
     first: u64,
     _space: Space,
+}
+
+/// The answer that was the newest before another.
+struct Before {
+    table: Arc<Table>,
+    number: u64,
+    holds_to: u64,
+    first: u64,
 }
 
 #[derive(Debug)]
@@ -199,31 +212,64 @@ impl Standing {
     /// Takes the answer over a snapshot at `position`. `since` is the sequence up to which the same SQL
     /// may have been about something else. Called by its evaluator alone.
     fn answered(&self, table: Table, position: Position, since: Option<u64>, space: Space) {
-        let before = {
-            let state = self.state();
-            let newest = state.newest.as_ref();
-            newest.map(|n| (Arc::clone(&n.table), n.number, n.holds_to, n.first))
-        };
         let sequence = position.sequence;
-        let Some((held, number, holds_to, first)) = before else {
+        let Some(before) = self.before() else {
             let resumes_from =
                 since.map_or(sequence, |since| sequence.max(since.saturating_add(1)));
             self.put(table, position, (0, 0, resumes_from), None, space);
             return;
         };
-        let next = number + 1;
-        if !held.has_columns_of(&table) {
+        let next = before.number + 1;
+        if !before.table.has_columns_of(&table) {
             self.put(table, position, (next, next, sequence + 1), None, space);
             return;
         }
-        match Step::between(&held, &table, next, position) {
+        let step = Step::between(&before.table, &table, next, position);
+        self.go_on(&before, table, step, position, space);
+    }
+
+    /// Takes the answer at `position` that the newest one became by `changes`. Called by its evaluator
+    /// alone.
+    fn moved(&self, table: Table, changes: &[(i64, &str)], position: Position, space: Space) {
+        let Some(before) = self.before() else { return };
+        let step = Step::of(changes, before.number + 1, position);
+        self.go_on(&before, table, step, position, space);
+    }
+
+    /// Takes the answer that a step leads to; none: its rows are the same.
+    fn go_on(
+        &self,
+        before: &Before,
+        table: Table,
+        step: Option<Step>,
+        position: Position,
+        space: Space,
+    ) {
+        let (next, sequence) = (before.number + 1, position.sequence);
+        match step {
             None => self.confirm(position),
             // At the same position it was another: nobody could tell which of the two a client holds.
-            Some(_) if sequence <= holds_to => {
+            Some(_) if sequence <= before.holds_to => {
                 self.put(table, position, (next, next, sequence + 1), None, space);
             }
-            step => self.put(table, position, (next, first, sequence), step, space),
+            step => self.put(table, position, (next, before.first, sequence), step, space),
         }
+    }
+
+    /// The newest answer, as the next one needs it.
+    fn before(&self) -> Option<Before> {
+        let state = self.state();
+        state.newest.as_ref().map(|newest| Before {
+            table: Arc::clone(&newest.table),
+            number: newest.number,
+            holds_to: newest.holds_to,
+            first: newest.first,
+        })
+    }
+
+    /// The newest answer.
+    fn table(&self) -> Option<Arc<Table>> {
+        self.state().newest.as_ref().map(|newest| Arc::clone(&newest.table))
     }
 
     /// Makes an answer the newest and wakes the followers.

@@ -1,4 +1,4 @@
-//! Subscriptions to SQL: who may have them, what they tell, and what ends them.
+//! Subscriptions to SQL: who may have them, what they tell, by what they are kept, and what ends them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -61,6 +61,34 @@ async fn until(events: &mut Events, held: &mut Held, due: &[(&str, Value)]) {
 
 fn sql(id: &str, sql: &str) -> Value {
     json!({ "id": id, "sql": sql })
+}
+
+/// How many of the queries that are followed a circuit keeps.
+async fn circuits(service: &Service) -> u64 {
+    metric(service, "tidemark_stream_sql_circuits").await as u64
+}
+
+/// How often followed queries were evaluated.
+async fn evaluations(service: &Service) -> u64 {
+    metric(service, "tidemark_stream_sql_evaluations_total").await as u64
+}
+
+/// Waits until circuits keep so many.
+async fn until_kept(service: &Service, count: u64) {
+    for _ in 0..1200 {
+        if circuits(service).await == count {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("circuits keep {} and not {count}", circuits(service).await);
+}
+
+/// The names of the views that are listed.
+async fn listed(service: &Service, token: &str) -> Vec<String> {
+    let answer: Value = service.get("/v1/views", token).send().await.unwrap().json().await.unwrap();
+    let views = answer["views"].as_array().unwrap_or_else(|| panic!("{answer}"));
+    views.iter().map(|view| view["name"].as_str().unwrap().to_owned()).collect()
 }
 
 fn slug(message: &Value) -> &str {
@@ -213,6 +241,7 @@ async fn own_views_may_be_replaced_under_it_and_their_deletion_ends_it() {
     let mut held = Held::default();
     let due = [("m", json!([["i1"]])), ("o", json!([["c1", "10.0000"]]))];
     until(&mut events, &mut held, &due).await;
+    until_kept(&service, 2).await;
 
     defined(&service, &admin, "mine", &first.replace("invoice_id", "customer_id, amount")).await;
     let (kind, message) = events.telling().await;
@@ -220,6 +249,8 @@ async fn own_views_may_be_replaced_under_it_and_their_deletion_ends_it() {
     let (kind, message) = events.telling().await;
     assert_eq!((kind.as_str(), &message["id"]), ("snapshot", &json!("m")), "{message}");
     assert_eq!(message["rows"], json!([["c1", "10.0000"]]));
+    // The one of the view as it is now is another circuit.
+    until_kept(&service, 2).await;
 
     assert_eq!(delete(&service, &admin, "mine").await.status(), 204);
     let (kind, message) = events.telling().await;
@@ -235,10 +266,10 @@ async fn equal_sql_is_evaluated_once_for_all_and_ends_with_the_last_who_follows_
     let admin = service.tenant("shared").await;
     let sent = service.send(&admin, &[invoice("i1", "c1", "10")]).await;
     service.rows(&admin, "ar_aging", &sent["position"]).await;
-    let evaluations =
-        async || metric(&service, "tidemark_stream_sql_evaluations_total").await as u64;
+    // With an order at its end it has no circuit.
+    let owed = format!("{OWED} ORDER BY customer_id");
     let queries = async || metric(&service, "tidemark_stream_sql_queries").await as u64;
-    let subs = [sql("a", OWED), sql("b", &format!(" {OWED} ;"))];
+    let subs = [sql("a", &owed), sql("b", &format!(" {owed} ;"))];
     let mut streams = Vec::new();
     for _ in 0..3 {
         let mut events = Events::open(&service, &admin, &subs, None).await;
@@ -247,13 +278,13 @@ async fn equal_sql_is_evaluated_once_for_all_and_ends_with_the_last_who_follows_
         until(&mut events, &mut held, &due).await;
         streams.push((events, held));
     }
-    assert_eq!((queries().await, evaluations().await), (1, 1));
+    assert_eq!((queries().await, evaluations(&service).await), (1, 1));
     service.send(&admin, &[payment("p1", "i1", "1")]).await;
     for (events, held) in &mut streams {
         let due = [("a", json!([["c1", "9.0000"]])), ("b", json!([["c1", "9.0000"]]))];
         until(events, held, &due).await;
     }
-    assert_eq!((queries().await, evaluations().await), (1, 2));
+    assert_eq!((queries().await, evaluations(&service).await), (1, 2));
     // What it does not read is no reason to evaluate it.
     let other = crate::service::event(
         "projects.project_created",
@@ -265,7 +296,7 @@ async fn equal_sql_is_evaluated_once_for_all_and_ends_with_the_last_who_follows_
     drop(streams);
     for _ in 0..600 {
         if queries().await == 0 {
-            assert_eq!(evaluations().await, 2);
+            assert_eq!(evaluations(&service).await, 2);
             return;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -299,4 +330,148 @@ async fn a_position_that_still_is_the_answers_is_resumed_from() {
     assert_eq!(events.telling().await.0, "reset");
     let (kind, message) = events.telling().await;
     assert_eq!((kind.as_str(), &message["rows"]), ("snapshot", &json!([["c1", "7.0000"]])));
+}
+
+#[tokio::test]
+async fn a_query_is_kept_by_a_circuit_and_evaluated_no_more() {
+    let service = Service::start().await;
+    let admin = service.tenant("kept").await;
+    let sent = service.send(&admin, &[invoice("i1", "c1", "100"), payment("p1", "i1", "1")]).await;
+    service.rows(&admin, "ar_aging", &sent["position"]).await;
+    let beside = "SELECT p.payment_id, p.amount, a.total FROM events.\"invoicing.payment_received\" p \
+                  JOIN events.\"invoicing.invoice_issued\" i ON i.invoice_id = p.invoice_id \
+                  LEFT JOIN ar_aging a ON a.customer_id = i.customer_id";
+    let asked = [("owed", OWED), ("paid", PAID), ("beside", beside)];
+    let subs = asked.map(|(id, text)| sql(id, text));
+    let mut events = Events::open(&service, &admin, &subs, None).await;
+    let mut held = Held::default();
+    let begun = [
+        ("owed", json!([["c1", "99.0000"]])),
+        ("paid", json!([[1, "1.0000"]])),
+        ("beside", json!([["p1", "1.0000", "99.0000"]])),
+    ];
+    until(&mut events, &mut held, &begun).await;
+    until_kept(&service, 3).await;
+    let before = evaluations(&service).await;
+    for n in 2..12 {
+        let issued = invoice(&format!("i{n}"), &format!("c{}", n % 3), "10.50");
+        let paid = payment(&format!("p{n}"), &format!("i{}", n - 1), "0.25");
+        let sent = service.send(&admin, &[issued, paid]).await;
+        service.rows(&admin, "ar_aging", &sent["position"]).await;
+        let mut due = Vec::new();
+        for (id, text) in asked {
+            due.push((id, service.ask(&admin, text).await));
+        }
+        // What was told on the way has added up to what a query answers now.
+        until(&mut events, &mut held, &due).await;
+    }
+    assert_eq!((evaluations(&service).await, circuits(&service).await), (before, 3));
+
+    // Who comes later shares it, and a circuit ends with its last follower.
+    let mut later = Events::open(&service, &admin, &[sql("x", PAID)], None).await;
+    let mut held = Held::default();
+    let now = service.ask(&admin, PAID).await;
+    until(&mut later, &mut held, &[("x", now)]).await;
+    assert_eq!((evaluations(&service).await, circuits(&service).await), (before, 3));
+    drop(events);
+    until_kept(&service, 1).await;
+    drop(later);
+    until_kept(&service, 0).await;
+}
+
+#[tokio::test]
+async fn what_has_no_circuit_is_evaluated_on() {
+    let service = Service::start().await;
+    let admin = service.tenant("evaluated").await;
+    let asked = [
+        ("ordered", "SELECT customer_id, total FROM ar_aging ORDER BY total DESC LIMIT 2"),
+        ("median", "SELECT median(total) AS m FROM ar_aging"),
+        ("rounded", "SELECT customer_id, CAST(total AS DOUBLE) AS t FROM ar_aging"),
+    ];
+    let mut events =
+        Events::open(&service, &admin, &asked.map(|(id, text)| sql(id, text)), None).await;
+    let mut held = Held::default();
+    for n in 1..5 {
+        let sent = service.send(&admin, &[invoice(&format!("i{n}"), &format!("c{n}"), "10")]).await;
+        service.rows(&admin, "ar_aging", &sent["position"]).await;
+        let mut due = Vec::new();
+        for (id, text) in asked {
+            due.push((id, service.ask(&admin, text).await));
+        }
+        until(&mut events, &mut held, &due).await;
+    }
+    assert!(evaluations(&service).await > asked.len() as u64);
+    assert_eq!(circuits(&service).await, 0);
+}
+
+#[tokio::test]
+async fn a_circuit_is_seen_by_nobody_and_takes_nothing_from_own_views() {
+    let variables =
+        [("TIDEMARK_LIMITS_VIEWS_COUNT", "1"), ("TIDEMARK_LIMITS_STREAM_TENANT_SQL_CIRCUITS", "2")];
+    let service = Service::start_with(Arc::new(tempfile::tempdir().unwrap()), &variables).await;
+    let (admin, other) = (service.tenant("kept").await, service.tenant("seeker").await);
+    let sent = service.send(&admin, &[invoice("i1", "c1", "10")]).await;
+    service.rows(&admin, "ar_aging", &sent["position"]).await;
+    let (before, theirs) = (listed(&service, &admin).await, listed(&service, &other).await);
+    let subs = [sql("o", OWED), sql("p", PAID), sql("n", "SELECT count(*) AS n FROM ar_aging")];
+    let mut events = Events::open(&service, &admin, &subs, None).await;
+    let mut held = Held::default();
+    let owed = |amount: &str| json!([["c1", amount]]);
+    let due = [("o", owed("10.0000")), ("p", json!([[0, null]])), ("n", json!([[1]]))];
+    until(&mut events, &mut held, &due).await;
+    // The third has no room, and is evaluated.
+    until_kept(&service, 2).await;
+
+    assert_eq!(listed(&service, &admin).await, before);
+    assert_eq!(listed(&service, &other).await, theirs);
+    let text = "SELECT table_name FROM information_schema.tables WHERE table_name LIKE '%@%'";
+    for token in [&admin, &other] {
+        assert_eq!(service.ask(token, text).await, json!([]));
+        for name in ["@followed", "@candidate"] {
+            let body = json!({ "sql": format!("SELECT * FROM \"{name}\"") });
+            let answer = service.post("/v1/query", token).json(&body).send().await.unwrap();
+            problem(answer, 400, "invalid-query").await;
+            let answer = service.get(&format!("/v1/views/{name}"), token).send().await.unwrap();
+            problem(answer, 404, "unknown-view").await;
+            let sub = json!({ "id": "v", "view": name });
+            let subs = [sub, json!({ "id": "h", "view": "headcount" })];
+            let (kind, message) = Events::open(&service, token, &subs, None).await.telling().await;
+            assert_eq!((kind.as_str(), slug(&message)), ("error", "unknown-view"));
+        }
+    }
+    defined(&service, &admin, "mine", "SELECT customer_id FROM ar_aging").await;
+    let sent = service.send(&admin, &[invoice("i2", "c1", "5"), payment("p1", "i1", "1")]).await;
+    let rows = service.rows(&admin, "mine", &sent["position"]).await;
+    assert_eq!(rows, json!([["c1"]]));
+    let due = [("o", owed("14.0000")), ("p", json!([[1, "1.0000"]])), ("n", json!([[1]]))];
+    until(&mut events, &mut held, &due).await;
+    assert_eq!(circuits(&service).await, 2);
+}
+
+#[tokio::test]
+async fn a_module_that_is_switched_off_ends_what_a_circuit_keeps() {
+    let service = Service::start().await;
+    let admin = service.tenant("switched").await;
+    let sent = service.send(&admin, &[invoice("i1", "c1", "10")]).await;
+    service.rows(&admin, "ar_aging", &sent["position"]).await;
+    let heads = "SELECT department, active FROM headcount";
+    let subs = [sql("o", OWED), sql("p", PAID), sql("h", heads)];
+    let mut events = Events::open(&service, &admin, &subs, None).await;
+    let mut held = Held::default();
+    let due = [("o", json!([["c1", "10.0000"]])), ("p", json!([[0, null]])), ("h", json!([]))];
+    until(&mut events, &mut held, &due).await;
+    until_kept(&service, 3).await;
+    let body = json!({ "modules": ["hr"] });
+    let url = service.url("/v1/tenant");
+    let answer = service.client.patch(url).bearer_auth(&admin).json(&body).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let mut ended = Vec::new();
+    while ended.len() < 2 {
+        let (kind, message) = events.telling().await;
+        assert_eq!((kind.as_str(), slug(&message)), ("error", "module-off"), "{message}");
+        ended.push(message["id"].as_str().unwrap().to_owned());
+    }
+    ended.sort_unstable();
+    assert_eq!(ended, ["o", "p"]);
+    until_kept(&service, 1).await;
 }

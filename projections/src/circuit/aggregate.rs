@@ -488,6 +488,10 @@ impl Values {
 }
 
 impl Operator for LinearAggregate {
+    fn is_one_row(&self, _: &[bool]) -> bool {
+        self.groups == 0
+    }
+
     fn step(&mut self, step: &Step<'_>) -> Result<Change, RuntimeError> {
         let change = &step.inputs[0];
         let columns = change.rows.columns();

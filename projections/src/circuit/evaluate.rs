@@ -122,6 +122,10 @@ pub(super) fn blame(
 pub(crate) struct Project(pub(crate) Expressions);
 
 impl Operator for Project {
+    fn is_one_row(&self, inputs: &[bool]) -> bool {
+        inputs[0]
+    }
+
     fn step(&mut self, step: &Step<'_>) -> Result<Change, RuntimeError> {
         let change = &step.inputs[0];
         Ok(change.with_rows(self.0.evaluate(&change.rows)?))
@@ -136,6 +140,10 @@ impl Operator for Project {
 pub(crate) struct Filter(pub(crate) Arc<dyn PhysicalExpr>);
 
 impl Operator for Filter {
+    fn is_one_row(&self, inputs: &[bool]) -> bool {
+        inputs[0]
+    }
+
     fn step(&mut self, step: &Step<'_>) -> Result<Change, RuntimeError> {
         let change = &step.inputs[0];
         Ok(change.filter(&matching(self.0.as_ref(), &change.rows)?)?)

@@ -472,6 +472,15 @@ impl Operator for Join {
         Ok(Change::concat(&self.schema, &parts?)?)
     }
 
+    fn is_one_row(&self, inputs: &[bool]) -> bool {
+        inputs[0] && (inputs[1] || !self.keeps_pairs())
+    }
+
+    /// Without a key each row meets all others.
+    fn recomputes(&self, one_row: &[bool]) -> bool {
+        self.left.is_without_key() && !one_row.iter().all(|input| *input)
+    }
+
     fn append_only(&mut self, inputs: &[bool]) -> bool {
         let (left, right) = (inputs[0], inputs[1]);
         self.left.set_append_only(left);

@@ -436,6 +436,10 @@ fn all_rows(
 }
 
 impl Operator for Latest {
+    fn is_one_row(&self, _: &[bool]) -> bool {
+        self.groups == 0
+    }
+
     fn step(&mut self, step: &Step<'_>) -> Result<Change, RuntimeError> {
         let change = &step.inputs[0];
         let keys = self.packer.pack(&change.tenants, &change.rows.columns()[..self.groups])?;

@@ -19,6 +19,7 @@ mod latest;
 mod memory;
 mod ordered;
 mod packed;
+mod passing;
 mod recompute;
 mod rowwise;
 mod saving;
@@ -89,6 +90,17 @@ pub(crate) trait Operator: Send {
     /// How many rows it has evaluated again because a date changed.
     fn rows_reevaluated(&self) -> u64 {
         0
+    }
+
+    /// Whether its output has one row of a tenant at most, when it is said of which inputs that is so.
+    fn is_one_row(&self, _inputs: &[bool]) -> bool {
+        false
+    }
+
+    /// Whether a change may have it compute anew what is not changed: whole groups or partitions, or
+    /// all rows of a tenant. It is said which inputs have one row of a tenant at most.
+    fn recomputes(&self, _one_row: &[bool]) -> bool {
+        false
     }
 
     /// Told before the first step of which inputs no row ever goes; answers whether that is so of

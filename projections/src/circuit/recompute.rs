@@ -227,6 +227,10 @@ impl Recompute {
 }
 
 impl Operator for Recompute {
+    fn recomputes(&self, _: &[bool]) -> bool {
+        true
+    }
+
     fn step(&mut self, step: &Step<'_>) -> Result<Change, RuntimeError> {
         let change = &step.inputs[0];
         let key: Vec<ArrayRef> = self.key.iter().map(|c| change.rows.column(*c).clone()).collect();

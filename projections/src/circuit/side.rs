@@ -154,6 +154,11 @@ impl JoinSide {
         self.keys.columns(rows)
     }
 
+    /// Whether it is joined on nothing.
+    pub(crate) fn is_without_key(&self) -> bool {
+        self.keys.schema().fields().is_empty()
+    }
+
     /// Packs what [`JoinSide::key_columns`] gave.
     pub(crate) fn key_packer(&self) -> &Packer {
         &self.key_packer

@@ -22,6 +22,10 @@ fn write_rows(rows: &HashMap<Tenant, i64>, slot: u32, out: &mut Vec<u8>) {
 }
 
 impl Operator for SingleRow {
+    fn is_one_row(&self, _: &[bool]) -> bool {
+        true
+    }
+
     fn step(&mut self, step: &Step<'_>) -> Result<Change, RuntimeError> {
         let change = &step.inputs[0];
         let mut now: HashMap<Tenant, i64> = HashMap::new();

@@ -197,6 +197,10 @@ impl Temporal {
 }
 
 impl Operator for Temporal {
+    fn is_one_row(&self, inputs: &[bool]) -> bool {
+        inputs[0]
+    }
+
     fn step(&mut self, step: &Step<'_>) -> Result<Change, RuntimeError> {
         let change = &step.inputs[0];
         let today: HashMap<Tenant, i32> =

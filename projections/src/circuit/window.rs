@@ -356,6 +356,11 @@ impl Shown {
 }
 
 impl Operator for Window {
+    /// A row that comes first gives all rows of its partition other numbers.
+    fn recomputes(&self, _: &[bool]) -> bool {
+        true
+    }
+
     fn step(&mut self, step: &Step<'_>) -> Result<Change, RuntimeError> {
         let arrived = self.arrive(&step.inputs[0])?;
         let slots = self.groups.touched.slots.clone();

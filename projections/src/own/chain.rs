@@ -100,6 +100,10 @@ impl Chain {
         &self.links
     }
 
+    pub(super) fn into_links(self) -> Vec<Link> {
+        self.links
+    }
+
     /// Whether one of the views reads events of that type.
     pub(super) fn reads(&self, event_type: &str) -> bool {
         self.links.iter().any(|link| link.reads.events.contains(event_type))
@@ -176,8 +180,7 @@ impl Chain {
 
     /// The bytes of the state of each view's operators.
     pub(super) fn state(&self, tenant: Tenant) -> Vec<usize> {
-        let state = |link: &Link| link.circuit.as_ref().map_or(0, |circuit| circuit.bytes(tenant));
-        self.links.iter().map(state).collect()
+        self.links.iter().map(|link| link.bytes(tenant)).collect()
     }
 
     /// The bytes that views hold, without those of views that have failed.
@@ -194,7 +197,13 @@ impl Chain {
 }
 
 impl Link {
-    fn step(&mut self, feed: &Feed) -> Option<Outcome> {
+    /// The bytes of the state of its operators.
+    pub(super) fn bytes(&self, tenant: Tenant) -> usize {
+        self.circuit.as_ref().map_or(0, |circuit| circuit.bytes(tenant))
+    }
+
+    /// Takes a feed through it.
+    pub(super) fn step(&mut self, feed: &Feed) -> Option<Outcome> {
         let circuit = self.circuit.as_mut()?;
         let failures = &feed.failures;
         let broken = failures.iter().find(|(view, _)| self.reads.views.contains(view.name()));

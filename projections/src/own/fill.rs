@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{Int64Array, RecordBatch};
 
+use super::Reads;
 use super::chain::{Chain, Feed, Outcome, owners};
-use super::{Reads, over};
 use crate::{Change, EventBatch, RuntimeError, Tenant, TenantSnapshot, Tick, View, ViewSnapshot};
 
 /// Rows of a view that are fed in one step.
@@ -45,9 +45,9 @@ pub struct Fill {
     chain: Chain,
     snapshots: Vec<ViewSnapshot>,
     tap: Arc<Tap>,
-    /// The bytes that the views may come to hold.
+    /// The bytes that the views may come to hold, and why they cannot hold more.
     room: usize,
-    limit: usize,
+    over: RuntimeError,
 }
 
 /// What a tenant's partition was given since a fill began, as far as the fill reads it.
@@ -119,12 +119,12 @@ fn bytes(feed: &Feed) -> usize {
 }
 
 impl Fill {
-    /// A fill of `chain` that begins at `base`; the views may hold `room` of the tenant's `limit`.
+    /// A fill of `chain` that begins at `base`; the views may hold `room`, and `over` says why not
+    /// more. So many bytes are kept for it of what arrives meanwhile.
     pub(super) fn new(
         base: Arc<TenantSnapshot>,
         chain: Chain,
-        room: usize,
-        limit: usize,
+        (room, over): (usize, RuntimeError),
         bound: usize,
     ) -> Result<Self, RuntimeError> {
         let reads = chain.outside();
@@ -134,7 +134,7 @@ impl Fill {
             .map(|link| ViewSnapshot::empty(link.view.clone()))
             .collect::<Result<_, _>>()?;
         let tap = Arc::new(Tap { reads, bound, kept: Mutex::default() });
-        Ok(Self { tenant: base.tenant(), base, chain, snapshots, tap, room, limit })
+        Ok(Self { tenant: base.tenant(), base, chain, snapshots, tap, room, over })
     }
 
     pub(super) fn tap(&self) -> &Arc<Tap> {
@@ -228,7 +228,7 @@ impl Fill {
         let held: Vec<usize> = self.snapshots.iter().map(ViewSnapshot::bytes).collect();
         if held.iter().sum::<usize>() > self.room {
             let largest = held.iter().enumerate().max_by_key(|(_, bytes)| **bytes);
-            return Err(self.failed(largest.map_or(0, |(i, _)| i), over(self.limit)));
+            return Err(self.failed(largest.map_or(0, |(i, _)| i), self.over.clone()));
         }
         Ok(())
     }

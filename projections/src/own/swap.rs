@@ -3,10 +3,10 @@
 use std::sync::{Arc, Weak};
 
 use super::chain::Chain;
-use super::fill::{Fill, FillError};
-use super::{OwnLimits, OwnView};
+use super::fill::{Fill, FillError, Tap};
+use super::{OwnLimits, OwnView, over};
 use crate::snapshot::Unready;
-use crate::{Partition, Tenant, TenantSnapshot, ViewSnapshot};
+use crate::{Partition, RuntimeError, Tenant, TenantSnapshot, ViewSnapshot};
 
 impl Partition {
     /// Sets what a tenant's own views may hold.
@@ -37,8 +37,21 @@ impl Partition {
             None => 0,
         };
         let room = limits.state_bytes.saturating_sub(held);
+        let over = over(limits.state_bytes);
+        self.tapped(base, chain, (room, over))
+    }
+
+    /// A fill of `chain`, for which what the tenant is given is kept from now on. It may hold so many
+    /// bytes, or fails for that reason.
+    pub(super) fn tapped(
+        &mut self,
+        base: Arc<TenantSnapshot>,
+        chain: Chain,
+        room: (usize, RuntimeError),
+    ) -> Result<Fill, FillError> {
+        let tenant = base.tenant();
         let first = chain.links().first().map_or("", |link| link.view.name()).to_owned();
-        let fill = Fill::new(base, chain, room, limits.state_bytes, limits.buffer_bytes)
+        let fill = Fill::new(base, chain, room, self.own.limits.buffer_bytes)
             .map_err(|error| FillError::Failed { view: first, error })?;
         self.own.taps.entry(tenant).or_default().push(Arc::downgrade(fill.tap()));
         Ok(fill)
@@ -52,16 +65,8 @@ impl Partition {
         let (chain, snapshots) = fill.into_parts();
         let tenant = base.tenant();
         let before = self.readers().snapshot(tenant);
-        for name in chain.outside().views {
-            match (base.view(&name), before.view(&name)) {
-                (Some(then), Some(now))
-                    if now.failure().is_none() && Arc::ptr_eq(then.view(), now.view()) => {}
-                _ => return Err(FillError::Changed(name)),
-            }
-        }
-        if let Some(taps) = self.own.taps.get_mut(&tenant) {
-            taps.retain(|other| !Weak::ptr_eq(other, &tap));
-        }
+        check_read(&chain, &base, &before)?;
+        self.untap(tenant, &tap);
         let names: Vec<String> =
             chain.links().iter().map(|link| link.view.name().to_owned()).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -71,7 +76,15 @@ impl Partition {
         Ok(self.swap_snapshots(&before, &names, snapshots))
     }
 
-    /// Takes views out of the tenant's snapshots. Nothing may read them but each other.
+    /// Keeps nothing any more for a fill.
+    pub(super) fn untap(&mut self, tenant: Tenant, tap: &Weak<Tap>) {
+        if let Some(taps) = self.own.taps.get_mut(&tenant) {
+            taps.retain(|other| !Weak::ptr_eq(other, tap));
+        }
+    }
+
+    /// Takes views out of the tenant's snapshots. Nothing may read them but each other, and passing
+    /// views, which go with them.
     pub fn remove(&mut self, tenant: Tenant, names: &[&str]) -> Arc<TenantSnapshot> {
         let before = self.readers().snapshot(tenant);
         if let Some(chain) = self.own.chains.get_mut(&tenant) {
@@ -103,7 +116,8 @@ impl Partition {
         }
     }
 
-    /// Publishes `before` without its own views of these names, and with `others`.
+    /// Publishes `before` without its own views of these names, and with `others`. Passing views that
+    /// read those of these names go.
     fn swap_snapshots(
         &mut self,
         before: &TenantSnapshot,
@@ -115,6 +129,23 @@ impl Partition {
         let own = kept.chain(others).collect();
         let mut snapshot = before.clone();
         snapshot.set_views_from(self.builtin(), own);
+        self.own.unread(&mut snapshot, names);
         self.publish(snapshot)
     }
+}
+
+/// An error unless what a fill reads is what it was when it began.
+pub(super) fn check_read(
+    chain: &Chain,
+    base: &TenantSnapshot,
+    now: &TenantSnapshot,
+) -> Result<(), FillError> {
+    for name in chain.outside().views {
+        match (base.view(&name), now.view(&name)) {
+            (Some(then), Some(now))
+                if now.failure().is_none() && Arc::ptr_eq(then.view(), now.view()) => {}
+            _ => return Err(FillError::Changed(name)),
+        }
+    }
+    Ok(())
 }

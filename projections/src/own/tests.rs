@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array};
 
-use super::{Fill, FillError, OwnLimits, OwnView};
+use super::{Fill, FillError, OwnLimits, OwnView, PassingId, PassingLimits};
 use crate::snapshot::Unready;
 use crate::{
-    DefineError, EventBatch, EventTypes, Input, Partition, Tenant, TenantSnapshot, View,
+    DefineError, EventBatch, EventTypes, Hidden, Input, Partition, Tenant, TenantSnapshot, View,
     ViewDefinition,
 };
 
@@ -252,4 +252,183 @@ fn own_views_are_new_after_a_replay_and_those_to_come_are_announced() {
     assert_eq!(snapshot.unready("later"), Some(&unready));
     assert_eq!(snapshot.unready("mine"), None);
     assert_eq!(partition.readers().snapshot(OTHER).unready("later"), None);
+}
+
+/// Begins a passing view of this SQL over what the tenant has.
+fn begin_passing(partition: &mut Partition, tenant: Tenant, sql: &str) -> Result<Fill, FillError> {
+    let snapshot = partition.readers().snapshot(tenant);
+    let readable: Vec<Arc<View>> = snapshot.views().iter().map(|v| v.view().clone()).collect();
+    let definition = definition("@followed", sql, &[]);
+    let own = OwnView::compile(&EventTypes::builtin(), &readable, &definition).unwrap();
+    let mut fill = partition.begin_passing(tenant, own, &readable)?;
+    fill.start()?;
+    Ok(fill)
+}
+
+/// Puts one in; what lives as long as it.
+fn pass(partition: &mut Partition, tenant: Tenant, id: u64, sql: &str) -> std::sync::Weak<()> {
+    let fill = begin_passing(partition, tenant, sql).unwrap();
+    let alive = Arc::new(());
+    partition.attach_passing(PassingId(id), fill, &alive).unwrap();
+    Arc::downgrade(&alive)
+}
+
+fn passing_rows(partition: &Partition, tenant: Tenant, id: u64) -> Option<usize> {
+    let snapshot = partition.readers().snapshot(tenant);
+    snapshot.passing(PassingId(id)).map(|rows| rows.row_count())
+}
+
+#[test]
+fn a_passing_view_has_its_rows_and_is_none_of_the_views() {
+    let mut partition = partition(OwnLimits::default());
+    partition.apply(voided(&[(ONE, "a", "1"), (OTHER, "b", "1")]));
+    let before = partition.readers().snapshot(ONE);
+    let alive =
+        pass(&mut partition, ONE, 1, "SELECT reason, count(*) AS n FROM plain GROUP BY reason");
+    let snapshot = partition.readers().snapshot(ONE);
+    assert_eq!(snapshot.position(), before.position());
+    assert_eq!(snapshot.views().len(), before.views().len());
+    assert_eq!(snapshot.bytes(), before.bytes());
+    assert!(snapshot.view("@followed").is_none());
+    assert_eq!(passing_rows(&partition, OTHER, 1), None);
+    define(&mut partition, ONE, &[("mine", VOIDED)]);
+    let deltas = partition.apply(voided(&[(ONE, "c", "2"), (OTHER, "d", "2")]));
+    let changed: Vec<&str> = deltas[0].changes.iter().map(|c| c.view.name()).collect();
+    assert!(changed.contains(&"mine") && !changed.contains(&"@followed"), "{changed:?}");
+    assert_eq!(passing_rows(&partition, ONE, 1), Some(2));
+    assert_eq!(passing_rows(&partition, ONE, 2), None);
+    partition.remove_passing(ONE, PassingId(2));
+    partition.remove_passing(ONE, PassingId(1));
+    assert_eq!((passing_rows(&partition, ONE, 1), alive.strong_count()), (None, 0));
+    partition.apply(voided(&[(ONE, "e", "2")]));
+    assert!(partition.own.passing.is_empty());
+}
+
+#[test]
+fn a_passing_view_goes_with_what_it_reads() {
+    let mut partition = partition(OwnLimits::default());
+    define(&mut partition, ONE, &[("mine", VOIDED), ("other", "SELECT invoice_id FROM plain")]);
+    let on_mine = pass(&mut partition, ONE, 1, "SELECT reason FROM mine");
+    let on_other = pass(&mut partition, ONE, 2, "SELECT invoice_id FROM other");
+    let on_numbers = pass(&mut partition, ONE, 3, "SELECT n FROM numbers");
+    let on_events = pass(&mut partition, ONE, 4, VOIDED);
+    partition.apply(voided(&[(ONE, "a", "1")]));
+    let gone = |alive: &std::sync::Weak<()>| alive.strong_count() == 0;
+    define(&mut partition, ONE, &[("mine", "SELECT invoice_id AS reason FROM plain")]);
+    assert!(gone(&on_mine) && !gone(&on_other));
+    assert_eq!(passing_rows(&partition, ONE, 1), None);
+    partition.remove(ONE, &["other"]);
+    assert!(gone(&on_other) && !gone(&on_numbers));
+    partition.apply(voided(&[(ONE, "b", "what")]));
+    assert!(gone(&on_numbers) && !gone(&on_events));
+    assert_eq!(passing_rows(&partition, ONE, 3), None);
+    assert_eq!(passing_rows(&partition, ONE, 4), Some(2));
+    partition.forget(ONE);
+    assert!(gone(&on_events) && partition.own.passing.is_empty());
+    assert_eq!(passing_rows(&partition, ONE, 4), None);
+}
+
+#[test]
+fn a_passing_view_that_cannot_be_computed_or_holds_too_much_goes_and_nothing_else_does() {
+    let bytes = 20_000;
+    let passing = PassingLimits { bytes, ..PassingLimits::default() };
+    let mut partition = partition(OwnLimits { passing, ..OwnLimits::default() });
+    define(&mut partition, ONE, &[("mine", VOIDED)]);
+    let division = "SELECT invoice_id, 10 / CAST(reason AS BIGINT) AS part FROM plain";
+    let divides = pass(&mut partition, ONE, 1, division);
+    let grows = pass(&mut partition, ONE, 2, VOIDED);
+    let counts = pass(&mut partition, ONE, 3, "SELECT count(*) AS n FROM plain");
+    partition.apply(voided(&[(ONE, "a", "0")]));
+    assert_eq!((divides.strong_count(), grows.strong_count()), (0, 1));
+    for i in 0..200 {
+        partition.apply(voided(&[(ONE, &format!("{i:0200}"), "1")]));
+    }
+    assert_eq!((grows.strong_count(), counts.strong_count()), (0, 1));
+    let snapshot = partition.readers().snapshot(ONE);
+    assert_eq!((failure(&snapshot, "mine"), failure(&snapshot, "plain")), (None, None));
+    assert_eq!(snapshot.view("mine").unwrap().row_count(), 201);
+    let Err(FillError::Failed { error, .. }) =
+        begin_passing(&mut partition, ONE, "SELECT * FROM plain").map(drop)
+    else {
+        panic!("it is filled")
+    };
+    assert!(error.message.contains("20000 bytes"), "{error}");
+}
+
+#[test]
+fn what_a_passing_view_reads_is_what_it_was_compiled_over() {
+    let mut partition = partition(OwnLimits::default());
+    define(&mut partition, ONE, &[("mine", VOIDED)]);
+    let fill = begin_passing(&mut partition, ONE, "SELECT reason FROM mine").unwrap();
+    let snapshot = partition.readers().snapshot(ONE);
+    let readable: Vec<Arc<View>> = snapshot.views().iter().map(|v| v.view().clone()).collect();
+    let own = |readable: &[Arc<View>]| {
+        let definition = definition("@followed", "SELECT reason FROM mine", &[]);
+        OwnView::compile(&EventTypes::builtin(), readable, &definition).unwrap()
+    };
+    let compiled = own(&readable);
+    define(&mut partition, ONE, &[("mine", "SELECT invoice_id AS reason FROM plain")]);
+    let changed = FillError::Changed("mine".into());
+    let refused = partition.begin_passing(ONE, compiled, &readable).map(drop);
+    assert_eq!(refused.unwrap_err(), changed);
+    let alive = Arc::new(());
+    assert_eq!(partition.attach_passing(PassingId(1), fill, &alive), Err(changed));
+    assert_eq!((Arc::strong_count(&alive), passing_rows(&partition, ONE, 1)), (1, None));
+}
+
+#[test]
+fn a_passing_view_is_not_shown_where_what_it_reads_is_hidden() {
+    let mut partition = partition(OwnLimits::default());
+    pass(&mut partition, ONE, 1, VOIDED);
+    pass(&mut partition, ONE, 2, "SELECT reason FROM plain");
+    let mut hidden = Hidden::default();
+    hidden.add_view("plain", "invoicing");
+    let snapshot = partition.readers().snapshot(ONE);
+    let shown = snapshot.hiding(Arc::new(hidden));
+    let has = |id| shown.passing(PassingId(id)).is_some();
+    assert_eq!((has(1), has(2)), (true, false));
+    let shown = snapshot.hiding(Arc::new(Hidden::modules(["invoicing".to_owned()])));
+    assert!(shown.passing(PassingId(1)).is_none());
+}
+
+#[test]
+fn what_costs_as_much_as_a_query_or_is_rounded_does_not_pass() {
+    let issued = "events.\"invoicing.invoice_issued\"";
+    let passes = |sql: &str| {
+        let definition = definition("@followed", sql, &[]);
+        OwnView::compile(&EventTypes::builtin(), &[], &definition).unwrap().may_pass().is_ok()
+    };
+    for sql in [
+        VOIDED.to_owned(),
+        format!(
+            "SELECT customer_id, sum(amount) AS a, avg(amount) AS b, max(due_date) AS c FROM {issued} GROUP BY customer_id"
+        ),
+        format!(
+            "SELECT count(*) AS n, max(amount) AS most FROM {issued} WHERE due_date < current_date"
+        ),
+        format!(
+            "SELECT i.amount, v.reason FROM {issued} i JOIN ({VOIDED}) v ON i.invoice_id = v.invoice_id"
+        ),
+        format!(
+            "SELECT amount FROM (SELECT amount FROM {issued} ORDER BY amount DESC, event_id LIMIT 3)"
+        ),
+        format!(
+            "SELECT DISTINCT customer_id FROM {issued} i WHERE NOT EXISTS (SELECT 1 FROM ({VOIDED}) v WHERE v.invoice_id = i.invoice_id)"
+        ),
+    ] {
+        assert!(passes(&sql), "{sql}");
+    }
+    for sql in [
+        format!("SELECT customer_id, median(amount) AS m FROM {issued} GROUP BY customer_id"),
+        format!("SELECT stddev(amount) AS s FROM {issued}"),
+        format!("SELECT invoice_id, CAST(amount AS DOUBLE) / 3 AS third FROM {issued}"),
+        format!(
+            "SELECT invoice_id, row_number() OVER (ORDER BY amount, event_id) AS n FROM {issued}"
+        ),
+        format!(
+            "SELECT a.amount, b.most FROM {issued} a CROSS JOIN (SELECT max(amount) AS most FROM {issued}) b"
+        ),
+    ] {
+        assert!(!passes(&sql), "{sql}");
+    }
 }

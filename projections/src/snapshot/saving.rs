@@ -152,8 +152,8 @@ impl TenantSnapshot {
         for view in &mut views {
             view.restore(&mut record, chunks)?;
         }
-        let (unready, hidden) = (Arc::default(), Arc::default());
-        Ok(Self { tenant, sequence, offset, today, views, unready, hidden, measured })
+        let (passing, unready, hidden) = (Vec::new(), Arc::default(), Arc::default());
+        Ok(Self { tenant, sequence, offset, today, views, passing, unready, hidden, measured })
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::{Arc, OnceLock};
 use arrow::array::RecordBatch;
 
 use super::{CHUNK_ROWS, DeltaRows, Layout, SECTION_CHUNKS};
-use crate::change::batch;
 use crate::circuit::state::{Reader, damaged, put_bytes};
 use crate::{RuntimeError, View};
 
@@ -117,13 +116,7 @@ impl Section {
         }
         let rows = self.chunks.iter().flat_map(|chunk| chunk.iter());
         let rows = rows.flat_map(|(row, times)| std::iter::repeat_n(row, times));
-        let columns = layout.sorter.decode(&rows.collect::<Vec<_>>())?;
-        let mut ordered = vec![None; columns.len()];
-        for (column, place) in columns.into_iter().zip(&layout.order) {
-            ordered[*place] = Some(column);
-        }
-        let ordered = ordered.into_iter().flatten().collect();
-        let decoded = batch(view.schema().clone(), ordered, self.rows)?;
+        let decoded = layout.decode(view, &rows.collect::<Vec<_>>())?;
         Ok(self.decoded.get_or_init(|| decoded).clone())
     }
 }
@@ -214,7 +207,7 @@ impl Chunk {
     }
 
     /// Its distinct rows, each with the number of times it stands.
-    fn iter(&self) -> impl Iterator<Item = (&[u8], usize)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], usize)> {
         (0..self.len()).map(|i| (self.row(i), times(self.weights[i])))
     }
 

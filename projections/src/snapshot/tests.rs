@@ -57,6 +57,7 @@ proptest! {
                 if *sum == 0 { model.remove(&key); }
             }
             prop_assert_eq!(kept, ids(&before.batches().unwrap()), "an older snapshot changed");
+            prop_assert!(leads_from(&before, &snapshot)?);
         }
         let expected: Vec<i64> = model.iter().flat_map(|((id, _), n)| vec![*id; *n as usize]).collect();
         prop_assert_eq!(snapshot.row_count(), expected.len());
@@ -69,5 +70,40 @@ proptest! {
             match part.next { Some(next) => after = Some(next), None => break }
         }
         prop_assert_eq!(paged, expected);
+        let nothing = ViewSnapshot::empty(view).unwrap();
+        prop_assert!(leads_from(&nothing, &snapshot)? && leads_from(&snapshot, &nothing)?);
     }
+}
+
+/// How often each row stands.
+fn counted(snapshot: &ViewSnapshot) -> BTreeMap<(i64, String), i64> {
+    let mut counted = BTreeMap::new();
+    for batch in snapshot.batches().unwrap() {
+        for row in named(&batch) {
+            *counted.entry(row).or_default() += 1;
+        }
+    }
+    counted
+}
+
+fn named(batch: &RecordBatch) -> Vec<(i64, String)> {
+    let notes = batch.column(0).as_string::<i32>().iter();
+    let ids = batch.column(1).as_primitive::<Int64Type>().values();
+    ids.iter().copied().zip(notes.map(|note| note.unwrap().to_owned())).collect()
+}
+
+/// Whether the difference of two snapshots leads from one to the other, with each row once and those
+/// that go first.
+fn leads_from(before: &ViewSnapshot, after: &ViewSnapshot) -> Result<bool, TestCaseError> {
+    let (rows, weights) = after.difference(before).unwrap();
+    prop_assert_eq!(rows.num_rows(), weights.len());
+    prop_assert!(weights.is_sorted_by_key(|weight| *weight > 0) && !weights.contains(&0));
+    let mut sum = counted(before);
+    let mut seen = std::collections::BTreeSet::new();
+    for (row, weight) in named(&rows).into_iter().zip(weights) {
+        prop_assert!(seen.insert(row.clone()), "{:?} stands twice", row);
+        *sum.entry(row).or_default() += weight;
+    }
+    sum.retain(|_, times| *times != 0);
+    Ok(sum == counted(after))
 }

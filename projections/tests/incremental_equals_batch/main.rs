@@ -6,6 +6,7 @@
 //! - [`operators`]: every supported construct of SQL, one small view in `tests/cases` each
 //! - [`refusals`]: what is no view, and what is said of it
 //! - [`own_views`]: views that tenants define in the middle of a history
+//! - [`passing_views`]: SQL that is followed from the middle of a history on
 //! - [`year`]: the views that read the date, at every midnight of a year in several time zones
 //! - [`midnights`]: what a midnight costs: it grows with the rows that change
 //! - [`meanings`]: what the built-in views say, on histories written by hand in `tests/meanings`
@@ -20,6 +21,7 @@ mod meanings;
 mod midnights;
 mod operators;
 mod own_views;
+mod passing_views;
 mod refusals;
 mod year;
 

@@ -1,5 +1,5 @@
-//! Random changes, joins, leaves, slow reads, evaluations now or later, drops and resumes of
-//! subscriptions to SQL beside some to views, against what is true.
+//! Random changes, joins, leaves, slow reads, evaluations now or later, circuits that take over and are
+//! lost, drops and resumes of subscriptions to SQL beside some to views, against what is true.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -16,7 +16,7 @@ use crate::hub::Hub;
 use crate::limits::StreamLimits;
 use crate::subscription::Subscription;
 use crate::support::client::Reference;
-use crate::support::questions::{Asker, SQL, expected_answer};
+use crate::support::questions::{Asker, Keeping, SQL, expected_answer};
 use crate::support::{Shared, VIEWS, World, expected};
 
 const TENANT: Tenant = Tenant(4);
@@ -30,6 +30,7 @@ type Change = (usize, u8, Option<(usize, i8)>);
 enum Op {
     Apply { edits: Vec<Change>, is_published: bool },
     Evaluate,
+    Keep(Keeping),
     Subscribe { client: usize, id: u8, view: usize, is_sql: bool, rate: u16 },
     Unsubscribe { client: usize, id: u8 },
     Read { client: usize, messages: u8 },
@@ -45,6 +46,14 @@ fn op() -> impl Strategy<Value = Op> {
         8 => (proptest::collection::vec(edit, 0..5), proptest::bool::weighted(0.8))
             .prop_map(|(edits, is_published)| Op::Apply { edits, is_published }),
         5 => Just(Op::Evaluate),
+        3 => prop_oneof![
+            4 => Just(Keeping::Ready),
+            1 => Just(Keeping::NoRoom),
+            1 => Just(Keeping::NotYet),
+            1 => Just(Keeping::Anew),
+            1 => Just(Keeping::Never),
+        ]
+        .prop_map(Op::Keep),
         3 => (
             client.clone(),
             0..4_u8,
@@ -118,6 +127,7 @@ impl Held {
 
 struct Run {
     world: Shared,
+    asker: Arc<Asker>,
     hub: Hub,
     runtime: tokio::runtime::Runtime,
     reference: Reference,
@@ -130,15 +140,15 @@ struct Run {
 impl Run {
     fn new(limits: StreamLimits) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let world = World::shared();
-        let hub = Hub::answering(world.clone(), Arc::<Asker>::default(), limits);
+        let (world, asker) = (World::shared(), Arc::<Asker>::default());
+        let hub = Hub::answering(world.clone(), asker.clone(), limits);
         let now = Instant::now();
         let reference = Reference::from([(0, world.0.rows(TENANT))]);
         let connections = Vec::new();
         let clients = vec![BTreeMap::new(); CLIENTS];
         let unpublished = Vec::new();
         let mut run =
-            Self { world, hub, runtime, reference, unpublished, connections, clients, now };
+            Self { world, asker, hub, runtime, reference, unpublished, connections, clients, now };
         run.connections = (0..CLIENTS).map(|_| run.connect()).collect();
         run
     }
@@ -154,6 +164,10 @@ impl Run {
         match op {
             Op::Apply { edits, is_published } => self.apply(&edits, is_published),
             Op::Evaluate => self.let_tasks_run(),
+            Op::Keep(keeping) => {
+                self.asker.keep(keeping);
+                self.hub.redefined(TENANT);
+            }
             Op::Subscribe { client, id, view, is_sql, rate } => {
                 let id = format!("s{id}");
                 if self.clients[client].remove(&id).is_some() {

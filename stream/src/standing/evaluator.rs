@@ -1,4 +1,5 @@
-//! The task that evaluates one standing query whenever what it reads is another.
+//! The task that keeps one standing query up to date: by its circuit, or evaluated whenever what it reads
+//! is another.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,6 +8,7 @@ use axum::http::StatusCode;
 use projections::{Tenant, TenantSnapshot};
 use tokio::sync::watch;
 
+use super::course::{Course, Said};
 use super::table::Table;
 use super::{Register, Standing, steps_bound};
 use crate::hub::{Channel, Hub};
@@ -28,6 +30,7 @@ pub(super) struct Evaluator {
     standing: Arc<Standing>,
     /// What the newest answer was computed from, and where it was confirmed last.
     grounds: Option<(Box<dyn Grounds>, u64)>,
+    course: Course,
 }
 
 /// Tells the followers when the task ends, however it does.
@@ -51,7 +54,8 @@ impl Evaluator {
         standing: Arc<Standing>,
     ) -> Self {
         let (tenant, changes) = (channel.tenant(), channel.changes());
-        Self { hub, tenant, changes, questions, register, standing, grounds: None }
+        let (grounds, course) = (None, Course::default());
+        Self { hub, tenant, changes, questions, register, standing, grounds, course }
     }
 
     pub(super) async fn run(mut self) {
@@ -79,14 +83,60 @@ impl Evaluator {
         }
     }
 
-    /// Evaluates the query, unless its newest answer still holds; how long that took.
+    /// Brings the answer up to date, unless the newest one still holds; how long that took.
     async fn look(&mut self) -> Result<Duration, Unanswered> {
+        let begun = Instant::now();
         let snapshot = self.hub.shared.snapshot(self.tenant);
-        if self.is_answered(&snapshot) {
+        if self.is_kept(&snapshot)? {
+            return Ok(begun.elapsed());
+        }
+        // What a circuit has that is ready now is compared with an answer over the same snapshot.
+        if self.is_answered(&snapshot) && !self.course.is_ready(&snapshot) {
             return Ok(Duration::ZERO);
         }
         drop(snapshot);
-        let _turn = self.register.turn().await;
+        self.evaluate().await
+    }
+
+    /// Takes over what the circuit has over this snapshot. False if none keeps the answer.
+    fn is_kept(&mut self, snapshot: &Arc<TenantSnapshot>) -> Result<bool, Unanswered> {
+        if !self.course.is_kept() {
+            return Ok(false);
+        }
+        let position = snapshot.position();
+        let Some((_, seen)) = &mut self.grounds else { return Ok(false) };
+        // A tenant that was given up has none of its own any more.
+        if position.sequence < *seen {
+            return Ok(true);
+        }
+        match self.course.say(snapshot) {
+            Said::Nothing => return Ok(false),
+            Said::Same => self.standing.confirm(position),
+            Said::Changed(changes) => {
+                let limits = &self.hub.shared.limits;
+                let changes: Vec<(i64, &str)> =
+                    changes.iter().map(|(weight, row)| (*weight, row.as_str())).collect();
+                let Some(before) = self.standing.table() else { return Ok(false) };
+                let Some(table) = before.after(&changes, limits.sql_answer_bytes)? else {
+                    tracing::warn!(
+                        "a circuit takes rows away that are not there; its SQL is evaluated"
+                    );
+                    self.course = Course::AskingOnly;
+                    return Ok(false);
+                };
+                let bytes = table.bytes() + steps_bound(&table);
+                let space = self.hub.shared.room.space(bytes, limits.sql_bytes);
+                self.standing.moved(table, &changes, position, space.ok_or_else(no_room)?);
+            }
+        }
+        *seen = position.sequence;
+        Ok(true)
+    }
+
+    /// Evaluates the query; how long that took.
+    async fn evaluate(&mut self) -> Result<Duration, Unanswered> {
+        let register = Arc::clone(&self.register);
+        let _turn = register.turn().await;
         let begun = Instant::now();
         // The newest, for time may have passed.
         let snapshot = self.hub.shared.snapshot(self.tenant);
@@ -95,13 +145,20 @@ impl Evaluator {
             return Ok(Duration::ZERO);
         }
         meter::sql_evaluation();
-        let answer = self.questions.ask(snapshot, self.standing.sql()).await?;
+        let answer = self.questions.ask(Arc::clone(&snapshot), self.standing.sql()).await?;
         let limits = &self.hub.shared.limits;
-        let table = Table::collect(&answer.schema, answer.rows, limits.sql_answer_bytes).await?;
+        let bound = limits.sql_answer_bytes;
+        let table = Table::collect(&answer.schema, answer.rows, bound).await?;
+        self.course.compare(&snapshot, &answer.schema, &table, bound);
         let bytes = table.bytes() + steps_bound(&table);
         let space = self.hub.shared.room.space(bytes, limits.sql_bytes).ok_or_else(no_room)?;
         self.standing.answered(table, position, answer.grounds.since(), space);
         self.grounds = Some((answer.grounds, position.sequence));
+        if self.course.is_open()
+            && let Some(circuit) = self.questions.maintain(self.tenant, self.standing.sql())
+        {
+            self.course = Course::Waiting(circuit);
+        }
         Ok(begun.elapsed())
     }
 
@@ -121,11 +178,13 @@ impl Evaluator {
         is_answered
     }
 
-    /// Waits until the next evaluation may begin: as the followers want it, and so that one that takes
-    /// long has at most half of the time.
+    /// Waits until the next answer may be looked for: as the followers want it, and so that one that
+    /// takes long has at most half of the time. What a circuit has costs no evaluation.
     async fn rest(&self, begun: Instant, took: Duration) {
         loop {
-            let pace = self.standing.pace(self.hub.shared.limits.sql_interval());
+            let interval = self.hub.shared.limits.sql_interval();
+            let least = if self.course.is_kept() { Duration::ZERO } else { interval };
+            let pace = self.standing.pace(least);
             let left = pace.max(took * 2).saturating_sub(begun.elapsed());
             if left.as_millis() == 0 {
                 return;

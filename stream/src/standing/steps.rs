@@ -29,12 +29,16 @@ impl Step {
         to: u64,
         position: Position,
     ) -> Option<Self> {
-        let changes = difference(before, after);
+        Self::of(&difference(before, after), to, position)
+    }
+
+    /// The step of these changes to the answer of the number `to`; none if there are none.
+    pub(super) fn of(changes: &[(i64, &str)], to: u64, position: Position) -> Option<Self> {
         if changes.is_empty() {
             return None;
         }
-        let encoded = Arc::new(Encoded::of_rows(position, &changes));
-        let weights = changes.into_iter().map(|(weight, _)| weight).collect();
+        let encoded = Arc::new(Encoded::of_rows(position, changes));
+        let weights = changes.iter().map(|(weight, _)| *weight).collect();
         Some(Self { to, position, encoded, weights })
     }
 

@@ -1,6 +1,6 @@
 //! An answer as it is told: its columns, and its rows as JSON in the order in which they came.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -37,14 +37,66 @@ impl Table {
         mut rows: BoxStream<'static, Result<RecordBatch, Unanswered>>,
         bound: usize,
     ) -> Result<Self, Unanswered> {
-        let columns = serde_json::json!(column_types(schema));
-        let head = format!("\"columns\":{columns},\"key\":[],\"rows\":[");
         let (mut text, mut ends) = (Vec::new(), Vec::new());
         while let Some(batch) = rows.next().await {
             write_rows(&batch?, &mut text, &mut ends, bound)?;
         }
         text.shrink_to_fit();
-        Ok(Self { head, text: utf8(text), ends })
+        Ok(Self { head: head(schema), text: utf8(text), ends })
+    }
+
+    /// The answer that has these rows, which must not take more than `bound` bytes.
+    pub(super) fn of_batches(
+        schema: &Schema,
+        batches: &[RecordBatch],
+        bound: usize,
+    ) -> Result<Self, Problem> {
+        let (mut text, mut ends) = (Vec::new(), Vec::new());
+        for batch in batches {
+            write_rows(batch, &mut text, &mut ends, bound)?;
+        }
+        Ok(Self { head: head(schema), text: utf8(text), ends })
+    }
+
+    /// The answer that this one becomes by `changes`, each of which is a row of its own with how many
+    /// times it goes (negative) or comes. None if one goes that is not there. It must not take more than
+    /// `bound` bytes.
+    pub(super) fn after(
+        &self,
+        changes: &[(i64, &str)],
+        bound: usize,
+    ) -> Result<Option<Self>, Problem> {
+        let gone = changes.iter().filter(|(weight, _)| *weight < 0);
+        let mut going: HashMap<&str, i64> = gone.map(|(weight, row)| (*row, -weight)).collect();
+        let text = String::with_capacity(self.text.len());
+        let ends = Vec::with_capacity(self.ends.len());
+        let mut after = Self { head: self.head.clone(), text, ends };
+        for row in self.rows() {
+            match going.get_mut(row) {
+                Some(left) if *left > 0 => *left -= 1,
+                _ => after.push(row),
+            }
+        }
+        if going.values().any(|left| *left > 0) {
+            return Ok(None);
+        }
+        for (weight, row) in changes.iter().filter(|(weight, _)| *weight > 0) {
+            for _ in 0..*weight {
+                after.push(row);
+                if after.text.len() + after.ends.len() * ROW_BYTES > bound {
+                    return Err(too_large(bound));
+                }
+            }
+        }
+        Ok(Some(after))
+    }
+
+    fn push(&mut self, row: &str) {
+        if !self.ends.is_empty() {
+            self.text.push(',');
+        }
+        self.text.push_str(row);
+        self.ends.push(self.text.len());
     }
 
     /// About as many bytes as it takes.
@@ -86,6 +138,29 @@ impl Table {
         let body = format!("\"position\":\"{position}\",{head}{rows}],\"last\":{is_last}}}");
         (body, (!is_last).then_some(next))
     }
+}
+
+/// What stands before the rows.
+fn head(schema: &Schema) -> String {
+    let columns = serde_json::json!(column_types(schema));
+    format!("\"columns\":{columns},\"key\":[],\"rows\":[")
+}
+
+/// The JSON of the rows of a batch, of which each comes (+) or goes (−) so many times: equal ones added
+/// up, and those that go before those that come.
+pub(super) fn net(rows: &RecordBatch, weights: &[i64]) -> Vec<(i64, String)> {
+    let encoder = RowEncoder::new(rows);
+    let mut net: BTreeMap<String, i64> = BTreeMap::new();
+    for (row, weight) in weights.iter().enumerate() {
+        let mut text = Vec::new();
+        encoder.write_row(&mut text, row);
+        *net.entry(utf8(text)).or_default() += weight;
+    }
+    let changes = net.into_iter().map(|(row, weight)| (weight, row));
+    let changes = changes.filter(|(weight, _)| *weight != 0);
+    let (mut gone, come): (Vec<_>, Vec<_>) = changes.partition(|(weight, _)| *weight < 0);
+    gone.extend(come);
+    gone
 }
 
 /// Adds the rows of a batch.
@@ -204,6 +279,42 @@ mod tests {
         assert!(difference(&before, &table(&[3, 2, 1, 3, 2])).is_empty(), "order is nothing");
         assert_eq!(difference(&table(&[]), &table(&[7])), [(1, "[7]")]);
         assert_eq!(difference(&table(&[7, 7]), &table(&[])), [(-2, "[7]")]);
+    }
+
+    fn batch(rows: &[i64]) -> RecordBatch {
+        let numbers: ArrayRef = Arc::new(Int64Array::from(rows.to_vec()));
+        RecordBatch::try_from_iter([("n", numbers)]).unwrap()
+    }
+
+    #[test]
+    fn changes_make_the_answer_that_they_lead_to() {
+        let before = table(&[1, 2, 2, 3]);
+        let changes = net(&batch(&[2, 3, 4, 3, 5, 5]), &[-1, -1, 2, 1, 1, -1]);
+        let changes: Vec<(i64, &str)> = changes.iter().map(|(n, row)| (*n, row.as_str())).collect();
+        assert_eq!(changes, [(-1, "[2]"), (2, "[4]")]);
+        let after = before.after(&changes, 1 << 20).unwrap().unwrap();
+        assert!(difference(&after, &table(&[1, 2, 3, 4, 4])).is_empty());
+        let whole =
+            Table::of_batches(&batch(&[]).schema(), &[batch(&[4, 1]), batch(&[2, 3, 4])], 1 << 20);
+        assert!(difference(&after, &whole.unwrap()).is_empty());
+        assert_eq!(after.rows().collect::<Vec<_>>().join(","), after.text);
+        let emptied = after.after(&[(-1, "[1]"), (-1, "[2]"), (-1, "[3]"), (-2, "[4]")], 1 << 20);
+        let emptied = emptied.unwrap().unwrap();
+        assert_eq!((emptied.text.as_str(), emptied.ends.len()), ("", 0));
+        let again = emptied.after(&[(1, "[9]")], 1 << 20).unwrap().unwrap();
+        assert_eq!(again.rows().collect::<Vec<_>>(), ["[9]"]);
+    }
+
+    #[test]
+    fn a_row_that_is_not_there_cannot_go_and_too_many_cannot_come() {
+        let before = table(&[1, 2, 2]);
+        for gone in [[(-1, "[3]")], [(-3, "[2]")]] {
+            assert!(before.after(&gone, 1 << 20).unwrap().is_none());
+        }
+        let bound = before.bytes();
+        assert!(before.after(&[(-2, "[2]"), (2, "[3]")], bound).unwrap().is_some());
+        let problem = before.after(&[(i64::MAX, "[3]")], bound).unwrap_err();
+        assert!(problem.detail.contains("WHERE"), "{problem}");
     }
 
     #[test]

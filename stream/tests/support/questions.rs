@@ -1,4 +1,5 @@
-//! SQL of the small world: teams and amounts of a view, without the items, so that rows repeat.
+//! SQL of the small world: teams and amounts of a view, without the items, so that rows repeat; asked
+//! for, or kept by a circuit.
 
 use std::collections::BTreeMap;
 use std::future::ready;
@@ -6,12 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Field, Schema};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use axum::http::StatusCode;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
-use projections::TenantSnapshot;
-use stream::{Answer, Grounds, Problem, Questions, Unanswered};
+use projections::{Tenant, TenantSnapshot, View, ViewSnapshot};
+use stream::{Answer, Circuit, Grounds, Problem, Questions, Rows as Kept, Unanswered};
 
 use super::{Rows, VIEWS};
 
@@ -23,6 +25,23 @@ pub struct Asker {
     /// How often it was asked.
     asked: AtomicUsize,
     mood: Mutex<Mood>,
+    keeping: Arc<Mutex<Keeping>>,
+    /// How many circuits are held.
+    held: Arc<AtomicUsize>,
+}
+
+/// What circuits say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keeping {
+    /// There is no room for one.
+    #[default]
+    NoRoom,
+    NotYet,
+    Ready,
+    /// It has one row too few.
+    Wrong,
+    Anew,
+    Never,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -44,6 +63,15 @@ impl Asker {
     pub fn feel(&self, mood: Mood) {
         *self.mood.lock().unwrap() = mood;
     }
+
+    /// Has its circuits say so from now on. Who waits for one is to be told.
+    pub fn keep(&self, keeping: Keeping) {
+        *self.keeping.lock().unwrap() = keeping;
+    }
+
+    pub fn held(&self) -> usize {
+        self.held.load(Ordering::SeqCst)
+    }
 }
 
 impl Questions for Asker {
@@ -62,14 +90,59 @@ impl Questions for Asker {
         })
         .boxed()
     }
+
+    fn maintain(&self, _: Tenant, sql: &str) -> Option<Box<dyn Circuit>> {
+        if *self.keeping.lock().unwrap() == Keeping::NoRoom {
+            return None;
+        }
+        self.held.fetch_add(1, Ordering::SeqCst);
+        let (keeping, held) = (self.keeping.clone(), self.held.clone());
+        Some(Box::new(Keeper { view: view_of(sql), keeping, held }))
+    }
+}
+
+/// A circuit that has what the view has over each snapshot.
+struct Keeper {
+    view: &'static str,
+    keeping: Arc<Mutex<Keeping>>,
+    held: Arc<AtomicUsize>,
+}
+
+impl Circuit for Keeper {
+    fn over(&self, snapshot: &TenantSnapshot) -> Kept {
+        let keeping = *self.keeping.lock().unwrap();
+        match keeping {
+            Keeping::NoRoom | Keeping::NotYet => Kept::NotYet,
+            Keeping::Ready | Keeping::Wrong => {
+                let (schema, rows) = rows(snapshot, self.view, ["team", "amount"]);
+                let rows = concat_batches(&schema, &rows).unwrap();
+                let left_out = usize::from(keeping == Keeping::Wrong).min(rows.num_rows());
+                let rows = rows.slice(left_out, rows.num_rows() - left_out);
+                let view = View::new("@kept", "", schema, vec![0, 1]);
+                Kept::At(ViewSnapshot::from_batch(Arc::new(view), &rows).unwrap())
+            }
+            Keeping::Anew => Kept::Anew,
+            Keeping::Never => Kept::Never,
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.held.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 fn refusal() -> Problem {
     Problem::new("refused", StatusCode::BAD_REQUEST, "Refused", "It is not answered.")
 }
 
-fn answer(snapshot: &Arc<TenantSnapshot>, sql: &str, names: [&str; 2]) -> Answer {
-    let view = VIEWS[SQL.iter().position(|known| *known == sql).expect("it is known")];
+fn view_of(sql: &str) -> &'static str {
+    VIEWS[SQL.iter().position(|known| *known == sql).expect("it is known")]
+}
+
+/// Teams and amounts of a view under these names.
+fn rows(snapshot: &TenantSnapshot, view: &str, names: [&str; 2]) -> (SchemaRef, Vec<RecordBatch>) {
     let fields = snapshot.view(view).unwrap().view().schema().fields();
     let fields: Vec<Field> = fields[1..]
         .iter()
@@ -77,18 +150,22 @@ fn answer(snapshot: &Arc<TenantSnapshot>, sql: &str, names: [&str; 2]) -> Answer
         .map(|(field, name)| field.as_ref().clone().with_name(name))
         .collect();
     let schema = Arc::new(Schema::new(fields));
-    let batches = batches(snapshot, view);
-    let rows: Vec<_> = batches
-        .iter()
-        .map(|batch| {
-            Ok(RecordBatch::try_new(schema.clone(), batch.columns()[1..].to_vec()).unwrap())
-        })
-        .collect();
-    let grounds = Box::new(Held { view, batches });
-    Answer { schema, rows: futures::stream::iter(rows).boxed(), grounds }
+    let of = |batch: &RecordBatch| {
+        RecordBatch::try_new(schema.clone(), batch.columns()[1..].to_vec()).unwrap()
+    };
+    let rows = batches(snapshot, view).iter().map(of).collect();
+    (schema, rows)
 }
 
-fn batches(snapshot: &Arc<TenantSnapshot>, view: &str) -> Vec<RecordBatch> {
+fn answer(snapshot: &TenantSnapshot, sql: &str, names: [&str; 2]) -> Answer {
+    let view = view_of(sql);
+    let (schema, rows) = rows(snapshot, view, names);
+    let grounds = Box::new(Held { view, batches: batches(snapshot, view) });
+    let rows = futures::stream::iter(rows.into_iter().map(Ok).collect::<Vec<_>>()).boxed();
+    Answer { schema, rows, grounds }
+}
+
+fn batches(snapshot: &TenantSnapshot, view: &str) -> Vec<RecordBatch> {
     snapshot.view(view).unwrap().batches().unwrap()
 }
 
