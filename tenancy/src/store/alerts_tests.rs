@@ -66,6 +66,7 @@ impl<'a> Says<'a> {
             title: "too much",
             severity: "warning",
             subjects: &subjects,
+            types: "{\"s\":\"text\"}",
             deliver: self.deliver,
             bounds: self.bounds,
         };
@@ -112,6 +113,7 @@ async fn an_alert_fires_once_and_clears_once(place: &Place) {
     assert_eq!(store.open_alerts(1, 1).await.unwrap(), 2);
     let (alert, history) = store.alert(1, "000001-r-x", 1).await.unwrap().unwrap();
     assert_eq!((alert.state, alert.cleared_at), (AlertState::Cleared, Some(at(3))));
+    assert_eq!(alert.types, "{\"s\":\"text\"}");
     let kinds: Vec<_> = history.iter().map(|t| (t.number, t.kind, t.sequence)).collect();
     let fired = (1, TransitionKind::Fired, Some(1));
     assert_eq!(kinds, [fired, (2, TransitionKind::Cleared, Some(3))]);
