@@ -32,6 +32,8 @@ fn rule(id: &str) -> StoredAlertRule {
     }
 }
 
+const COLUMNS: &str = "[{\"name\":\"s\",\"type\":\"text\"}]";
+
 const BOUNDS: AlertBounds =
     AlertBounds { queued: 1_000, kept: 1_000, kept_since: DateTime::UNIX_EPOCH };
 
@@ -66,7 +68,7 @@ impl<'a> Says<'a> {
             title: "too much",
             severity: "warning",
             subjects: &subjects,
-            types: "{\"s\":\"text\"}",
+            columns: COLUMNS,
             deliver: self.deliver,
             bounds: self.bounds,
         };
@@ -113,7 +115,7 @@ async fn an_alert_fires_once_and_clears_once(place: &Place) {
     assert_eq!(store.open_alerts(1, 1).await.unwrap(), 2);
     let (alert, history) = store.alert(1, "000001-r-x", 1).await.unwrap().unwrap();
     assert_eq!((alert.state, alert.cleared_at), (AlertState::Cleared, Some(at(3))));
-    assert_eq!(alert.types, "{\"s\":\"text\"}");
+    assert_eq!(alert.columns, COLUMNS);
     let kinds: Vec<_> = history.iter().map(|t| (t.number, t.kind, t.sequence)).collect();
     let fired = (1, TransitionKind::Fired, Some(1));
     assert_eq!(kinds, [fired, (2, TransitionKind::Cleared, Some(3))]);
