@@ -84,6 +84,7 @@ pub(crate) struct ShownAlert {
 /// A column of a subject or of details.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub(crate) struct AlertColumn {
+    /// Its name.
     pub(super) name: String,
     /// As in answers: `text`, `decimal`, `date`, `timestamp`, `int`, `float`, `bool`, …
     pub(super) r#type: String,

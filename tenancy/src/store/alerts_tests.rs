@@ -374,6 +374,24 @@ async fn cleared_alerts_are_kept_for_their_time_and_number(place: &Place) {
     assert_eq!(ids, ["000020-r-x", "000009-r-x"]);
 }
 
+async fn an_alert_of_before_its_columns_were_kept_stays(place: &Place) {
+    place.migrate_to(16).await;
+    for row in [
+        "INSERT INTO tenants (id, name, timezone, currency, clock, created_at) \
+         VALUES ('one', 'One', 'UTC', 'EUR', 'wall', 0)",
+        "INSERT INTO alert_rules (tenant_id, id, version, owner, definition, audience, state, \
+         sequence, created_at, changed_at) VALUES (1, 'r', 1, 'jo', '{}', 1, 'live', 1, 0, 0)",
+        "INSERT INTO alerts (tenant_id, id, rule_id, subject_key, subject, details, title, \
+         severity, state, sequence, fired_at) \
+         VALUES (1, 'a', 'r', 'x', '{}', '{}', 'too much', 'warning', 'open', 1, 0)",
+    ] {
+        assert_eq!(place.execute(row).await, Ok(1));
+    }
+    let store = place.open().await;
+    let (alert, _) = store.alert(1, "a", 1).await.unwrap().unwrap();
+    assert_eq!((alert.columns.as_str(), alert.state), ("[]", AlertState::Open));
+}
+
 async fn all_of_it_goes_with_its_tenant(place: &Place) {
     let store = place.open().await;
     let one = store.create_tenant(tenant("one")).await.unwrap();
