@@ -11,7 +11,8 @@
 //! - What is to be told stands in the store with the transition that it tells, and goes out under one
 //!   key, once at least ([`courier`]).
 //! - A rule that cannot be evaluated says so, and changes no alert.
-//! - A rule is evaluated by the rights of its owner, a built-in one by nobody's: it reads one view.
+//! - A rule is evaluated by the rights of its owner. A built-in one, which reads one view, and one that
+//!   a template gave, as long as nobody has replaced it, need nobody's: this service asks in them.
 //! - The time comes from outside.
 
 mod builtin;
@@ -19,8 +20,10 @@ mod courier;
 mod evaluation;
 pub(crate) mod rule;
 pub(crate) mod settings;
+mod template;
 pub(crate) mod told;
 mod watch;
+mod words;
 
 use std::sync::Arc;
 
@@ -45,6 +48,8 @@ use crate::reports::Reports;
 use crate::reports::definition::Wrong;
 use crate::serve::Slots;
 use crate::shown::Shown;
+
+pub(crate) use self::template::rules_given;
 
 /// Days for which an alert can be snoozed.
 const MAX_SNOOZE: i64 = 366;
@@ -261,7 +266,7 @@ impl Alerts {
     }
 
     /// Has the rules be read anew, and those who look at alerts read them.
-    fn changed(&self, tenant: u32) {
+    pub(crate) fn changed(&self, tenant: u32) {
         self.shared.watch.change(tenant);
         self.shared.parts.hub.alerted(Tenant(tenant));
     }

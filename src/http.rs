@@ -107,7 +107,7 @@ pub(crate) struct App {
     pub(crate) own_views: OwnViews,
     exports: Exports,
     pub(crate) reports: Reports,
-    alerts: Alerts,
+    pub(crate) alerts: Alerts,
     history: EventHistory,
     rates: platform::Rates,
     limits: Limits,

@@ -1,11 +1,13 @@
-//! What tenants begin with: the reference data of their template, given to each once.
+//! What tenants begin with: the reference data of their template and its rules of alerts, given to
+//! each once.
 //!
 //! **In:** tenants whose template is still to be given. **Out:** its events, through the same way in
-//! as all others, and the word in the control store that they are in.
+//! as all others, and in one step with the word in the control store that they are in, its rules.
 //!
 //! The ids of the events follow from the template and repeats have no effect, so whatever is cut off
 //! is done again: by the call that created the tenant when it is repeated, and without it by the
-//! node that serves the tenant.
+//! node that serves the tenant. The rules stand with the word that all is given, so a tenant that has
+//! changed or deleted one does not get it again.
 
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use serde_json::Value;
 use stream::Hub;
 use tenancy::{Directory, StoreError, TenantRecord, templates};
 
+use crate::alerts::{AlertError, Alerts, rules_given};
 use crate::serve::{Awaited, Intake, sender};
 
 /// Between two looks for what was left undone.
@@ -37,6 +40,9 @@ pub(crate) enum OnboardingError {
     /// An event type is not as the template has it.
     #[error("the template's events are not taken: {0}")]
     Refused(String),
+    /// A rule of alerts is not as rules are.
+    #[error("the template's rules of alerts are not taken: {0}")]
+    Rules(#[from] AlertError),
     /// The control store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -57,9 +63,12 @@ pub(crate) async fn give(
     intake: &Intake,
     hub: &Hub,
     directory: &Directory,
+    alerts: &Alerts,
 ) -> Result<(), OnboardingError> {
     let Some(name) = &tenant.template else { return Ok(()) };
     let template = templates::find(name).ok_or_else(|| OnboardingError::Unknown(name.clone()))?;
+    // Those over modules that are off too: they wait until the module is switched on.
+    let rules = rules_given(template, tenant)?;
     let body = Value::from(template.cloud_events(tenant)).to_string();
     // Those of modules that are off too: they are there when the module is switched on.
     let types = types.visible(Tenant(tenant.number));
@@ -74,16 +83,23 @@ pub(crate) async fn give(
         .map_err(|error| OnboardingError::Refused(error.to_string()))?;
     // What is recorded holds, also when the views take longer than this to show it.
     drop(intake.wait(hub, &awaited, tenant.id.as_str(), APPLIED).await);
-    directory.finish_template(&tenant.id).await?;
+    directory.finish_template(&tenant.id, rules).await?;
+    alerts.changed(tenant.number);
     Ok(())
 }
 
 /// Gives what was left undone to the tenants that are served here, for as long as it is polled.
-pub(crate) async fn keep(directory: &Directory, types: &EventRegistry, intake: &Intake, hub: &Hub) {
+pub(crate) async fn keep(
+    directory: &Directory,
+    types: &EventRegistry,
+    intake: &Intake,
+    hub: &Hub,
+    alerts: &Alerts,
+) {
     loop {
         tokio::time::sleep(LOOK).await;
         for tenant in directory.unfinished() {
-            match give(&tenant, types, intake, hub, directory).await {
+            match give(&tenant, types, intake, hub, directory, alerts).await {
                 Ok(()) => tracing::info!(tenant = tenant.number, "a template is given"),
                 // Who serves it does it.
                 Err(OnboardingError::Intake(IntakeError::Elsewhere)) => {}

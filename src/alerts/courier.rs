@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::told::{instant, position, values};
+use super::words::{Words, moment, on_one_line};
 use super::{Alerts, Shared};
 use crate::reports::{Notice, Target, wait};
 
@@ -184,7 +185,16 @@ impl Shared {
         let StoredNotice { alert, transition, delivery, .. } = stored;
         let (at, number) = (instant(transition.at), Tenant(tenant.number));
         let position = transition.sequence.map(|sequence| position(number, sequence));
-        let (subject, details) = (values(&alert.subject), values(&alert.details));
+        let what = match transition.kind {
+            TransitionKind::Cleared => "Cleared",
+            _ => "Alert",
+        };
+        let head = format!("{what}: {}", alert.title);
+        let mut words = Words::of(alert, tenant.timezone);
+        if transition.kind != TransitionKind::Fired {
+            // They are those of when it fired.
+            words.details.clear();
+        }
         let url = self.parts.reports.link(&format!("/v1/alerts/{}", alert.id));
         let body = json!({
             "type": format!("alert.{}", transition.kind.as_str()),
@@ -194,33 +204,25 @@ impl Shared {
             "number": transition.number,
             "title": alert.title,
             "severity": alert.severity,
-            "subject": subject,
-            "details": details,
+            "text": words.sentence(&head),
+            "subject": values(&alert.subject),
+            "details": values(&alert.details),
             "position": position,
             "at": at,
             "fired_at": instant(alert.fired_at),
             "url": url,
         });
-        let what = match transition.kind {
-            TransitionKind::Cleared => "Cleared",
-            _ => "Alert",
-        };
         let today = transition.at.with_timezone(&tenant.timezone).date_naive();
         let subject_line = match target {
             Target::Email { subject: Some(words), .. } => expanded(words, today)?,
-            _ => format!("{what}: {}{}", alert.title, in_words(&subject, " · ", "")),
+            _ => [std::slice::from_ref(&head), words.subject.as_slice()].concat().join(" · "),
         };
-        let mut text = format!(
-            "{what}: {}\n{}, {}, {at}\n\n{}",
-            alert.title,
-            tenant.name,
-            alert.severity,
-            in_words(&subject, "", "\n"),
+        let when = moment(transition.at, tenant.timezone);
+        let lines = [words.subject, words.details].concat().join("\n");
+        let text = format!(
+            "{head}\n{}, {}, {when}\n\n{lines}\n\nAlert {}\n",
+            tenant.name, alert.severity, alert.id,
         );
-        if transition.kind == TransitionKind::Fired {
-            text.push_str(&in_words(&details, "", "\n"));
-        }
-        text.push_str(&format!("\nAlert {}\n", alert.id));
         Ok(Notice {
             key: format!("{}.{}", alert.id, delivery.place),
             subject: line(&subject_line),
@@ -258,20 +260,9 @@ fn expanded(words: &str, today: NaiveDate) -> Result<String, String> {
     Calendar::new(today, 1).expand(words).map_err(|error| error.to_string())
 }
 
-/// The members of an object, each between these.
-fn in_words(object: &Value, before: &str, after: &str) -> String {
-    let members = object.as_object().into_iter().flatten();
-    let word = |(name, value): (&String, &Value)| {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        format!("{before}{name} {value}{after}")
-    };
-    members.map(word).collect()
-}
-
 /// A text as one line that is not too long.
 fn line(text: &str) -> String {
-    let plain = |c: char| if c.is_control() { ' ' } else { c };
-    text.chars().map(plain).take(MAX_SUBJECT).collect()
+    on_one_line(text).chars().take(MAX_SUBJECT).collect()
 }
 
 #[cfg(test)]

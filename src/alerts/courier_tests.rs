@@ -1,18 +1,9 @@
-use serde_json::json;
-
 use super::*;
 
 #[test]
 fn a_subject_of_a_message_is_one_line() {
     assert_eq!(line("a\r\nBcc: x"), "a  Bcc: x");
     assert_eq!(line(&"ü".repeat(300)).chars().count(), MAX_SUBJECT);
-}
-
-#[test]
-fn an_object_is_said_in_words() {
-    let object = json!({ "currency": "EUR", "n": 3, "project_id": "P1" });
-    assert_eq!(in_words(&object, " · ", ""), " · currency EUR · n 3 · project_id P1");
-    assert_eq!(in_words(&json!({}), "", "\n"), "");
 }
 
 #[test]

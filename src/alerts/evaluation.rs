@@ -8,7 +8,7 @@ use arrow::array::{Array, BooleanArray, RecordBatch};
 use arrow::datatypes::Schema;
 use futures::StreamExt;
 use projections::TenantSnapshot;
-use projections::encode::{RowEncoder, write_text};
+use projections::encode::{ColumnType, RowEncoder, column_types, write_text};
 use query::{Answer, QueryError, view_answer};
 use sha2::{Digest, Sha256};
 use tenancy::{TenantRecord, hex};
@@ -23,6 +23,14 @@ const MAX_SUBJECT: usize = 2_048;
 const MAX_DETAILS: usize = 4_096;
 /// Bytes of the hash by which a subject is known.
 const KEY_BYTES: usize = 16;
+
+/// What a rule says.
+pub(super) struct Said {
+    /// Which subjects have an alert, each once.
+    pub(super) subjects: Vec<Found>,
+    /// The columns of its answer with their types, a JSON array.
+    pub(super) columns: String,
+}
 
 /// A subject that has an alert.
 pub(super) struct Found {
@@ -67,23 +75,24 @@ impl From<QueryError> for Unevaluated {
 }
 
 impl Shared {
-    /// The subjects that have an alert, as a rule says of a snapshot.
-    pub(super) async fn found(
+    /// What a rule says of a snapshot.
+    pub(super) async fn said(
         &self,
         tenant: &TenantRecord,
         rule: &Rule,
         is_allowed: &mut bool,
         snapshot: Arc<TenantSnapshot>,
-    ) -> Result<Vec<Found>, Unevaluated> {
+    ) -> Result<Said, Unevaluated> {
         let most = self.parts.settings.subjects;
         let key = &rule.definition.key;
         if let Some(builtin) = rule.builtin {
             return collect(view_answer(&snapshot, builtin.view)?, key, builtin.only, most).await;
         }
-        if !*is_allowed {
+        // Without an owner it is one that a template gave.
+        if !*is_allowed && !rule.owner.is_empty() {
             self.parts.reports.check_owner(tenant.number, &rule.owner, "rule").await?;
-            *is_allowed = true;
         }
+        *is_allowed = true;
         let answer = self.parts.queries.run(snapshot, &rule.definition.sql, Vec::new()).await?;
         collect(answer, key, None, most).await
     }
@@ -95,7 +104,7 @@ async fn collect(
     key: &[String],
     only: Option<&str>,
     most: usize,
-) -> Result<Vec<Found>, Unevaluated> {
+) -> Result<Said, Unevaluated> {
     let columns = Columns::of(&answer.schema, key, only).map_err(Unevaluated::Failed)?;
     let (mut found, mut known) = (Vec::new(), HashSet::new());
     while let Some(batch) = answer.batches.next().await {
@@ -111,7 +120,7 @@ async fn collect(
             )));
         }
     }
-    Ok(found)
+    Ok(Said { subjects: found, columns: columns.described })
 }
 
 /// Which columns of an answer are what.
@@ -119,6 +128,8 @@ struct Columns {
     key: Vec<(usize, String)>,
     others: Vec<(usize, String)>,
     only: Option<usize>,
+    /// The first two with their types, a JSON array.
+    described: String,
 }
 
 impl Columns {
@@ -135,7 +146,10 @@ impl Columns {
         let others = schema.fields().iter().enumerate();
         let others = others.map(|(place, field)| (place, field.name().clone()));
         let others = others.filter(|(place, _)| key.iter().all(|(of_key, _)| of_key != place));
-        Ok(Self { others: others.collect(), key, only })
+        let others: Vec<(usize, String)> = others.collect();
+        let places = key.iter().chain(&others).map(|(place, _)| *place);
+        let described = described(schema, places).map_err(|error| error.to_string())?;
+        Ok(Self { key, others, only, described })
     }
 
     /// Adds the subjects of a batch that are not known yet.
@@ -197,6 +211,20 @@ fn object(
     }
     out.push(b'}');
     (String::from_utf8_lossy(&out).into_owned(), is_whole)
+}
+
+/// Columns with their types as a JSON array; there are no more of them than values may be kept.
+fn described(
+    schema: &Schema,
+    places: impl Iterator<Item = usize>,
+) -> Result<String, serde_json::Error> {
+    let types = column_types(schema);
+    let mut room = MAX_SUBJECT + MAX_DETAILS;
+    let columns = places.filter_map(|place| types.get(place)).take_while(|column| {
+        room = room.saturating_sub(column.name.len() + column.r#type.len());
+        room > 0
+    });
+    serde_json::to_string(&columns.collect::<Vec<&ColumnType>>())
 }
 
 /// What is said of a column that an answer does not have.

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use arrow::array::{ArrayRef, Decimal128Array, StringArray};
+use arrow::datatypes::{DataType, Field};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::stream;
 use projections::{Position, Tenant};
@@ -31,8 +32,8 @@ fn failed(unevaluated: Unevaluated) -> String {
 
 async fn subjects(answer: Answer, key: &[&str], only: Option<&str>, most: usize) -> Vec<Found> {
     let key: Vec<String> = key.iter().map(|name| (*name).to_owned()).collect();
-    let Ok(found) = collect(answer, &key, only, most).await else { panic!("it failed") };
-    found
+    let Ok(said) = collect(answer, &key, only, most).await else { panic!("it failed") };
+    said.subjects
 }
 
 fn json_of(text: &str) -> Value {
@@ -53,6 +54,23 @@ async fn each_row_is_a_subject_by_its_key() {
     // Of another column it is another subject.
     let other = subjects(three(), &["amount"], None, 9).await;
     assert_eq!(other.len(), 3);
+}
+
+#[tokio::test]
+async fn the_columns_are_told_with_their_types_those_of_the_key_first() {
+    let key = ["amount".to_owned()];
+    let Ok(said) = collect(answer(&[], &[], &[]), &key, None, 9).await else { panic!("it failed") };
+    let column = |name: &str, kind: &str| json!({ "name": name, "type": kind });
+    let columns =
+        [column("amount", "decimal"), column("project", "text"), column("exceeded", "bool")];
+    assert_eq!(json_of(&said.columns), json!(columns));
+    // Of too many those are told that may have values.
+    let names: Vec<String> = (0..1_000).map(|n| format!("column_{n:03}")).collect();
+    let field = |name: &String| Field::new(name, DataType::Utf8, true);
+    let wide = Schema::new(names.iter().map(field).collect::<Vec<_>>());
+    let told = described(&wide, 0..1_000).unwrap();
+    let told = json_of(&told).as_array().unwrap().len();
+    assert!((300..1_000).contains(&told), "{told}");
 }
 
 #[tokio::test]

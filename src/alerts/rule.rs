@@ -152,7 +152,8 @@ impl Definition {
 pub(crate) struct Rule {
     pub(crate) id: String,
     pub(crate) version: u64,
-    /// By whose rights it is evaluated; empty: a built-in one that nobody has replaced.
+    /// By whose rights it is evaluated; empty: a built-in one, or one that a template gave, which
+    /// nobody has replaced.
     pub(crate) owner: String,
     pub(crate) definition: Definition,
     pub(crate) state: RuleState,

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use stream::StreamLimits;
 use tempfile::TempDir;
 use tenancy::audit::AuditKey;
-use tenancy::{Role, RoleSet, Secret, StoredOwner, TransitionKind};
+use tenancy::{Role, RoleSet, Secret, StoredOwner, TransitionKind, templates};
 
 use super::*;
 use crate::config::Limits;
@@ -352,4 +352,97 @@ async fn what_cannot_be_evaluated_is_not_taken() {
         assert!(error.contains(part), "{error}");
     }
     assert_eq!(node.alerts.rules(&acme).await.unwrap().len(), 2);
+}
+
+/// A tenant of a line of business, which has been given its rules.
+async fn of_template(node: &mut Node, number: u32, body: Value) -> Arc<TenantRecord> {
+    let directory = &node.alerts.shared.parts.directory;
+    let tenant = directory.create(serde_json::from_value(body).unwrap()).await.unwrap();
+    assert_eq!(tenant.number, number);
+    let template = templates::find(tenant.template.as_deref().unwrap()).unwrap();
+    let rules = rules_given(template, &tenant).unwrap();
+    directory.finish_template(&tenant.id, rules).await.unwrap();
+    let today = chrono::NaiveDate::from_ymd_opt(2026, 11, 1).unwrap();
+    let ticks = vec![Tick { tenant: Tenant(number), today }];
+    drop(node.partition.apply(Input { events: Vec::new(), ticks, offset: number.into() }));
+    tenant
+}
+
+fn business(vertical: &str) -> Value {
+    json!({
+        "id": vertical, "name": vertical, "timezone": "Europe/Berlin", "currency": "EUR",
+        "vertical": vertical,
+    })
+}
+
+/// A tenant's own rules, and how they do.
+async fn own_rules(node: &Node, tenant: &TenantRecord) -> Vec<Rule> {
+    let rules = node.alerts.rules(tenant).await.unwrap();
+    rules.into_iter().filter(|rule| rule.builtin.is_none()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_of_templates_can_be_evaluated_and_are_nobodys_until_they_are_replaced() {
+    let place = Place::new();
+    let mut node = place.node("one").await;
+    node.take("one").await;
+    let jo = somebody("jo", Role::Analyst);
+    for (number, template) in (1..).zip(templates::all()) {
+        let tenant = of_template(&mut node, number, business(&template.vertical)).await;
+        let rules = own_rules(&node, &tenant).await;
+        assert_eq!(rules.len(), template.alert_rules.len());
+        for Rule { id, owner, definition, .. } in rules {
+            assert_eq!(owner, "");
+            assert!(!definition.key.is_empty(), "{id}");
+            // As if somebody sent it: it is planned, and its key is in its answer.
+            let checked = node.alerts.checked(&tenant, definition.clone(), None).await;
+            assert_eq!(checked.unwrap_or_else(|error| panic!("{id}: {error}")), definition);
+        }
+    }
+    for _ in 0..3 {
+        node.look(&place).await;
+    }
+    for template in templates::all() {
+        let id = template.vertical.parse().unwrap();
+        let tenant = node.alerts.shared.parts.directory.get(&id).unwrap();
+        for rule in own_rules(&node, &tenant).await {
+            assert_eq!(rule.state, RuleState::Live, "{}: {:?}", rule.id, rule.error);
+        }
+        let rule = own_rules(&node, &tenant).await.into_iter().next().unwrap();
+        let replaced = node.alerts.replace(&tenant, &jo, &rule.id, Some(1), rule.definition);
+        assert_eq!(replaced.await.unwrap().owner, "jo");
+        node.alerts.delete(&tenant, &rule.id, Some(2)).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_of_a_template_waits_for_a_module_that_is_off() {
+    let place = Place::new();
+    let mut node = place.node("one").await;
+    node.take("one").await;
+    let mut body = business("retail");
+    body["modules"] = json!(["tasks"]);
+    let shop = of_template(&mut node, 1, body).await;
+    for _ in 0..3 {
+        node.look(&place).await;
+    }
+    let states = async |node: &Node| -> Vec<(String, RuleState)> {
+        let rules = own_rules(node, &shop).await;
+        rules.into_iter().map(|rule| (rule.id, rule.state)).collect()
+    };
+    let state = |id: &str, state| (id.to_owned(), state);
+    let (idle, live) = (RuleState::Idle, RuleState::Live);
+    let waits = [
+        state("retail-below-reorder-point", idle),
+        state("retail-routine-broken", live),
+        state("retail-stock-below-zero", idle),
+    ];
+    assert_eq!(states(&node).await, waits);
+    let on = serde_json::from_value(json!({ "modules": ["tasks", "inventory"] })).unwrap();
+    node.alerts.shared.parts.directory.update(&shop.id, on).await.unwrap();
+    for _ in 0..3 {
+        node.look(&place).await;
+    }
+    let all_live = waits.map(|(id, _)| (id, live));
+    assert_eq!(states(&node).await, all_live);
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use projections::{Position, Tenant};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tenancy::{Role, StoredAlert, StoredAlertDelivery, StoredTransition};
 use utoipa::ToSchema;
@@ -23,7 +23,8 @@ pub(crate) struct ShownRule {
     id: String,
     /// 1, and one more with each replacement; also its `ETag`.
     version: u64,
-    /// The subject by whose rights it is evaluated; null: a built-in one that nobody has replaced.
+    /// The subject by whose rights it is evaluated; null: nobody's, as of a built-in rule, and one
+    /// that a template gave, until somebody replaces it.
     owner: Option<String>,
     /// Whether every tenant has it.
     builtin: bool,
@@ -64,6 +65,9 @@ pub(crate) struct ShownAlert {
     /// The other columns as they were when it fired.
     #[schema(value_type = Object)]
     details: Value,
+    /// The columns of both with their types, in order; empty of an alert that fired before they were
+    /// kept.
+    columns: Vec<AlertColumn>,
     /// At which it fired.
     position: String,
     #[schema(format = DateTime)]
@@ -75,6 +79,15 @@ pub(crate) struct ShownAlert {
     /// Until when nobody is told of it.
     #[schema(format = DateTime)]
     snoozed_until: Option<String>,
+}
+
+/// A column of a subject or of details.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub(crate) struct AlertColumn {
+    /// Its name.
+    pub(super) name: String,
+    /// As in answers: `text`, `decimal`, `date`, `timestamp`, `int`, `float`, `bool`, …
+    pub(super) r#type: String,
 }
 
 /// Who has seen an alert.
@@ -145,6 +158,12 @@ pub(super) fn values(stored: &str) -> Value {
     serde_json::from_str(stored).unwrap_or_default()
 }
 
+/// The columns of a subject and of details, as they are stored.
+pub(super) fn columns(stored: &str) -> Vec<AlertColumn> {
+    // Where they cannot be read the values stand there all the same.
+    serde_json::from_str(stored).unwrap_or_default()
+}
+
 /// A position as the tenant knows it.
 pub(super) fn position(tenant: Tenant, sequence: u64) -> String {
     Position::new(tenant, sequence).to_string()
@@ -188,6 +207,7 @@ impl ShownAlert {
             state: alert.state.as_str(),
             subject: values(&alert.subject),
             details: values(&alert.details),
+            columns: columns(&alert.columns),
             position: position(tenant, alert.sequence),
             fired_at: instant(alert.fired_at),
             cleared_at: alert.cleared_at.map(instant),

@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::evaluation::{Found, Unevaluated};
+use super::evaluation::{Found, Said, Unevaluated};
 use super::rule::Rule;
 use super::{AlertError, Alerts, Shared};
 use crate::forward::Served;
@@ -257,12 +257,12 @@ impl Shared {
         }
         let begun = Instant::now();
         let snapshot_now = Arc::clone(snapshot);
-        let found = self.found(tenant, &kept.rule, &mut kept.is_allowed, snapshot_now).await;
+        let said = self.said(tenant, &kept.rule, &mut kept.is_allowed, snapshot_now).await;
         let spent = TimeDelta::from_std(begun.elapsed() * REST).unwrap_or(REFRESH);
         let now = self.now();
         kept.rests_until = now + spent;
-        let is_done = match found {
-            Ok(found) => self.decide(tenant, kept, (found, seen(snapshot).0), fence).await?,
+        let is_done = match said {
+            Ok(said) => self.decide(tenant, kept, (said, seen(snapshot).0), fence).await?,
             Err(Unevaluated::Later(why)) => {
                 tracing::debug!(tenant = tenant.number, rule = kept.rule.id, why, "a rule waits");
                 kept.rests_until = now + AGAIN;
@@ -290,11 +290,12 @@ impl Shared {
         &self,
         tenant: &TenantRecord,
         kept: &mut Kept,
-        (found, sequence): (Vec<Found>, u64),
+        (said, sequence): (Said, u64),
         fence: Fence,
     ) -> Result<bool, AlertError> {
-        let said: BTreeSet<String> = found.iter().map(|subject| subject.key.clone()).collect();
-        if said == kept.open && kept.rule.state == RuleState::Live {
+        let Said { subjects: found, columns } = said;
+        let on: BTreeSet<String> = found.iter().map(|subject| subject.key.clone()).collect();
+        if on == kept.open && kept.rule.state == RuleState::Live {
             return Ok(true);
         }
         let (at, settings) = (self.now(), &self.parts.settings);
@@ -318,6 +319,7 @@ impl Shared {
             title: &definition.title,
             severity: definition.severity.as_str(),
             subjects: &subjects,
+            columns: &columns,
             deliver: &deliver,
             bounds: AlertBounds {
                 queued: settings.queued,
@@ -329,7 +331,7 @@ impl Shared {
         match decided {
             Decided::Fenced | Decided::Changed => Ok(false),
             Decided::Done { fired, cleared } => {
-                kept.open = said;
+                kept.open = on;
                 (kept.rule.state, kept.rule.error) = (RuleState::Live, None);
                 if fired + cleared > 0 {
                     metrics::counter!("tidemark_alerts_fired_total").increment(fired as u64);

@@ -162,7 +162,8 @@ pub(super) async fn create(
 async fn begin(app: &App, tenant: &TenantRecord) -> Result<(), Problem> {
     if app.serves(&tenant.id) {
         let (types, intake) = (app.types.registry(), app.intake()?);
-        let given = onboarding::give(tenant, types, intake, &app.hub, &app.directory).await;
+        let (hub, directory, alerts) = (&app.hub, &app.directory, &app.alerts);
+        let given = onboarding::give(tenant, types, intake, hub, directory, alerts).await;
         return given.map_err(|error| problems::onboarding(&error));
     }
     let is_due = || app.directory.get(&tenant.id).is_some_and(|now| now.template.is_some());

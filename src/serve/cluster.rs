@@ -90,6 +90,7 @@ impl Cluster {
         let (directory, source) = (self.directory.clone(), Arc::clone(&self.source));
         let changes = Arc::clone(&self.changes);
         let (kafka, host) = (self.intake.clone(), Arc::clone(&self.host));
+        let (types, app) = (host.types.registry(), Arc::clone(&self.app));
         let mut keeper = Keeper {
             cluster: Arc::new(self),
             seats: BTreeMap::new(),
@@ -102,7 +103,7 @@ impl Cluster {
             () = ending.cancelled() => Ok(()),
             () = clock::keep(&directory, &intake, Some(&changes), &ending) => Ok(()),
             () = eraser::keep(&host, &intake) => Ok(()),
-            () = onboarding::keep(&directory, host.types.registry(), &intake, &host.hub) => Ok(()),
+            () = onboarding::keep(&directory, types, &intake, &host.hub, &app.alerts) => Ok(()),
             () = source.follow(&kafka) => Ok(()),
             () = changes.follow() => Ok(()),
             ended = keeper.keep() => ended,

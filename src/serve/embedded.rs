@@ -33,7 +33,7 @@ pub(super) async fn run(
     };
     app.open(Intake::Log(log.clone()));
     tracing::info!(seconds = begun.elapsed().as_secs_f64(), "ready");
-    serve(&host, opened, &log, &ending).await
+    serve(&host, &app, opened, &log, &ending).await
 }
 
 async fn begin(host: &Host, log: Log) -> Result<(Opened, ingest::Intake), ServeError> {
@@ -47,6 +47,7 @@ async fn begin(host: &Host, log: Log) -> Result<(Opened, ingest::Intake), ServeE
 
 async fn serve(
     host: &Host,
+    app: &App,
     opened: Opened,
     log: &ingest::Intake,
     ending: &CancellationToken,
@@ -58,7 +59,7 @@ async fn serve(
         () = ending.cancelled() => Ok(()),
         () = clock::keep(&host.directory, &intake, None, ending) => Ok(()),
         () = eraser::keep(host, &intake) => Ok(()),
-        () = onboarding::keep(&host.directory, types, &intake, &host.hub) => Ok(()),
+        () = onboarding::keep(&host.directory, types, &intake, &host.hub, &app.alerts) => Ok(()),
         error = held.ended() => Err(error),
         () = log.ended() => Err(ServeError::Ended("the intake")),
     };

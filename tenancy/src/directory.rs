@@ -5,7 +5,9 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use tokio::sync::{Mutex, Notify, watch};
 
-use crate::{NewTenant, Store, StoreError, TenantChange, TenantId, TenantRecord, Tombstone};
+use crate::{
+    NewTenant, Store, StoreError, StoredAlertRule, TenantChange, TenantId, TenantRecord, Tombstone,
+};
 
 /// All tenant records, by id and by number. Cheap to clone; all clones are one directory.
 ///
@@ -108,7 +110,7 @@ impl Directory {
         }
     }
 
-    /// The tenants that are still to be given the reference data of a template.
+    /// The tenants that are still to be given what a template has.
     pub fn unfinished(&self) -> Vec<Arc<TenantRecord>> {
         let records = self.shared.read();
         let numbers = records.unfinished.iter();
@@ -137,10 +139,15 @@ impl Directory {
         self.change(change, Records::take).await
     }
 
-    /// Says that a tenant has what its template gives, as [`Store::finish_template`].
-    pub async fn finish_template(&self, id: &TenantId) -> Result<Arc<TenantRecord>, StoreError> {
+    /// Says that a tenant has what its template gives, with these rules of alerts, as
+    /// [`Store::finish_template`].
+    pub async fn finish_template(
+        &self,
+        id: &TenantId,
+        rules: Vec<StoredAlertRule>,
+    ) -> Result<Arc<TenantRecord>, StoreError> {
         let id = id.clone();
-        let change = |store: Store| async move { store.finish_template(&id).await };
+        let change = |store: Store| async move { store.finish_template(&id, &rules).await };
         self.change(change, Records::take).await
     }
 

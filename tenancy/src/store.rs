@@ -149,7 +149,7 @@ impl Store {
 
     /// Creates a tenant. [`StoreError::Conflict`] where there is one with its id,
     /// [`StoreError::Deleted`] where there was one. Where its vertical has a template, that one's
-    /// modules are on unless some are named, and its reference data is still to be given
+    /// modules are on unless some are named, and what else it has is still to be given
     /// ([`Store::finish_template`]).
     pub async fn create_tenant(&self, new: NewTenant) -> Result<TenantRecord, StoreError> {
         let new = new.checked()?;
@@ -262,23 +262,37 @@ impl Store {
         }
     }
 
-    /// Says that a tenant has the reference data of its template.
-    pub async fn finish_template(&self, id: &TenantId) -> Result<TenantRecord, StoreError> {
+    /// Says that a tenant has the reference data of its template, and gives it the template's rules
+    /// of alerts in the same step: whoever says so again gives them no second time.
+    pub async fn finish_template(
+        &self,
+        id: &TenantId,
+        rules: &[StoredAlertRule],
+    ) -> Result<TenantRecord, StoreError> {
         let failed = |source| StoreError::Database { doing: "finishing a template", source };
         let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
         let rows: Vec<TenantRow> = sql::query_as(concat!(
-            "UPDATE tenants SET template = NULL WHERE id = $1 AND deleted_at IS NULL RETURNING ",
+            "UPDATE tenants SET template = NULL \
+             WHERE id = $1 AND template IS NOT NULL AND deleted_at IS NULL RETURNING ",
             columns!()
         ))
         .bind(id.as_str())
         .fetch_all(&mut *transaction)
         .await
         .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
-        match rows.into_iter().next() {
-            Some(row) => row.record(),
-            None => Err(StoreError::NotFound { id: id.clone() }),
+        let Some(row) = rows.into_iter().next() else {
+            transaction.rollback().await.map_err(failed)?;
+            let there = self.tenant(id).await?;
+            return there.ok_or_else(|| StoreError::NotFound { id: id.clone() });
+        };
+        let tenant = row.record()?;
+        self.enter(&mut transaction, tenant.number).await.map_err(failed)?;
+        for rule in rules {
+            let given = alert_rules::insert(&mut transaction, tenant.number, rule).await;
+            given.map_err(failed)?;
         }
+        transaction.commit().await.map_err(failed)?;
+        Ok(tenant)
     }
 }
 

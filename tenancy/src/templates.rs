@@ -1,8 +1,8 @@
 //! Templates: what a tenant of one line of business begins with.
 //!
-//! One file of `dashboards/templates` each: the modules that are on, reference data, and dashboards.
-//! Reference data are events like all others, with ids that follow from the template; given twice,
-//! they have no effect.
+//! One file of `dashboards/templates` each: the modules that are on, reference data, dashboards, and
+//! rules of alerts. Reference data are events like all others, with ids that follow from the template;
+//! given twice, they have no effect. Rules are the tenant's own once it has them.
 
 use std::sync::LazyLock;
 
@@ -32,6 +32,8 @@ pub struct Template {
     pub events: Vec<TemplateEvent>,
     /// The dashboards.
     pub dashboards: Vec<Dashboard>,
+    /// The rules of alerts, beside those that every tenant has.
+    pub alert_rules: Vec<TemplateRule>,
 }
 
 /// A fact that tenants begin with.
@@ -44,6 +46,22 @@ pub struct TemplateEvent {
     pub id: String,
     /// The fields; a text that is `$today` stands for the tenant's date.
     pub data: Map<String, Value>,
+}
+
+/// A rule of alerts that tenants begin with.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TemplateRule {
+    /// Its name within the template.
+    pub id: String,
+    /// What its alerts are called.
+    pub title: String,
+    /// The condition: each row of its answer is a subject that has an alert.
+    pub sql: String,
+    /// The columns by which subjects are told apart.
+    pub key: Vec<String>,
+    /// How grave its alerts are: `info`, `warning` or `critical`.
+    pub severity: String,
 }
 
 /// A page of figures.
@@ -151,6 +169,11 @@ impl Template {
             })
         };
         self.events.iter().map(event).collect()
+    }
+
+    /// The id that a rule of it has with every tenant.
+    pub fn rule_id(&self, rule: &TemplateRule) -> String {
+        format!("{}-{}", self.vertical, rule.id)
     }
 }
 

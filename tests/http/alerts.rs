@@ -11,7 +11,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
 use crate::live::Events;
-use crate::reports::receiver;
+use crate::reports::{mail_server, mail_to, receiver};
 use crate::service::{Service, event, invoice, of_subject, payment, problem, token};
 
 /// Longer than anything takes here.
@@ -101,8 +101,14 @@ async fn a_budget_that_is_exceeded_is_told_once_over_a_kill_and_once_when_it_is_
     assert_eq!((&fired["type"], &fired["tenant"]), (&json!("alert.fired"), &json!("acme")));
     assert_eq!(fired["subject"], json!({ "project_id": "P1", "currency": "EUR" }));
     assert_eq!(fired["details"]["spent"], "120.5000");
+    assert_eq!(
+        fired["text"],
+        "Alert: Budget exceeded: project P1, currency EUR; budget 100.00 EUR, spent 120.50 EUR, \
+         variance -20.50 EUR, used 120.5%, exceeded yes."
+    );
     let [alert]: [Value; 1] = until(&service, &executive, "", 1).await.try_into().unwrap();
     assert_eq!((&alert["id"], &alert["position"]), (&fired["alert"], &fired["position"]));
+    assert_eq!(alert["columns"][2], json!({ "name": "budget", "type": "decimal" }));
     let path = format!("/v1/alerts/{}", alert["id"].as_str().unwrap());
     let seen = service.post(&format!("{path}/acknowledge"), &executive).send().await.unwrap();
     let seen: Value = seen.json().await.unwrap();
@@ -116,6 +122,7 @@ async fn a_budget_that_is_exceeded_is_told_once_over_a_kill_and_once_when_it_is_
     service.send(&admin, &[budget("bb", "500")]).await;
     let (other, cleared) = told(&mut received).await;
     assert_eq!((&cleared["type"], &cleared["alert"]), (&json!("alert.cleared"), &alert["id"]));
+    assert_eq!(cleared["text"], "Cleared: Budget exceeded: project P1, currency EUR.");
     assert_ne!(other, key);
     assert!(until(&service, &executive, "", 0).await.is_empty());
     let whole = read(&service, &executive, &path).await;
@@ -127,6 +134,40 @@ async fn a_budget_that_is_exceeded_is_told_once_over_a_kill_and_once_when_it_is_
     assert!(received.try_recv().is_err(), "nothing else was told");
     let late = service.post(&format!("{path}/acknowledge"), &executive).send().await.unwrap();
     problem(late, 409, "alert-cleared").await;
+}
+
+#[tokio::test]
+async fn a_message_says_in_words_what_has_happened() {
+    let (address, maildir) = mail_server();
+    let url = format!("smtp://{address}");
+    let variables = [
+        ("TIDEMARK_SMTP_URL", url.as_str()),
+        ("TIDEMARK_SMTP_FROM", "Figures <figures@tidemark.example>"),
+    ];
+    let data = Arc::new(tempfile::tempdir().unwrap());
+    let service = Service::start_with(data, &variables).await;
+    let admin = service.tenant("acme").await;
+    // The server is shared with other runs.
+    let to = format!("{}@alerts.example", std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos());
+    let deliver = json!([{ "kind": "email", "to": [to], "role": "executive" }]);
+    let rule = json!({ "title": "Budget exceeded", "deliver": deliver });
+    let answer = put(&service, &admin, BUDGET, "*", &rule).await;
+    assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+    service.send(&admin, &[budget("b", "16000"), expense("e1", "20000.50")]).await;
+    let mut mails = Vec::new();
+    for _ in 0..600 {
+        mails = mail_to(&maildir, &to);
+        if !mails.is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let [mail]: [String; 1] = mails.try_into().unwrap();
+    let mail = mail.replace('\r', "");
+    assert!(mail.contains("\n\nAlert: Budget exceeded\nacme, warning, "), "{mail}");
+    let said = "\n\nproject P1\ncurrency EUR\nbudget 16000.00 EUR\nspent 20000.50 EUR\n\
+                variance -4000.50 EUR\nused 125%\nexceeded yes\n\nAlert 2";
+    assert!(mail.contains(said), "{mail}");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tenancy::{Directory, NewTenant, Role, Store, templates};
 
-use crate::service::{Service, problem, token};
+use crate::service::{Service, event, problem, token};
 
 const TASKS: &str = "SELECT event_id, task_id, start_date \
                      FROM events.\"tasks.task_assigned\" ORDER BY task_id";
@@ -21,6 +21,13 @@ fn body(id: &str, vertical: &str) -> Value {
 async fn create(service: &Service, body: &Value) -> reqwest::Response {
     let platform = token(None, &[Role::Platform]);
     service.post("/v1/platform/tenants", &platform).json(body).send().await.unwrap()
+}
+
+/// The ids of a tenant's rules of alerts without those that every tenant has.
+async fn rules(service: &Service, token: &str) -> Vec<String> {
+    let listed = get(service, token, "/v1/alert-rules").await;
+    let own = listed["rules"].as_array().unwrap().iter().filter(|rule| rule["builtin"] == false);
+    own.map(|rule| rule["id"].as_str().unwrap().to_owned()).collect()
 }
 
 async fn get(service: &Service, token: &str, path: &str) -> Value {
@@ -47,6 +54,11 @@ async fn one_call_and_all_is_there() {
                 assert_eq!(service.ask(&admin, &sql).await, json!([[given]]), "{id}: {kind}");
             }
         }
+        // So do its rules, whatever the order in which the template names them.
+        let mut given: Vec<String> =
+            template.alert_rules.iter().map(|rule| template.rule_id(rule)).collect();
+        given.sort_unstable();
+        assert_eq!(rules(&service, &admin).await, given);
         // Each dashboard can be shown: its views and columns are there.
         let views = get(&service, &admin, "/v1/views").await;
         for tile in template.dashboards.iter().flat_map(|dashboard| &dashboard.tiles) {
@@ -123,6 +135,64 @@ async fn what_a_crash_left_is_finished_at_the_next_start() {
     assert_eq!(state, "active");
     let admin = token(Some("prop"), &[Role::Admin]);
     assert_eq!(service.ask(&admin, TASKS).await.as_array().unwrap().len(), 3);
+    assert_eq!(rules(&service, &admin).await.len(), 3);
     assert_eq!(create(&service, &body("prop", "property")).await.status(), 200);
     assert_eq!(service.ask(&admin, TASKS).await.as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn the_rules_of_a_template_are_the_tenants_own_once_it_has_them() {
+    let service = Service::start().await;
+    let mut few = body("prop", "property");
+    few["modules"] = json!(["invoicing"]);
+    assert_eq!(create(&service, &few).await.status(), 201);
+    let admin = token(Some("prop"), &[Role::Admin]);
+    // Nobody's rights are asked for, and nobody has to have called.
+    let rent = "/v1/alert-rules/property-overdue-30-days";
+    let rule = get(&service, &admin, rent).await;
+    assert_eq!((&rule["owner"], &rule["builtin"]), (&Value::Null, &json!(false)));
+    let late = json!({
+        "invoice_id": "i1", "customer_id": "lease 7", "issue_date": "2025-05-01",
+        "due_date": "2025-05-03", "amount": "950",
+    });
+    service.send(&admin, &[event("invoicing.invoice_issued", "i1", &late)]).await;
+    let mut open = Value::Null;
+    for _ in 0..600 {
+        open = get(&service, &admin, "/v1/alerts").await["alerts"].clone();
+        if open != json!([]) {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(open[0]["rule"], "property-overdue-30-days", "{open}");
+    assert_eq!(open[0]["subject"], json!({ "customer_id": "lease 7", "currency": "EUR" }));
+    let details = json!({ "overdue": "950.0000", "invoices": 1, "days_overdue": 58 });
+    assert_eq!(open[0]["details"], details);
+    // One that reads a module which is off waits.
+    let mut waits = Value::Null;
+    for _ in 0..600 {
+        waits = get(&service, &admin, "/v1/alert-rules/property-urgent-open-3-days").await;
+        if waits["state"] != "waiting" {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(waits["state"], "idle", "{waits}");
+    assert!(waits["error"].as_str().unwrap().contains("property"), "{waits}");
+    // What is deleted stays so, and what is changed stays changed, whatever is sent again.
+    let url = |path: &str| service.url(path);
+    let deleted = service.client.delete(url(rent)).bearer_auth(&admin).send().await.unwrap();
+    assert_eq!(deleted.status(), 204);
+    let unmatched = "/v1/alert-rules/property-payment-unmatched";
+    let mut changed = get(&service, &admin, unmatched).await;
+    changed["title"] = json!("Money that nobody knows of");
+    let request = service.client.put(url(unmatched)).bearer_auth(&admin).json(&changed);
+    let answer = request.header("if-match", "\"1\"").send().await.unwrap();
+    assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+    assert_eq!(create(&service, &few).await.status(), 200);
+    let left = ["property-payment-unmatched", "property-urgent-open-3-days"];
+    assert_eq!(rules(&service, &admin).await, left);
+    let changed = get(&service, &admin, unmatched).await;
+    assert_eq!(changed["title"], "Money that nobody knows of");
+    assert_eq!(changed["owner"], "test");
 }

@@ -281,7 +281,7 @@ async fn an_earlier_position_and_day_give_the_same_file_again() {
 }
 
 /// The mail server, which scripts/services starts if it does not run: its address and its Maildir.
-fn mail_server() -> (String, PathBuf) {
+pub(crate) fn mail_server() -> (String, PathBuf) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/services");
     let output = Command::new(script).args(["start", "smtp"]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
@@ -292,7 +292,7 @@ fn mail_server() -> (String, PathBuf) {
 }
 
 /// The messages to an address.
-fn mail_to(maildir: &std::path::Path, address: &str) -> Vec<String> {
+pub(crate) fn mail_to(maildir: &std::path::Path, address: &str) -> Vec<String> {
     let all = std::fs::read_dir(maildir.join("new")).unwrap();
     let read = all.map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap());
     read.filter(|text| text.lines().any(|line| line == format!("To: {address}"))).collect()

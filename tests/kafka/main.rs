@@ -9,6 +9,7 @@ mod service;
 #[path = "../http/traces.rs"]
 mod traces;
 
+mod alerts;
 mod broker;
 mod cluster;
 mod dead_letters;

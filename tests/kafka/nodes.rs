@@ -36,7 +36,7 @@ impl Shared {
 
     /// With a control store in PostgreSQL, behind a pooler that gives each transaction whatever
     /// connection is free.
-    fn on_postgres() -> Self {
+    pub(crate) fn on_postgres() -> Self {
         let database = Database::create();
         let variables = vec![
             ("TIDEMARK_DATABASE_URL", database.pooled("tidemark_service")),
@@ -48,6 +48,11 @@ impl Shared {
 
     /// A node with a folder of its own.
     pub(crate) async fn node(&self, data: &Arc<TempDir>) -> Service {
+        self.node_with(data, &[]).await
+    }
+
+    /// The same with more variables.
+    pub(crate) async fn node_with(&self, data: &Arc<TempDir>, more: &[(&str, &str)]) -> Service {
         let (kafka, registry) = addresses();
         let folder = self.folder.path().display();
         let objects = format!("file://{folder}/objects");
@@ -62,6 +67,7 @@ impl Shared {
             ("TIDEMARK_AUDIT_KEY", "the key of the audit that all nodes have"),
         ];
         variables.extend(self.database.iter().map(|(name, value)| (*name, value.as_str())));
+        variables.extend(more);
         Service::start_with(Arc::clone(data), &variables).await
     }
 }
@@ -93,7 +99,7 @@ pub(crate) async fn until_shared(nodes: [&Service; 2], count: usize) {
     }
 }
 
-async fn until_served(node: &Service, count: usize) {
+pub(crate) async fn until_served(node: &Service, count: usize) {
     let begun = Instant::now();
     while served(node).await.len() != count {
         assert!(begun.elapsed() < PATIENCE, "{:?} instead of {count}", served(node).await);

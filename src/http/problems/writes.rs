@@ -133,7 +133,7 @@ pub(in crate::http) fn onboarding(error: &OnboardingError) -> Problem {
     match error {
         OnboardingError::Intake(error) => intake(error),
         OnboardingError::Store(error) => store(error),
-        OnboardingError::Unknown(_) | OnboardingError::Refused(_) => {
+        OnboardingError::Unknown(_) | OnboardingError::Refused(_) | OnboardingError::Rules(_) => {
             failed("a template", &error.to_string())
         }
     }

@@ -26,6 +26,8 @@ pub struct Decision<'a> {
     pub severity: &'a str,
     /// The subjects that have one, each once.
     pub subjects: &'a [AlertSubject],
+    /// The columns of the rule's answer with their types, a JSON array.
+    pub columns: &'a str,
     /// Who is told, each a JSON object.
     pub deliver: &'a [String],
     /// What of the tenant may wait and be kept.
@@ -133,8 +135,8 @@ async fn fire(
     for subject in decision.subjects.iter().filter(|s| !known.contains(s.key.as_str())) {
         sql::query(
             "INSERT INTO alerts (tenant_id, id, rule_id, subject_key, subject, details, title, \
-             severity, state, sequence, fired_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'open', $9, $10)",
+             severity, state, sequence, fired_at, columns) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'open', $9, $10, $11)",
         )
         .bind(i64::from(tenant))
         .bind(&subject.alert_id)
@@ -146,6 +148,7 @@ async fn fire(
         .bind(decision.severity)
         .bind(decision.sequence.cast_signed())
         .bind(decision.at.timestamp_micros())
+        .bind(decision.columns)
         .execute(&mut **transaction)
         .await?;
         let sequence = Some(decision.sequence);

@@ -38,7 +38,7 @@ pub struct StoredNotice {
     pub transition: StoredTransition,
     /// Whom that is told.
     pub delivery: StoredAlertDelivery,
-    /// The subject that owns the rule; empty: a built-in one that nobody has replaced.
+    /// The subject that owns the rule; empty: nobody has replaced it since it was there.
     pub owner: String,
 }
 

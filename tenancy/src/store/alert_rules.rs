@@ -50,7 +50,8 @@ pub struct StoredAlertRule {
     pub id: String,
     /// 1, and one more with each replacement.
     pub version: u64,
-    /// The subject by whose rights it is evaluated; empty: a built-in one that nobody has replaced.
+    /// The subject by whose rights it is evaluated; empty: a built-in one, or one that a template
+    /// gave, which nobody has replaced.
     pub owner: String,
     /// What it is, a JSON object.
     pub definition: String,
@@ -286,7 +287,7 @@ pub(super) async fn ensure(
 }
 
 /// Inserts a rule; one that is there with its id stays as it is.
-async fn insert(
+pub(super) async fn insert(
     transaction: &mut Transaction<'static, Any>,
     tenant: u32,
     rule: &StoredAlertRule,

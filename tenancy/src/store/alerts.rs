@@ -87,6 +87,8 @@ pub struct StoredAlert {
     pub subject: String,
     /// The other columns as they were when it fired, a JSON object.
     pub details: String,
+    /// The columns of both with their types, in order: a JSON array, empty where that was not kept.
+    pub columns: String,
     /// What the rule was called when it fired.
     pub title: String,
     /// How grave that was.
@@ -167,6 +169,7 @@ struct AlertRow {
     rule_id: String,
     subject: String,
     details: String,
+    columns: Option<String>,
     title: String,
     severity: String,
     state: String,
@@ -191,8 +194,9 @@ struct TransitionRow {
 /// What a statement reads of an alert, and of which: those that a caller of a rank sees.
 macro_rules! alerts {
     () => {
-        "SELECT a.id, a.rule_id, a.subject, a.details, a.title, a.severity, a.state, a.sequence, \
-         a.fired_at, a.cleared_at, a.acknowledged_by, a.acknowledged_at, a.snoozed_until \
+        "SELECT a.id, a.rule_id, a.subject, a.details, a.columns, a.title, a.severity, a.state, \
+         a.sequence, a.fired_at, a.cleared_at, a.acknowledged_by, a.acknowledged_at, \
+         a.snoozed_until \
          FROM alerts a JOIN alert_rules r ON r.tenant_id = a.tenant_id AND r.id = a.rule_id \
          WHERE a.tenant_id = $1 AND r.audience <= $2"
     };
@@ -504,6 +508,7 @@ impl AlertRow {
             rule_id: self.rule_id,
             subject: self.subject,
             details: self.details,
+            columns: self.columns.unwrap_or_else(|| "[]".to_owned()),
             title: self.title,
             severity: self.severity,
             state: if is_open { AlertState::Open } else { AlertState::Cleared },

@@ -32,6 +32,8 @@ fn rule(id: &str) -> StoredAlertRule {
     }
 }
 
+const COLUMNS: &str = "[{\"name\":\"s\",\"type\":\"text\"}]";
+
 const BOUNDS: AlertBounds =
     AlertBounds { queued: 1_000, kept: 1_000, kept_since: DateTime::UNIX_EPOCH };
 
@@ -66,6 +68,7 @@ impl<'a> Says<'a> {
             title: "too much",
             severity: "warning",
             subjects: &subjects,
+            columns: COLUMNS,
             deliver: self.deliver,
             bounds: self.bounds,
         };
@@ -112,6 +115,7 @@ async fn an_alert_fires_once_and_clears_once(place: &Place) {
     assert_eq!(store.open_alerts(1, 1).await.unwrap(), 2);
     let (alert, history) = store.alert(1, "000001-r-x", 1).await.unwrap().unwrap();
     assert_eq!((alert.state, alert.cleared_at), (AlertState::Cleared, Some(at(3))));
+    assert_eq!(alert.columns, COLUMNS);
     let kinds: Vec<_> = history.iter().map(|t| (t.number, t.kind, t.sequence)).collect();
     let fired = (1, TransitionKind::Fired, Some(1));
     assert_eq!(kinds, [fired, (2, TransitionKind::Cleared, Some(3))]);
@@ -368,6 +372,24 @@ async fn cleared_alerts_are_kept_for_their_time_and_number(place: &Place) {
     let kept = store.alerts(1, filter(None)).await.unwrap();
     let ids: Vec<&str> = kept.iter().map(|alert| alert.id.as_str()).collect();
     assert_eq!(ids, ["000020-r-x", "000009-r-x"]);
+}
+
+async fn an_alert_of_before_its_columns_were_kept_stays(place: &Place) {
+    place.migrate_to(16).await;
+    for row in [
+        "INSERT INTO tenants (id, name, timezone, currency, clock, created_at) \
+         VALUES ('one', 'One', 'UTC', 'EUR', 'wall', 0)",
+        "INSERT INTO alert_rules (tenant_id, id, version, owner, definition, audience, state, \
+         sequence, created_at, changed_at) VALUES (1, 'r', 1, 'jo', '{}', 1, 'live', 1, 0, 0)",
+        "INSERT INTO alerts (tenant_id, id, rule_id, subject_key, subject, details, title, \
+         severity, state, sequence, fired_at) \
+         VALUES (1, 'a', 'r', 'x', '{}', '{}', 'too much', 'warning', 'open', 1, 0)",
+    ] {
+        place.execute(row).await.unwrap();
+    }
+    let store = place.open().await;
+    let (alert, _) = store.alert(1, "a", 1).await.unwrap().unwrap();
+    assert_eq!((alert.columns.as_str(), alert.state), ("[]", AlertState::Open));
 }
 
 async fn all_of_it_goes_with_its_tenant(place: &Place) {

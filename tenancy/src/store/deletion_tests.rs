@@ -7,7 +7,9 @@ use sqlx::AssertSqlSafe;
 
 use super::super::places::{Place, on_both};
 use super::*;
-use crate::{NewDeadLetter, NewTenant, StoredEventType, StoredView, TenantChange};
+use crate::{
+    NewDeadLetter, NewTenant, RuleState, StoredAlertRule, StoredEventType, StoredView, TenantChange,
+};
 
 const MARKER: &str = "Marker-of-the-deleted";
 
@@ -151,10 +153,27 @@ async fn a_template_is_given_once(place: &Place) {
     let made = store.create_tenant(new).await.unwrap();
     assert_eq!(made.template.as_deref(), Some("retail"));
     assert_eq!(store.tenants().await.unwrap(), std::slice::from_ref(&made));
-    let done = store.finish_template(&made.id).await.unwrap();
-    assert_eq!(done, crate::TenantRecord { template: None, ..made });
+    let rule = |id: &str| StoredAlertRule {
+        id: id.to_owned(),
+        version: 1,
+        owner: String::new(),
+        definition: "{}".to_owned(),
+        audience: 1,
+        state: RuleState::Waiting,
+        error: None,
+        created_at: made.created_at,
+        changed_at: made.created_at,
+    };
+    let rules = [rule("retail-a"), rule("retail-b")];
+    let done = store.finish_template(&made.id, &rules).await.unwrap();
+    assert_eq!(done, crate::TenantRecord { template: None, ..made.clone() });
+    assert_eq!(store.alert_rules(done.number).await.unwrap(), rules);
+    // They are the tenant's: what it has deleted does not come back.
+    assert!(store.delete_alert_rule(done.number, "retail-a", None).await.unwrap());
+    assert_eq!(store.finish_template(&done.id, &rules).await.unwrap(), done);
+    assert_eq!(store.alert_rules(done.number).await.unwrap(), rules[1..]);
     store.delete_tenant(&done.id, "ada").await.unwrap();
-    let gone = store.finish_template(&done.id).await;
+    let gone = store.finish_template(&done.id, &rules).await;
     assert!(matches!(gone, Err(StoreError::NotFound { .. })), "{gone:?}");
 }
 }

@@ -240,6 +240,7 @@ async fn decide(
         title: "",
         severity: "warning",
         subjects,
+        columns: "[]",
         deliver: &["{}".to_owned()],
         bounds: AlertBounds { queued: 9, kept: 9, kept_since: DateTime::UNIX_EPOCH },
     };

@@ -41,6 +41,15 @@ fn every_file_is_read_and_keeps_its_promises() {
         }
         let ids: BTreeSet<&str> = template.dashboards.iter().map(|d| d.id.as_str()).collect();
         assert_eq!(ids.len(), template.dashboards.len());
+        let rules: BTreeSet<String> =
+            template.alert_rules.iter().map(|rule| template.rule_id(rule)).collect();
+        assert_eq!(rules.len(), template.alert_rules.len());
+        assert!(!rules.is_empty(), "{}", template.vertical);
+        for rule in &rules {
+            // It stands in an address.
+            let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            assert!(rule.chars().all(is_plain), "{rule}");
+        }
         for tile in template.dashboards.iter().flat_map(|dashboard| &dashboard.tiles) {
             let (_, owners) = VIEWS.iter().find(|(view, _)| *view == tile.view).unwrap();
             assert!(owners.iter().any(|owner| is_on(owner)), "{}", tile.view);

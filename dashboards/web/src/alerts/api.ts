@@ -1,5 +1,6 @@
 /** The calls of the service for alerts. */
 import { call } from '../lib/api';
+import type { Column } from '../lib/protocol';
 
 export type Severity = 'info' | 'warning' | 'critical';
 
@@ -12,6 +13,8 @@ export interface Alert {
   subject: Record<string, unknown>;
   /** The other columns as they were when it fired. */
   details: Record<string, unknown>;
+  /** The columns of both with their types, in order; empty where they were not kept. */
+  columns: readonly Column[];
   fired_at: string;
   acknowledged: { by: string; at: string } | null;
   snoozed_until: string | null;

@@ -1,5 +1,4 @@
 /** Every English sentence of the alerts. */
-import { columnLabel } from '../lib/tables';
 import type { Severity } from './api';
 
 export const words = {
@@ -23,11 +22,15 @@ export const words = {
   wake: 'Wake',
   show: 'Show',
   dismiss: 'Dismiss',
+  yes: 'yes', no: 'no',
+  /** Columns of the views that alerts are made of and the overview has no rows of. */
+  columns: {
+    budget: 'Budget', spent: 'Spent', variance: 'Variance', used: 'Used', exceeded: 'Exceeded',
+    check_id: 'Check', rule: 'Rule', failed_at: 'Failed',
+    property_id: 'Property', priority: 'Priority', open: 'Open', oldest_days: 'Days open at most',
+    payment_id: 'Payment', reason: 'Reason', received: 'Received', paid_out: 'Paid out', net: 'Net',
+    employee_id: 'Person', week: 'Week', capacity: 'Capacity', utilization: 'Utilization',
+    disposition: 'Outcome', day: 'Day', calls: 'Calls', talk_seconds: 'Seconds talked',
+    overdue: 'Overdue', invoices: 'Invoices',
+  } as Record<string, string>,
 };
-
-/** The columns of a row in words: `Project P1 · Currency EUR`. */
-export function inWords(row: Record<string, unknown>): string {
-  return Object.entries(row)
-    .map(([column, value]) => `${columnLabel(column)} ${typeof value === 'string' ? value : JSON.stringify(value)}`)
-    .join(' · ');
-}

@@ -126,6 +126,11 @@ export class Desk {
     return trail;
   }
 
+  /** The firm's time zone; while it is not known, that of the world. */
+  get timezone(): string {
+    return this.tenant?.timezone ?? 'UTC';
+  }
+
   /** The day the figures are stated for. */
   asOf(now: number): string | null {
     const { tenant } = this;

@@ -12,8 +12,8 @@ let browser;
 const firm = (id) => ({ id, name: 'Harbour & Finch', timezone: 'Europe/London', currency: 'GBP', clock: 'fixed:2026-03-31' });
 const RULE = {
   title: 'A customer owes more than 10,000',
-  sql: 'SELECT customer_id, sum(balance) AS owed FROM open_invoices GROUP BY customer_id HAVING sum(balance) > 10000',
-  key: ['customer_id'],
+  sql: 'SELECT customer_id, currency, sum(balance) AS owed FROM open_invoices GROUP BY customer_id, currency HAVING sum(balance) > 10000',
+  key: ['customer_id', 'currency'],
   severity: 'critical',
   roles: ['executive'],
 };
@@ -77,6 +77,12 @@ async function close(page) {
 
 const hasFocus = (locator) => locator.evaluate((element) => element === document.activeElement);
 
+const span = (page, name) => list(page).getByRole('menuitem', { name });
+
+/** Waits until the focus is there. */
+const isAt = (locator) =>
+  until(`the focus is at ${locator}`, async () => (await locator.count()) === 1 && hasFocus(locator));
+
 /** Goes on with Tab until it is reached. */
 async function tabTo(page, locator) {
   for (let n = 0; n < 30; n += 1) {
@@ -112,7 +118,7 @@ test('what becomes true is counted, said and listed while the page is open, and 
   await reads(notice(page), /^A customer owes more than 10,000.*Customer Nordlicht.*Show.*Dismiss$/);
   await notice(page).getByRole('button', { name: 'Show' }).click();
   await reads(summary(page), '1 open');
-  await reads(listed(page), /^A customer owes more than 10,000.*Critical, .*(now|ago).*Customer Nordlicht.*owed 12000\.5/);
+  await reads(listed(page), /^A customer owes more than 10,000.*Critical, .*(now|ago).*Customer Nordlicht · Currency GBP.*owed 12,000\.50 GBP/);
   assert.equal(await notice(page).count(), 0, 'who looks need not be told');
   // The list follows what comes, the newest first, …
   await service.post('fired', invoice('B2', 'Bluewater', '2000'));
@@ -161,14 +167,39 @@ test('by keys alone an alert is acknowledged, snoozed and woken, for everybody w
     await isGone('what is done', button(each, 'Acknowledge'));
     await reads(bell(each), '1');
   }
-  await tabTo(page, list(page).getByLabel('Snooze for'));
+  await tabTo(page, button(page, 'Snooze'));
+  await page.keyboard.press('Enter');
+  await isAt(span(page, '1 hour'));
+  for (const [key, name] of [
+    ['ArrowDown', '1 day'], ['Tab', '1 week'], ['ArrowDown', '1 hour'], ['ArrowUp', '1 week'],
+    ['Home', '1 hour'], ['End', '1 week'], ['Shift+Tab', '1 day'],
+  ]) {
+    await page.keyboard.press(key);
+    await isAt(span(page, name));
+  }
+  // Escape closes the menu and nothing else, and nothing is chosen.
+  await page.keyboard.press('Escape');
+  await isGone('the menu', list(page).getByRole('menu'));
+  await isAt(button(page, 'Snooze'));
+  await reads(summary(page), '1 open');
+  const [kept] = await fired('keys');
+  assert.equal(kept.snoozed_until, null);
+  await page.keyboard.press('Enter');
+  await isAt(span(page, '1 hour'));
   await page.keyboard.press('ArrowDown');
+  await isAt(span(page, '1 day'));
+  await page.keyboard.press('Enter');
   for (const each of [page, other]) {
     await reads(listed(each), /Snoozed until \d.*Wake$/);
     await reads(summary(each), '1 open');
     await reads(bell(each), '');
   }
-  await tabTo(page, button(page, 'Wake'));
+  const [snoozed] = await fired('keys');
+  const { history } = await service.call('GET', `/v1/alerts/${snoozed.id}`, await tokenOf('eve', 'executive', 'keys'));
+  const { at, snoozed_until } = history.at(-1);
+  assert.equal(Math.round((Date.parse(snoozed_until) - Date.parse(at)) / 3_600_000), 24, 'the second span');
+  // What was pressed is what wakes it.
+  await isAt(button(page, 'Wake'));
   await page.keyboard.press('Enter');
   for (const each of [page, other]) {
     await isGone('what is done', button(each, 'Wake'));
@@ -234,7 +265,7 @@ test('a project beyond its budget is told of by the rule that every firm has', a
   await reads(bell(page), '1');
   await bell(page).click();
   await reads(listed(page), /^Budget exceeded.*Warning, .*Project P1/);
-  await reads(listed(page), /Currency GBP/);
+  await reads(listed(page), /Currency GBP.*Budget 500\.00 GBP · Spent 620\.40 GBP · Variance −120\.40 GBP · Used 124\.08% · Exceeded yes/);
   const [alert] = await fired('budget');
   assert.equal(alert.rule, 'budget-exceeded');
   // All of a budget may be spent: it fired with what went beyond.
@@ -268,7 +299,10 @@ test('bell, notice and list fit a phone', async (t) => {
   await notice(page).getByRole('button', { name: 'Show' }).click();
   await reads(listed(page), /Acknowledge/);
   assert.deepEqual(await beyond(page), { page: 0, list: [0], wide: [] });
-  await list(page).getByLabel('Snooze for').selectOption({ label: '1 week' });
+  await button(page, 'Snooze').click();
+  await span(page, '1 week').waitFor();
+  assert.deepEqual(await beyond(page), { page: 0, list: [0], wide: [] });
+  await span(page, '1 week').click();
   await reads(listed(page), /Snoozed until \d.*Wake$/);
   assert.deepEqual(await beyond(page), { page: 0, list: [0], wide: [] });
   await close(page);
