@@ -20,6 +20,7 @@ mod alerts;
 mod audit;
 mod changes;
 mod checkpoints;
+mod dashboards;
 mod database;
 mod dead_letters;
 mod deletion;
@@ -51,6 +52,7 @@ pub use self::alerts::{
     AlertFilter, AlertState, Fence, StoredAlert, StoredTransition, TransitionKind,
 };
 pub use self::checkpoints::{CommitOutcome, StoredCheckpoint};
+pub(crate) use self::dashboards::Change as DashboardChange;
 pub use self::database::{Access, Database, Server};
 pub use self::dead_letters::{NewDeadLetter, StoredDeadLetter};
 pub use self::deletion::{Erasure, Tombstone};
@@ -65,6 +67,7 @@ pub use self::reports::{StoredOwner, StoredReport};
 use self::scope::Scope;
 pub use self::service_tokens::StoredServiceToken;
 use crate::change::timezone;
+use crate::dashboards::Dashboard;
 use crate::{MODULES, NewTenant, StoreError, TenantChange, TenantId, TenantRecord};
 
 /// How long a statement waits for another's lock in a file, and half of the time for which a
@@ -262,23 +265,37 @@ impl Store {
         }
     }
 
-    /// Says that a tenant has the reference data of its template.
-    pub async fn finish_template(&self, id: &TenantId) -> Result<TenantRecord, StoreError> {
+    /// Says that a tenant has the reference data of its template, and gives it these dashboards: once,
+    /// whoever says it again.
+    pub async fn finish_template(
+        &self,
+        id: &TenantId,
+        given: &[Dashboard],
+    ) -> Result<TenantRecord, StoreError> {
         let failed = |source| StoreError::Database { doing: "finishing a template", source };
         let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
         let rows: Vec<TenantRow> = sql::query_as(concat!(
-            "UPDATE tenants SET template = NULL WHERE id = $1 AND deleted_at IS NULL RETURNING ",
+            "UPDATE tenants SET template = NULL \
+             WHERE id = $1 AND deleted_at IS NULL AND template IS NOT NULL RETURNING ",
             columns!()
         ))
         .bind(id.as_str())
         .fetch_all(&mut *transaction)
         .await
         .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
-        match rows.into_iter().next() {
-            Some(row) => row.record(),
-            None => Err(StoreError::NotFound { id: id.clone() }),
+        let Some(row) = rows.into_iter().next() else {
+            transaction.rollback().await.map_err(failed)?;
+            let there = self.tenant(id).await?;
+            return there.ok_or_else(|| StoreError::NotFound { id: id.clone() });
+        };
+        let tenant = row.record()?;
+        self.enter(&mut transaction, tenant.number).await.map_err(failed)?;
+        for dashboard in given {
+            let stored = dashboards::insert(&mut transaction, tenant.number, dashboard).await;
+            stored.map_err(failed)?;
         }
+        transaction.commit().await.map_err(failed)?;
+        Ok(tenant)
     }
 }
 

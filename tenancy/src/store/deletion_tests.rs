@@ -7,6 +7,7 @@ use sqlx::AssertSqlSafe;
 
 use super::super::places::{Place, on_both};
 use super::*;
+use crate::dashboards::{Dashboard, Head, Origin};
 use crate::{NewDeadLetter, NewTenant, StoredEventType, StoredView, TenantChange};
 
 const MARKER: &str = "Marker-of-the-deleted";
@@ -32,7 +33,27 @@ fn letter(tenant: Option<u32>, key: &str, offset: i64) -> NewDeadLetter {
     }
 }
 
+/// One of a template's.
+fn dashboard(id: &str) -> Dashboard {
+    let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+    let document = json!({ "said": MARKER });
+    Dashboard {
+        head: Head {
+            id: id.parse().unwrap(),
+            version: 1,
+            name: MARKER.to_owned(),
+            changed_by: String::new(),
+            created_at: at,
+            changed_at: at,
+            origin: Some(Origin { template: format!("retail/{id}"), version: 1 }),
+        },
+        base: Some(document.clone()),
+        document,
+    }
+}
+
 async fn fill(store: &Store, tenant: u32) {
+    assert!(store.create_dashboard(tenant, &dashboard("mine"), 9).await.unwrap());
     let (sql, key) = (format!("SELECT '{MARKER}' AS x"), vec!["x".to_owned()]);
     let view = StoredView { name: format!("v{tenant}"), sql, key };
     store.put_own_views(tenant, &[view]).await.unwrap();
@@ -151,10 +172,18 @@ async fn a_template_is_given_once(place: &Place) {
     let made = store.create_tenant(new).await.unwrap();
     assert_eq!(made.template.as_deref(), Some("retail"));
     assert_eq!(store.tenants().await.unwrap(), std::slice::from_ref(&made));
-    let done = store.finish_template(&made.id).await.unwrap();
+    let given = [dashboard("stock"), dashboard("till")];
+    let done = store.finish_template(&made.id, &given).await.unwrap();
     assert_eq!(done, crate::TenantRecord { template: None, ..made });
+    let [stock, till] = given.clone().map(|dashboard| dashboard.head);
+    assert_eq!(store.dashboards(done.number).await.unwrap(), [stock.clone(), till]);
+    assert_eq!(store.dashboard(done.number, &stock.id).await.unwrap(), Some(given[0].clone()));
+    // What was taken away does not come again.
+    assert!(store.delete_dashboard(done.number, &stock.id, Some(1)).await.unwrap());
+    assert_eq!(store.finish_template(&done.id, &given).await.unwrap(), done);
+    assert_eq!(store.dashboards(done.number).await.unwrap().len(), 1);
     store.delete_tenant(&done.id, "ada").await.unwrap();
-    let gone = store.finish_template(&done.id).await;
+    let gone = store.finish_template(&done.id, &given).await;
     assert!(matches!(gone, Err(StoreError::NotFound { .. })), "{gone:?}");
 }
 }
