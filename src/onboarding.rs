@@ -1,11 +1,11 @@
-//! What tenants begin with: the reference data of their template, given to each once.
+//! What tenants begin with: the reference data and dashboards of their template, given to each once.
 //!
 //! **In:** tenants whose template is still to be given. **Out:** its events, through the same way in
-//! as all others, and the word in the control store that they are in.
+//! as all others, its dashboards, and the word in the control store that they are in.
 //!
-//! The ids of the events follow from the template and repeats have no effect, so whatever is cut off
-//! is done again: by the call that created the tenant when it is repeated, and without it by the
-//! node that serves the tenant.
+//! The ids of the events follow from the template and repeats have no effect, and the dashboards come
+//! in the step that says that all is done, so whatever is cut off is done again: by the call that
+//! created the tenant when it is repeated, and without it by the node that serves the tenant.
 
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use ingest::{BodyError, Format, IntakeError, Limits};
 use projections::{EventRegistry, Tenant};
 use serde_json::Value;
 use stream::Hub;
+use tenancy::dashboards::{self, DashboardError};
 use tenancy::{Directory, StoreError, TenantRecord, templates};
 
 use crate::serve::{Awaited, Intake, sender};
@@ -37,6 +38,9 @@ pub(crate) enum OnboardingError {
     /// An event type is not as the template has it.
     #[error("the template's events are not taken: {0}")]
     Refused(String),
+    /// A dashboard is not as this version reads them.
+    #[error("the template's dashboards are not taken: {0}")]
+    Dashboards(#[from] DashboardError),
     /// The control store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -74,7 +78,9 @@ pub(crate) async fn give(
         .map_err(|error| OnboardingError::Refused(error.to_string()))?;
     // What is recorded holds, also when the views take longer than this to show it.
     drop(intake.wait(hub, &awaited, tenant.id.as_str(), APPLIED).await);
-    directory.finish_template(&tenant.id).await?;
+    // In the step that says that all is given, so that a dashboard that is taken away stays so.
+    let dashboards = dashboards::of_template(template, Utc::now())?;
+    directory.finish_template(&tenant.id, dashboards).await?;
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use tokio::sync::{Mutex, Notify, watch};
 
+use crate::dashboards::Dashboard;
 use crate::{NewTenant, Store, StoreError, TenantChange, TenantId, TenantRecord, Tombstone};
 
 /// All tenant records, by id and by number. Cheap to clone; all clones are one directory.
@@ -138,9 +139,13 @@ impl Directory {
     }
 
     /// Says that a tenant has what its template gives, as [`Store::finish_template`].
-    pub async fn finish_template(&self, id: &TenantId) -> Result<Arc<TenantRecord>, StoreError> {
+    pub async fn finish_template(
+        &self,
+        id: &TenantId,
+        given: Vec<Dashboard>,
+    ) -> Result<Arc<TenantRecord>, StoreError> {
         let id = id.clone();
-        let change = |store: Store| async move { store.finish_template(&id).await };
+        let change = |store: Store| async move { store.finish_template(&id, &given).await };
         self.change(change, Records::take).await
     }
 
