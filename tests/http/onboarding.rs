@@ -61,6 +61,20 @@ async fn one_call_and_all_is_there() {
                 assert!(known, "{}: {} has no {column}", id, tile.view);
             }
         }
+        // And they are the tenant's own.
+        let boards = get(&service, &admin, "/v1/dashboards").await;
+        let boards = boards["dashboards"].as_array().unwrap();
+        let told: Vec<_> = boards.iter().map(|b| (b["name"].clone(), b["id"].clone())).collect();
+        let meant = template
+            .dashboards
+            .iter()
+            .map(|dashboard| (json!(dashboard.title), json!(format!("{id}-{}", dashboard.id))));
+        assert_eq!(told, meant.collect::<Vec<_>>());
+        let path = format!("/v1/dashboards/{}", boards[0]["id"].as_str().unwrap());
+        let board = get(&service, &admin, &path).await;
+        assert_eq!(board["document"], board["base"]);
+        assert_eq!(board["changed_by"], Value::Null);
+        assert_eq!(board["origin"]["template"], format!("{id}/{}", template.dashboards[0].id));
     }
     let platform = token(None, &[Role::Platform]);
     let listed = get(&service, &platform, "/v1/platform/verticals").await;
@@ -78,8 +92,16 @@ async fn a_repeat_gives_nothing_twice() {
     let tasks = service.ask(&admin, TASKS).await;
     assert_eq!(tasks.as_array().unwrap().len(), 3);
     assert!(tasks.as_array().unwrap().iter().all(|row| row[2] == "2025-06-30"), "{tasks}");
+    // What the tenant has taken away does not come back either.
+    let boards = get(&service, &admin, "/v1/dashboards").await;
+    let boards = boards["dashboards"].as_array().unwrap();
+    let url = service.url(&format!("/v1/dashboards/{}", boards[0]["id"].as_str().unwrap()));
+    let deleted = service.client.delete(url).bearer_auth(&admin).send().await.unwrap();
+    assert_eq!(deleted.status(), 204);
     assert_eq!(create(&service, &body("prop", "property")).await.status(), 200);
     assert_eq!(service.ask(&admin, TASKS).await, tasks);
+    let left = get(&service, &admin, "/v1/dashboards").await;
+    assert_eq!(left["dashboards"], json!(boards[1..]));
     problem(create(&service, &body("prop", "retail")).await, 409, "conflict").await;
     // What was named is on, and what the template has beside it is there when it is switched on.
     let mut few = body("few", "property");
@@ -123,6 +145,10 @@ async fn what_a_crash_left_is_finished_at_the_next_start() {
     assert_eq!(state, "active");
     let admin = token(Some("prop"), &[Role::Admin]);
     assert_eq!(service.ask(&admin, TASKS).await.as_array().unwrap().len(), 3);
+    let boards = get(&service, &admin, "/v1/dashboards").await;
+    let given = templates::find("property").unwrap().dashboards.len();
+    assert_eq!(boards["dashboards"].as_array().unwrap().len(), given);
     assert_eq!(create(&service, &body("prop", "property")).await.status(), 200);
     assert_eq!(service.ask(&admin, TASKS).await.as_array().unwrap().len(), 3);
+    assert_eq!(get(&service, &admin, "/v1/dashboards").await, boards);
 }
