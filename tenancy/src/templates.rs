@@ -22,8 +22,6 @@ const TODAY: &str = "$today";
 pub struct Template {
     /// Its name, which a tenant's `vertical` is.
     pub vertical: String,
-    /// 1, and one more with each release that changes its dashboards.
-    pub version: u64,
     /// Its name for people.
     pub title: String,
     /// Whom it is for, in a sentence.

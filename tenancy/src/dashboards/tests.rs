@@ -131,11 +131,11 @@ fn every_dashboard_of_a_template_is_one() {
             assert_eq!(head.id.as_str(), format!("{}-{}", template.vertical, from.id));
             assert_eq!((&head.name, head.version, base.as_ref()), (&from.title, 1, Some(document)));
             let origin = head.origin.as_ref().unwrap();
-            assert_eq!(origin.template, format!("{}/{}", template.vertical, from.id));
-            let widgets = document["widgets"].as_array().unwrap();
-            let shown = widgets.iter().map(|widget| (&widget["title"], &widget["source"]["view"]));
-            let meant = from.tiles.iter().map(|tile| (json!(tile.title), json!(tile.view)));
-            assert!(shown.eq(meant.collect::<Vec<_>>().iter().map(|(a, b)| (a, b))), "{}", head.id);
+            let of = format!("{}/{}", template.vertical, from.id);
+            assert_eq!((&origin.template, origin.version), (&of, template.version));
+            // As it would be taken from anybody.
+            assert_eq!(read(document.clone()).unwrap(), *document, "{}", head.id);
+            assert_eq!(*document, json!(from.document), "{}", head.id);
         }
     }
 }
