@@ -1,10 +1,12 @@
 //! Templates: what a tenant of one line of business begins with.
 //!
 //! One file of `dashboards/templates` each: the modules that are on, reference data, dashboards,
-//! reports and custom fields. A file may extend another. Reference data are events like
-//! all others, with ids that follow from the template; given twice, they have no effect.
+//! reports and custom fields. A file may extend another. Reference data are events like all others,
+//! with ids that follow from the template; given twice, they have no effect. What a newer version of
+//! a template has is [merged](merge) with what a tenant has made of an older one.
 
 mod extension;
+pub mod merge;
 
 use std::sync::LazyLock;
 
