@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tenancy::{Directory, NewTenant, Role, Store, templates};
+use tenancy::templates::{self, Template};
+use tenancy::{Directory, NewTenant, Role, Store};
 
 use crate::service::{Service, problem, token};
 
@@ -29,6 +30,72 @@ async fn get(service: &Service, token: &str, path: &str) -> Value {
     answer.json().await.unwrap()
 }
 
+/// Each dashboard can be shown: its views and columns are there.
+async fn can_be_shown(service: &Service, admin: &str, template: &Template) {
+    let views = get(service, admin, "/v1/views").await;
+    let columns = |view: &str| -> Vec<&str> {
+        let view = views["views"].as_array().unwrap().iter().find(|v| v["name"] == view);
+        let columns = view.unwrap()["columns"].as_array().unwrap();
+        columns.iter().map(|column| column["name"].as_str().unwrap()).collect()
+    };
+    for dashboard in &template.dashboards {
+        let what = format!("{}/{}", template.vertical, dashboard.id);
+        let widgets = dashboard.document.widgets.iter();
+        let over =
+            widgets.filter_map(|w| w.source.as_ref()?.view.as_ref().map(|v| (w, v.as_str())));
+        let over: Vec<_> = over.map(|(widget, view)| (widget, columns(view))).collect();
+        assert!(!over.is_empty(), "{what}");
+        for (widget, known) in &over {
+            for column in widget.columns() {
+                assert!(known.contains(&column), "{what}: {} has no {column}", widget.id);
+            }
+        }
+        for filter in &dashboard.document.filters {
+            let column = filter.column.as_ref().unwrap().as_str();
+            let narrows = over.iter().any(|(_, known)| known.contains(&column));
+            assert!(narrows, "{what}: {} narrows nothing", filter.id);
+        }
+    }
+}
+
+/// Each report can be made, and each custom field is beside those that its event type has.
+async fn can_be_made(service: &Service, admin: &str, template: &Template) {
+    for report in &template.reports {
+        let answer = service.post("/v1/reports", admin).json(&report.definition).send().await;
+        let answer = answer.unwrap();
+        let status = answer.status();
+        let what = format!("{}/{}", template.vertical, report.id);
+        assert_eq!(status, 201, "{what}: {}", answer.text().await.unwrap());
+    }
+    for field in &template.custom_fields {
+        let kind = get(service, admin, &format!("/v1/event-types/{}", field.on)).await;
+        let fields = kind["schema"]["fields"].as_array().unwrap();
+        let is_taken = fields.iter().any(|known| known["name"] == field.name);
+        assert!(!is_taken, "{}: {} has {}", template.vertical, field.on, field.name);
+    }
+}
+
+/// The dashboards of a template are the tenant's own, in its order and as it gave them.
+async fn are_there(service: &Service, admin: &str, template: &Template) {
+    let vertical = &template.vertical;
+    let listed = get(service, admin, "/v1/dashboards").await;
+    let listed = listed["dashboards"].as_array().unwrap();
+    assert_eq!(listed.len(), template.dashboards.len(), "{vertical}");
+    for (head, given) in listed.iter().zip(&template.dashboards) {
+        let id = format!("{vertical}-{}", given.id);
+        assert_eq!((&head["id"], &head["name"]), (&json!(id), &json!(given.title)));
+        let board = get(service, admin, &format!("/v1/dashboards/{id}")).await;
+        assert_eq!(
+            (&board["document"], &board["base"]),
+            (&json!(given.document), &board["document"])
+        );
+        let origin = json!({
+            "template": format!("{vertical}/{}", given.id), "version": template.version,
+        });
+        assert_eq!((&board["changed_by"], &board["origin"]), (&Value::Null, &origin));
+    }
+}
+
 #[tokio::test]
 async fn one_call_and_all_is_there() {
     let service = Service::start().await;
@@ -47,34 +114,9 @@ async fn one_call_and_all_is_there() {
                 assert_eq!(service.ask(&admin, &sql).await, json!([[given]]), "{id}: {kind}");
             }
         }
-        // Each dashboard can be shown: its views and columns are there.
-        let views = get(&service, &admin, "/v1/views").await;
-        for tile in template.dashboards.iter().flat_map(|dashboard| &dashboard.tiles) {
-            let view = views["views"].as_array().unwrap().iter().find(|v| v["name"] == tile.view);
-            let columns = view.unwrap_or_else(|| panic!("{id}: {}", tile.view))["columns"].clone();
-            let sort = tile.sort.as_deref().map(|column| column.trim_start_matches('-'));
-            let named = [tile.value.as_deref(), tile.by.as_deref(), tile.currency.as_deref(), sort];
-            let named = named.into_iter().flatten();
-            let named = named.chain(tile.columns.iter().map(String::as_str));
-            for column in named.chain(tile.filter.keys().map(String::as_str)) {
-                let known = columns.as_array().unwrap().iter().any(|c| c["name"] == column);
-                assert!(known, "{}: {} has no {column}", id, tile.view);
-            }
-        }
-        // And they are the tenant's own.
-        let boards = get(&service, &admin, "/v1/dashboards").await;
-        let boards = boards["dashboards"].as_array().unwrap();
-        let told: Vec<_> = boards.iter().map(|b| (b["name"].clone(), b["id"].clone())).collect();
-        let meant = template
-            .dashboards
-            .iter()
-            .map(|dashboard| (json!(dashboard.title), json!(format!("{id}-{}", dashboard.id))));
-        assert_eq!(told, meant.collect::<Vec<_>>());
-        let path = format!("/v1/dashboards/{}", boards[0]["id"].as_str().unwrap());
-        let board = get(&service, &admin, &path).await;
-        assert_eq!(board["document"], board["base"]);
-        assert_eq!(board["changed_by"], Value::Null);
-        assert_eq!(board["origin"]["template"], format!("{id}/{}", template.dashboards[0].id));
+        can_be_shown(&service, &admin, template).await;
+        can_be_made(&service, &admin, template).await;
+        are_there(&service, &admin, template).await;
     }
     let platform = token(None, &[Role::Platform]);
     let listed = get(&service, &platform, "/v1/platform/verticals").await;
