@@ -103,6 +103,8 @@ pub(crate) struct Limits {
     pub(crate) dead_letters: usize,
     /// Of the connections that one address has without a good token.
     pub(crate) address_connections: usize,
+    /// Of dashboards.
+    pub(crate) dashboards: tenancy::dashboards::DashboardLimits,
     /// Of the PostgreSQL wire.
     pub(crate) wire: crate::wire::WireLimits,
 }
@@ -119,6 +121,7 @@ impl Default for Limits {
             usage: tenancy::limits::UseLimits::default(),
             dead_letters: 10_000,
             address_connections: 5_000,
+            dashboards: tenancy::dashboards::DashboardLimits::default(),
             wire: crate::wire::WireLimits::default(),
         }
     }

@@ -19,6 +19,7 @@ mod audit;
 mod body;
 mod caller;
 mod connections;
+mod dashboards;
 mod dead_letters;
 mod envelope;
 mod event_types;
@@ -58,6 +59,7 @@ use projections::{Readers, TenantSnapshot};
 use query::Queries;
 use stream::{Hub, Problem};
 use tenancy::audit::Trail;
+use tenancy::dashboards::Dashboards;
 use tenancy::limits::Limiter;
 use tenancy::{
     Directory, Identity, ServiceTokenError, ServiceTokens, ShownToken, Store, TenantId,
@@ -108,6 +110,7 @@ pub(crate) struct App {
     exports: Exports,
     pub(crate) reports: Reports,
     pub(crate) alerts: Alerts,
+    dashboards: Dashboards,
     history: EventHistory,
     rates: platform::Rates,
     limits: Limits,
@@ -176,6 +179,7 @@ impl App {
             background,
         } = parts;
         let service_tokens = ServiceTokens::new(store.clone());
+        let dashboards = Dashboards::new(store.clone(), limits.dashboards.clone());
         let cores = thread::available_parallelism().map_or(2, usize::from);
         Self {
             store,
@@ -195,6 +199,7 @@ impl App {
             exports,
             reports,
             alerts,
+            dashboards,
             history,
             rates: platform::Rates::default(),
             limiter: Limiter::new(limits.usage),
@@ -356,6 +361,14 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/alerts/{id}", get(alerts::read))
         .route("/v1/alerts/{id}/acknowledge", post(alerts::acknowledge))
         .route("/v1/alerts/{id}/snooze", post(alerts::snooze))
+        .route("/v1/dashboards", get(dashboards::list).post(dashboards::create))
+        .route(
+            "/v1/dashboards/{id}",
+            get(dashboards::read).put(dashboards::replace).delete(dashboards::delete),
+        )
+        .route("/v1/dashboards/{id}/versions", get(dashboards::versions))
+        .route("/v1/dashboards/{id}/versions/{version}", get(dashboards::read_version))
+        .route("/v1/dashboards/{id}/versions/{version}/restore", post(dashboards::restore))
         .route("/v1/stream", get(live::events))
         .route("/v1/ws", get(live::websocket))
         .route("/v1/tickets", post(live::ticket))

@@ -1,13 +1,14 @@
-//! What tenants begin with: the reference data of their template and its rules of alerts, given to
-//! each once.
+//! What tenants begin with: the reference data of their template, its dashboards and its rules of
+//! alerts, given to each once.
 //!
 //! **In:** tenants whose template is still to be given. **Out:** its events, through the same way in
-//! as all others, and in one step with the word in the control store that they are in, its rules.
+//! as all others, and in one step with the word in the control store that they are in, its dashboards
+//! and rules.
 //!
 //! The ids of the events follow from the template and repeats have no effect, so whatever is cut off
 //! is done again: by the call that created the tenant when it is repeated, and without it by the
-//! node that serves the tenant. The rules stand with the word that all is given, so a tenant that has
-//! changed or deleted one does not get it again.
+//! node that serves the tenant. Dashboards and rules stand with the word that all is given, so a
+//! tenant that has changed or deleted one does not get it again.
 
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use ingest::{BodyError, Format, IntakeError, Limits};
 use projections::{EventRegistry, Tenant};
 use serde_json::Value;
 use stream::Hub;
+use tenancy::dashboards::{self, DashboardError};
 use tenancy::{Directory, StoreError, TenantRecord, templates};
 
 use crate::alerts::{AlertError, Alerts, rules_given};
@@ -43,6 +45,9 @@ pub(crate) enum OnboardingError {
     /// A rule of alerts is not as rules are.
     #[error("the template's rules of alerts are not taken: {0}")]
     Rules(#[from] AlertError),
+    /// A dashboard is not as this version reads them.
+    #[error("the template's dashboards are not taken: {0}")]
+    Dashboards(#[from] DashboardError),
     /// The control store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -69,6 +74,7 @@ pub(crate) async fn give(
     let template = templates::find(name).ok_or_else(|| OnboardingError::Unknown(name.clone()))?;
     // Those over modules that are off too: they wait until the module is switched on.
     let rules = rules_given(template, tenant)?;
+    let dashboards = dashboards::of_template(template, Utc::now())?;
     let body = Value::from(template.cloud_events(tenant)).to_string();
     // Those of modules that are off too: they are there when the module is switched on.
     let types = types.visible(Tenant(tenant.number));
@@ -83,7 +89,7 @@ pub(crate) async fn give(
         .map_err(|error| OnboardingError::Refused(error.to_string()))?;
     // What is recorded holds, also when the views take longer than this to show it.
     drop(intake.wait(hub, &awaited, tenant.id.as_str(), APPLIED).await);
-    directory.finish_template(&tenant.id, rules).await?;
+    directory.finish_template(&tenant.id, rules, dashboards).await?;
     alerts.changed(tenant.number);
     Ok(())
 }

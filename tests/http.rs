@@ -7,6 +7,8 @@ mod alerts;
 mod audit;
 #[path = "http/certificates.rs"]
 mod certificates;
+#[path = "http/dashboards.rs"]
+mod dashboards;
 #[path = "http/document.rs"]
 mod document;
 #[path = "http/erasure.rs"]

@@ -361,7 +361,7 @@ async fn of_template(node: &mut Node, number: u32, body: Value) -> Arc<TenantRec
     assert_eq!(tenant.number, number);
     let template = templates::find(tenant.template.as_deref().unwrap()).unwrap();
     let rules = rules_given(template, &tenant).unwrap();
-    directory.finish_template(&tenant.id, rules).await.unwrap();
+    directory.finish_template(&tenant.id, rules, Vec::new()).await.unwrap();
     let today = chrono::NaiveDate::from_ymd_opt(2026, 11, 1).unwrap();
     let ticks = vec![Tick { tenant: Tenant(number), today }];
     drop(node.partition.apply(Input { events: Vec::new(), ticks, offset: number.into() }));

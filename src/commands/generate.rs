@@ -3,7 +3,7 @@
 use std::io::{BufWriter, Write};
 
 use super::{Failure, open_output};
-use crate::generate::{Events, Plan};
+use crate::generate::{Events, Plan, Profile, VERTICALS};
 
 /// Firms at once: each needs some memory for its story.
 const MOST_TENANTS: i64 = 99_999;
@@ -19,17 +19,54 @@ pub(super) struct Generate {
     /// Equal seeds give equal bytes
     #[arg(long)]
     seed: u64,
+    /// What kind of firms, in turn: names of templates, such as retail; of no kind unless it says
+    #[arg(long = "vertical", value_name = "NAME", value_delimiter = ',', value_parser = vertical)]
+    verticals: Vec<&'static Profile>,
+}
+
+/// The kind of firm that a template is for.
+fn vertical(name: &str) -> Result<&'static Profile, String> {
+    let known = VERTICALS.iter().find(|(vertical, _)| *vertical == name);
+    known.map(|(_, profile)| *profile).ok_or_else(|| {
+        let names: Vec<&str> = VERTICALS.iter().map(|(vertical, _)| *vertical).collect();
+        format!("there are {}", names.join(", "))
+    })
 }
 
 impl Generate {
     pub(super) fn run(self) -> Result<(), Failure> {
         let plan = Plan { tenants: self.tenants, events: self.events, seed: self.seed };
         let mut out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
-        for event in Events::new(plan) {
+        let events = match &self.verticals[..] {
+            [] => Events::new(plan),
+            verticals => Events::of(plan, verticals),
+        };
+        for event in events {
             if !open_output(out.write_all(&event.line))? {
                 return Ok(());
             }
         }
         open_output(out.flush()).map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tenancy::templates;
+
+    use super::*;
+
+    #[test]
+    fn every_template_has_firms_of_its_kind() {
+        let verticals = VERTICALS.iter().map(|(vertical, _)| *vertical);
+        assert!(verticals.eq(templates::all().iter().map(|template| template.vertical.as_str())));
+        for template in templates::all() {
+            let profile = vertical(&template.vertical).unwrap();
+            // What is told of them is taken: the modules are on.
+            assert_eq!(profile.modules, template.modules, "{}", template.vertical);
+        }
+        assert!(vertical("piracy").unwrap_err().contains("retail"));
     }
 }

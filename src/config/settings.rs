@@ -568,4 +568,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting!("limits.alerts.subjects", Count, alerts.subjects, size),
     setting!("limits.alerts.queued", Count, alerts.queued, size),
     setting!("limits.alerts.history", Count, alerts.history, size),
+    setting!("limits.dashboards.count", Count, limits.dashboards.count, size),
+    setting!("limits.dashboards.bytes", Count, limits.dashboards.bytes, size),
+    setting!("limits.dashboards.versions", Count, limits.dashboards.versions, size),
 ];

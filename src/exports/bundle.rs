@@ -9,6 +9,7 @@
 //! | `views/<name>.csv` | the rows of each view |
 //! | `alert_rules.json` | the rules of its alerts, without secrets |
 //! | `alerts.ndjson` | the alerts, and what became of them, the newest first |
+//! | `dashboards.ndjson` | its dashboards: of each the versions that are kept, the newest first |
 //! | `dead_letters.ndjson` | what came by Kafka and is no event |
 //! | `audit.ndjson` | its chain of the audit, the oldest record first |
 //! | `manifest.json` | the position, and of each file before it rows, bytes and SHA-256 |
@@ -101,6 +102,7 @@ pub(super) async fn write(
     let rules = rules.map_err(|error| ExportError::Read(error.to_string()))?;
     file(&mut archive, "alert_rules.json", json!(rules)).await?;
     alerts(&mut archive, &sources.store, number).await?;
+    dashboards(&mut archive, &sources.store, number).await?;
     dead_letters(&mut archive, sources, number).await?;
     audit(&mut archive, &sources.store, number).await?;
     let manifest = json!({
@@ -308,6 +310,39 @@ async fn alerts(archive: &mut Archive, store: &Store, tenant: Tenant) -> Result<
         archive.end().await?;
     }
     Ok(())
+}
+
+/// The tenant's dashboards, if there are any, one version at a time.
+async fn dashboards(
+    archive: &mut Archive,
+    store: &Store,
+    tenant: Tenant,
+) -> Result<(), ExportError> {
+    let unread = |error: tenancy::StoreError| ExportError::Read(error.to_string());
+    let heads = store.dashboards(tenant.0).await.map_err(unread)?;
+    if heads.is_empty() {
+        return Ok(());
+    }
+    archive.begin("dashboards.ndjson").await?;
+    for head in heads {
+        let versions = store.dashboard_versions(tenant.0, &head.id).await.map_err(unread)?;
+        for version in versions {
+            let found = store.dashboard_version(tenant.0, &head.id, version.number).await;
+            // It may have gone meanwhile.
+            let Some((version, document)) = found.map_err(unread)? else { continue };
+            let line = json!({
+                "id": head.id.as_str(),
+                "version": version.number,
+                "name": version.name,
+                "changed_by": version.changed_by,
+                "changed_at": version.changed_at,
+                "restored_from": version.restored_from,
+                "document": document,
+            });
+            archive.write(format!("{line}\n").as_bytes(), 1).await?;
+        }
+    }
+    Ok(archive.end().await?)
 }
 
 async fn dead_letters(

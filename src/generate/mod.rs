@@ -16,14 +16,16 @@ mod stock;
 mod story;
 #[cfg(test)]
 mod tests;
+mod verticals;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 pub(crate) use calendar::Day;
-pub(crate) use profile::{GENERAL, Profile, Weights};
+pub(crate) use profile::{EVERY_MODULE, GENERAL, Profile, Weights};
 pub(crate) use random::Random;
 pub(crate) use story::Story;
+pub(crate) use verticals::VERTICALS;
 
 /// Monday, 2 January 2023, as days since 1970.
 const START: Day = Day(19_359);
@@ -68,8 +70,13 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// The lines of `plan`.
+    /// The lines of `plan`, of firms that do a little of everything.
     pub(crate) fn new(plan: Plan) -> Self {
+        Self::of(plan, &[&GENERAL])
+    }
+
+    /// The lines of `plan`, of firms that are of these kinds in turn.
+    pub(crate) fn of(plan: Plan, profiles: &[&'static Profile]) -> Self {
         let seed = Random::new(plan.seed);
         let mut random = seed.fork(u64::MAX);
         let sizes: Vec<u64> = (0..plan.tenants)
@@ -86,7 +93,9 @@ impl Events {
                 let name = format!("t{:05}", u64::from(tenant) + 1);
                 let events =
                     (u128::from(plan.events) * u128::from(size) / u128::from(total)) as u64;
-                Story::new(name, &GENERAL, seed.fork(u64::from(tenant)), START, events)
+                let profile = profiles.get(tenant as usize % profiles.len().max(1)).copied();
+                let profile = profile.unwrap_or(&GENERAL);
+                Story::new(name, profile, seed.fork(u64::from(tenant)), START, events)
             })
             .collect();
         let order = (0..plan.tenants)

@@ -39,9 +39,47 @@ pub(crate) struct Weights {
     pub(crate) task: u16,
 }
 
+impl Weights {
+    /// Nothing happens.
+    pub(crate) const NONE: Self = Self {
+        time: 0,
+        invoice: 0,
+        bill: 0,
+        call: 0,
+        opportunity: 0,
+        issue: 0,
+        ship: 0,
+        adjust: 0,
+        product: 0,
+        expense: 0,
+        milestone: 0,
+        status: 0,
+        budget: 0,
+        compliance: 0,
+        maintenance: 0,
+        people: 0,
+        task: 0,
+    };
+}
+
+/// The modules of a firm that uses all.
+pub(crate) const EVERY_MODULE: &[&str] = &[
+    "crm",
+    "invoicing",
+    "purchasing",
+    "hr",
+    "inventory",
+    "projects",
+    "tasks",
+    "governance",
+    "property",
+];
+
 /// A kind of firm.
 #[derive(Debug)]
 pub(crate) struct Profile {
+    /// The modules it uses: what happens in others is not told.
+    pub(crate) modules: &'static [&'static str],
     /// ISO 4217.
     pub(crate) currency: &'static str,
     /// How often what happens.
@@ -81,10 +119,17 @@ impl Profile {
     pub(crate) fn keeps_stock(&self) -> bool {
         self.weights.issue + self.weights.ship > 0
     }
+
+    /// Whether events of a type are told: their module is used.
+    pub(crate) fn tells(&self, kind: &str) -> bool {
+        let module = kind.split('.').next().unwrap_or_default();
+        self.modules.contains(&module)
+    }
 }
 
 /// A firm that does a little of everything, with numbered ids.
 pub(crate) static GENERAL: Profile = Profile {
+    modules: EVERY_MODULE,
     currency: "EUR",
     weights: Weights {
         time: 300,

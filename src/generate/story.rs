@@ -159,6 +159,8 @@ pub(crate) struct Story {
     planned: BinaryHeap<Reverse<(i64, u64, Next)>>,
     plans: u64,
     out: Vec<u8>,
+    /// Whether the current fact is of a module that the firm uses.
+    is_told: bool,
 }
 
 impl Story {
@@ -203,6 +205,7 @@ impl Story {
             planned: BinaryHeap::new(),
             plans: 0,
             out: Vec::with_capacity(512),
+            is_told: false,
         };
         story.plan(28 * DAY, Next::Payroll);
         story
@@ -224,8 +227,17 @@ impl Story {
         next.max(self.now) - self.offset
     }
 
-    /// The next fact, as a line of JSON.
+    /// The next fact of a module that the firm uses, as a line of JSON.
     pub(crate) fn next_line(&mut self) -> &[u8] {
+        self.go_on();
+        while !self.is_told {
+            self.go_on();
+        }
+        &self.out
+    }
+
+    /// The next fact.
+    fn go_on(&mut self) {
         if let Some(what) = self.founding.pop_front() {
             return self.tell(Next::Founding(what));
         }
@@ -241,13 +253,20 @@ impl Story {
         self.worked += 1 + self.random.below(2 * self.pace);
         self.out.clear();
         self.happen();
-        &self.out
     }
 
     /// A fact of the moment `now`: something spontaneous, or what was planned for days to come, so
     /// that a firm watched live settles its affairs within minutes.
     pub(crate) fn live_line(&mut self, now: i64) -> &[u8] {
         self.now = (now + self.offset).max(self.now);
+        self.go_on_live();
+        while !self.is_told {
+            self.go_on_live();
+        }
+        &self.out
+    }
+
+    fn go_on_live(&mut self) {
         if self.random.chance(500)
             && let Some(Reverse((_, _, next))) = self.planned.pop()
         {
@@ -255,7 +274,6 @@ impl Story {
         }
         self.out.clear();
         self.happen();
-        &self.out
     }
 
     /// The day of the current fact.
@@ -283,6 +301,7 @@ impl Story {
 
     /// Begins the current fact's line.
     pub(super) fn line(&mut self, kind: &'static str, subject: &dyn Display) -> Line<'_> {
+        self.is_told = self.profile.tells(kind);
         let envelope = Envelope {
             tenant: &self.tenant,
             number: count(&mut self.counters.event),
@@ -292,7 +311,7 @@ impl Story {
         Line::begin(&mut self.out, &envelope, subject)
     }
 
-    fn tell(&mut self, next: Next) -> &[u8] {
+    fn tell(&mut self, next: Next) {
         self.out.clear();
         match next {
             Next::Founding(Founding::Employee) | Next::Hire => self.hire(),
@@ -315,7 +334,6 @@ impl Story {
             Next::Resume { project } => self.set_status(project, "active"),
             Next::Repair { request } => self.resolve_maintenance(request),
         }
-        &self.out
     }
 
     /// Something spontaneous, by the profile's weights.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::{Events, Generated, Plan};
+use super::{Events, Generated, Plan, VERTICALS};
 
 fn lines(tenants: u32, events: u64, seed: u64) -> Vec<Generated> {
     Events::new(Plan { tenants, events, seed }).collect()
@@ -38,6 +38,37 @@ fn all_types_come_with_the_fields_of_their_schema() {
         assert_eq!(text(event, "source"), format!("/{}", kind.module()));
     }
     assert_eq!(seen.len(), types.iter().count(), "{seen:?}");
+}
+
+#[test]
+fn firms_of_a_kind_tell_of_their_modules_alone() {
+    for (vertical, profile) in VERTICALS {
+        let plan = Plan { tenants: 1, events: 6_000, seed: 4 };
+        let generated: Vec<Generated> = Events::of(plan, &[*profile]).collect();
+        assert_eq!(generated.len(), 6_000, "{vertical}");
+        let mut told = BTreeSet::new();
+        let mut newest = String::new();
+        for event in parsed(&generated) {
+            let module = text(&event, "type").split('.').next().unwrap();
+            told.insert(module.to_owned());
+            newest = newest.max(text(&event, "time").to_owned());
+        }
+        let modules: BTreeSet<String> = profile.modules.iter().map(|&m| m.to_owned()).collect();
+        assert_eq!(told, modules, "{vertical}");
+        // The story takes its time.
+        assert!(newest.as_str() > "2023-07", "{vertical}: {newest}");
+    }
+}
+
+#[test]
+fn firms_are_of_the_kinds_in_turn() {
+    let kinds: Vec<_> = VERTICALS.iter().map(|(_, profile)| *profile).collect();
+    let plan = Plan { tenants: 28, events: 20_000, seed: 2 };
+    for event in parsed(&Events::of(plan, &kinds).collect::<Vec<_>>()) {
+        let tenant: usize = text(&event, "tenantid")[1..].parse().unwrap();
+        let profile = kinds[(tenant - 1) % kinds.len()];
+        assert!(profile.tells(text(&event, "type")), "{event}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod alerts;
 mod caller;
+mod dashboards;
 mod reads;
 mod reports;
 mod request;
@@ -11,6 +12,7 @@ mod writes;
 
 pub(super) use self::alerts::*;
 pub(super) use self::caller::*;
+pub(super) use self::dashboards::*;
 pub(super) use self::reads::*;
 pub(crate) use self::reads::{query, unfollowed_query};
 pub(super) use self::reports::*;

@@ -23,7 +23,7 @@ use super::{App, body, problems};
 use crate::reports::definition::Definition;
 use crate::reports::{Report, Run, Target};
 
-pub(super) use self::download::download;
+pub(super) use self::download::{download, matches_tag};
 pub(super) use self::shown::{ShownReport, ShownRun};
 
 /// Runs of a page, unless it says, and at most.

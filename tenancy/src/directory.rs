@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use tokio::sync::{Mutex, Notify, watch};
 
+use crate::dashboards::Dashboard;
 use crate::{
     NewTenant, Store, StoreError, StoredAlertRule, TenantChange, TenantId, TenantRecord, Tombstone,
 };
@@ -139,15 +140,17 @@ impl Directory {
         self.change(change, Records::take).await
     }
 
-    /// Says that a tenant has what its template gives, with these rules of alerts, as
+    /// Says that a tenant has what its template gives, with these rules of alerts and dashboards, as
     /// [`Store::finish_template`].
     pub async fn finish_template(
         &self,
         id: &TenantId,
         rules: Vec<StoredAlertRule>,
+        dashboards: Vec<Dashboard>,
     ) -> Result<Arc<TenantRecord>, StoreError> {
         let id = id.clone();
-        let change = |store: Store| async move { store.finish_template(&id, &rules).await };
+        let change =
+            |store: Store| async move { store.finish_template(&id, &rules, &dashboards).await };
         self.change(change, Records::take).await
     }
 

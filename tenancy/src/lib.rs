@@ -27,6 +27,7 @@ pub mod access;
 pub mod audit;
 mod branding;
 mod change;
+pub mod dashboards;
 mod directory;
 mod error;
 mod hex;

@@ -20,6 +20,7 @@ mod alerts;
 mod audit;
 mod changes;
 mod checkpoints;
+mod dashboards;
 mod database;
 mod dead_letters;
 mod deletion;
@@ -51,6 +52,7 @@ pub use self::alerts::{
     AlertFilter, AlertState, Fence, StoredAlert, StoredTransition, TransitionKind,
 };
 pub use self::checkpoints::{CommitOutcome, StoredCheckpoint};
+pub(crate) use self::dashboards::Change as DashboardChange;
 pub use self::database::{Access, Database, Server};
 pub use self::dead_letters::{NewDeadLetter, StoredDeadLetter};
 pub use self::deletion::{Erasure, Tombstone};
@@ -65,6 +67,7 @@ pub use self::reports::{StoredOwner, StoredReport};
 use self::scope::Scope;
 pub use self::service_tokens::StoredServiceToken;
 use crate::change::timezone;
+use crate::dashboards::Dashboard;
 use crate::{MODULES, NewTenant, StoreError, TenantChange, TenantId, TenantRecord};
 
 /// How long a statement waits for another's lock in a file, and half of the time for which a
@@ -263,11 +266,12 @@ impl Store {
     }
 
     /// Says that a tenant has the reference data of its template, and gives it the template's rules
-    /// of alerts in the same step: whoever says so again gives them no second time.
+    /// of alerts and dashboards in the same step: whoever says so again gives them no second time.
     pub async fn finish_template(
         &self,
         id: &TenantId,
         rules: &[StoredAlertRule],
+        boards: &[Dashboard],
     ) -> Result<TenantRecord, StoreError> {
         let failed = |source| StoreError::Database { doing: "finishing a template", source };
         let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
@@ -289,6 +293,10 @@ impl Store {
         self.enter(&mut transaction, tenant.number).await.map_err(failed)?;
         for rule in rules {
             let given = alert_rules::insert(&mut transaction, tenant.number, rule).await;
+            given.map_err(failed)?;
+        }
+        for board in boards {
+            let given = dashboards::insert(&mut transaction, tenant.number, board).await;
             given.map_err(failed)?;
         }
         transaction.commit().await.map_err(failed)?;

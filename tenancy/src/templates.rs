@@ -1,8 +1,13 @@
 //! Templates: what a tenant of one line of business begins with.
 //!
-//! One file of `dashboards/templates` each: the modules that are on, reference data, dashboards, and
-//! rules of alerts. Reference data are events like all others, with ids that follow from the template;
-//! given twice, they have no effect. Rules are the tenant's own once it has them.
+//! One file of `dashboards/templates` each: the modules that are on, reference data, dashboards,
+//! reports, custom fields and rules of alerts. A file may extend another. Reference data are events
+//! like all others, with ids that follow from the template; given twice, they have no effect.
+//! Dashboards and rules are the tenant's own once it has them. What a newer version of a template has
+//! is [merged](merge) with what a tenant has made of an older one.
+
+mod extension;
+pub mod merge;
 
 use std::sync::LazyLock;
 
@@ -11,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
+pub use self::extension::TemplateError;
+use crate::dashboards::document::Document;
 use crate::{Clock, TenantRecord};
 
 /// What stands in a template for the tenant's date.
@@ -22,6 +29,11 @@ const TODAY: &str = "$today";
 pub struct Template {
     /// Its name, which a tenant's `vertical` is.
     pub vertical: String,
+    /// 1, and one more whenever it, or what it extends, has changed.
+    pub version: u64,
+    /// The template that it builds on, all of which it has too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extends: Option<String>,
     /// Its name for people.
     pub title: String,
     /// Whom it is for, in a sentence.
@@ -29,10 +41,18 @@ pub struct Template {
     /// The modules that are on, in the order of `MODULES`.
     pub modules: Vec<String>,
     /// The reference data.
+    #[serde(default)]
     pub events: Vec<TemplateEvent>,
     /// The dashboards.
-    pub dashboards: Vec<Dashboard>,
+    pub dashboards: Vec<TemplateDashboard>,
+    /// The reports.
+    #[serde(default)]
+    pub reports: Vec<TemplateReport>,
+    /// What its events have beside the fields of their types.
+    #[serde(default)]
+    pub custom_fields: Vec<CustomField>,
     /// The rules of alerts, beside those that every tenant has.
+    #[serde(default)]
     pub alert_rules: Vec<TemplateRule>,
 }
 
@@ -64,76 +84,96 @@ pub struct TemplateRule {
     pub severity: String,
 }
 
-/// A page of figures.
+/// A dashboard that tenants begin with.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Dashboard {
+pub struct TemplateDashboard {
     /// Its name within the template.
     pub id: String,
     /// Its name for people.
     pub title: String,
-    /// What is on it, in order.
-    pub tiles: Vec<Tile>,
+    /// What is on it.
+    pub document: Document,
 }
 
-/// A figure, chart or table of one view.
+/// A report that tenants begin with.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Tile {
+pub struct TemplateReport {
+    /// Its name within the template.
+    pub id: String,
+    /// The report as `POST /v1/reports` takes it.
+    pub definition: Map<String, Value>,
+}
+
+/// A field that the tenant's own services send with events of one type, beside those that the type
+/// has. It is kept with the event, and views do not read it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CustomField {
+    /// Its name within the template.
+    pub id: String,
+    /// The event type.
+    pub on: String,
+    /// Its name in the event's data.
+    pub name: String,
     /// Its name for people.
     pub title: String,
-    /// How it is shown.
-    pub kind: TileKind,
-    /// The view whose rows it shows.
-    pub view: String,
-    /// The column that is shown or added up.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub value: Option<String>,
-    /// The column by which it is split.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub by: Option<String>,
-    /// The column that names the currency: amounts of different ones are never added.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub currency: Option<String>,
-    /// The columns of a table.
+    /// What it holds.
+    pub r#type: CustomFieldType,
+    /// Of a text, what it may be; anything, where nothing is named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub columns: Vec<String>,
-    /// The column it is sorted by, with `-` before it from the largest down.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sort: Option<String>,
-    /// How many rows are shown.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
-    /// Which rows: columns and what they equal.
-    #[serde(rename = "where", default, skip_serializing_if = "Map::is_empty")]
-    pub filter: Map<String, Value>,
+    pub choices: Vec<String>,
 }
 
-/// How a tile is shown.
+/// What a custom field holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum TileKind {
-    /// One large number.
-    Figure,
-    /// A bar for each value of a column.
-    Bars,
-    /// The largest few.
-    Ranking,
-    /// Rows.
-    Table,
+pub enum CustomFieldType {
+    /// Any text.
+    Text,
+    /// A whole number.
+    Int,
+    /// An exact decimal.
+    Decimal,
+    /// A day.
+    Date,
+    /// An instant.
+    Timestamp,
+    /// True or false.
+    Bool,
 }
 
-macro_rules! templates {
+macro_rules! files {
     ($($name:literal),* $(,)?) => {
-        &[$(include_str!(concat!("../../dashboards/templates/", $name, ".json"))),*]
+        &[$(($name, include_str!(concat!("../../dashboards/templates/", $name, ".json")))),*]
     };
 }
 
-const TEXTS: &[&str] = templates!["services", "property", "wholesale", "construction", "retail"];
+/// The files by name, in the order in which they are listed.
+const FILES: &[(&str, &str)] = files![
+    "commerce",
+    "services",
+    "wholesale",
+    "manufacturing",
+    "retail",
+    "construction",
+    "development",
+    "property",
+    "healthcare",
+    "nonprofit",
+    "agency",
+    "hospitality",
+    "education",
+    "household",
+];
 
 static TEMPLATES: LazyLock<Vec<Template>> = LazyLock::new(|| {
     // That all of them can be read is tested.
-    TEXTS.iter().filter_map(|text| serde_json::from_str(text).ok()).collect()
+    extension::resolve(FILES).unwrap_or_else(|error| {
+        tracing::error!(%error, "there are no templates");
+        Vec::new()
+    })
 });
 
 /// All templates.

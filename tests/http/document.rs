@@ -222,6 +222,30 @@ async fn rules_and_alerts_are_as_the_document_says() {
 }
 
 #[tokio::test]
+async fn dashboards_and_their_versions_are_as_the_document_says() {
+    let service = Service::start().await;
+    let admin = furnished(&service).await;
+    // Those of its template, which use all that templates do.
+    let listed = told(&service, &admin, ("GET", "/v1/dashboards"), None).await;
+    let listed = listed["dashboards"].as_array().unwrap();
+    assert!(listed.len() > 1, "{listed:?}");
+    for head in listed {
+        let at = format!("/v1/dashboards/{}", head["id"].as_str().unwrap());
+        let mut given = told(&service, &admin, ("GET", &at), None).await;
+        assert_eq!(given["base"], given["document"]);
+        given["name"] = json!("a copy");
+        told(&service, &admin, ("POST", "/v1/dashboards"), Some(given)).await;
+        told(&service, &admin, ("GET", &format!("{at}/versions")), None).await;
+        told(&service, &admin, ("GET", &format!("{at}/versions/1")), None).await;
+        let refused =
+            told(&service, &admin, ("POST", &format!("{at}/versions/1/restore")), None).await;
+        assert_eq!(refused["status"], 428);
+    }
+    let wrong = json!({ "name": "x", "document": { "schema": 1, "widgets": [1] } });
+    told(&service, &admin, ("POST", "/v1/dashboards"), Some(wrong)).await;
+}
+
+#[tokio::test]
 async fn what_the_platform_reads_is_as_the_document_says() {
     let service = Service::start().await;
     furnished(&service).await;

@@ -54,7 +54,7 @@ fn marked_events(round: u32) -> Vec<Value> {
     events
 }
 
-/// The tenant's own type and an own view, both with the marker.
+/// The tenant's own type, an own view and a dashboard, all with the marker.
 async fn define(service: &Service, admin: &str) {
     let schema = json!({ "type": "record", "name": "qzxmarker_made", "namespace": "qzx",
         "fields": [{ "name": "what", "type": "string" }] });
@@ -65,6 +65,13 @@ async fn define(service: &Service, admin: &str) {
     let body = json!({ "name": MARKER, "sql": sql });
     let answer = service.post("/v1/views", admin).json(&body).send().await.unwrap();
     assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+    let words = json!({
+        "id": "words", "title": MARKER, "at": { "x": 0, "y": 0, "w": 6, "h": 2 },
+        "show": { "kind": "text", "text": MARKER },
+    });
+    let body = json!({ "name": MARKER, "document": { "schema": 1, "widgets": [words] } });
+    let answer = service.post("/v1/dashboards", admin).json(&body).send().await.unwrap();
+    assert_eq!(answer.status(), 201, "{}", answer.text().await.unwrap());
 }
 
 /// A figure of the process; 0 until it is there.

@@ -132,6 +132,15 @@ async fn what_is_exported_can_be_sent_again_and_gives_the_same_views() {
     let answer = service.post("/v1/views", &first).json(&own).send().await.unwrap();
     assert_eq!(answer.status(), 201);
     let debts = get(&service, &first, "/v1/views/debts?wait_ms=60000").await;
+    let board = json!({
+        "name": "Debts", "document": { "schema": 1, "widgets": [{
+            "id": "owed", "title": "Owed", "at": { "x": 0, "y": 0, "w": 3, "h": 2 },
+            "source": { "view": "ar_aging" },
+            "show": { "kind": "kpi", "value": { "column": "total" }, "currency": "currency" },
+        }] },
+    });
+    let answer = service.post("/v1/dashboards", &first).json(&board).send().await.unwrap();
+    assert_eq!(answer.status(), 201);
     // Hidden is not gone.
     let url = service.url("/v1/tenant");
     let change = json!({ "modules": ["invoicing"] });
@@ -168,6 +177,9 @@ async fn what_is_exported_can_be_sent_again_and_gives_the_same_views() {
     assert_eq!(views[0]["sql"], own["sql"]);
     let types: Value = serde_json::from_slice(&files["event_types.json"]).unwrap();
     assert_eq!((types.as_array().unwrap().len(), &types[0]["type"]), (1, &json!("acme.visit")));
+    let boards: Value = serde_json::from_slice(&files["dashboards.ndjson"]).unwrap();
+    assert_eq!((&boards["name"], &boards["version"]), (&board["name"], &json!(1)));
+    assert_eq!(boards["document"]["widgets"][0]["id"], "owed");
     assert!(files.contains_key("views/call_activity.csv"));
     let audit = String::from_utf8(files["audit.ndjson"].clone()).unwrap();
     let audit: Vec<Value> = audit.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tenancy::{Directory, NewTenant, Role, Store, templates};
+use tenancy::templates::{self, Template};
+use tenancy::{Directory, NewTenant, Role, Store};
 
 use crate::service::{Service, event, problem, token};
 
@@ -23,6 +24,14 @@ async fn create(service: &Service, body: &Value) -> reqwest::Response {
     service.post("/v1/platform/tenants", &platform).json(body).send().await.unwrap()
 }
 
+/// The ids of the rules of alerts that a template gives, in the order in which they are listed.
+fn rules_of(template: &Template) -> Vec<String> {
+    let mut rules: Vec<String> =
+        template.alert_rules.iter().map(|rule| template.rule_id(rule)).collect();
+    rules.sort_unstable();
+    rules
+}
+
 /// The ids of a tenant's rules of alerts without those that every tenant has.
 async fn rules(service: &Service, token: &str) -> Vec<String> {
     let listed = get(service, token, "/v1/alert-rules").await;
@@ -34,6 +43,74 @@ async fn get(service: &Service, token: &str, path: &str) -> Value {
     let answer = service.get(path, token).send().await.unwrap();
     assert_eq!(answer.status(), 200, "{path}");
     answer.json().await.unwrap()
+}
+
+/// Each dashboard can be shown: its views and columns are there.
+async fn can_be_shown(service: &Service, admin: &str, template: &Template) {
+    let views = get(service, admin, "/v1/views").await;
+    let columns = |view: &str| -> Vec<&str> {
+        let view = views["views"].as_array().unwrap().iter().find(|v| v["name"] == view);
+        let columns = view.unwrap()["columns"].as_array().unwrap();
+        columns.iter().map(|column| column["name"].as_str().unwrap()).collect()
+    };
+    for dashboard in &template.dashboards {
+        let what = format!("{}/{}", template.vertical, dashboard.id);
+        let widgets = dashboard.document.widgets.iter();
+        let over =
+            widgets.filter_map(|w| w.source.as_ref()?.view.as_ref().map(|v| (w, v.as_str())));
+        let over: Vec<_> = over.map(|(widget, view)| (widget, columns(view))).collect();
+        assert!(!over.is_empty(), "{what}");
+        for (widget, known) in &over {
+            for column in widget.columns() {
+                assert!(known.contains(&column), "{what}: {} has no {column}", widget.id);
+            }
+        }
+        for filter in &dashboard.document.filters {
+            let column = filter.column.as_ref().unwrap().as_str();
+            let narrows = over.iter().any(|(_, known)| known.contains(&column));
+            assert!(narrows, "{what}: {} narrows nothing", filter.id);
+        }
+    }
+}
+
+/// Each report can be made, and each custom field is beside those that its event type has.
+async fn can_be_made(service: &Service, admin: &str, template: &Template) {
+    for report in &template.reports {
+        let answer = service.post("/v1/reports", admin).json(&report.definition).send().await;
+        let answer = answer.unwrap();
+        let status = answer.status();
+        let what = format!("{}/{}", template.vertical, report.id);
+        assert_eq!(status, 201, "{what}: {}", answer.text().await.unwrap());
+    }
+    for field in &template.custom_fields {
+        let kind = get(service, admin, &format!("/v1/event-types/{}", field.on)).await;
+        let fields = kind["schema"]["fields"].as_array().unwrap();
+        let is_taken = fields.iter().any(|known| known["name"] == field.name);
+        assert!(!is_taken, "{}: {} has {}", template.vertical, field.on, field.name);
+    }
+}
+
+/// The dashboards of a template are the tenant's own, in its order and as it gave them; and so are
+/// its rules of alerts.
+async fn are_there(service: &Service, admin: &str, template: &Template) {
+    let vertical = &template.vertical;
+    let listed = get(service, admin, "/v1/dashboards").await;
+    let listed = listed["dashboards"].as_array().unwrap();
+    assert_eq!(listed.len(), template.dashboards.len(), "{vertical}");
+    for (head, given) in listed.iter().zip(&template.dashboards) {
+        let id = format!("{vertical}-{}", given.id);
+        assert_eq!((&head["id"], &head["name"]), (&json!(id), &json!(given.title)));
+        let board = get(service, admin, &format!("/v1/dashboards/{id}")).await;
+        assert_eq!(
+            (&board["document"], &board["base"]),
+            (&json!(given.document), &board["document"])
+        );
+        let origin = json!({
+            "template": format!("{vertical}/{}", given.id), "version": template.version,
+        });
+        assert_eq!((&board["changed_by"], &board["origin"]), (&Value::Null, &origin));
+    }
+    assert_eq!(rules(service, admin).await, rules_of(template), "{vertical}");
 }
 
 #[tokio::test]
@@ -54,25 +131,9 @@ async fn one_call_and_all_is_there() {
                 assert_eq!(service.ask(&admin, &sql).await, json!([[given]]), "{id}: {kind}");
             }
         }
-        // So do its rules, whatever the order in which the template names them.
-        let mut given: Vec<String> =
-            template.alert_rules.iter().map(|rule| template.rule_id(rule)).collect();
-        given.sort_unstable();
-        assert_eq!(rules(&service, &admin).await, given);
-        // Each dashboard can be shown: its views and columns are there.
-        let views = get(&service, &admin, "/v1/views").await;
-        for tile in template.dashboards.iter().flat_map(|dashboard| &dashboard.tiles) {
-            let view = views["views"].as_array().unwrap().iter().find(|v| v["name"] == tile.view);
-            let columns = view.unwrap_or_else(|| panic!("{id}: {}", tile.view))["columns"].clone();
-            let sort = tile.sort.as_deref().map(|column| column.trim_start_matches('-'));
-            let named = [tile.value.as_deref(), tile.by.as_deref(), tile.currency.as_deref(), sort];
-            let named = named.into_iter().flatten();
-            let named = named.chain(tile.columns.iter().map(String::as_str));
-            for column in named.chain(tile.filter.keys().map(String::as_str)) {
-                let known = columns.as_array().unwrap().iter().any(|c| c["name"] == column);
-                assert!(known, "{}: {} has no {column}", id, tile.view);
-            }
-        }
+        can_be_shown(&service, &admin, template).await;
+        can_be_made(&service, &admin, template).await;
+        are_there(&service, &admin, template).await;
     }
     let platform = token(None, &[Role::Platform]);
     let listed = get(&service, &platform, "/v1/platform/verticals").await;
@@ -90,8 +151,16 @@ async fn a_repeat_gives_nothing_twice() {
     let tasks = service.ask(&admin, TASKS).await;
     assert_eq!(tasks.as_array().unwrap().len(), 3);
     assert!(tasks.as_array().unwrap().iter().all(|row| row[2] == "2025-06-30"), "{tasks}");
+    // What the tenant has taken away does not come back either.
+    let boards = get(&service, &admin, "/v1/dashboards").await;
+    let boards = boards["dashboards"].as_array().unwrap();
+    let url = service.url(&format!("/v1/dashboards/{}", boards[0]["id"].as_str().unwrap()));
+    let deleted = service.client.delete(url).bearer_auth(&admin).send().await.unwrap();
+    assert_eq!(deleted.status(), 204);
     assert_eq!(create(&service, &body("prop", "property")).await.status(), 200);
     assert_eq!(service.ask(&admin, TASKS).await, tasks);
+    let left = get(&service, &admin, "/v1/dashboards").await;
+    assert_eq!(left["dashboards"], json!(boards[1..]));
     problem(create(&service, &body("prop", "retail")).await, 409, "conflict").await;
     // What was named is on, and what the template has beside it is there when it is switched on.
     let mut few = body("few", "property");
@@ -135,9 +204,13 @@ async fn what_a_crash_left_is_finished_at_the_next_start() {
     assert_eq!(state, "active");
     let admin = token(Some("prop"), &[Role::Admin]);
     assert_eq!(service.ask(&admin, TASKS).await.as_array().unwrap().len(), 3);
-    assert_eq!(rules(&service, &admin).await.len(), 3);
+    let template = templates::find("property").unwrap();
+    assert_eq!(rules(&service, &admin).await, rules_of(template));
+    let boards = get(&service, &admin, "/v1/dashboards").await;
+    assert_eq!(boards["dashboards"].as_array().unwrap().len(), template.dashboards.len());
     assert_eq!(create(&service, &body("prop", "property")).await.status(), 200);
     assert_eq!(service.ask(&admin, TASKS).await.as_array().unwrap().len(), 3);
+    assert_eq!(get(&service, &admin, "/v1/dashboards").await, boards);
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use crate::service::{Service, expiring, problem, token};
 async fn call(service: &Service, route: &Route, token: Option<&str>) -> Response {
     let path = route.path.replace("{name}", "ar_aging").replace("{id}", "walk");
     let path = path.replace("{type}", "crm.call_logged").replace("{run}", "1");
+    let path = path.replace("{version}", "1");
     assert!(!path.contains('{'), "{path} has a parameter that this walk does not fill");
     let method = Method::from_bytes(route.method.as_bytes()).unwrap();
     let mut request = service.client.request(method, service.url(&path));

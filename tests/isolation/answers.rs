@@ -6,10 +6,11 @@ use serde_json::Value;
 use crate::firms::{FIRM, MARK, NO_FIRM, NOBODYS, THEIRS};
 
 /// Members whose values are of a moment, or made anew each time.
-const FLEETING: [&str; 14] = [
+const FLEETING: [&str; 15] = [
     "at",
     "as_of",
     "created_at",
+    "changed_at",
     "received_at",
     "expires_at",
     "deleted_at",

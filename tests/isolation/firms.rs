@@ -55,9 +55,13 @@ impl Firms {
     /// What the firm sees of its own; it must be the same after all attempts.
     pub(crate) async fn own(&self) -> Vec<Value> {
         let mut seen = Vec::new();
-        for path in
-            ["/v1/views/open_invoices", "/v1/views/ar_aging", "/v1/event-types", "/v1/tenant"]
-        {
+        for path in [
+            "/v1/views/open_invoices",
+            "/v1/views/ar_aging",
+            "/v1/event-types",
+            "/v1/tenant",
+            "/v1/dashboards",
+        ] {
             let answer = self.service.get(path, &self.firm).send().await.unwrap();
             seen.push(answer.json::<Value>().await.unwrap());
         }

@@ -107,6 +107,10 @@ fn path(operation: &Operation, of: Of, ids: &Ids) -> String {
         _ if path.starts_with("/v1/alerts/{id}") => {
             with("{id}", if of == Of::Theirs { &ids.alert } else { &ids.no_alert })
         }
+        _ if path.starts_with("/v1/dashboards/{id}") => {
+            let dashboard = if of == Of::Theirs { &ids.dashboard } else { &ids.no_dashboard };
+            with("{id}", dashboard).replace("{version}", "1")
+        }
         // A run of an export is a number or a word that is given out at random.
         _ if path.contains("export") => {
             let run = if of == Of::Theirs { &ids.export } else { &ids.no_export };
@@ -133,6 +137,8 @@ struct Ids {
     no_rule: String,
     alert: String,
     no_alert: String,
+    dashboard: String,
+    no_dashboard: String,
 }
 
 impl Ids {
@@ -155,6 +161,8 @@ impl Ids {
         let rule = json!({ "title": "zqx rule", "sql": "SELECT 'zqx' AS zqx" });
         let rule = made("/v1/alert-rules".to_owned(), rule).await.unwrap_or_default();
         let alert = alert(firms).await;
+        let board = json!({ "name": "zqx board", "document": document("zqx") });
+        let dashboard = made("/v1/dashboards".to_owned(), board).await.unwrap_or_default();
         Self {
             no_token: another(&token),
             no_export: another(&export),
@@ -162,14 +170,24 @@ impl Ids {
             no_run: another(&run),
             no_rule: another(&rule),
             no_alert: another(&alert),
+            no_dashboard: another(&dashboard),
             token,
             export,
             report,
             run,
             rule,
             alert,
+            dashboard,
         }
     }
+}
+
+/// A dashboard with these words.
+fn document(words: &str) -> Value {
+    json!({ "schema": 1, "widgets": [{
+        "id": "words", "title": words, "at": { "x": 0, "y": 0, "w": 6, "h": 2 },
+        "show": { "kind": "text", "text": words },
+    }] })
 }
 
 impl Ids {
@@ -188,6 +206,8 @@ impl Ids {
             &self.no_rule,
             &self.alert,
             &self.no_alert,
+            &self.dashboard,
+            &self.no_dashboard,
         ] {
             if !id.is_empty() {
                 said.body = said.body.replace(id.as_str(), "ID");
@@ -246,6 +266,10 @@ fn body(operation: &Operation, of: Of) -> Value {
             json!({ "title": name, "sql": format!("SELECT * FROM {name}") })
         }
         ("POST", "/v1/alerts/{id}/snooze") => json!({ "until": null }),
+        ("POST", "/v1/dashboards") | ("PUT", "/v1/dashboards/{id}") => {
+            json!({ "name": name, "document": document(name) })
+        }
+        ("POST", path) if path.ends_with("/restore") => json!({}),
         ("POST", "/v1/service-tokens") => json!({ "name": name }),
         ("PATCH", "/v1/tenant" | "/v1/platform/tenants/{id}") => settings,
         ("POST", path) if path.contains("export") => json!({}),

@@ -3,7 +3,7 @@
 use tenancy::TenantId;
 
 use super::super::Failure;
-use crate::generate::{Profile, Weights};
+use crate::generate::{EVERY_MODULE, Profile, Weights};
 
 /// A firm of the demo.
 pub(super) struct Sample {
@@ -61,6 +61,7 @@ pub(super) static FIRMS: &[Sample] = &[
 ];
 
 static CONSULTANCY: Profile = Profile {
+    modules: EVERY_MODULE,
     currency: "EUR",
     weights: Weights {
         time: 520,
@@ -153,6 +154,7 @@ static CONSULTANCY: Profile = Profile {
 };
 
 static WHOLESALER: Profile = Profile {
+    modules: EVERY_MODULE,
     currency: "USD",
     weights: Weights {
         time: 130,
@@ -265,6 +267,7 @@ static WHOLESALER: Profile = Profile {
 };
 
 static BUILDER: Profile = Profile {
+    modules: EVERY_MODULE,
     currency: "GBP",
     weights: Weights {
         time: 340,

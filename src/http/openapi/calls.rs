@@ -12,8 +12,8 @@ use super::schemas::{self, Collect};
 use crate::alerts::rule;
 use crate::alerts::told::{ShownRule, WholeAlert};
 use crate::http::{
-    alerts, audit, dead_letters, event_types, events, own_views, platform, queries, reports,
-    service_tokens, sign_in, tenants, views,
+    alerts, audit, dashboards, dead_letters, event_types, events, own_views, platform, queries,
+    reports, service_tokens, sign_in, tenants, views,
 };
 use crate::reports::definition::{Definition, FileFormat};
 use crate::{event_types as types, exports};
@@ -77,6 +77,7 @@ pub(super) fn call(route: &Route) -> Option<Call> {
         .or_else(|| of_views(method, path))
         .or_else(|| of_reports(method, path))
         .or_else(|| of_alerts(method, path))
+        .or_else(|| of_dashboards(method, path))
         .or_else(|| live(method, path))
         .or_else(|| of_tenant(method, path))
         .or_else(|| of_platform(method, path))
@@ -284,6 +285,50 @@ fn of_alerts(method: &str, path: &str) -> Option<Call> {
             Call::gives(answers::json::<WholeAlert>(200, "what it is now"))
                 .takes(bodies::json::<alerts::Snooze>())
                 .refuses(&[409])
+        }
+        _ => return None,
+    })
+}
+
+fn of_dashboards(method: &str, path: &str) -> Option<Call> {
+    let new = || bodies::json::<dashboards::New>().about(SENT_BACK);
+    let shown = |status, about| answers::json::<dashboards::Shown>(status, about).with(TAGGED);
+    Some(match (method, path) {
+        ("GET", "/v1/dashboards") => {
+            let listed =
+                answers::json::<dashboards::Listed>(200, "the dashboards, the oldest first");
+            Call::gives(listed)
+        }
+        ("POST", "/v1/dashboards") => {
+            Call::gives(shown(201, "the dashboard is there now").with(LOCATED))
+                .takes(new())
+                .refuses(&[422])
+        }
+        ("GET", "/v1/dashboards/{id}") => {
+            let same = answers::nothing(304, "it is the version that `If-None-Match` names");
+            let held = parameters::header("If-None-Match", "the `ETag` of what is there already");
+            Call::gives(shown(200, "the dashboard")).or(same.with(TAGGED)).asked([held])
+        }
+        ("PUT", "/v1/dashboards/{id}") => Call::gives(shown(200, "what it is now"))
+            .takes(new())
+            .asked([parameters::if_match(true)])
+            .refuses(&[412, 422, 428]),
+        ("DELETE", "/v1/dashboards/{id}") => {
+            Call::gives(answers::nothing(204, "it and its versions are no more"))
+                .asked([parameters::if_match(false)])
+                .refuses(&[412])
+        }
+        ("GET", "/v1/dashboards/{id}/versions") => {
+            let about = "the versions that are kept, the newest first";
+            Call::gives(answers::json::<dashboards::Versions>(200, about))
+        }
+        ("GET", "/v1/dashboards/{id}/versions/{version}") => {
+            Call::gives(answers::json::<dashboards::WholeVersion>(200, "what the dashboard was"))
+        }
+        ("POST", "/v1/dashboards/{id}/versions/{version}/restore") => {
+            Call::gives(shown(200, "what it is now"))
+                .asked([parameters::if_match(true)])
+                .refuses(&[412, 428])
         }
         _ => return None,
     })

@@ -11,6 +11,7 @@ pub(super) fn path(name: &str) -> Value {
         "name" => "the name of a view",
         "type" => "the name of an event type",
         "run" => "the `run_id` of a run or an export",
+        "version" => "the `version` of a dashboard that is kept",
         _ => "an `id` that lists and answers have given",
     };
     json!({

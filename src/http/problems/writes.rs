@@ -133,9 +133,10 @@ pub(in crate::http) fn onboarding(error: &OnboardingError) -> Problem {
     match error {
         OnboardingError::Intake(error) => intake(error),
         OnboardingError::Store(error) => store(error),
-        OnboardingError::Unknown(_) | OnboardingError::Refused(_) | OnboardingError::Rules(_) => {
-            failed("a template", &error.to_string())
-        }
+        OnboardingError::Unknown(_)
+        | OnboardingError::Refused(_)
+        | OnboardingError::Rules(_)
+        | OnboardingError::Dashboards(_) => failed("a template", &error.to_string()),
     }
 }
 

@@ -198,7 +198,7 @@ fn attachment(headers: &mut HeaderMap, name: &str) {
 }
 
 /// Whether a header names a tag, or any.
-fn matches_tag(headers: &HeaderMap, name: &HeaderName, tag: &str) -> bool {
+pub(in crate::http) fn matches_tag(headers: &HeaderMap, name: &HeaderName, tag: &str) -> bool {
     let mut values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     values.any(|value| value.split(',').map(str::trim).any(|one| one == tag || one == "*"))
 }

@@ -166,6 +166,8 @@ impl Store {
             "DELETE FROM alerts WHERE tenant_id = $1",
             "DELETE FROM alert_transitions WHERE tenant_id = $1",
             "DELETE FROM alert_deliveries WHERE tenant_id = $1",
+            "DELETE FROM dashboards WHERE tenant_id = $1",
+            "DELETE FROM dashboard_versions WHERE tenant_id = $1",
         ] {
             sql::query(delete)
                 .bind(i64::from(stone.number))

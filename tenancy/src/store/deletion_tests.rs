@@ -7,6 +7,7 @@ use sqlx::AssertSqlSafe;
 
 use super::super::places::{Place, on_both};
 use super::*;
+use crate::dashboards::{Dashboard, Head, Origin};
 use crate::{
     NewDeadLetter, NewTenant, RuleState, StoredAlertRule, StoredEventType, StoredView, TenantChange,
 };
@@ -34,7 +35,27 @@ fn letter(tenant: Option<u32>, key: &str, offset: i64) -> NewDeadLetter {
     }
 }
 
+/// One of a template's.
+fn dashboard(id: &str) -> Dashboard {
+    let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+    let document = json!({ "said": MARKER });
+    Dashboard {
+        head: Head {
+            id: id.parse().unwrap(),
+            version: 1,
+            name: MARKER.to_owned(),
+            changed_by: String::new(),
+            created_at: at,
+            changed_at: at,
+            origin: Some(Origin { template: format!("retail/{id}"), version: 1 }),
+        },
+        base: Some(document.clone()),
+        document,
+    }
+}
+
 async fn fill(store: &Store, tenant: u32) {
+    assert!(store.create_dashboard(tenant, &dashboard("mine"), 9).await.unwrap());
     let (sql, key) = (format!("SELECT '{MARKER}' AS x"), vec!["x".to_owned()]);
     let view = StoredView { name: format!("v{tenant}"), sql, key };
     store.put_own_views(tenant, &[view]).await.unwrap();
@@ -165,15 +186,21 @@ async fn a_template_is_given_once(place: &Place) {
         changed_at: made.created_at,
     };
     let rules = [rule("retail-a"), rule("retail-b")];
-    let done = store.finish_template(&made.id, &rules).await.unwrap();
+    let boards = [dashboard("stock"), dashboard("till")];
+    let done = store.finish_template(&made.id, &rules, &boards).await.unwrap();
     assert_eq!(done, crate::TenantRecord { template: None, ..made.clone() });
     assert_eq!(store.alert_rules(done.number).await.unwrap(), rules);
+    let [stock, till] = boards.clone().map(|dashboard| dashboard.head);
+    assert_eq!(store.dashboards(done.number).await.unwrap(), [stock.clone(), till.clone()]);
+    assert_eq!(store.dashboard(done.number, &stock.id).await.unwrap(), Some(boards[0].clone()));
     // They are the tenant's: what it has deleted does not come back.
     assert!(store.delete_alert_rule(done.number, "retail-a", None).await.unwrap());
-    assert_eq!(store.finish_template(&done.id, &rules).await.unwrap(), done);
+    assert!(store.delete_dashboard(done.number, &stock.id, Some(1)).await.unwrap());
+    assert_eq!(store.finish_template(&done.id, &rules, &boards).await.unwrap(), done);
     assert_eq!(store.alert_rules(done.number).await.unwrap(), rules[1..]);
+    assert_eq!(store.dashboards(done.number).await.unwrap(), [till]);
     store.delete_tenant(&done.id, "ada").await.unwrap();
-    let gone = store.finish_template(&done.id, &rules).await;
+    let gone = store.finish_template(&done.id, &rules, &boards).await;
     assert!(matches!(gone, Err(StoreError::NotFound { .. })), "{gone:?}");
 }
 }

@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, Connection};
 use super::places::{Place, authority};
 use super::*;
 use crate::audit::{Action, AuditEntry, AuditFilter, AuditKey, Chain, verify};
+use crate::dashboards::Head;
 use crate::{Role, RoleSet};
 
 /// What is wrong with the tables in the eyes of the catalog, a line each.
@@ -197,6 +198,24 @@ async fn fill(store: &Store, tenant: u32) {
     }
     fill_reports(store, tenant).await;
     fill_alerts(store, tenant).await;
+    assert!(store.create_dashboard(tenant, &dashboard(tenant), 9).await.unwrap());
+}
+
+fn dashboard(tenant: u32) -> Dashboard {
+    let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+    Dashboard {
+        head: Head {
+            id: format!("d{tenant}").parse().unwrap(),
+            version: 1,
+            name: "what we owe".to_owned(),
+            changed_by: "jo".to_owned(),
+            created_at: at,
+            changed_at: at,
+            origin: None,
+        },
+        document: json!({ "of": tenant }),
+        base: None,
+    }
 }
 
 /// A rule with an alert that is to be told.
@@ -485,6 +504,7 @@ async fn queries_that_forget_the_tenant_reach_its_own_rows_only() {
     assert!(store.run_deliveries(a, &format!("run{b}")).await.unwrap().is_empty());
     assert!(!store.delete_report(a, &format!("r{b}"), None).await.unwrap());
     only_own_alerts(&store, a, b).await;
+    only_own_dashboards(&store, a, b).await;
     let tokens = [service_token(a, 1), service_token(a, 2)];
     assert_eq!(store.service_tokens(a).await.unwrap(), tokens);
     assert!(!store.put_service_token(a, &service_token(a, 3), 2).await.unwrap());
@@ -516,6 +536,29 @@ async fn only_own_alerts(store: &Store, a: u32, b: u32) {
     let decided = decide(store, a, &watched[0], &[]).await;
     assert_eq!(decided, Decided::Done { fired: 0, cleared: 1 });
     assert!(store.delete_alert_rule(a, &rules[0], None).await.unwrap());
+}
+
+/// Every query on dashboards, as `a`, upon what is its own and what is of `b`.
+async fn only_own_dashboards(store: &Store, a: u32, b: u32) {
+    let [own, other] = [a, b].map(|tenant| dashboard(tenant).head);
+    assert_eq!(store.dashboards(a).await.unwrap(), std::slice::from_ref(&own));
+    assert!(store.dashboard(a, &other.id).await.unwrap().is_none());
+    assert!(store.dashboard_versions(a, &other.id).await.unwrap().is_empty());
+    assert!(store.dashboard_version(a, &other.id, 1).await.unwrap().is_none());
+    let change = DashboardChange {
+        name: "mine".to_owned(),
+        document: json!({}),
+        by: "ada".to_owned(),
+        at: own.changed_at,
+        restored_from: None,
+    };
+    assert!(store.change_dashboard(a, &other.id, None, &change, 1).await.unwrap().is_none());
+    assert!(!store.delete_dashboard(a, &other.id, None).await.unwrap());
+    assert!(!store.create_dashboard(a, &dashboard(9), 1).await.unwrap(), "it counts its own");
+    let changed = store.change_dashboard(a, &own.id, None, &change, 1).await.unwrap().unwrap();
+    assert_eq!((changed.head.version, changed.head.name), (2, change.name));
+    assert_eq!(store.dashboard_versions(a, &own.id).await.unwrap().len(), 1);
+    assert!(store.delete_dashboard(a, &own.id, None).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,40 +24,76 @@ fn tenant(clock: &str) -> TenantRecord {
 
 #[test]
 fn every_file_is_read_and_keeps_its_promises() {
-    let read: Result<Vec<Template>, _> = TEXTS.iter().map(|t| serde_json::from_str(t)).collect();
-    assert_eq!(read.unwrap(), all());
-    let names: BTreeSet<&str> = all().iter().map(|template| template.vertical.as_str()).collect();
-    assert_eq!(names.len(), TEXTS.len());
+    assert_eq!(extension::resolve(FILES).unwrap(), all());
+    let files = FILES.iter().map(|(name, _)| *name);
+    assert!(files.eq(all().iter().map(|template| template.vertical.as_str())));
+    assert_eq!(all().len(), 14);
     for template in all() {
         assert_eq!(find(&template.vertical), Some(template));
         let modules = &template.modules;
         let known = MODULES.into_iter().filter(|module| modules.iter().any(|m| m == module));
         assert!(known.eq(modules.iter()), "{}: {modules:?}", template.vertical);
-        let is_on = |module: &str| modules.iter().any(|m| m == module);
-        let ids: BTreeSet<&str> = template.events.iter().map(|event| event.id.as_str()).collect();
-        assert_eq!(ids.len(), template.events.len());
-        for event in &template.events {
-            assert!(is_on(event.r#type.split('.').next().unwrap()), "{}", event.r#type);
+        assert!(template.version > 0 && !template.title.is_empty() && !template.about.is_empty());
+        assert!(!template.dashboards.is_empty() && !template.reports.is_empty());
+        let is_on = |what: &str| modules.iter().any(|m| Some(m.as_str()) == what.split('.').next());
+        for kind in template.events.iter().map(|event| &event.r#type) {
+            assert!(is_on(kind), "{}: {kind}", template.vertical);
         }
-        let ids: BTreeSet<&str> = template.dashboards.iter().map(|d| d.id.as_str()).collect();
-        assert_eq!(ids.len(), template.dashboards.len());
-        let rules: BTreeSet<String> =
-            template.alert_rules.iter().map(|rule| template.rule_id(rule)).collect();
-        assert_eq!(rules.len(), template.alert_rules.len());
-        assert!(!rules.is_empty(), "{}", template.vertical);
-        for rule in &rules {
+        for field in &template.custom_fields {
+            assert!(is_on(&field.on), "{}: {}", template.vertical, field.id);
+            assert!(field.choices.is_empty() || field.r#type == CustomFieldType::Text);
+        }
+        assert!(!template.alert_rules.is_empty(), "{}", template.vertical);
+        for rule in template.alert_rules.iter().map(|rule| template.rule_id(rule)) {
             // It stands in an address.
             let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
             assert!(rule.chars().all(is_plain), "{rule}");
         }
-        for tile in template.dashboards.iter().flat_map(|dashboard| &dashboard.tiles) {
-            let (_, owners) = VIEWS.iter().find(|(view, _)| *view == tile.view).unwrap();
-            assert!(owners.iter().any(|owner| is_on(owner)), "{}", tile.view);
-            let is_table = tile.kind == TileKind::Table;
-            assert_eq!((tile.columns.is_empty(), tile.value.is_some()), (!is_table, !is_table));
-        }
     }
     assert_eq!(find("nowhere"), None);
+}
+
+#[test]
+fn nothing_has_the_name_of_another() {
+    for template in all() {
+        let lists: [Vec<&str>; 5] = [
+            template.events.iter().map(|event| event.id.as_str()).collect(),
+            template.dashboards.iter().map(|dashboard| dashboard.id.as_str()).collect(),
+            template.reports.iter().map(|report| report.id.as_str()).collect(),
+            template.custom_fields.iter().map(|field| field.id.as_str()).collect(),
+            template.alert_rules.iter().map(|rule| rule.id.as_str()).collect(),
+        ];
+        for list in lists {
+            let single: BTreeSet<&str> = list.iter().copied().collect();
+            assert_eq!(single.len(), list.len(), "{}: {list:?}", template.vertical);
+        }
+        let on = template.custom_fields.iter().map(|field| (&field.on, &field.name));
+        assert_eq!(on.collect::<BTreeSet<_>>().len(), template.custom_fields.len());
+    }
+}
+
+/// Executives read dashboards and may not ask in SQL, so what they begin with is over views.
+#[test]
+fn every_widget_is_over_a_view_that_is_shown() {
+    for template in all() {
+        let is_on = |module: &str| template.modules.iter().any(|m| m == module);
+        for dashboard in &template.dashboards {
+            let what = format!("{}/{}", template.vertical, dashboard.id);
+            assert!(dashboard.document.widgets.iter().any(|w| w.show.reads()), "{what}");
+            for source in dashboard.document.widgets.iter().filter_map(|w| w.source.as_ref()) {
+                let view = source.view.as_ref().unwrap_or_else(|| panic!("{what}: {source:?}"));
+                let (_, owners) = VIEWS.iter().find(|(name, _)| *name == view.as_str()).unwrap();
+                assert!(owners.iter().any(|owner| is_on(owner)), "{what}: {view}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_given_is_read_as_the_same() {
+    for template in all() {
+        assert_eq!(&serde_json::from_value::<Template>(json!(template)).unwrap(), template);
+    }
 }
 
 #[test]

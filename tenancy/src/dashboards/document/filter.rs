@@ -1,0 +1,93 @@
+//! What narrows all of a dashboard at once.
+
+use chrono::{DateTime, NaiveDate};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::names::is_decimal;
+use super::{ColumnName, DocumentError, FilterId, line, scalar};
+
+/// A choice above a dashboard that all its widgets share.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = DashboardFilter)]
+pub struct Filter {
+    /// Its name within the document, by which parameters of SQL ask for its value.
+    pub id: FilterId,
+    /// Its name for people.
+    #[schema(min_length = 1, max_length = 200)]
+    pub title: String,
+    /// The column that it compares: of every widget over a view that has it, the rows in which it
+    /// equals the value are shown. Without one it is for parameters alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<ColumnName>,
+    /// What its value is.
+    #[serde(rename = "type")]
+    pub kind: FilterKind,
+    /// What it is at first; without one it narrows nothing, and a parameter is null.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default: Option<Value>,
+}
+
+/// What a filter's value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = DashboardFilterType)]
+pub enum FilterKind {
+    /// Any text.
+    Text,
+    /// A whole number.
+    Int,
+    /// An exact decimal.
+    Decimal,
+    /// A day, or words for one in double braces.
+    Date,
+    /// An instant, or words for one in double braces.
+    Timestamp,
+    /// True or false.
+    Bool,
+}
+
+impl Filter {
+    pub(super) fn check(&self, place: &str) -> Result<(), DocumentError> {
+        line(&self.title, &format!("{place}.title"))?;
+        let Some(default) = &self.default else { return Ok(()) };
+        let place = format!("{place}.default");
+        scalar(default, &place)?;
+        if self.kind.takes(default) {
+            return Ok(());
+        }
+        Err(DocumentError::new(place, self.kind.expected()))
+    }
+}
+
+impl FilterKind {
+    fn takes(self, value: &Value) -> bool {
+        let words = |text: &str| text.starts_with("{{") && text.ends_with("}}");
+        match (self, value) {
+            (Self::Text, Value::String(_)) | (Self::Bool, Value::Bool(_)) => true,
+            (Self::Int, value) => value.is_i64(),
+            (Self::Decimal, Value::String(text)) => is_decimal(text),
+            (Self::Decimal, Value::Number(number)) => is_decimal(&number.to_string()),
+            (Self::Date, Value::String(text)) => {
+                words(text) || NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok()
+            }
+            (Self::Timestamp, Value::String(text)) => {
+                words(text) || DateTime::parse_from_rfc3339(text).is_ok()
+            }
+            _ => false,
+        }
+    }
+
+    const fn expected(self) -> &'static str {
+        match self {
+            Self::Text => "a text",
+            Self::Int => "a whole number",
+            Self::Decimal => "a decimal like \"12.50\"",
+            Self::Date => "a date like \"2026-01-31\", or words like \"{{this_month.start}}\"",
+            Self::Timestamp => "an instant like \"2026-01-31T12:00:00Z\"",
+            Self::Bool => "true or false",
+        }
+    }
+}
