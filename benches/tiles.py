@@ -210,6 +210,8 @@ def main():
             finally:
                 stop.set()
                 joining.join(120)
+            # The one from the beginning has been quiet for longer than a connection may be.
+            client = Client()
             counted = {"sql": "SELECT count(*) AS debtors, (SELECT count(*) FROM project_profitability) AS projects FROM ar_aging"}
             debtors, projects = client.call("POST", "/v1/query", token(TENANT), json.dumps(counted))["rows"][0]
             print(f"\nIn the end the tenant has {debtors:,} rows in ar_aging and {projects:,} in project_profitability. "
