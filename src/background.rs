@@ -3,20 +3,12 @@
 //! **In:** tasks. **Out:** what they end with. Bodies are decoded here, checkpoints and archives
 //! written: that takes most of the processors under load, in pieces of milliseconds. A reader's answer
 //! takes a fraction of one and stands behind none of them.
-//!
-//! Invariant: a task here holds a lock that others take only for a look-up or a change in memory; they
-//! would wait with it for a processor.
 
 use std::io;
 
-use rustix::process::{nice, setpriority_process};
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// How much lower they stand, as `nice` has it: with 5 a thread gets a third of the time of one that
-/// stands where it was, when both want a processor. It never gets none.
-const STEPS: i32 = 5;
-/// The last place there is.
-const LAST: i32 = 19;
+use crate::rank::Rank;
 
 /// The threads; they end when it is dropped.
 pub(crate) struct Background {
@@ -28,11 +20,11 @@ pub(crate) struct Background {
 impl Background {
     /// Starts them.
     pub(crate) fn start() -> io::Result<Self> {
-        // By this thread's place and not by that of whoever starts a thread: that is often one of these.
-        let place = nice(0)?.saturating_add(STEPS).min(LAST);
+        // Before the first of these threads is there, as they start others.
+        Rank::begin();
         let runtime = Builder::new_multi_thread()
             .thread_name("background")
-            .on_thread_start(move || stand_back(place))
+            .on_thread_start(|| Rank::Background.take())
             .enable_all()
             .build()?;
         Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
@@ -53,17 +45,11 @@ impl Drop for Background {
     }
 }
 
-/// Has this thread stand back behind the others of the process, to this place.
-fn stand_back(place: i32) {
-    // Where the system refuses it the work is done all the same, only not behind other work.
-    if let Err(error) = setpriority_process(None, place) {
-        tracing::debug!(%error, "a background thread runs with the same priority as others");
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use rustix::process::nice;
+
     use super::*;
 
     #[tokio::test]
@@ -80,7 +66,7 @@ mod tests {
                 .await
                 .unwrap()
         });
-        let expected = (here + STEPS).min(LAST);
+        let expected = (here + 10).min(19);
         assert_eq!((task.await.unwrap(), blocking.await.unwrap()), (expected, expected));
         assert_eq!(within.await.unwrap(), expected);
         assert_eq!(nice(0).unwrap(), here);

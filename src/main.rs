@@ -19,6 +19,7 @@ mod http;
 mod live_queries;
 mod onboarding;
 mod own_views;
+mod rank;
 mod reports;
 mod serve;
 mod shown;

@@ -123,6 +123,7 @@ impl Engine {
             .name("engine".to_owned())
             .spawn(move || {
                 let _end = end;
+                Rank::Engine.take();
                 block_on(run(partition, applied, inputs, orders, cuts, &hub));
             })
             .map_err(ServeError::Thread)?;
@@ -205,6 +206,7 @@ mod tests {
     use stream::StreamLimits;
 
     use super::*;
+    use crate::rank::Rank;
     use crate::serve::alone;
 
     fn tick(tenant: u32, offset: u64) -> Input {
