@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::capture::{Begun, Cuts, Requests};
 use super::ServeError;
 use super::slots::{Home, Slots};
+use crate::rank::Rank;
 
 /// How many rows one application takes together at most, as long as they are waiting.
 const BATCH_ROWS: usize = 65_536;
@@ -206,7 +207,6 @@ mod tests {
     use stream::StreamLimits;
 
     use super::*;
-    use crate::rank::Rank;
     use crate::serve::alone;
 
     fn tick(tenant: u32, offset: u64) -> Input {
