@@ -200,7 +200,9 @@ fn child_mut<'a>(value: &'a mut Value, name: &str) -> &'a mut Value {
 fn place<'a>(value: &'a mut Value, steps: &[Index]) -> &'a mut Value {
     let names = names(value);
     match steps.split_first() {
-        Some((step, rest)) if !names.is_empty() => place(child_mut(value, step.get(&names)), rest),
+        Some((step, rest)) if !names.is_empty() => {
+            place(child_mut(value, step.get(names.as_slice())), rest)
+        }
         _ => value,
     }
 }
