@@ -201,7 +201,7 @@ fn place<'a>(value: &'a mut Value, steps: &[Index]) -> &'a mut Value {
     let names = names(value);
     match steps.split_first() {
         Some((step, rest)) if !names.is_empty() => {
-            place(child_mut(value, step.get(names.as_slice())), rest)
+            place(child_mut(value, step.get::<String>(&names)), rest)
         }
         _ => value,
     }
