@@ -235,8 +235,13 @@ impl OwnViews {
         let mut settled = self.shared.settled.subscribe();
         let is_filling = || {
             let tenants = self.shared.read();
-            let view = tenants.get(&tenant).and_then(|views| views.get(name));
-            view.is_some_and(|view| view.state == State::Filling && !view.is_served())
+            let Some(view) = tenants.get(&tenant).and_then(|views| views.get(name)) else {
+                return false;
+            };
+            // Readers are told a moment after what is defined has changed.
+            let snapshot = self.shared.readers.snapshot(tenant);
+            let is_told = snapshot.unready(name).is_none_or(|told| told.failure.is_some());
+            view.state == State::Filling && !view.is_served() || !is_told
         };
         let done = async {
             while is_filling() {

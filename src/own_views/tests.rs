@@ -98,6 +98,26 @@ async fn a_view_is_filling_until_it_is_put_in_and_who_waits_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_one_that_fails_finds_the_reason() {
+    let Bench { own, readers, .. } = &bench().await;
+    let mut turn = own.shared.turn.lock().await;
+    own.shared.take(&mut turn, TENANT, view("mine", VOIDED), &Hidden::default()).await.unwrap();
+    own.shared.write().get_mut(&TENANT).unwrap().give_up(*turn, "in vain");
+    assert_eq!(own.get(TENANT, "mine").unwrap().state, "failed");
+    // Readers are not told yet.
+    assert_eq!(readers.snapshot(TENANT).unready("mine").unwrap().failure, None);
+    assert!(!own.wait(TENANT, "mine", Duration::from_millis(20)).await);
+    let waiting = tokio::spawn({
+        let own = own.clone();
+        async move { own.wait(TENANT, "mine", LONG).await }
+    });
+    own.shared.announce(TENANT).await.unwrap();
+    own.shared.settled.send_replace(());
+    assert!(waiting.await.unwrap());
+    assert!(readers.snapshot(TENANT).unready("mine").unwrap().failure.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_deleted_or_replaced_while_it_is_filled_is_never_put_in() {
     let Bench { own, readers, .. } = &bench().await;
     let mut turn = own.shared.turn.lock().await;
