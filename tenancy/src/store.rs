@@ -43,7 +43,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use sqlx::any::AnyPoolOptions;
-use sqlx::{AnyConnection, AnyPool, FromRow};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, FromRow};
 
 pub use self::alert_decisions::{AlertBounds, AlertSubject, Decided, Decision};
 pub use self::alert_deliveries::{StoredAlertDelivery, StoredNotice};
@@ -70,9 +70,11 @@ use crate::change::timezone;
 use crate::dashboards::Dashboard;
 use crate::{MODULES, NewTenant, StoreError, TenantChange, TenantId, TenantRecord};
 
-/// How long a statement waits for another's lock in a file, and half of the time for which a
-/// connection is waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a statement waits for another's lock in a file. Who waits looks now and then, in no order, so
+/// that on a slow disk a busy other process can come first many times.
+const LOCK_PATIENCE: Duration = Duration::from_secs(15);
+/// How long a connection to a server is waited for.
+const SERVER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The control store. Cheap to clone; all clones share one bounded pool of connections.
 ///
@@ -104,17 +106,18 @@ impl Store {
     pub async fn connect(access: &Access) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         Self::migrate(access).await?;
-        let (url, engine) = match &access.database {
-            Database::File(path) => (database::file_url(path), Engine::Sqlite),
+        let (url, engine, patience) = match &access.database {
+            // All connections may be held by some who wait for a lock.
+            Database::File(path) => (database::file_url(path), Engine::Sqlite, 2 * LOCK_PATIENCE),
             Database::Server(server) => {
                 migrations::check_server(server).await?;
-                (server.pooled_url(), Engine::Postgres)
+                (server.pooled_url(), Engine::Postgres, SERVER_PATIENCE)
             }
         };
         let place = access.database.to_string();
         let pool = AnyPoolOptions::new()
             .max_connections(access.connections)
-            .acquire_timeout(2 * PATIENCE)
+            .acquire_timeout(patience)
             .after_connect(move |connection, _| Box::pin(prepare(connection, engine)))
             .connect(&url)
             .await
@@ -307,12 +310,16 @@ impl Store {
 /// Sets a new connection up.
 async fn prepare(connection: &mut AnyConnection, engine: Engine) -> Result<(), sqlx::Error> {
     match engine {
-        Engine::Sqlite => sqlx::raw_sql(
-            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000",
-        )
-        .execute(connection)
-        .await
-        .map(drop),
+        Engine::Sqlite => {
+            let patience = LOCK_PATIENCE.as_millis();
+            // Nothing but a number of this file is put in.
+            sqlx::raw_sql(AssertSqlSafe(format!(
+                "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = {patience}"
+            )))
+            .execute(connection)
+            .await
+            .map(drop)
+        }
         Engine::Postgres => Ok(()),
     }
 }

@@ -11,7 +11,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
-use super::PATIENCE;
+use super::LOCK_PATIENCE;
 use super::database::Server;
 use crate::StoreError;
 
@@ -31,7 +31,7 @@ pub(super) async fn migrate_file(path: &Path) -> Result<(), StoreError> {
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .foreign_keys(true)
-        .busy_timeout(PATIENCE)
+        .busy_timeout(LOCK_PATIENCE)
         .connect()
         .await
         .map_err(opening)?;
