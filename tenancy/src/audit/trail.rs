@@ -219,7 +219,8 @@ impl Writer {
                 tracing::error!(%error, lost, "the last records of the audit could not be written");
                 return;
             }
-            tracing::error!(%error, "the audit could not be written; trying again");
+            // Another node may hold the chain for a while. Who is not answered therefore is told in the log.
+            tracing::warn!(%error, "the audit could not be written; trying again");
             sleep(AGAIN).await;
         }
         for told in told.into_iter().filter_map(|(_, told)| told) {
