@@ -219,7 +219,8 @@ impl Writer {
                 tracing::error!(%error, lost, "the last records of the audit could not be written");
                 return;
             }
-            // Another node may hold the chain for a while. Who is not answered therefore is told in the log.
+            // Another node may hold the chain for a while. Whom that leaves unanswered is an error of
+            // its own.
             tracing::warn!(%error, "the audit could not be written; trying again");
             sleep(AGAIN).await;
         }
