@@ -18,7 +18,8 @@ impl Invalid {
     }
 }
 
-/// Errors of the control store. The first four are the caller's, the others the installation's.
+/// Errors of the control store. The first four are the caller's, the others the installation's, of
+/// which some pass by themselves ([`StoreError::is_unavailable`]).
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// There is a tenant with this id. Only ever told to the platform.
@@ -77,7 +78,8 @@ pub enum StoreError {
         /// The cause.
         source: sqlx::migrate::MigrateError,
     },
-    /// A statement failed: the disk is full, the file is locked by another program, …
+    /// A statement failed: the disk is full, others hold what it needs, … See
+    /// [`StoreError::is_unavailable`].
     #[error("the control store failed while {doing}: {source}")]
     Database {
         /// What was being done.
@@ -100,8 +102,57 @@ pub enum StoreError {
     Interrupted(#[from] tokio::task::JoinError),
 }
 
+impl StoreError {
+    /// Whether the store could not be had this time: others held it, or a row of it, for longer than
+    /// is waited for, or the connection to it was lost. It may be asked again; of what was to be
+    /// changed nothing is half done, but where a connection is lost at the very end it is not known
+    /// whether all of it was.
+    pub fn is_unavailable(&self) -> bool {
+        let Self::Database { source, .. } = self else { return false };
+        match source {
+            sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) => true,
+            sqlx::Error::Database(error) => error.code().is_some_and(|code| is_passing(&code)),
+            _ => false,
+        }
+    }
+}
+
+/// Whether what a database says by this code passes.
+fn is_passing(code: &str) -> bool {
+    // Of SQLite: the file is locked by another process. Its codes have fewer digits than those of
+    // PostgreSQL.
+    matches!(code, "5" | "261" | "517" | "773")
+        // Of PostgreSQL: a lock did not come in time, a transaction has idled, the server ends, …
+        || matches!(code, "55P03" | "25P03" | "57P01" | "57P02")
+        // … or the connection is not what it was: so says PgBouncer too, of a server that went away.
+        || code.starts_with("08")
+}
+
 impl From<Invalid> for StoreError {
     fn from(Invalid { field, message }: Invalid) -> Self {
         Self::Invalid { field, message }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_is_told_from_what_stays() {
+        // SQLITE_BUSY and its kinds; a lock, an idle transaction, a server that ends, a connection.
+        for code in ["5", "261", "517", "773", "55P03", "25P03", "57P01", "57P02", "08006", "08P01"]
+        {
+            assert!(is_passing(code), "{code}");
+        }
+        // SQLITE_LOCKED, SQLITE_FULL, SQLITE_CONSTRAINT_UNIQUE; a key that is taken, a right that is
+        // missing, a full disk.
+        for code in ["6", "13", "2067", "23505", "42501", "53100"] {
+            assert!(!is_passing(code), "{code}");
+        }
+        let of = |source| StoreError::Database { doing: "looking", source };
+        assert!(of(sqlx::Error::PoolTimedOut).is_unavailable());
+        assert!(!of(sqlx::Error::RowNotFound).is_unavailable());
+        assert!(!of(sqlx::Error::PoolClosed).is_unavailable());
     }
 }

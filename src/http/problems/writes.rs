@@ -23,8 +23,23 @@ pub(in crate::http) fn store(error: &StoreError) -> Problem {
             Problem::new("tenant-deleted", StatusCode::CONFLICT, "The tenant was deleted", detail)
         }
         StoreError::Invalid { .. } => invalid_body(&detail),
+        _ if error.is_unavailable() => store_unavailable(&detail),
         _ => failed("the control store", &detail),
     }
+}
+
+/// The control store could not be had this time.
+fn store_unavailable(why: &str) -> Problem {
+    // No failure of the service: the same call may go well a moment later.
+    tracing::warn!(why, "a call is refused, as the control store could not be had");
+    Problem::new(
+        "control-store-unavailable",
+        StatusCode::SERVICE_UNAVAILABLE,
+        "The control store cannot be had at the moment",
+        "others hold it for longer than is waited for, or the connection to it was lost; a change \
+         may have been made: look before you make it again, and tell those who run the service if \
+         it stays so",
+    )
 }
 
 pub(in crate::http) fn event_type(error: &RegisterError) -> Problem {
@@ -72,7 +87,10 @@ pub(in crate::http) fn unknown_event_type(name: &str) -> Problem {
 
 /// Of looking for what other nodes have changed.
 pub(in crate::http) fn refresh(error: &RefreshError) -> Problem {
-    failed("the control store", &error.to_string())
+    match error {
+        RefreshError::Store(error) => store(error),
+        RefreshError::Damaged(_) => failed("the control store", &error.to_string()),
+    }
 }
 
 /// There is no such tenant: for the platform, which may know.
@@ -226,4 +244,23 @@ pub(in crate::http) fn audit(error: TrailError) -> Problem {
         "what is not recorded is not answered; a change may have been made: look before you make it \
          again, and tell those who run the service if it stays so",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_control_store_that_may_be_had_later_is_no_failure() {
+        let of = |source| store(&StoreError::Database { doing: "changing a tenant", source });
+        let ended = io::Error::from(io::ErrorKind::UnexpectedEof);
+        for source in [sqlx::Error::PoolTimedOut, sqlx::Error::Io(ended)] {
+            let problem = of(source);
+            assert_eq!(problem.status, StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(problem.r#type, "urn:tidemark:problem:control-store-unavailable");
+        }
+        assert_eq!(of(sqlx::Error::RowNotFound).status, StatusCode::INTERNAL_SERVER_ERROR);
+    }
 }
