@@ -36,6 +36,7 @@ mod reports;
 mod scope;
 mod service_tokens;
 mod sql;
+mod writer;
 
 use std::path::Path;
 use std::time::Duration;
@@ -66,6 +67,7 @@ pub use self::report_runs::{FinishedRun, NewRun, RunState, StoredRun};
 pub use self::reports::{StoredOwner, StoredReport};
 use self::scope::Scope;
 pub use self::service_tokens::StoredServiceToken;
+use self::writer::Writer;
 use crate::change::timezone;
 use crate::dashboards::Dashboard;
 use crate::{MODULES, NewTenant, StoreError, TenantChange, TenantId, TenantRecord};
@@ -73,10 +75,11 @@ use crate::{MODULES, NewTenant, StoreError, TenantChange, TenantId, TenantRecord
 /// How long a statement waits for another's lock in a file. Who waits looks now and then, in no order, so
 /// that on a slow disk a busy other process can come first many times.
 const LOCK_PATIENCE: Duration = Duration::from_secs(15);
-/// How long a connection to a server is waited for.
-const SERVER_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a connection is waited for. All of a server's may be held by some who wait for a lock.
+const CONNECTION_PATIENCE: Duration = Duration::from_secs(15);
 
-/// The control store. Cheap to clone; all clones share one bounded pool of connections.
+/// The control store. Cheap to clone; all clones share one bounded pool of connections. A file is
+/// written to by one more, which writers have in turns.
 ///
 /// What a method has answered is on disk (`synchronous=FULL`; in PostgreSQL as its
 /// `synchronous_commit` says).
@@ -87,9 +90,10 @@ pub struct Store {
 }
 
 /// What keeps the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum Engine {
-    Sqlite,
+    /// A file; the pool's connections only read it.
+    Sqlite(Writer),
     Postgres,
 }
 
@@ -106,23 +110,24 @@ impl Store {
     pub async fn connect(access: &Access) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         Self::migrate(access).await?;
-        let (url, engine, patience) = match &access.database {
-            // All connections may be held by some who wait for a lock.
-            Database::File(path) => (database::file_url(path), Engine::Sqlite, 2 * LOCK_PATIENCE),
+        let failed = |source| StoreError::Open { place: access.database.to_string(), source };
+        let options = AnyPoolOptions::new()
+            .max_connections(access.connections)
+            .acquire_timeout(CONNECTION_PATIENCE);
+        match &access.database {
+            Database::File(path) => {
+                let url = database::file_url(path);
+                let options = options.after_connect(|connection, _| Box::pin(prepare(connection)));
+                let pool = options.clone().connect(&url).await.map_err(failed)?;
+                let writer = Writer::new(options, &url).map_err(failed)?;
+                Ok(Self { pool, engine: Engine::Sqlite(writer) })
+            }
             Database::Server(server) => {
                 migrations::check_server(server).await?;
-                (server.pooled_url(), Engine::Postgres, SERVER_PATIENCE)
+                let pool = options.connect(&server.pooled_url()).await.map_err(failed)?;
+                Ok(Self { pool, engine: Engine::Postgres })
             }
-        };
-        let place = access.database.to_string();
-        let pool = AnyPoolOptions::new()
-            .max_connections(access.connections)
-            .acquire_timeout(patience)
-            .after_connect(move |connection, _| Box::pin(prepare(connection, engine)))
-            .connect(&url)
-            .await
-            .map_err(|source| StoreError::Open { place, source })?;
-        Ok(Self { pool, engine })
+        }
     }
 
     /// Applies the migrations that a store does not have yet, where it is a file or its owner is
@@ -146,11 +151,14 @@ impl Store {
 
     /// Closes the connections, after the statements under way.
     pub async fn close(&self) {
+        if let Engine::Sqlite(writer) = &self.engine {
+            writer.close().await;
+        }
         self.pool.close().await;
     }
 
     fn is_file(&self) -> bool {
-        self.engine == Engine::Sqlite
+        matches!(self.engine, Engine::Sqlite(_))
     }
 
     /// Creates a tenant. [`StoreError::Conflict`] where there is one with its id,
@@ -307,21 +315,16 @@ impl Store {
     }
 }
 
-/// Sets a new connection up.
-async fn prepare(connection: &mut AnyConnection, engine: Engine) -> Result<(), sqlx::Error> {
-    match engine {
-        Engine::Sqlite => {
-            let patience = LOCK_PATIENCE.as_millis();
-            // Nothing but a number of this file is put in.
-            sqlx::raw_sql(AssertSqlSafe(format!(
-                "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = {patience}"
-            )))
-            .execute(connection)
-            .await
-            .map(drop)
-        }
-        Engine::Postgres => Ok(()),
-    }
+/// Sets a new connection to a file up.
+async fn prepare(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    let patience = LOCK_PATIENCE.as_millis();
+    // Nothing but a number of this file is put in.
+    sqlx::raw_sql(AssertSqlSafe(format!(
+        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = {patience}"
+    )))
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 /// Text from outside without NUL, which PostgreSQL cannot keep.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::{AnyConnection, FromRow};
 
-use super::{Scope, Store, sql, text};
+use super::{Engine, Scope, Store, sql, text};
 use crate::{StoreError, TenantId};
 
 /// What `platform_audit` calls the deletion of a tenant. Looks at all tenants, which former versions
@@ -191,10 +191,8 @@ impl Store {
         .await
         .map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
-        if !self.is_file() {
-            return Ok(());
-        }
-        let mut connection = self.pool.acquire().await.map_err(failed)?;
+        let Engine::Sqlite(writer) = &self.engine else { return Ok(()) };
+        let mut connection = writer.connection().await.map_err(failed)?;
         rewrite(&mut connection).await.map_err(failed)
     }
 

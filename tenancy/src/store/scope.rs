@@ -7,7 +7,7 @@
 
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
-use super::{Store, sql};
+use super::{Engine, Store, sql};
 
 /// Whose rows a transaction sees.
 #[derive(Clone, Copy, Debug)]
@@ -19,8 +19,12 @@ pub(super) enum Scope {
     Platform,
 }
 
-/// Milliseconds for which a statement of PostgreSQL waits for another's lock, …
-const LOCK_PATIENCE: u32 = 5_000;
+/// Milliseconds for which a transaction of PostgreSQL may do nothing. Then the server ends it and its
+/// connection: who is halted or cut off in the middle of one does not keep its locks.
+const IDLE_PATIENCE: u32 = 5_000;
+/// Milliseconds for which a statement waits for another's lock: longer, so that it gets that of one
+/// who is halted, …
+const LOCK_PATIENCE: u32 = 2 * IDLE_PATIENCE;
 /// … and for which it runs.
 const STATEMENT_PATIENCE: u32 = 30_000;
 
@@ -41,11 +45,10 @@ impl Store {
         &self,
         scope: Scope,
     ) -> Result<Transaction<'static, Any>, sqlx::Error> {
-        if self.is_file() {
-            // One that begins by reading could not go over to writing when another one has begun to.
-            return self.pool.begin_with("BEGIN IMMEDIATE").await;
+        match &self.engine {
+            Engine::Sqlite(writer) => writer.begin().await,
+            Engine::Postgres => self.begin("BEGIN", scope).await,
         }
-        self.begin("BEGIN", scope).await
     }
 
     async fn begin(
@@ -61,6 +64,7 @@ impl Store {
         let statement = format!(
             "{begin}; SELECT set_config('app.current_tenant', '{tenant}', true), \
              set_config('app.platform', '{platform}', true), \
+             set_config('idle_in_transaction_session_timeout', '{IDLE_PATIENCE}', true), \
              set_config('lock_timeout', '{LOCK_PATIENCE}', true), \
              set_config('statement_timeout', '{STATEMENT_PATIENCE}', true)"
         );
@@ -83,3 +87,7 @@ impl Store {
             .map(drop)
     }
 }
+
+#[cfg(test)]
+#[path = "scope_tests.rs"]
+mod tests;
