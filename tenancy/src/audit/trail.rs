@@ -20,8 +20,9 @@ const CHAIN_KIB: usize = ROOM_KIB / 4;
 const BATCH: usize = 1_024;
 /// How long entries wait for others to be written with, unless one must be on disk.
 const GATHER: Duration = Duration::from_millis(100);
-/// How long a caller waits for room, or to be told that its entry is on disk.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a caller waits for room, or to be told that its entry is on disk. Longer than another
+/// node that is halted keeps the chain in PostgreSQL (`store/scope.rs`).
+const PATIENCE: Duration = Duration::from_secs(12);
 /// After a writing that failed.
 const AGAIN: Duration = Duration::from_millis(500);
 /// For what waits to be written at the end.

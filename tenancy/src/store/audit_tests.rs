@@ -405,6 +405,37 @@ async fn the_database_refuses_to_change_or_remove_a_record() {
     }
 }
 
+/// A node is halted with the end of a chain in its hands, and woken when it is too late.
+async fn halt_a_node(place: &Place) {
+    let bench = Bench::with(place, 1).await;
+    let halted = place.open().await;
+    let head = bench.store.audit_head(bench.chain).await.unwrap().unwrap();
+    let record = AuditRecord::after(&head.hash, 2, &entry(bench.chain, 2));
+    let mut transaction = halted.write(Scope::Platform).await.unwrap();
+    halted.enter(&mut transaction, bench.tenant.number).await.unwrap();
+    assert!(super::audit::insert(&mut transaction, bench.chain, &[record]).await.unwrap());
+    // Nothing more comes from it. Another one waits for the chain, and has it.
+    bench.store.append_audit(&bench.key, &[entry(bench.chain, 3)]).await.unwrap();
+    let source = transaction.commit().await.unwrap_err();
+    let error = StoreError::Database { doing: "writing the audit", source };
+    assert!(error.is_unavailable(), "{error}");
+    // Of what it had begun nothing is there, and it does it again on another connection.
+    assert_eq!(bench.store.audit_last(bench.chain).await.unwrap(), 2);
+    halted.append_audit(&bench.key, &[entry(bench.chain, 2)]).await.unwrap();
+    assert_eq!(bench.store.audit_last(bench.chain).await.unwrap(), 3);
+    assert!(bench.faults().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_halted_keeps_no_other_from_a_chain() {
+    halt_a_node(&Place::server().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_does_one_behind_a_pooler() {
+    halt_a_node(&Place::pooled().await).await;
+}
+
 #[tokio::test]
 async fn who_records_faster_than_is_written_waits() {
     let place = &Place::file();
