@@ -102,17 +102,23 @@ impl Changes {
     pub(crate) async fn follow(&self) {
         let mut period = tokio::time::interval(PERIOD);
         period.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut has_failed = false;
+        let mut failures = 0_u32;
         loop {
             period.tick().await;
             match self.look().await {
-                Ok(()) => has_failed = false,
-                // Once, and not four times a second.
-                Err(error) if !has_failed => {
-                    tracing::error!(%error, "what other nodes change is not seen; trying again");
-                    has_failed = true;
+                Ok(()) => failures = 0,
+                Err(error) => {
+                    failures = failures.saturating_add(1);
+                    // The next look may go well. If not it is told once, and not four times a second.
+                    match failures {
+                        1 => tracing::warn!(%error, "what other nodes change is not seen"),
+                        2 => tracing::error!(
+                            %error,
+                            "what other nodes change is not seen; trying again"
+                        ),
+                        _ => {}
+                    }
                 }
-                Err(_) => {}
             }
         }
     }

@@ -46,6 +46,17 @@ pub(crate) enum CheckpointFailure {
     HalfWritten(#[from] Arc<std::io::Error>),
 }
 
+impl CheckpointFailure {
+    /// Whether it was the control store that failed, which may be well the next time.
+    fn is_of_control(&self) -> bool {
+        matches!(
+            self,
+            Self::Audit(_)
+                | Self::Checkpoint(CheckpointError::Commits(_) | CheckpointError::Undecided { .. })
+        )
+    }
+}
+
 /// Writes the checkpoints of one partition.
 pub(crate) struct Checkpointer {
     /// That of the partition.
@@ -101,6 +112,7 @@ impl Checkpointer {
         let mut turns = interval(every);
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         turns.tick().await;
+        let mut is_failing = false;
         loop {
             let erasure = tokio::select! {
                 () = closing.cancelled() => return Ok(self),
@@ -113,14 +125,22 @@ impl Checkpointer {
                 None => self.checkpoint(&reading).await,
             };
             match made {
-                Ok(()) => self.tidy().await,
+                Ok(()) => {
+                    is_failing = false;
+                    self.tidy().await;
+                }
                 Err(CheckpointFailure::Ended(_)) => return Ok(self),
                 Err(CheckpointFailure::Checkpoint(error @ CheckpointError::Fenced { .. })) => {
                     return Err(error.into());
                 }
                 Err(error) => {
                     metrics::counter!("tidemark_checkpoints_failed_total").increment(1);
-                    tracing::error!(%error, "a checkpoint was not made; the next one holds it too");
+                    if error.is_of_control() && !is_failing {
+                        tracing::warn!(%error, "a checkpoint was not made; the next one is tried");
+                    } else {
+                        tracing::error!(%error, "a checkpoint was not made; the next one holds it too");
+                    }
+                    is_failing = true;
                     self.has_failed = true;
                     tokio::time::sleep(AFTER_FAILURE.min(every)).await;
                 }

@@ -7,7 +7,7 @@
 
 mod moves;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,7 @@ use super::held::Host;
 use super::registry::Registry;
 use super::{Intake, ServeError, clock, eraser};
 use crate::changes::Changes;
+use crate::event_types::RefreshError;
 use crate::http::App;
 use crate::onboarding;
 
@@ -65,6 +66,10 @@ struct Keeper {
     /// What is under way.
     moves: JoinSet<Move>,
     beaten: Option<Instant>,
+    /// Whether the last look at the others failed.
+    is_blind: bool,
+    /// The partitions that could not be taken when that was tried last.
+    untaken: BTreeSet<u32>,
     is_open: bool,
     begun: Instant,
 }
@@ -96,6 +101,8 @@ impl Cluster {
             seats: BTreeMap::new(),
             moves: JoinSet::new(),
             beaten: None,
+            is_blind: false,
+            untaken: BTreeSet::new(),
             is_open: false,
             begun: Instant::now(),
         };
@@ -147,9 +154,14 @@ impl Keeper {
             store.ownership().await
         };
         match told.await {
-            Ok(ownership) => registry.learn(ownership),
+            Ok(ownership) => {
+                registry.learn(ownership);
+                self.is_blind = false;
+            }
             Err(error) => {
-                if self.beaten.is_some_and(|beaten| beaten.elapsed() < ALIVE) {
+                let was_blind = std::mem::replace(&mut self.is_blind, true);
+                // A node that was halted, and is late by that, sees them with the next look.
+                if !was_blind || self.beaten.is_some_and(|beaten| beaten.elapsed() < ALIVE) {
                     tracing::warn!(%error, "the other nodes cannot be seen; trying again");
                 } else {
                     tracing::error!(%error, "the other nodes cannot be seen, and this one serves \
@@ -243,13 +255,20 @@ impl Keeper {
     fn settle(&mut self, done: Move) -> Result<(), ServeError> {
         match done {
             Move::Taken(number, Ok(Taken::Seat(seat))) => {
+                self.untaken.remove(&number);
                 self.seats.insert(number, State::Held(seat));
             }
             Move::Taken(number, Ok(Taken::ByOther)) | Move::Left(number, Ok(Left)) => {
+                self.untaken.remove(&number);
                 self.seats.remove(&number);
             }
             Move::Taken(number, Err(error)) if self.is_open => {
-                tracing::error!(%error, partition = number, "a partition cannot be taken; trying again");
+                let is_first = self.untaken.insert(number);
+                if is_first && is_of_control(&error) {
+                    tracing::warn!(%error, partition = number, "a partition is not taken yet; trying again");
+                } else {
+                    tracing::error!(%error, partition = number, "a partition cannot be taken; trying again");
+                }
                 self.seats.insert(number, State::Failed(Instant::now()));
             }
             // At the start somebody looks, and the process says by its end that it is not well. Of one
@@ -294,6 +313,16 @@ impl Keeper {
         let registry = &self.cluster.registry;
         Ok(self.cluster.host.place.store.retire(registry.node()).await?)
     }
+}
+
+/// Whether it was the control store that failed, which may be well the next time.
+fn is_of_control(error: &ServeError) -> bool {
+    matches!(
+        error,
+        ServeError::Control(_)
+            | ServeError::Changes(RefreshError::Store(_))
+            | ServeError::Checkpoint(CheckpointError::Commits(_))
+    )
 }
 
 /// Waits until a part of one of the held partitions has ended.

@@ -110,8 +110,9 @@ impl Cluster {
         host.history.set(slot, None);
         host.erasures.set(slot, None);
         host.place.readers.retain(|tenant| !lives_there(tenant));
-        if is_owner {
-            host.place.store.release_partition(number, epoch).await?;
+        if is_owner && let Err(error) = host.place.store.release_partition(number, epoch).await {
+            // It is this node's still, which takes it again and gives it up again.
+            tracing::warn!(%error, partition = number, "a partition was not released");
         }
         tracing::info!(partition = number, "a partition is not served here any more");
         ended.map(|()| Left)
