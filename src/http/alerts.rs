@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use stream::Problem;
 use tenancy::{AlertFilter, AlertState, StoredAlert};
 use utoipa::ToSchema;
@@ -46,15 +46,6 @@ pub(super) struct Listed {
     next: Option<String>,
 }
 
-/// Reads a definition. An answer that was changed can be sent back: what it tells beside is left out.
-fn definition(mut sent: Map<String, Value>) -> Result<Definition, Problem> {
-    for told in TOLD {
-        sent.remove(told);
-    }
-    let read = serde_json::from_value(Value::Object(sent));
-    read.map_err(|error| problems::invalid_body(&error.to_string()))
-}
-
 /// The rules of the caller's tenant.
 pub(super) async fn rules(
     State(app): State<Arc<App>>,
@@ -77,7 +68,7 @@ pub(super) async fn create(
     body: Body,
 ) -> Result<Response, Problem> {
     params.finish("")?;
-    let definition = definition(body::json(&headers, body).await?)?;
+    let definition: Definition = body::definition(&headers, body, &TOLD).await?;
     note(&trace, &definition);
     let made = app.alerts.create(&caller.tenant, &caller.identity, definition).await;
     let rule = made.map_err(|error| problems::alert(&error))?;
@@ -111,7 +102,7 @@ pub(super) async fn replace(
     body: Body,
 ) -> Result<Response, Problem> {
     params.finish("")?;
-    let definition = definition(body::json(&headers, body).await?)?;
+    let definition: Definition = body::definition(&headers, body, &TOLD).await?;
     note(&trace, &definition);
     // Nobody who may not know of it learns what it has to say.
     let known = app.alerts.rule(&caller.tenant, &id).await;

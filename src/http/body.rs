@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use projections::Tenant;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use stream::Problem;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -139,6 +140,21 @@ pub(super) async fn json<T: DeserializeOwned>(
     }
     let bytes = read(headers, body, ORDER).await?;
     serde_json::from_slice(&bytes).map_err(|error| problems::invalid_body(&error.to_string()))
+}
+
+/// Reads what a caller defines. An answer that was changed can be sent back: the members that it has
+/// beside, `told`, are left out.
+pub(super) async fn definition<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Body,
+    told: &[&str],
+) -> Result<T, Problem> {
+    let mut sent: Map<String, Value> = json(headers, body).await?;
+    for told in told {
+        sent.remove(*told);
+    }
+    let read = serde_json::from_value(Value::Object(sent));
+    read.map_err(|error| problems::invalid_body(&error.to_string()))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use axum::http::header::{ETAG, IF_NONE_MATCH, LOCATION};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use stream::Problem;
 use tenancy::dashboards::document::Document;
 use tenancy::dashboards::{Dashboard, DashboardError, NewDashboard};
@@ -52,15 +52,9 @@ pub(super) struct New {
     document: Value,
 }
 
-/// Reads what is to be stored. An answer that was changed can be sent back: what it tells beside is
-/// left out.
+/// Reads what is to be stored.
 async fn sent(headers: &HeaderMap, body: Body, trace: &Trace) -> Result<NewDashboard, Problem> {
-    let mut sent: Map<String, Value> = body::json(headers, body).await?;
-    for told in TOLD {
-        sent.remove(told);
-    }
-    let New { name, document } = serde_json::from_value(Value::Object(sent))
-        .map_err(|error| problems::invalid_body(&error.to_string()))?;
+    let New { name, document } = body::definition(headers, body, &TOLD).await?;
     trace.note("name", name.as_str());
     Ok(NewDashboard { name, document })
 }

@@ -56,15 +56,6 @@ pub(super) struct Runs {
     next: Option<String>,
 }
 
-/// Reads a definition. An answer that was changed can be sent back: what it tells beside is left out.
-fn definition(mut sent: Map<String, Value>) -> Result<Definition, Problem> {
-    for told in TOLD {
-        sent.remove(told);
-    }
-    let read = serde_json::from_value(Value::Object(sent));
-    read.map_err(|error| problems::invalid_body(&error.to_string()))
-}
-
 /// The reports of the caller's tenant.
 pub(super) async fn list(
     State(app): State<Arc<App>>,
@@ -87,7 +78,7 @@ pub(super) async fn create(
     body: Body,
 ) -> Result<Response, Problem> {
     params.finish("")?;
-    let definition = definition(body::json(&headers, body).await?)?;
+    let definition: Definition = body::definition(&headers, body, &TOLD).await?;
     note(&trace, &definition);
     let made = app.reports.create(&caller.tenant, &caller.identity, definition).await;
     let report = made.map_err(|error| problems::report(&error))?;
@@ -122,7 +113,7 @@ pub(super) async fn replace(
     body: Body,
 ) -> Result<Response, Problem> {
     params.finish("")?;
-    let definition = definition(body::json(&headers, body).await?)?;
+    let definition: Definition = body::definition(&headers, body, &TOLD).await?;
     note(&trace, &definition);
     // Nobody who may not know of it learns what it has to say.
     let known = app.reports.get(caller.tenant.number, &id).await;
