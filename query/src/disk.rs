@@ -148,7 +148,7 @@ impl SpillFile for Spilled {
     fn read_stream(&self) -> Result<Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>> {
         let (file, room) = (Arc::clone(&self.file), Arc::clone(&self.room));
         let chunks = stream::try_unfold((file, room, 0), |(file, room, at)| async move {
-            let bytes = read(Arc::clone(&file), at).await?;
+            let bytes = read(&file, at)?;
             let next = at + bytes.len() as u64;
             Ok::<_, DataFusionError>((!bytes.is_empty()).then_some((bytes, (file, room, next))))
         });
@@ -161,15 +161,12 @@ impl SpillFile for Spilled {
     }
 }
 
-/// The bytes at that place; none at the end.
-async fn read(file: Arc<File>, at: u64) -> Result<Bytes> {
-    let reading = tokio::task::spawn_blocking(move || -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; CHUNK];
-        let length = file.read_at(&mut bytes, at)?;
-        bytes.truncate(length);
-        Ok(bytes)
-    });
-    let bytes = reading.await.map_err(|error| DataFusionError::External(Box::new(error)))??;
+/// The bytes at that place; none at the end. The thread is the query's own, as it is for what is written:
+/// it keeps nobody else waiting.
+fn read(file: &File, at: u64) -> io::Result<Bytes> {
+    let mut bytes = vec![0; CHUNK];
+    let length = file.read_at(&mut bytes, at)?;
+    bytes.truncate(length);
     Ok(bytes.into())
 }
 

@@ -5,9 +5,9 @@
 //! slow reader slows the query, and the query's time goes on. The reader keeps the time too, so
 //! the limit holds even while the query's thread is busy and cannot be asked.
 
-use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
@@ -17,8 +17,9 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use futures::{FutureExt, StreamExt, stream};
+use futures::{StreamExt, stream};
 use projections::{EventRegistry, Position, Tenant, TenantSnapshot};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admission::{Admission, Permit};
@@ -32,11 +33,12 @@ use crate::history::History;
 use crate::joins::is_hashed;
 use crate::lanes::Lanes;
 use crate::session::{Joins, Means, Planned, Prepared, Template};
-use crate::{QueryError, QueryLimits, statement};
+use crate::turn::{FREE, Turn};
+use crate::{QueryError, QueryLimits, statement, thread};
 
-/// The stack of a query's thread: expressions are trees as deep as their text is long, and are
-/// walked by recursion. The pages that are not used are never taken.
-const STACK_BYTES: usize = 32 << 20;
+/// A query whose SQL has more bytes is a long one from its beginning: it takes its time to read and plan
+/// it, in steps that nothing ends.
+const LONG_SQL: usize = 16 << 10;
 
 /// Batches that wait for the reader.
 const WAITING: usize = 2;
@@ -127,8 +129,10 @@ impl Queries {
         {
             return Ok(again(&snapshot, &kept));
         }
+        statement::glance(sql, self.limits.sql_bytes)?;
         let permit = self.admission.enter(snapshot.tenant()).await?;
         let watch = Arc::new(Watch::new(self.limits.seconds));
+        let turn = self.turn(snapshot.tenant(), sql, &watch)?;
         let (planned, plan) = oneshot::channel();
         let (sender, receiver) = mpsc::channel(WAITING);
         let guard = Abandon(watch.clone());
@@ -140,13 +144,13 @@ impl Queries {
             limits: self.limits.clone(),
             template: self.template.clone(),
             cache: self.cache.clone(),
-            watch: watch.clone(),
+            turn: turn.clone(),
             permit: Some(permit),
         };
-        let lanes = self.lanes.clone();
-        spawn(snapshot.tenant(), watch.clone(), lanes, move || async move {
+        let running = thread::spawn(turn, move || async move {
             query.run(planned, &sender).await;
-        })?;
+        });
+        running.map_err(|error| internal(&error))?;
         let (schema, reads) = match tokio::time::timeout_at(watch.deadline().into(), plan).await {
             Ok(Ok(begun)) => begun?,
             Ok(Err(_)) => return Err(died()),
@@ -170,13 +174,15 @@ impl Queries {
         sql: &str,
     ) -> Result<Description, QueryError> {
         let relations = self.relations(&snapshot);
+        statement::glance(sql, self.limits.sql_bytes)?;
         let permit = self.admission.enter(snapshot.tenant()).await?;
         let watch = Arc::new(Watch::new(self.limits.seconds));
+        let turn = self.turn(snapshot.tenant(), sql, &watch)?;
         let _guard = Abandon(watch.clone());
         let (sender, described) = oneshot::channel();
         let (sql, most, template) = (sql.to_owned(), self.limits.sql_bytes, self.template.clone());
-        let within = watch.clone();
-        spawn(snapshot.tenant(), watch.clone(), self.lanes.clone(), move || async move {
+        let within = turn.clone();
+        let running = thread::spawn(turn, move || async move {
             let described = match statement::parse(&sql, most) {
                 Ok(statement) => template.describe(&relations, statement, &within).await,
                 Err(error) => Err(error),
@@ -184,12 +190,20 @@ impl Queries {
             drop(permit);
             // Nobody may be waiting any more; then there is nobody to tell.
             let _ = sender.send(described);
-        })?;
+        });
+        running.map_err(|error| internal(&error))?;
         match tokio::time::timeout_at(watch.deadline().into(), described).await {
             Ok(Ok(described)) => described,
             Ok(Err(_)) => Err(died()),
             Err(_) => Err(watch.over()),
         }
+    }
+
+    /// The turn of one query among all.
+    fn turn(&self, tenant: Tenant, sql: &str, watch: &Arc<Watch>) -> Result<Arc<Turn>, QueryError> {
+        let caller = Handle::try_current().map_err(|error| internal(&error))?;
+        let ran = if sql.len() > LONG_SQL { FREE } else { Duration::ZERO };
+        Ok(Arc::new(Turn::new(tenant, watch.clone(), self.lanes.clone(), caller, ran)))
     }
 
     /// Their limits.
@@ -235,28 +249,6 @@ fn again(snapshot: &TenantSnapshot, kept: &KeptAnswer) -> Answer {
     }
 }
 
-/// Starts the query's thread.
-fn spawn<F: Future<Output = ()> + 'static>(
-    tenant: Tenant,
-    watch: Arc<Watch>,
-    lanes: Arc<Lanes>,
-    query: impl FnOnce() -> F + Send + 'static,
-) -> Result<(), QueryError> {
-    let runtime = tokio::runtime::Handle::try_current().map_err(|error| internal(&error))?;
-    std::thread::Builder::new()
-        .name("query".into())
-        .stack_size(STACK_BYTES)
-        .spawn(move || {
-            let run = AssertUnwindSafe(query()).catch_unwind();
-            if runtime.block_on(lanes.run(tenant, &watch, run)).is_err() {
-                // The channel closes without an end, which the reader takes for what it is.
-                tracing::error!("a query panicked");
-            }
-        })
-        .map(drop)
-        .map_err(|error| internal(&error))
-}
-
 fn internal(error: &impl std::fmt::Display) -> QueryError {
     QueryError::Internal { message: error.to_string() }
 }
@@ -282,7 +274,7 @@ struct Query {
     limits: QueryLimits,
     template: Arc<Template>,
     cache: Arc<Cache>,
-    watch: Arc<Watch>,
+    turn: Arc<Turn>,
     /// Given back before the end is told, so that the reader's next query is let in.
     permit: Option<Permit>,
 }
@@ -330,7 +322,7 @@ impl Query {
         let Planned { plan, reads, is_repeatable } = self.plan().await?;
         let means = self.template.means(&self.limits);
         let prepared =
-            match self.template.prepare(plan.clone(), Joins::Hashed, &self.watch, &means).await {
+            match self.template.prepare(plan.clone(), Joins::Hashed, &self.turn, &means).await {
                 Ok(prepared) => prepared,
                 Err(error) => return Err(self.blame(error, &means)),
             };
@@ -364,7 +356,7 @@ impl Query {
         error: QueryError,
     ) -> Result<Option<()>, QueryError> {
         let means = self.template.means(&self.limits);
-        let Ok(prepared) = self.template.prepare(plan, Joins::Sorted, &self.watch, &means).await
+        let Ok(prepared) = self.template.prepare(plan, Joins::Sorted, &self.turn, &means).await
         else {
             return Err(error);
         };
@@ -387,7 +379,7 @@ impl Query {
         }
         let statement = statement::parse(&self.sql, self.limits.sql_bytes)?;
         let planned =
-            self.template.plan(&self.relations, statement, &self.params, &self.watch).await?;
+            self.template.plan(&self.relations, statement, &self.params, &self.turn).await?;
         if let (Some(asked), Some(reads)) = (&self.asked, &planned.reads)
             && let Some(plan) = Relations::taken_out(planned.plan.clone())?
         {
@@ -403,6 +395,7 @@ impl Query {
         prepared: Prepared,
         outlet: &mut Outlet<'_>,
     ) -> Result<Option<()>, QueryError> {
+        let watch = self.turn.watch();
         let mut batches = execute_stream(prepared.plan, prepared.context)?;
         if let Some(planned) = outlet.planned.take()
             && planned.send(Ok((batches.schema(), outlet.reads.take()))).is_err()
@@ -413,10 +406,10 @@ impl Query {
             let next = tokio::select! {
                 biased;
                 () = outlet.sender.closed() => return Ok(None),
-                next = tokio::time::timeout_at(self.watch.deadline().into(), batches.next()) => next,
+                next = tokio::time::timeout_at(watch.deadline().into(), batches.next()) => next,
             };
             let batch = match next {
-                Err(_) => return Err(self.watch.over()),
+                Err(_) => return Err(watch.over()),
                 Ok(None) => return Ok(Some(())),
                 Ok(Some(batch)) => batch?,
             };

@@ -1,8 +1,8 @@
 //! Bounds put into a plan that is ready to run.
 //!
 //! DataFusion gives control back between batches, and counts the memory of most operators. What
-//! is left is closed here: a join that finds no match for a long time looks at the clock whenever
-//! it evaluates its condition; a join that finds many gives control back; what a window gathers
+//! is left is closed here: a join that finds no match for a long time looks at its time and its lane
+//! whenever it evaluates its condition; a join that finds many gives control back; what a window gathers
 //! is counted; what a sort gathers is counted once; texts put together stay bounded; and windows that
 //! recompute a growing frame for each row are refused.
 
@@ -32,6 +32,7 @@ pub(crate) use watch::Watch;
 use watch::{BoundedText, Watched};
 
 use crate::QueryError;
+use crate::turn::Turn;
 
 /// Aggregates that keep a sum, so that the next row's frame costs no more than the last one's.
 const STEADY: [&str; 20] = [
@@ -93,10 +94,10 @@ fn unsteady(window: &WindowFunction) -> Option<&str> {
     (!whole && !STEADY.contains(&aggregate.name())).then(|| aggregate.name())
 }
 
-/// Puts `watch` into the conditions of joins, and bounds the texts that `||` puts together. To be
-/// called on an optimized plan, for no rule knows these functions.
-pub(crate) fn watch(plan: LogicalPlan, watch: &Arc<Watch>) -> Result<LogicalPlan> {
-    let watched = Arc::new(ScalarUDF::from(Watched::new(watch.clone())));
+/// Has the conditions of joins look at the query's turn, and bounds the texts that `||` puts together.
+/// To be called on an optimized plan, for no rule knows these functions.
+pub(crate) fn watch(plan: LogicalPlan, turn: &Arc<Turn>) -> Result<LogicalPlan> {
+    let watched = Arc::new(ScalarUDF::from(Watched::new(turn.clone())));
     let bounded = Arc::new(ScalarUDF::from(BoundedText::new()));
     let rewritten = plan.transform_up_with_subqueries(|node| {
         let names = NamePreserver::new(&node);

@@ -1,7 +1,9 @@
 //! The accepted events of a tenant, as relations.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -13,10 +15,12 @@ use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use projections::{EventType, Tenant};
+use tokio::runtime::Handle;
 
 use crate::QueryError;
+use crate::turn::Turn;
 
 /// Where accepted events are read from.
 pub trait History: Send + Sync {
@@ -102,19 +106,58 @@ impl PartitionStream for EventScan {
         &self.schema
     }
 
-    fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
+    fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
         // `count(*)` wants no column at all. A column is asked for all the same, so that a
         // batch always says by itself how many rows it has.
         let columns = match self.columns.as_deref() {
             Some([]) => Some(vec![0]),
             other => other.map(<[usize]>::to_vec),
         };
-        let relation = &self.relation;
-        let batches =
-            relation.history.scan(relation.tenant, &relation.event_type, relation.up_to, columns);
+        let turn = context.session_config().get_extension::<Turn>();
+        let batches = Within::new(turn.map(|turn| turn.caller().clone()), || {
+            let Self { relation, .. } = self;
+            relation.history.scan(relation.tenant, &relation.event_type, relation.up_to, columns)
+        });
         let schema = self.schema.clone();
         let fitted = batches.map(move |batch| fit(&batch.map_err(|e| unread(&e))?, &schema));
         Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), fitted))
+    }
+}
+
+/// Batches that are read inside the runtime of who asked, if there is one, on whatever thread: their
+/// connections and timers belong to it and outlive the query.
+struct Within {
+    caller: Option<Handle>,
+    /// None only while it is dropped.
+    batches: Option<SendableRecordBatchStream>,
+}
+
+impl Within {
+    fn new(caller: Option<Handle>, scan: impl FnOnce() -> SendableRecordBatchStream) -> Self {
+        let entered = caller.as_ref().map(Handle::enter);
+        let batches = Some(scan());
+        drop(entered);
+        Self { caller, batches }
+    }
+}
+
+impl Stream for Within {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Self { caller, batches } = self.get_mut();
+        let _entered = caller.as_ref().map(Handle::enter);
+        match batches {
+            Some(batches) => batches.poll_next_unpin(context),
+            None => Poll::Ready(None),
+        }
+    }
+}
+
+impl Drop for Within {
+    fn drop(&mut self) {
+        let _entered = self.caller.as_ref().map(Handle::enter);
+        self.batches = None;
     }
 }
 

@@ -1,28 +1,17 @@
 //! The processors that long queries may take.
 //!
-//! A query runs freely for a moment, which is all that most need. One that goes on takes a lane for
-//! each step; there are fewer lanes than processors, so however many long queries there are, short
-//! ones and the rest of the service find a processor free. Tenants take turns: the lane goes to the
-//! tenant that was given one least recently. From then on its thread also stands back: the kernel gives
-//! a processor to short queries and the rest first.
+//! A query that runs for long takes a lane; there are fewer lanes than processors, so however many long
+//! queries there are, short ones and the rest of the service find a processor free. Tenants take turns:
+//! the lane goes to the tenant that was given one least recently. When a query takes one and gives it
+//! back is in `turn.rs`.
 
 use std::collections::HashMap;
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use projections::Tenant;
 
 use crate::guard::Watch;
-
-/// What a query may run before it needs a lane.
-const FREE: Duration = Duration::from_millis(100);
-
-/// How much lower the thread of a long query stands, as `nice` has it: a third of the time of one that
-/// stands where it was, when both want a processor; with less, a busy machine would have it miss its limit
-/// of time.
-const STEPS: i32 = 5;
 
 /// How often one that waits looks whether it should end.
 const LOOK: Duration = Duration::from_millis(50);
@@ -46,7 +35,8 @@ struct State {
 }
 
 /// A lane; given back when dropped.
-struct Lane<'a>(&'a Lanes);
+#[derive(Debug)]
+pub(crate) struct Lane(Arc<Lanes>);
 
 impl Lanes {
     /// Half of the processors, at least one.
@@ -55,42 +45,19 @@ impl Lanes {
         Self::of((processors / 2).max(1))
     }
 
-    fn of(count: usize) -> Arc<Self> {
+    pub(crate) fn of(count: usize) -> Arc<Self> {
         let state =
             State { free: count, waiting: Vec::new(), next: 0, given: HashMap::new(), turn: 0 };
         Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() })
     }
 
-    /// Runs a query on a thread of its own, which waits here for its lanes, and ends with it: once it
-    /// stands back it does so for ever.
-    pub(crate) async fn run<T>(
-        &self,
-        tenant: Tenant,
-        watch: &Watch,
-        query: impl Future<Output = T>,
-    ) -> T {
-        let mut query = pin!(query);
-        let (mut taken, mut stands_back) = (Duration::ZERO, false);
-        poll_fn(|context| {
-            let lane = if taken < FREE {
-                None
-            } else {
-                if !std::mem::replace(&mut stands_back, true) {
-                    stand_back();
-                }
-                self.wait(tenant, watch)
-            };
-            let begun = Instant::now();
-            let polled = query.as_mut().poll(context);
-            taken += begun.elapsed();
-            drop(lane);
-            polled
-        })
-        .await
+    /// Whether somebody waits for a lane.
+    pub(crate) fn is_wanted(&self) -> bool {
+        !self.state().waiting.is_empty()
     }
 
     /// Waits for a lane; none for a query that is to end, for it has only that left to do.
-    fn wait(&self, tenant: Tenant, watch: &Watch) -> Option<Lane<'_>> {
+    pub(crate) fn wait(self: &Arc<Self>, tenant: Tenant, watch: &Watch) -> Option<Lane> {
         let mut state = self.state();
         let number = state.next;
         state.next += 1;
@@ -112,20 +79,12 @@ impl Lanes {
         state.waiting.retain(|(n, _)| *n != number);
         drop(state);
         self.changed.notify_all();
-        Some(Lane(self))
+        Some(Lane(Arc::clone(self)))
     }
 
     /// Nothing is left half done under the lock, so a poisoned one is as good as any.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Has this thread stand back behind the others of the process.
-fn stand_back() {
-    // Where the system refuses it, the lanes are what is left.
-    if let Err(error) = rustix::process::nice(STEPS) {
-        tracing::debug!(%error, "a long query runs with the same priority as others");
     }
 }
 
@@ -145,7 +104,7 @@ impl State {
     }
 }
 
-impl Drop for Lane<'_> {
+impl Drop for Lane {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.free += 1;

@@ -45,7 +45,10 @@ mod places;
 mod plain;
 mod postgres;
 mod session;
+mod standing;
 mod statement;
+mod thread;
+mod turn;
 mod views;
 mod xlsx;
 

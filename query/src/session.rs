@@ -21,10 +21,10 @@ use crate::cache::Reads;
 use crate::catalog::{CATALOG, Relations, TenantCatalog, VIEWS};
 use crate::disk::{Disk, QueryDisk};
 use crate::execution::Description;
-use crate::guard::Watch;
 use crate::joins::SortedJoins;
 use crate::memory::QueryPool;
 use crate::places::Places;
+use crate::turn::Turn;
 use crate::{QueryError, QueryLimits, complexity, functions, guard, parameters, postgres};
 
 /// Rows of a batch: a compromise between speed and what a batch of long texts takes.
@@ -120,18 +120,19 @@ impl Template {
         relations: &Arc<Relations>,
         statement: Statement,
         params: &[serde_json::Value],
-        watch: &Watch,
+        turn: &Turn,
     ) -> Result<Planned, QueryError> {
+        turn.look()?;
         let Unbound { mut state, plan, reads, places } = self.unbound(relations, statement).await?;
         let plan = parameters::bind(plan, params).map_err(|error| places.parameter(error))?;
         let plan = clock::pin(plan, relations.snapshot.today())?;
         guard::check_windows(&plan)?;
         complexity::check_terms(&plan)?;
-        watch.check()?;
+        turn.look()?;
 
         state.mark_start_execution();
         let plan = state.optimize(&plan)?;
-        watch.check()?;
+        turn.look()?;
         let is_repeatable = is_repeatable(&plan)?;
         Ok(Planned { plan, reads, is_repeatable })
     }
@@ -141,15 +142,16 @@ impl Template {
         &self,
         relations: &Arc<Relations>,
         statement: Statement,
-        watch: &Watch,
+        turn: &Turn,
     ) -> Result<Description, QueryError> {
+        turn.look()?;
         let Unbound { mut state, plan, .. } = self.unbound(relations, statement).await?;
         let params = parameters::types(&plan)?;
         let plan = parameters::bind_nulls(plan, &params)?;
         let plan = clock::pin(plan, relations.snapshot.today())?;
         guard::check_windows(&plan)?;
         complexity::check_terms(&plan)?;
-        watch.check()?;
+        turn.look()?;
 
         state.mark_start_execution();
         let schema = match state.optimize(&plan) {
@@ -191,21 +193,23 @@ impl Template {
         &self,
         plan: LogicalPlan,
         joins: Joins,
-        watch: &Arc<Watch>,
+        turn: &Arc<Turn>,
         means: &Means,
     ) -> Result<Prepared, QueryError> {
         let state = match joins {
             Joins::Hashed => &self.state,
             Joins::Sorted => &self.sorting,
         };
-        let plan = guard::watch(plan, watch)?;
+        turn.look()?;
+        let plan = guard::watch(plan, turn)?;
         let physical = state.query_planner().create_physical_plan(&plan, state).await?;
         let mut runtime = RuntimeEnv { memory_pool: means.memory.clone(), ..self.runtime.clone() };
         if let Some(disk) = &means.disk {
             let files = DiskManagerBuilder::default().with_temp_file_factory(disk.clone());
             runtime.disk_manager = Arc::new(files.build()?);
         }
-        Ok(Prepared { plan: guard::bound(physical)?, context: context(state, Arc::new(runtime)) })
+        let context = context(state, Arc::new(runtime), turn.clone());
+        Ok(Prepared { plan: guard::bound(physical)?, context })
     }
 }
 
@@ -224,11 +228,12 @@ fn is_repeatable(plan: &LogicalPlan) -> Result<bool, QueryError> {
     Ok(is_repeatable)
 }
 
-fn context(state: &SessionState, runtime: Arc<RuntimeEnv>) -> Arc<TaskContext> {
+/// What a plan runs with; the turn is there for its leaves.
+fn context(state: &SessionState, runtime: Arc<RuntimeEnv>, turn: Arc<Turn>) -> Arc<TaskContext> {
     Arc::new(TaskContext::new(
         None,
         state.session_id().to_owned(),
-        state.config().clone(),
+        state.config().clone().with_extension(turn),
         state.scalar_functions().clone(),
         state.higher_order_functions().clone(),
         state.aggregate_functions().clone(),

@@ -29,8 +29,12 @@ const PARTS: usize = 300;
 /// Bytes of one text literal or text parameter: it may be repeated for every row of a batch.
 pub(crate) const TEXT_BYTES: usize = 16 << 10;
 
-/// Parses `sql`, at most `max_bytes` long, and accepts it if it is one statement that only reads.
-pub(crate) fn parse(sql: &str, max_bytes: usize) -> Result<Statement, QueryError> {
+/// What of a text is looked at before it is read.
+const GLANCE: usize = 4 << 10;
+
+/// Refuses what a glance shows to be too long, or too deeply nested at its beginning. It takes some
+/// microseconds, wherever it is called.
+pub(crate) fn glance(sql: &str, max_bytes: usize) -> Result<(), QueryError> {
     if sql.len() > max_bytes {
         let bytes = sql.len();
         return Err(QueryError::invalid(format!(
@@ -38,6 +42,25 @@ pub(crate) fn parse(sql: &str, max_bytes: usize) -> Result<Statement, QueryError
              join instead"
         )));
     }
+    let mut depth = 0_usize;
+    for byte in sql.bytes().take(GLANCE) {
+        match byte {
+            b'(' => depth += 1,
+            b')' => depth = depth.saturating_sub(1),
+            // From here on it may be within a text, a quoted name or a comment.
+            b'\'' | b'"' | b'`' | b'$' | b'-' | b'/' => break,
+            _ => {}
+        }
+        if depth > NESTING {
+            return Err(too_deep());
+        }
+    }
+    Ok(())
+}
+
+/// Parses `sql`, at most `max_bytes` long, and accepts it if it is one statement that only reads.
+pub(crate) fn parse(sql: &str, max_bytes: usize) -> Result<Statement, QueryError> {
+    glance(sql, max_bytes)?;
     let mut statements = statements(tokens(sql)?).map_err(|error| at_end(error, sql))?;
     let Some(statement) = statements.pop_front() else {
         return Err(QueryError::invalid("there is no statement: send one SELECT"));
@@ -56,16 +79,20 @@ fn tokens(sql: &str) -> Result<Vec<TokenWithSpan>, QueryError> {
         .tokenize_with_location()
         .map_err(|error| parser_error(error.into()))?;
     let (mut operators, mut parts) = (0, 0);
+    let (mut depth, mut deepest) = (0_usize, 0);
     for token in &tokens {
         match &token.token {
             Token::Comma
             | Token::Whitespace(_)
             | Token::Number(..)
             | Token::Placeholder(_)
-            | Token::LParen
-            | Token::RParen
             | Token::Period
             | Token::EOF => {}
+            Token::LParen => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            Token::RParen => depth = depth.saturating_sub(1),
             Token::Word(word) => match word.keyword {
                 Keyword::NoKeyword => {}
                 Keyword::SELECT
@@ -92,6 +119,9 @@ fn tokens(sql: &str) -> Result<Vec<TokenWithSpan>, QueryError> {
         return Err(QueryError::invalid(format!(
             "the SQL has {parts} SELECTs, joins and set operations, more than the {PARTS} allowed"
         )));
+    }
+    if deepest > NESTING {
+        return Err(too_deep());
     }
     Ok(tokens)
 }
@@ -128,6 +158,11 @@ fn at_end(error: QueryError, sql: &str) -> QueryError {
         }
         other => other,
     }
+}
+
+/// What the parser says of it, too, which counts more forms than parentheses.
+fn too_deep() -> QueryError {
+    parser_error(ParserError::RecursionLimitExceeded)
 }
 
 fn parser_error(error: ParserError) -> QueryError {

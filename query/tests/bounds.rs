@@ -207,6 +207,22 @@ async fn deep_and_long_sql_is_refused_or_answered() {
 }
 
 #[tokio::test]
+async fn deep_nesting_is_refused_alike_wherever_it_begins() {
+    let world = world(QueryLimits::default());
+    let nested = |depth: usize| format!("{}1{}", "(".repeat(depth), ")".repeat(depth));
+    for begin in ["", "'a', ", "/* ) */ ", "\"customer_id\", ", "1 - 1, "] {
+        let error = world.ask(&format!("SELECT {begin}{}", nested(5_000))).await.unwrap_err();
+        assert!(error.to_string().starts_with("the SQL is nested too deeply"), "{begin}: {error}");
+    }
+    assert_eq!(world.ask(&format!("SELECT {}", nested(20))).await.unwrap(), json!([[1]]));
+    let open = "(".repeat(5_000);
+    let within = format!("SELECT length('{open}') /* {open} */");
+    assert_eq!(world.ask(&within).await.unwrap(), json!([[5_000]]));
+    let beside = format!("SELECT 1 WHERE 1 IN ({}1)", "(1), ".repeat(60));
+    assert_eq!(world.ask(&beside).await.unwrap(), json!([[1]]));
+}
+
+#[tokio::test]
 async fn a_giant_list_is_answered() {
     let world = world(QueryLimits::default());
     let list: Vec<String> = (0..20_000).map(|i| format!("'A{i:05}'")).collect();

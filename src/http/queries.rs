@@ -20,6 +20,9 @@ use super::caller::Caller;
 use super::params::Params;
 use super::{App, answers, body, problems};
 
+/// SQL of more bytes is long.
+const LONG: usize = 16 << 10;
+
 /// The body of a query.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -83,6 +86,30 @@ impl Described {
     }
 }
 
+impl Question {
+    fn note(&self, trace: &Trace) {
+        trace.note("sql", self.sql.as_str());
+        if !self.params.is_empty() {
+            trace.note("params", self.params.clone());
+        }
+    }
+}
+
+/// Has the question recorded. Of a long text it is the hash that is, which is computed behind the answers
+/// of others.
+async fn noted(app: &App, trace: &Trace, question: Question) -> Result<Question, Problem> {
+    if question.sql.len() <= LONG {
+        question.note(trace);
+        return Ok(question);
+    }
+    let trace = trace.clone();
+    let noting = app.background.spawn(async move {
+        question.note(&trace);
+        question
+    });
+    noting.await.map_err(|_| problems::internal())
+}
+
 /// Runs read-only SQL over the caller's views and history.
 pub(super) async fn ask(
     State(app): State<Arc<App>>,
@@ -95,10 +122,7 @@ pub(super) async fn ask(
     let format = answers::format(&headers)?;
     let raw = answers::raw(&mut params)?;
     let question: Question = body::json(&headers, body).await?;
-    trace.note("sql", question.sql.as_str());
-    if !question.params.is_empty() {
-        trace.note("params", question.params.clone());
-    }
+    let question = noted(&app, &trace, question).await?;
     answers::wait(&app, &caller, &mut params).await?;
     params.finish("wait_for, wait_ms and raw")?;
     let snapshot = app.snapshot(&caller)?;

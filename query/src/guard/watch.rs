@@ -14,6 +14,7 @@ use datafusion::logical_expr::{
 use crate::QueryError;
 use crate::error::LimitKind;
 use crate::functions::{BATCH_TEXT, text_bytes, too_much_text};
+use crate::turn::Turn;
 
 /// The end of a query: when its time is over, or when nobody waits for it any more.
 #[derive(Debug)]
@@ -55,22 +56,22 @@ impl Watch {
     }
 }
 
-/// Gives its argument back while the watch allows.
+/// Gives its argument back while the query may run: not after its end, and in its turn.
 #[derive(Debug)]
 pub(super) struct Watched {
-    watch: Arc<Watch>,
+    turn: Arc<Turn>,
     signature: Signature,
 }
 
 impl Watched {
-    pub(super) fn new(watch: Arc<Watch>) -> Self {
-        Self { watch, signature: Signature::any(1, Volatility::Immutable) }
+    pub(super) fn new(turn: Arc<Turn>) -> Self {
+        Self { turn, signature: Signature::any(1, Volatility::Immutable) }
     }
 }
 
 impl PartialEq for Watched {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.watch, &other.watch)
+        Arc::ptr_eq(&self.turn, &other.turn)
     }
 }
 
@@ -78,7 +79,7 @@ impl Eq for Watched {}
 
 impl Hash for Watched {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(&self.watch).hash(state);
+        Arc::as_ptr(&self.turn).hash(state);
     }
 }
 
@@ -100,7 +101,7 @@ impl ScalarUDFImpl for Watched {
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        self.watch.check().map_err(QueryError::into_datafusion)?;
+        self.turn.look().map_err(QueryError::into_datafusion)?;
         first(arguments)
     }
 }
@@ -170,4 +171,63 @@ fn first(arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
 
 fn no_argument<T>() -> Result<T> {
     datafusion::common::internal_err!("a guard takes one argument")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use arrow::datatypes::Field;
+    use datafusion::common::ScalarValue;
+    use datafusion::common::config::ConfigOptions;
+
+    use super::*;
+    use crate::lanes::Lanes;
+    use crate::turn::FREE;
+
+    /// A join's condition that holds for a row.
+    fn evaluate(condition: &Watched) -> Result<()> {
+        let field = Arc::new(Field::new("condition", DataType::Boolean, true));
+        let arguments = ScalarFunctionArgs {
+            args: vec![ColumnarValue::Scalar(ScalarValue::Boolean(Some(true)))],
+            arg_fields: vec![Arc::clone(&field)],
+            number_rows: 1,
+            return_field: field,
+            config_options: Arc::new(ConfigOptions::default()),
+        };
+        condition.invoke_with_args(arguments).map(drop)
+    }
+
+    #[tokio::test]
+    async fn joins_without_a_match_take_turns() {
+        let lanes = Lanes::of(1);
+        let first = Watched::new(Turn::of(1, &lanes, FREE));
+        let second = Watched::new(Turn::of(2, &lanes, FREE));
+        evaluate(&first).unwrap();
+        let waiting = std::thread::spawn(move || evaluate(&second));
+        while !lanes.is_wanted() {
+            assert!(!waiting.is_finished(), "it did not wait");
+            std::thread::yield_now();
+        }
+        while !waiting.is_finished() {
+            evaluate(&first).unwrap();
+        }
+        waiting.join().unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_join_that_waits_for_its_turn_ends_with_its_query() {
+        let lanes = Lanes::of(1);
+        let running = Turn::of(1, &lanes, FREE);
+        running.look().unwrap();
+        let turn = Turn::of(2, &lanes, FREE);
+        let condition = Watched::new(turn.clone());
+        let waiting = std::thread::spawn(move || evaluate(&condition));
+        while !lanes.is_wanted() {
+            assert!(!waiting.is_finished(), "it did not wait");
+            std::thread::yield_now();
+        }
+        turn.watch().abandon();
+        assert!(waiting.join().unwrap().is_err());
+        assert!(!lanes.is_wanted());
+    }
 }
