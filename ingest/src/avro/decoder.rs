@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
@@ -106,7 +106,9 @@ impl AvroDecoder {
         let (records, taken, refused) = self.records(bodies)?;
         let senders: Vec<&Sender> = taken.iter().map(|at| bodies[*at].sender).collect();
         let checked = rows::check(&self.plan, &self.event_type, &records, &senders, bounds)?;
-        let mut outcome = Outcome { rows: checked.rows, taken: Vec::new(), refused };
+        // Columns that are taken over as they are can be made smaller by their only owner.
+        drop(records);
+        let mut outcome = Outcome { rows: tight(checked.rows)?, taken: Vec::new(), refused };
         let mut faults = checked.refused.into_iter().peekable();
         for (row, at) in taken.into_iter().enumerate() {
             match faults.next_if(|(of, _)| *of == row) {
@@ -168,6 +170,16 @@ impl AvroDecoder {
             Err("it is not one record".to_owned())
         }
     }
+}
+
+/// The rows without the room that Avro's columns have for a thousand rows more: rows are kept until
+/// they stand in files, and most often there are a few of them.
+fn tight(rows: RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let (schema, mut columns, _) = rows.into_parts();
+    for column in &mut columns {
+        Array::shrink_to_fit(column);
+    }
+    RecordBatch::try_new(schema, columns)
 }
 
 type Records = (RecordBatch, Vec<usize>, Vec<(usize, Refusal)>);
