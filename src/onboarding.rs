@@ -10,6 +10,7 @@
 //! node that serves the tenant. What else the template has stands with the word that all is given, so
 //! a tenant that has changed or deleted something of it does not get it again.
 
+use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -24,7 +25,7 @@ use tenancy::{Directory, StoreError, TemplateGift, TenantRecord};
 
 use crate::alerts::{AlertError, Alerts, rules_given};
 use crate::reports::{ReportError, reports_given};
-use crate::serve::{Awaited, Intake, sender};
+use crate::serve::{Awaited, Intake, ServeError, sender};
 
 /// Between two looks for what was left undone.
 const LOOK: Duration = Duration::from_millis(250);
@@ -99,6 +100,18 @@ pub(crate) fn gift(
         reports: reports_given(template, zone, at)?,
         rules: rules_given(template, at)?,
     })
+}
+
+/// Has the templates of a folder be there, if each gives what it must.
+pub(crate) fn take_templates(path: &Path) -> Result<(), ServeError> {
+    for template in templates::load(path)? {
+        let gift = gift(template, Tz::UTC, Utc::now());
+        gift.map_err(|source| ServeError::Template {
+            name: template.vertical.clone(),
+            source: Box::new(source),
+        })?;
+    }
+    Ok(())
 }
 
 /// Takes reference data in, and waits for a while until the views show them.

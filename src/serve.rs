@@ -30,19 +30,17 @@ mod slots;
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::middleware::from_fn;
 use chrono::Utc;
-use chrono_tz::Tz;
 use ingest::{KafkaIntake, KafkaSource, Log};
 use projections::{Partition, ViewDefinition};
 use query::Queries;
 use stream::Hub;
 use tenancy::audit::{AuditKey, Chain, Trail};
-use tenancy::{Directory, Issuer, Pace, Store, Verifier, templates};
+use tenancy::{Directory, Issuer, Pace, Store, Verifier};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -123,7 +121,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     let verifier = verifier(&config)?;
     let (tls, speech) = (Tls::new(&config.tls)?, http::speech(&config.tls)?);
     if let Some(path) = &config.templates {
-        take_templates(path)?;
+        onboarding::take_templates(path)?;
     }
     let folder = Folder::open(&config.data)?;
     let address = config.listen;
@@ -349,18 +347,6 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         _background: background,
         _folder: folder,
     })
-}
-
-/// Has the templates of a folder be there, if each gives what it must.
-fn take_templates(path: &Path) -> Result<(), ServeError> {
-    for template in templates::load(path)? {
-        let gift = onboarding::gift(template, Tz::UTC, Utc::now());
-        gift.map_err(|source| ServeError::Template {
-            name: template.vertical.clone(),
-            source: Box::new(source),
-        })?;
-    }
-    Ok(())
 }
 
 /// Where PostgreSQL's protocol is spoken.
