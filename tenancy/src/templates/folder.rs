@@ -1,6 +1,7 @@
 //! Templates of whoever runs the service: the files of a folder, beside the built-in ones.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::path::Path;
 
 use chrono::DateTime;
@@ -26,7 +27,7 @@ pub(super) fn read(folder: &Path) -> Result<BTreeMap<String, String>, TemplateEr
     for entry in std::fs::read_dir(folder).map_err(failed(folder))? {
         let path = entry.map_err(failed(folder))?.path();
         let is_one = path.extension().is_some_and(|ending| ending == ENDING);
-        let Some(name) = path.file_stem().and_then(|name| name.to_str()).filter(|_| is_one) else {
+        let Some(name) = path.file_stem().and_then(OsStr::to_str).filter(|_| is_one) else {
             continue;
         };
         let wrong = |message: String| TemplateError::Wrong { name: name.to_owned(), message };

@@ -23,7 +23,7 @@ fn loaded(files: &[(&str, String)]) -> Result<Vec<Template>, TemplateError> {
     }
     let builtin = template("plain", json!({}));
     let own = read(folder.path())?;
-    let files = beside(&[("plain", &builtin)], &own);
+    let files = beside(&[("plain", builtin.as_str())], &own);
     let templates = extension::resolve(&files)?;
     check(&files, &templates)?;
     Ok(templates)

@@ -100,8 +100,8 @@ fn whether_a_tenant_has_a_part_is_its_word_unless_it_is_settled() {
     ] {
         let path = format!("/alert_rules/{id}");
         assert_eq!(step(&[], id), by_default, "{id}");
-        assert_eq!(step(&[(&path, Side::Ours)], id), ours, "{id}");
-        assert_eq!(step(&[(&path, Side::Theirs)], id), theirs, "{id}");
+        assert_eq!(step(&[(path.as_str(), Side::Ours)], id), ours, "{id}");
+        assert_eq!(step(&[(path.as_str(), Side::Theirs)], id), theirs, "{id}");
     }
 }
 
