@@ -59,6 +59,8 @@ pub(crate) struct Config {
     pub(crate) kafka: KafkaSettings,
     /// Where the schemas of what comes by Kafka are asked for.
     pub(crate) schema_registry: Option<SchemaRegistry>,
+    /// The folder of templates beside the built-in ones, if there is one.
+    pub(crate) templates: Option<PathBuf>,
     /// How reports are made and delivered.
     pub(crate) reports: ReportSettings,
     /// How alerts are looked for.
@@ -146,6 +148,7 @@ impl Default for Config {
             checkpoint_ms: 10_000,
             kafka: KafkaSettings::plain(""),
             schema_registry: None,
+            templates: None,
             reports: ReportSettings::default(),
             alerts: AlertSettings::default(),
             limits: Limits::default(),

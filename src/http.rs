@@ -42,6 +42,7 @@ mod service_tokens;
 mod shelf;
 mod sign_in;
 mod strangers;
+mod templates;
 mod tenants;
 mod tls;
 mod unread;
@@ -381,6 +382,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/service-tokens", get(service_tokens::list).post(service_tokens::create))
         .route("/v1/service-tokens/{id}", get(service_tokens::read).delete(service_tokens::revoke))
         .route("/v1/tenant", get(tenants::own).patch(tenants::change_own))
+        .route("/v1/tenant/template", get(templates::read))
+        .route("/v1/tenant/template/update", post(templates::update))
         .route("/v1/tenant/export", post(exports::start))
         .route("/v1/tenant/export/{run}", get(exports::read))
         .route("/v1/tenant/export/{run}/archive", get(exports::archive))

@@ -23,6 +23,7 @@ mod rank;
 mod reports;
 mod serve;
 mod shown;
+mod template_versions;
 mod wire;
 
 use std::process::ExitCode;

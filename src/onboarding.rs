@@ -1,27 +1,31 @@
-//! What tenants begin with: the reference data of their template, its dashboards and its rules of
+//! What tenants begin with: the reference data of their template, its dashboards, reports and rules of
 //! alerts, given to each once.
 //!
 //! **In:** tenants whose template is still to be given. **Out:** its events, through the same way in
-//! as all others, and in one step with the word in the control store that they are in, its dashboards
-//! and rules.
+//! as all others, and in one step with the word in the control store that they are in, its dashboards,
+//! reports and rules.
 //!
 //! The ids of the events follow from the template and repeats have no effect, so whatever is cut off
 //! is done again: by the call that created the tenant when it is repeated, and without it by the
-//! node that serves the tenant. Dashboards and rules stand with the word that all is given, so a
-//! tenant that has changed or deleted one does not get it again.
+//! node that serves the tenant. What else the template has stands with the word that all is given, so
+//! a tenant that has changed or deleted something of it does not get it again.
 
+use std::path::Path;
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use ingest::{BodyError, Format, IntakeError, Limits};
 use projections::{EventRegistry, Tenant};
 use serde_json::Value;
 use stream::Hub;
 use tenancy::dashboards::{self, DashboardError};
-use tenancy::{Directory, StoreError, TenantRecord, templates};
+use tenancy::templates::{self, Template};
+use tenancy::{Directory, StoreError, TemplateGift, TenantRecord};
 
 use crate::alerts::{AlertError, Alerts, rules_given};
-use crate::serve::{Awaited, Intake, sender};
+use crate::reports::{ReportError, reports_given};
+use crate::serve::{Awaited, Intake, ServeError, sender};
 
 /// Between two looks for what was left undone.
 const LOOK: Duration = Duration::from_millis(250);
@@ -45,6 +49,9 @@ pub(crate) enum OnboardingError {
     /// A rule of alerts is not as rules are.
     #[error("the template's rules of alerts are not taken: {0}")]
     Rules(#[from] AlertError),
+    /// A report is not as reports are.
+    #[error("the template's reports are not taken: {0}")]
+    Reports(#[from] ReportError),
     /// A dashboard is not as this version reads them.
     #[error("the template's dashboards are not taken: {0}")]
     Dashboards(#[from] DashboardError),
@@ -72,10 +79,53 @@ pub(crate) async fn give(
 ) -> Result<(), OnboardingError> {
     let Some(name) = &tenant.template else { return Ok(()) };
     let template = templates::find(name).ok_or_else(|| OnboardingError::Unknown(name.clone()))?;
-    // Those over modules that are off too: they wait until the module is switched on.
-    let rules = rules_given(template, tenant)?;
-    let dashboards = dashboards::of_template(template, Utc::now())?;
-    let body = Value::from(template.cloud_events(tenant)).to_string();
+    let gift = gift(template, tenant.timezone, Utc::now())?;
+    seed(tenant, template.cloud_events(tenant), types, intake, hub).await?;
+    directory.finish_template(&tenant.id, gift).await?;
+    alerts.changed(tenant.number);
+    Ok(())
+}
+
+/// What a template gives to a tenant of that zone at that time, beside its reference data. What is
+/// over modules that are off is there too: it waits until the module is switched on.
+pub(crate) fn gift(
+    template: &Template,
+    zone: Tz,
+    at: DateTime<Utc>,
+) -> Result<TemplateGift, OnboardingError> {
+    Ok(TemplateGift {
+        template: template.clone(),
+        at,
+        dashboards: dashboards::of_template(template, at)?,
+        reports: reports_given(template, zone, at)?,
+        rules: rules_given(template, at)?,
+    })
+}
+
+/// Has the templates of a folder be there, if each gives what it must.
+pub(crate) fn take_templates(path: &Path) -> Result<(), ServeError> {
+    for template in templates::load(path)? {
+        let gift = gift(template, Tz::UTC, Utc::now());
+        gift.map_err(|source| ServeError::Template {
+            name: template.vertical.clone(),
+            source: Box::new(source),
+        })?;
+    }
+    Ok(())
+}
+
+/// Takes reference data in, and waits for a while until the views show them.
+pub(crate) async fn seed(
+    tenant: &TenantRecord,
+    events: Vec<Value>,
+    types: &EventRegistry,
+    intake: &Intake,
+    hub: &Hub,
+) -> Result<(), OnboardingError> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let body = Value::from(events).to_string();
     // Those of modules that are off too: they are there when the module is switched on.
     let types = types.visible(Tenant(tenant.number));
     let (limits, sender) = (Limits::default(), sender(tenant));
@@ -89,8 +139,6 @@ pub(crate) async fn give(
         .map_err(|error| OnboardingError::Refused(error.to_string()))?;
     // What is recorded holds, also when the views take longer than this to show it.
     drop(intake.wait(hub, &awaited, tenant.id.as_str(), APPLIED).await);
-    directory.finish_template(&tenant.id, rules, dashboards).await?;
-    alerts.changed(tenant.number);
     Ok(())
 }
 

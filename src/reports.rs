@@ -9,7 +9,8 @@
 //! - What is to be done stands in the control store as a job ([`scheduler`]). One node at a time has
 //!   its lease, and what is made without the lease counts for nothing: no time of a schedule is made
 //!   twice, and none is lost with a process.
-//! - A run has the rights of the report's owner at the time it is made ([`owners`]).
+//! - A run has the rights of the report's owner at the time it is made ([`owners`]). A report that a
+//!   template gave, as long as nobody has replaced it, needs nobody's: this service asks in it.
 //! - Nothing of a file can be read before all of it is there.
 //! - What is held in memory does not depend on how large a file is.
 //! - The time comes from outside.
@@ -23,6 +24,7 @@ mod runs;
 mod schedule;
 mod scheduler;
 pub(crate) mod settings;
+mod template;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -50,6 +52,7 @@ pub(crate) use self::delivery::{Notice, ShownTarget, Target};
 use self::owners::Owners;
 pub(crate) use self::scheduler::wait;
 use self::settings::ReportSettings;
+pub(crate) use self::template::{definition_given, reports_given};
 use crate::exports::Sources;
 use crate::forward::Places;
 use crate::shown::Shown;
@@ -114,6 +117,7 @@ impl From<StoreError> for Failure {
 pub(crate) struct Report {
     pub(crate) id: String,
     pub(crate) version: u64,
+    /// By whose rights it runs; empty: a template gave it, and nobody has replaced it.
     pub(crate) owner: String,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) changed_at: DateTime<Utc>,
@@ -121,7 +125,8 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    fn read(stored: StoredReport) -> Result<Self, ReportError> {
+    /// A report as it is stored.
+    pub(crate) fn read(stored: StoredReport) -> Result<Self, ReportError> {
         let StoredReport { id, version, owner, definition, created_at, changed_at } = stored;
         let definition = serde_json::from_str(&definition)?;
         Ok(Self { id, version, owner, created_at, changed_at, definition })
@@ -136,7 +141,7 @@ impl Report {
 /// What a run is to make, as it stood when it was queued.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Request {
-    /// Whose rights it has.
+    /// Whose rights it has; empty: nobody's, of a report that a template gave.
     pub(crate) owner: String,
     /// The report.
     pub(crate) report: Definition,
@@ -430,7 +435,8 @@ impl Reports {
 }
 
 impl Report {
-    fn stored(&self) -> Result<StoredReport, ReportError> {
+    /// The report as it is stored.
+    pub(crate) fn stored(&self) -> Result<StoredReport, ReportError> {
         Ok(StoredReport {
             id: self.id.clone(),
             version: self.version,

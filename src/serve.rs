@@ -61,6 +61,7 @@ use crate::exports::{Exports, Sources};
 use crate::forward::{Alone, Places};
 use crate::http::{self, App, Parts, Tls};
 use crate::live_queries::LiveQueries;
+use crate::onboarding;
 use crate::own_views::OwnViews;
 use crate::reports::{self, Reports};
 use crate::shown::Shown;
@@ -119,6 +120,9 @@ enum Source {
 pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     let verifier = verifier(&config)?;
     let (tls, speech) = (Tls::new(&config.tls)?, http::speech(&config.tls)?);
+    if let Some(path) = &config.templates {
+        onboarding::take_templates(path)?;
+    }
     let folder = Folder::open(&config.data)?;
     let address = config.listen;
     let listening = |source| ServeError::Listen { address, source };

@@ -55,6 +55,8 @@ mod service;
 mod service_tokens;
 #[path = "http/shutdown.rs"]
 mod shutdown;
+#[path = "http/templates.rs"]
+mod templates;
 #[path = "http/tenants.rs"]
 mod tenants;
 #[path = "http/tls.rs"]

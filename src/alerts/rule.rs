@@ -100,7 +100,7 @@ pub(crate) fn rank_of(roles: RoleSet) -> u8 {
 
 impl Definition {
     /// What can be checked without the tenant's data.
-    pub(super) fn checked(self) -> Result<Self, Wrong> {
+    pub(crate) fn checked(self) -> Result<Self, Wrong> {
         let has_control = self.title.chars().any(char::is_control);
         if self.title.trim().is_empty() || self.title.len() > MAX_TITLE || has_control {
             return Err(Wrong::new("title", format!("a line of text of 1 to {MAX_TITLE} bytes")));

@@ -1,17 +1,18 @@
 //! Rules that a template names: each tenant of it is given them once, and they are its own from then
 //! on. Until somebody replaces one it is this service that asks in it, and so it needs nobody's rights.
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use tenancy::templates::{Template, TemplateRule};
-use tenancy::{RuleState, StoredAlertRule, TenantRecord};
+use tenancy::{RuleState, StoredAlertRule};
 
 use super::AlertError;
 use super::rule::{Definition, Rule};
 
-/// The rules that a tenant of a template begins with.
+/// The rules that a tenant of a template begins with at that time.
 pub(crate) fn rules_given(
     template: &Template,
-    tenant: &TenantRecord,
+    at: DateTime<Utc>,
 ) -> Result<Vec<StoredAlertRule>, AlertError> {
     let rule = |named: &TemplateRule| {
         let rule = Rule {
@@ -21,8 +22,8 @@ pub(crate) fn rules_given(
             definition: definition(named)?,
             state: RuleState::Waiting,
             error: None,
-            created_at: tenant.created_at,
-            changed_at: tenant.created_at,
+            created_at: at,
+            changed_at: at,
             builtin: None,
         };
         rule.stored()

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use stream::StreamLimits;
 use tempfile::TempDir;
 use tenancy::audit::AuditKey;
-use tenancy::{Role, RoleSet, Secret, StoredOwner, TransitionKind, templates};
+use tenancy::{Role, RoleSet, Secret, StoredOwner, TemplateGift, TransitionKind, templates};
 
 use super::*;
 use crate::config::Limits;
@@ -360,8 +360,15 @@ async fn of_template(node: &mut Node, number: u32, body: Value) -> Arc<TenantRec
     let tenant = directory.create(serde_json::from_value(body).unwrap()).await.unwrap();
     assert_eq!(tenant.number, number);
     let template = templates::find(tenant.template.as_deref().unwrap()).unwrap();
-    let rules = rules_given(template, &tenant).unwrap();
-    directory.finish_template(&tenant.id, rules, Vec::new()).await.unwrap();
+    let rules = rules_given(template, tenant.created_at).unwrap();
+    let gift = TemplateGift {
+        template: template.clone(),
+        at: tenant.created_at,
+        dashboards: Vec::new(),
+        reports: Vec::new(),
+        rules,
+    };
+    directory.finish_template(&tenant.id, gift).await.unwrap();
     let today = chrono::NaiveDate::from_ymd_opt(2026, 11, 1).unwrap();
     let ticks = vec![Tick { tenant: Tenant(number), today }];
     drop(node.partition.apply(Input { events: Vec::new(), ticks, offset: number.into() }));

@@ -70,9 +70,11 @@ async fn reload(mut hangups: Signal, keys: Keys, file: Option<PathBuf>, override
 /// What is wrong with the address or the folder is the caller's to mend.
 pub(super) fn failure(error: ServeError) -> Failure {
     match error {
-        ServeError::NoSecret | ServeError::Tls(_) | ServeError::Issuer(_) => {
-            Failure::Usage(error.to_string())
-        }
+        ServeError::NoSecret
+        | ServeError::Tls(_)
+        | ServeError::Issuer(_)
+        | ServeError::Templates(_)
+        | ServeError::Template { .. } => Failure::Usage(error.to_string()),
         _ => Failure::failed(error),
     }
 }

@@ -254,6 +254,14 @@ pub(super) static SETTINGS: &[Setting] = &[
         secret: false,
     },
     Setting {
+        key: "templates",
+        set: Set::Folder(|config, value| config.templates = Some(value)),
+        show: |config| {
+            config.templates.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
+        },
+        secret: false,
+    },
+    Setting {
         key: "object_store_url",
         set: Set::Objects(|config, value| config.objects = Some(value)),
         show: |config| config.objects().to_string(),

@@ -8,6 +8,7 @@ mod reads;
 mod reports;
 mod request;
 mod service;
+mod templates;
 mod writes;
 
 pub(super) use self::alerts::*;
@@ -19,6 +20,7 @@ pub(super) use self::reports::*;
 pub(super) use self::request::*;
 use self::service::failed;
 pub(super) use self::service::*;
+pub(super) use self::templates::*;
 pub(super) use self::writes::*;
 
 /// What of a caller's own text is given back to it.

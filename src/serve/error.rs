@@ -50,6 +50,17 @@ pub(crate) enum ServeError {
     /// Certificate and key cannot be used.
     #[error(transparent)]
     Tls(#[from] crate::http::TlsError),
+    /// The templates of the configuration cannot be used.
+    #[error(transparent)]
+    Templates(#[from] tenancy::templates::TemplateError),
+    /// What a template gives is not as it must be.
+    #[error("the template `{name}`: {source}")]
+    Template {
+        /// Its name.
+        name: String,
+        /// What is not.
+        source: Box<crate::onboarding::OnboardingError>,
+    },
     /// The control store cannot be used.
     #[error("the control store: {0}")]
     Control(#[from] tenancy::StoreError),

@@ -159,6 +159,8 @@ pub static ROUTES: &[Route] = &[
     bearer("DELETE", "/v1/service-tokens/{id}", ADMINS, "revoke a producer's token"),
     bearer("GET", "/v1/tenant", READERS, "read the caller's tenant"),
     bearer("PATCH", "/v1/tenant", ADMINS, "change the caller's tenant"),
+    bearer("GET", "/v1/tenant/template", ADMINS, "read what a newer template would change"),
+    bearer("POST", "/v1/tenant/template/update", ADMINS, "take a newer template over"),
     bearer("POST", "/v1/tenant/export", ADMINS, "export all of the caller's tenant as files"),
     bearer("GET", "/v1/tenant/export/{run}", ADMINS, "read how far an export has come"),
     bearer("GET", "/v1/tenant/export/{run}/archive", ADMINS, "download an export"),

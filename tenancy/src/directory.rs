@@ -5,9 +5,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use tokio::sync::{Mutex, Notify, watch};
 
-use crate::dashboards::Dashboard;
 use crate::{
-    NewTenant, Store, StoreError, StoredAlertRule, TenantChange, TenantId, TenantRecord, Tombstone,
+    NewTenant, Store, StoreError, TemplateGift, TenantChange, TenantId, TenantRecord, Tombstone,
 };
 
 /// All tenant records, by id and by number. Cheap to clone; all clones are one directory.
@@ -140,17 +139,15 @@ impl Directory {
         self.change(change, Records::take).await
     }
 
-    /// Says that a tenant has what its template gives, with these rules of alerts and dashboards, as
+    /// Says that a tenant has the reference data of its template, and gives it what else that has, as
     /// [`Store::finish_template`].
     pub async fn finish_template(
         &self,
         id: &TenantId,
-        rules: Vec<StoredAlertRule>,
-        dashboards: Vec<Dashboard>,
+        gift: TemplateGift,
     ) -> Result<Arc<TenantRecord>, StoreError> {
         let id = id.clone();
-        let change =
-            |store: Store| async move { store.finish_template(&id, &rules, &dashboards).await };
+        let change = |store: Store| async move { store.finish_template(&id, &gift).await };
         self.change(change, Records::take).await
     }
 

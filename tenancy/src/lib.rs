@@ -58,11 +58,12 @@ pub use secret::{Secret, SecretError};
 pub use service_tokens::{NewServiceToken, ServiceTokenError, ServiceTokens, ShownToken};
 pub use store::{
     Access, AlertBounds, AlertFilter, AlertState, AlertSubject, CommitOutcome, Database, Decided,
-    Decision, Erasure, Fence, FinishedRun, JobKind, NewDeadLetter, NewRun, Ownership, PositionMark,
-    ReportJob, RuleState, RunState, Server, Store, StoredAlert, StoredAlertDelivery,
-    StoredAlertRule, StoredCheckpoint, StoredDeadLetter, StoredDelivery, StoredEventType,
-    StoredNode, StoredNotice, StoredOwner, StoredPartition, StoredReport, StoredRun,
-    StoredServiceToken, StoredTransition, StoredView, Tombstone, TransitionKind,
+    Decision, Erasure, Fence, FinishedRun, GivenTemplate, JobKind, NewDeadLetter, NewRun,
+    Ownership, PositionMark, RemovedPart, ReportJob, RuleState, RunState, Server, Store,
+    StoredAlert, StoredAlertDelivery, StoredAlertRule, StoredCheckpoint, StoredDeadLetter,
+    StoredDelivery, StoredEventType, StoredNode, StoredNotice, StoredOwner, StoredPartition,
+    StoredReport, StoredRun, StoredServiceToken, StoredTransition, StoredView, TemplateGift,
+    TemplateUpdate, Tombstone, TransitionKind, UpdatedDashboard,
 };
 pub use tenant::{Clock, Currency, TenantRecord};
 pub use tickets::{Ticket, TicketError, TicketLimits, Tickets};

@@ -36,6 +36,7 @@ mod reports;
 mod scope;
 mod service_tokens;
 mod sql;
+mod templates;
 mod writer;
 
 use std::path::Path;
@@ -67,9 +68,11 @@ pub use self::report_runs::{FinishedRun, NewRun, RunState, StoredRun};
 pub use self::reports::{StoredOwner, StoredReport};
 use self::scope::Scope;
 pub use self::service_tokens::StoredServiceToken;
+pub use self::templates::{
+    GivenTemplate, RemovedPart, TemplateGift, TemplateUpdate, UpdatedDashboard,
+};
 use self::writer::Writer;
 use crate::change::timezone;
-use crate::dashboards::Dashboard;
 use crate::{MODULES, NewTenant, StoreError, TenantChange, TenantId, TenantRecord};
 
 /// How long a statement waits for another's lock in a file. Who waits looks now and then, in no order, so
@@ -274,44 +277,6 @@ impl Store {
             Some(row) => row.record(),
             None => Err(StoreError::NotFound { id: id.clone() }),
         }
-    }
-
-    /// Says that a tenant has the reference data of its template, and gives it the template's rules
-    /// of alerts and dashboards in the same step: whoever says so again gives them no second time.
-    pub async fn finish_template(
-        &self,
-        id: &TenantId,
-        rules: &[StoredAlertRule],
-        boards: &[Dashboard],
-    ) -> Result<TenantRecord, StoreError> {
-        let failed = |source| StoreError::Database { doing: "finishing a template", source };
-        let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
-        let rows: Vec<TenantRow> = sql::query_as(concat!(
-            "UPDATE tenants SET template = NULL \
-             WHERE id = $1 AND template IS NOT NULL AND deleted_at IS NULL RETURNING ",
-            columns!()
-        ))
-        .bind(id.as_str())
-        .fetch_all(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        let Some(row) = rows.into_iter().next() else {
-            transaction.rollback().await.map_err(failed)?;
-            let there = self.tenant(id).await?;
-            return there.ok_or_else(|| StoreError::NotFound { id: id.clone() });
-        };
-        let tenant = row.record()?;
-        self.enter(&mut transaction, tenant.number).await.map_err(failed)?;
-        for rule in rules {
-            let given = alert_rules::insert(&mut transaction, tenant.number, rule).await;
-            given.map_err(failed)?;
-        }
-        for board in boards {
-            let given = dashboards::insert(&mut transaction, tenant.number, board).await;
-            given.map_err(failed)?;
-        }
-        transaction.commit().await.map_err(failed)?;
-        Ok(tenant)
     }
 }
 

@@ -3,13 +3,16 @@
 //! One file of `dashboards/templates` each: the modules that are on, reference data, dashboards,
 //! reports, custom fields and rules of alerts. A file may extend another. Reference data are events
 //! like all others, with ids that follow from the template; given twice, they have no effect.
-//! Dashboards and rules are the tenant's own once it has them. What a newer version of a template has
-//! is [merged](merge) with what a tenant has made of an older one.
+//! Dashboards, reports and rules are the tenant's own once it has them. What a newer version of a
+//! template has is [merged](merge), [part](parts) by part, with what a tenant has made of an older one.
 
 mod extension;
+mod folder;
 pub mod merge;
+pub mod parts;
 
-use std::sync::LazyLock;
+use std::path::Path;
+use std::sync::OnceLock;
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
@@ -168,22 +171,38 @@ const FILES: &[(&str, &str)] = files![
     "household",
 ];
 
-static TEMPLATES: LazyLock<Vec<Template>> = LazyLock::new(|| {
-    // That all of them can be read is tested.
-    extension::resolve(FILES).unwrap_or_else(|error| {
-        tracing::error!(%error, "there are no templates");
-        Vec::new()
-    })
-});
+/// Those of this process: set once, by whoever asks or [`load`]s first.
+static TEMPLATES: OnceLock<Vec<Template>> = OnceLock::new();
 
 /// All templates.
 pub fn all() -> &'static [Template] {
-    &TEMPLATES
+    TEMPLATES.get_or_init(|| {
+        // That all of them can be read is tested.
+        extension::resolve(FILES).unwrap_or_else(|error| {
+            tracing::error!(%error, "there are no templates");
+            Vec::new()
+        })
+    })
 }
 
 /// The template of a line of business, if there is one.
 pub fn find(vertical: &str) -> Option<&'static Template> {
-    TEMPLATES.iter().find(|template| template.vertical == vertical)
+    all().iter().find(|template| template.vertical == vertical)
+}
+
+/// Has the templates of a folder be there beside the built-in ones, and in the places of those whose
+/// names they have; answers all. Each is a file `<vertical>.json`, and may extend a built-in one.
+///
+/// It is done before anybody asks for a template: [`TemplateError::Late`] where others are in use.
+pub fn load(path: &Path) -> Result<&'static [Template], TemplateError> {
+    let own = folder::read(path)?;
+    let files = folder::beside(FILES, &own);
+    let loaded = extension::resolve(&files)?;
+    folder::check(&files, &loaded)?;
+    if TEMPLATES.get_or_init(|| loaded.clone()) != &loaded {
+        return Err(TemplateError::Late);
+    }
+    Ok(all())
 }
 
 impl Template {
@@ -192,11 +211,20 @@ impl Template {
     /// They are as old as the tenant. Where its events make its date they are of 1970, so that its
     /// own ones decide.
     pub fn cloud_events(&self, tenant: &TenantRecord) -> Vec<Value> {
+        self.dated_events(self.events.iter(), tenant, tenant.created_at)
+    }
+
+    fn dated_events<'a>(
+        &self,
+        events: impl Iterator<Item = &'a TemplateEvent>,
+        tenant: &TenantRecord,
+        at: DateTime<Utc>,
+    ) -> Vec<Value> {
         let time = match tenant.clock {
             Clock::Events => DateTime::<Utc>::UNIX_EPOCH,
-            Clock::Wall | Clock::Fixed(_) => tenant.created_at,
+            Clock::Wall | Clock::Fixed(_) => at,
         };
-        let today = tenant.today(tenant.created_at).unwrap_or_else(|| time.date_naive());
+        let today = tenant.today(at).unwrap_or_else(|| time.date_naive());
         let time = time.to_rfc3339_opts(SecondsFormat::Micros, true);
         let event = |event: &TemplateEvent| {
             json!({
@@ -208,12 +236,30 @@ impl Template {
                 "data": dated(&event.data, today),
             })
         };
-        self.events.iter().map(event).collect()
+        events.map(event).collect()
+    }
+
+    /// The reference data that are not in a version before, dated `at`.
+    pub fn later_events(
+        &self,
+        before: Option<&Self>,
+        tenant: &TenantRecord,
+        at: DateTime<Utc>,
+    ) -> Vec<Value> {
+        let is_new = |event: &&TemplateEvent| {
+            before.is_none_or(|before| before.events.iter().all(|known| known.id != event.id))
+        };
+        self.dated_events(self.events.iter().filter(is_new), tenant, at)
+    }
+
+    /// The id that a dashboard, a report or a rule of it has with every tenant.
+    pub fn part_id(&self, id: &str) -> String {
+        format!("{}-{id}", self.vertical)
     }
 
     /// The id that a rule of it has with every tenant.
     pub fn rule_id(&self, rule: &TemplateRule) -> String {
-        format!("{}-{}", self.vertical, rule.id)
+        self.part_id(&rule.id)
     }
 }
 

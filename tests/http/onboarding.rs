@@ -111,6 +111,16 @@ async fn are_there(service: &Service, admin: &str, template: &Template) {
         assert_eq!((&board["changed_by"], &board["origin"]), (&Value::Null, &origin));
     }
     assert_eq!(rules(service, admin).await, rules_of(template), "{vertical}");
+    let listed = get(service, admin, "/v1/reports").await;
+    let listed = listed["reports"].as_array().unwrap();
+    for (report, given) in listed.iter().zip(&template.reports) {
+        assert_eq!(report["id"], format!("{vertical}-{}", given.id));
+        assert_eq!((&report["owner"], &report["version"]), (&Value::Null, &json!(1)));
+        assert_eq!(report["name"], given.definition["name"]);
+        let is_due = given.definition.contains_key("schedule");
+        assert_eq!(report["next_run_at"].is_string(), is_due, "{report}");
+    }
+    assert!(listed.len() >= template.reports.len(), "{vertical}");
 }
 
 #[tokio::test]
@@ -141,6 +151,34 @@ async fn one_call_and_all_is_there() {
     let mut unknown = body("x", "services");
     unknown["vertical"] = json!("piracy");
     problem(create(&service, &unknown).await, 400, "invalid-body").await;
+}
+
+/// Nobody has called who could own them.
+#[tokio::test]
+async fn the_reports_of_a_template_are_made_by_nobodys_rights() {
+    let service = Service::start().await;
+    assert_eq!(create(&service, &body("shop", "retail")).await.status(), 201);
+    let analyst = token(Some("shop"), &[Role::Analyst]);
+    let at = "/v1/reports/retail-cash";
+    let queued = service.post(&format!("{at}/run"), &analyst).json(&json!({})).send().await;
+    let queued: Value = queued.unwrap().json().await.unwrap();
+    let run = format!("{at}/runs/{}", queued["run_id"].as_str().unwrap());
+    let mut made = Value::Null;
+    for _ in 0..600 {
+        made = get(&service, &analyst, &run).await;
+        if made["state"] != "queued" && made["state"] != "running" {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!((&made["state"], &made["owner"]), (&json!("done"), &Value::Null), "{made}");
+    // Whoever replaces one owns it.
+    let mut report = get(&service, &analyst, at).await;
+    report["name"] = json!("Money");
+    let put = service.client.put(service.url(at)).bearer_auth(&analyst).json(&report);
+    let answer = put.header("if-match", "\"1\"").send().await.unwrap();
+    assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+    assert_eq!(get(&service, &analyst, at).await["owner"], "test");
 }
 
 #[tokio::test]

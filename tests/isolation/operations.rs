@@ -272,6 +272,9 @@ fn body(operation: &Operation, of: Of) -> Value {
         ("POST", path) if path.ends_with("/restore") => json!({}),
         ("POST", "/v1/service-tokens") => json!({ "name": name }),
         ("PATCH", "/v1/tenant" | "/v1/platform/tenants/{id}") => settings,
+        ("POST", "/v1/tenant/template/update") => {
+            json!({ "version": 1, "settle": { format!("/dashboards/{name}"): "theirs" } })
+        }
         ("POST", path) if path.contains("export") => json!({}),
         ("POST", "/v1/platform/tenants") => {
             // An id that is taken may be told to the platform, and to nobody else.

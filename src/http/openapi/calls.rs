@@ -13,9 +13,10 @@ use crate::alerts::rule;
 use crate::alerts::told::{ShownRule, WholeAlert};
 use crate::http::{
     alerts, audit, dashboards, dead_letters, event_types, events, own_views, platform, queries,
-    reports, service_tokens, sign_in, tenants, views,
+    reports, service_tokens, sign_in, templates, tenants, views,
 };
 use crate::reports::definition::{Definition, FileFormat};
+use crate::template_versions::Outlook;
 use crate::{event_types as types, exports};
 
 const LOCATED: &[&str] = &["Location"];
@@ -419,6 +420,17 @@ fn of_tenant(method: &str, path: &str) -> Option<Call> {
             Call::gives(answers::json::<TenantRecord>(200, "what it is now"))
                 .takes(bodies::json::<TenantSettings>())
                 .refuses(&[404, 409])
+        }
+        ("GET", "/v1/tenant/template") => {
+            let outlook = answers::json::<Outlook>(200, "what it was given, and what is newer");
+            Call::gives(outlook.with(TAGGED)).refuses(&[404])
+        }
+        ("POST", "/v1/tenant/template/update") => {
+            let outlook = answers::json::<Outlook>(200, "it is taken over: what there is now");
+            Call::gives(outlook.with(TAGGED))
+                .takes(bodies::json::<templates::Update>())
+                .asked([parameters::if_match(false)])
+                .refuses(&[404, 409, 412, 422])
         }
         ("POST", "/v1/tenant/export") => {
             let run = answers::json::<exports::Run>(202, "the export that is under way");

@@ -154,6 +154,7 @@ pub(in crate::http) fn onboarding(error: &OnboardingError) -> Problem {
         OnboardingError::Unknown(_)
         | OnboardingError::Refused(_)
         | OnboardingError::Rules(_)
+        | OnboardingError::Reports(_)
         | OnboardingError::Dashboards(_) => failed("a template", &error.to_string()),
     }
 }

@@ -12,6 +12,11 @@ fn instant(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
+/// Whose rights something has: nobody's, where a template gave it.
+fn owner(subject: &str) -> Option<String> {
+    (!subject.is_empty()).then(|| subject.to_owned())
+}
+
 /// A report: its definition without secrets, and what is known of it beside that.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Report)]
@@ -19,8 +24,9 @@ pub(in crate::http) struct ShownReport {
     id: String,
     /// 1, and one more with each replacement; also its `ETag`.
     version: u64,
-    /// The subject by whose rights it runs.
-    owner: String,
+    /// The subject by whose rights it runs; null: nobody's, as of one that a template gave, until
+    /// somebody replaces it.
+    owner: Option<String>,
     #[schema(format = DateTime)]
     created_at: String,
     #[schema(format = DateTime)]
@@ -67,7 +73,7 @@ impl ShownReport {
         Self {
             id: report.id.clone(),
             version: report.version,
-            owner: report.owner.clone(),
+            owner: owner(&report.owner),
             created_at: instant(report.created_at),
             changed_at: instant(report.changed_at),
             next_run_at: report.next(Utc::now()).map(instant),
@@ -99,8 +105,8 @@ pub(in crate::http) struct ShownRun {
     due_at: Option<String>,
     /// The subject that asked for it; null: the schedule.
     requested_by: Option<String>,
-    /// Whose rights it has.
-    owner: String,
+    /// Whose rights it has; null: nobody's, as of a report that a template gave.
+    owner: Option<String>,
     #[schema(format = DateTime)]
     created_at: String,
     #[schema(format = DateTime)]
@@ -206,7 +212,7 @@ impl ShownRun {
             state: stored.state.as_str(),
             due_at: stored.due_at.map(instant),
             requested_by: asker.cloned(),
-            owner: run.request.owner.clone(),
+            owner: owner(&run.request.owner),
             created_at: instant(stored.created_at),
             started_at: stored.started_at.map(instant),
             finished_at: stored.finished_at.map(instant),

@@ -57,6 +57,8 @@ const MATRIX: &[(&str, &str, [bool; 5])] = &[
     ("GET", "/v1/audit", [false, false, false, true, false]),
     ("GET", "/v1/tenant", [true, true, false, true, false]),
     ("PATCH", "/v1/tenant", [false, false, false, true, false]),
+    ("GET", "/v1/tenant/template", [false, false, false, true, false]),
+    ("POST", "/v1/tenant/template/update", [false, false, false, true, false]),
     ("POST", "/v1/tenant/export", [false, false, false, true, false]),
     ("GET", "/v1/tenant/export/{run}", [false, false, false, true, false]),
     ("GET", "/v1/tenant/export/{run}/archive", [false, false, false, true, false]),

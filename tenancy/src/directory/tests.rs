@@ -286,7 +286,14 @@ async fn a_template_is_to_be_given_until_it_is_given() {
     let other = Directory::open(store.clone()).await.unwrap();
     assert_eq!(other.unfinished(), [Arc::clone(&shop)]);
     let since = store.last_change().await.unwrap();
-    let done = directory.finish_template(&shop.id, Vec::new(), Vec::new()).await.unwrap();
+    let gift = TemplateGift {
+        template: crate::templates::find("retail").unwrap().clone(),
+        at: shop.created_at,
+        dashboards: Vec::new(),
+        reports: Vec::new(),
+        rules: Vec::new(),
+    };
+    let done = directory.finish_template(&shop.id, gift).await.unwrap();
     assert_eq!(*done, TenantRecord { template: None, ..(*shop).clone() });
     assert!(directory.unfinished().is_empty());
     other.refresh(since).await.unwrap();

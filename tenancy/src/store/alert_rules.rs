@@ -154,23 +154,7 @@ impl Store {
         if let Some(builtin) = builtin {
             ensure(&mut transaction, tenant, builtin).await.map_err(failed)?;
         }
-        let done = sql::query(
-            "UPDATE alert_rules SET version = $3, owner = $4, definition = $5, audience = $6, \
-             state = 'waiting', error = NULL, changed_at = $7 \
-             WHERE tenant_id = $1 AND id = $2 AND version = $8",
-        )
-        .bind(i64::from(tenant))
-        .bind(&rule.id)
-        .bind(rule.version.cast_signed())
-        .bind(&rule.owner)
-        .bind(&rule.definition)
-        .bind(i64::from(rule.audience))
-        .bind(rule.changed_at.timestamp_micros())
-        .bind(rule.version.cast_signed() - 1)
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        if done.rows_affected() == 0 {
+        if !replace(&mut transaction, tenant, rule).await.map_err(failed)? {
             return Ok(false);
         }
         if let Some(by) = off {
@@ -200,28 +184,9 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let failed = |source| StoreError::Database { doing: "deleting a rule of alerts", source };
         let mut transaction = self.write(Scope::Tenant(tenant)).await.map_err(failed)?;
-        // Versions begin at 1.
-        let done = sql::query(
-            "DELETE FROM alert_rules WHERE tenant_id = $1 AND id = $2 AND (version = $3 OR $3 = 0)",
-        )
-        .bind(i64::from(tenant))
-        .bind(id)
-        .bind(version.unwrap_or(0).cast_signed())
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        if done.rows_affected() == 0 {
-            return Ok(false);
-        }
-        sql::query("DELETE FROM alerts WHERE tenant_id = $1 AND rule_id = $2")
-            .bind(i64::from(tenant))
-            .bind(id)
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        alerts::sweep(&mut transaction, tenant).await.map_err(failed)?;
+        let is_deleted = remove(&mut transaction, tenant, id, version).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
-        Ok(true)
+        Ok(is_deleted)
     }
 
     /// Notes that a rule of that version cannot be evaluated, and why; false, and nothing was noted,
@@ -311,6 +276,59 @@ pub(super) async fn insert(
     .execute(&mut **transaction)
     .await
     .map(drop)
+}
+
+/// Puts a rule in the place of the version before it, if that is still there; whether it did. Its
+/// alerts stay.
+pub(super) async fn replace(
+    transaction: &mut Transaction<'static, Any>,
+    tenant: u32,
+    rule: &StoredAlertRule,
+) -> Result<bool, sqlx::Error> {
+    let done = sql::query(
+        "UPDATE alert_rules SET version = $3, owner = $4, definition = $5, audience = $6, \
+         state = 'waiting', error = NULL, changed_at = $7 \
+         WHERE tenant_id = $1 AND id = $2 AND version = $8",
+    )
+    .bind(i64::from(tenant))
+    .bind(&rule.id)
+    .bind(rule.version.cast_signed())
+    .bind(&rule.owner)
+    .bind(&rule.definition)
+    .bind(i64::from(rule.audience))
+    .bind(rule.changed_at.timestamp_micros())
+    .bind(rule.version.cast_signed() - 1)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Deletes a rule, as [`Store::delete_alert_rule`].
+pub(super) async fn remove(
+    transaction: &mut Transaction<'static, Any>,
+    tenant: u32,
+    id: &str,
+    version: Option<u64>,
+) -> Result<bool, sqlx::Error> {
+    // Versions begin at 1.
+    let done = sql::query(
+        "DELETE FROM alert_rules WHERE tenant_id = $1 AND id = $2 AND (version = $3 OR $3 = 0)",
+    )
+    .bind(i64::from(tenant))
+    .bind(id)
+    .bind(version.unwrap_or(0).cast_signed())
+    .execute(&mut **transaction)
+    .await?;
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
+    sql::query("DELETE FROM alerts WHERE tenant_id = $1 AND rule_id = $2")
+        .bind(i64::from(tenant))
+        .bind(id)
+        .execute(&mut **transaction)
+        .await?;
+    alerts::sweep(transaction, tenant).await?;
+    Ok(true)
 }
 
 impl Row {

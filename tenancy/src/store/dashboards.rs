@@ -146,40 +146,11 @@ impl Store {
     ) -> Result<Option<Dashboard>, StoreError> {
         let failed = |source| StoreError::Database { doing: "changing a dashboard", source };
         let mut transaction = self.write(Scope::Tenant(tenant)).await.map_err(failed)?;
-        // Versions begin at 1. Read to the end: a statement that changes is done only then.
-        let rows: Vec<Row> = sql::query_as(concat!(
-            "UPDATE dashboards SET version = version + 1, name = $3, document = $4, \
-             changed_by = $5, changed_at = $6 \
-             WHERE tenant_id = $1 AND id = $2 AND (version = $7 OR $7 = 0) RETURNING ",
-            head!(),
-            ", document, base"
-        ))
-        .bind(i64::from(tenant))
-        .bind(id.as_str())
-        .bind(&change.name)
-        .bind(change.document.to_string())
-        .bind(text(&change.by))
-        .bind(change.at.timestamp_micros())
-        .bind(expected.unwrap_or(0).cast_signed())
-        .fetch_all(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        let Some(row) = rows.into_iter().next() else { return Ok(None) };
-        let dashboard = row.dashboard()?;
-        note(&mut transaction, tenant, &dashboard, change.restored_from).await.map_err(failed)?;
-        let keep = i64::try_from(keep).unwrap_or(i64::MAX);
-        sql::query(
-            "DELETE FROM dashboard_versions \
-             WHERE tenant_id = $1 AND dashboard_id = $2 AND version <= $3",
-        )
-        .bind(i64::from(tenant))
-        .bind(id.as_str())
-        .bind(dashboard.head.version.cast_signed().saturating_sub(keep))
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
-        Ok(Some(dashboard))
+        let changed = replace(&mut transaction, tenant, id, expected, change, keep).await?;
+        if changed.is_some() {
+            transaction.commit().await.map_err(failed)?;
+        }
+        Ok(changed)
     }
 
     /// Deletes a dashboard with all of its versions, if it is there and has the version that is
@@ -192,26 +163,9 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let failed = |source| StoreError::Database { doing: "deleting a dashboard", source };
         let mut transaction = self.write(Scope::Tenant(tenant)).await.map_err(failed)?;
-        let done = sql::query(
-            "DELETE FROM dashboards WHERE tenant_id = $1 AND id = $2 AND (version = $3 OR $3 = 0)",
-        )
-        .bind(i64::from(tenant))
-        .bind(id.as_str())
-        .bind(expected.unwrap_or(0).cast_signed())
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        if done.rows_affected() == 0 {
-            return Ok(false);
-        }
-        sql::query("DELETE FROM dashboard_versions WHERE tenant_id = $1 AND dashboard_id = $2")
-            .bind(i64::from(tenant))
-            .bind(id.as_str())
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
+        let is_deleted = remove(&mut transaction, tenant, id, expected).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
-        Ok(true)
+        Ok(is_deleted)
     }
 
     /// The versions of a dashboard that are kept, the newest first; none if it is not there.
@@ -293,6 +247,99 @@ pub(super) async fn insert(
     .execute(&mut **transaction)
     .await?;
     note(transaction, tenant, dashboard, None).await
+}
+
+/// Changes a dashboard, as [`Store::change_dashboard`].
+pub(super) async fn replace(
+    transaction: &mut Transaction<'static, Any>,
+    tenant: u32,
+    id: &DashboardId,
+    expected: Option<u64>,
+    change: &Change,
+    keep: usize,
+) -> Result<Option<Dashboard>, StoreError> {
+    let failed = |source| StoreError::Database { doing: "changing a dashboard", source };
+    // Versions begin at 1. Read to the end: a statement that changes is done only then.
+    let rows: Vec<Row> = sql::query_as(concat!(
+        "UPDATE dashboards SET version = version + 1, name = $3, document = $4, \
+         changed_by = $5, changed_at = $6 \
+         WHERE tenant_id = $1 AND id = $2 AND (version = $7 OR $7 = 0) RETURNING ",
+        head!(),
+        ", document, base"
+    ))
+    .bind(i64::from(tenant))
+    .bind(id.as_str())
+    .bind(&change.name)
+    .bind(change.document.to_string())
+    .bind(text(&change.by))
+    .bind(change.at.timestamp_micros())
+    .bind(expected.unwrap_or(0).cast_signed())
+    .fetch_all(&mut **transaction)
+    .await
+    .map_err(failed)?;
+    let Some(row) = rows.into_iter().next() else { return Ok(None) };
+    let dashboard = row.dashboard()?;
+    note(transaction, tenant, &dashboard, change.restored_from).await.map_err(failed)?;
+    let keep = i64::try_from(keep).unwrap_or(i64::MAX);
+    sql::query(
+        "DELETE FROM dashboard_versions \
+         WHERE tenant_id = $1 AND dashboard_id = $2 AND version <= $3",
+    )
+    .bind(i64::from(tenant))
+    .bind(id.as_str())
+    .bind(dashboard.head.version.cast_signed().saturating_sub(keep))
+    .execute(&mut **transaction)
+    .await
+    .map_err(failed)?;
+    Ok(Some(dashboard))
+}
+
+/// Deletes a dashboard, as [`Store::delete_dashboard`].
+pub(super) async fn remove(
+    transaction: &mut Transaction<'static, Any>,
+    tenant: u32,
+    id: &DashboardId,
+    expected: Option<u64>,
+) -> Result<bool, sqlx::Error> {
+    let done = sql::query(
+        "DELETE FROM dashboards WHERE tenant_id = $1 AND id = $2 AND (version = $3 OR $3 = 0)",
+    )
+    .bind(i64::from(tenant))
+    .bind(id.as_str())
+    .bind(expected.unwrap_or(0).cast_signed())
+    .execute(&mut **transaction)
+    .await?;
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
+    sql::query("DELETE FROM dashboard_versions WHERE tenant_id = $1 AND dashboard_id = $2")
+        .bind(i64::from(tenant))
+        .bind(id.as_str())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(true)
+}
+
+/// Notes of a dashboard, if it is there, what a version of its template has in its place.
+pub(super) async fn rebase(
+    transaction: &mut Transaction<'static, Any>,
+    tenant: u32,
+    id: &DashboardId,
+    origin: &Origin,
+    base: &Value,
+) -> Result<(), sqlx::Error> {
+    sql::query(
+        "UPDATE dashboards SET template = $3, template_version = $4, base = $5 \
+         WHERE tenant_id = $1 AND id = $2",
+    )
+    .bind(i64::from(tenant))
+    .bind(id.as_str())
+    .bind(&origin.template)
+    .bind(origin.version.cast_signed())
+    .bind(base.to_string())
+    .execute(&mut **transaction)
+    .await
+    .map(drop)
 }
 
 /// Keeps what a dashboard is now as a version of it.

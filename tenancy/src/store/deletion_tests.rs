@@ -8,8 +8,10 @@ use sqlx::AssertSqlSafe;
 use super::super::places::{Place, on_both};
 use super::*;
 use crate::dashboards::{Dashboard, Head, Origin};
+use crate::templates::{self, Template};
 use crate::{
-    NewDeadLetter, NewTenant, RuleState, StoredAlertRule, StoredEventType, StoredView, TenantChange,
+    NewDeadLetter, NewTenant, RuleState, StoredAlertRule, StoredEventType, StoredReport,
+    StoredView, TemplateGift, TemplateUpdate, TenantChange,
 };
 
 const MARKER: &str = "Marker-of-the-deleted";
@@ -54,8 +56,29 @@ fn dashboard(id: &str) -> Dashboard {
     }
 }
 
+fn gift() -> TemplateGift {
+    let retail = templates::find("retail").unwrap().clone();
+    TemplateGift {
+        template: Template { title: MARKER.to_owned(), ..retail },
+        at: DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
+        dashboards: Vec::new(),
+        reports: Vec::new(),
+        rules: Vec::new(),
+    }
+}
+
 async fn fill(store: &Store, tenant: u32) {
     assert!(store.create_dashboard(tenant, &dashboard("mine"), 9).await.unwrap());
+    let update = TemplateUpdate {
+        revision: None,
+        by: MARKER.to_owned(),
+        gift: gift(),
+        dashboards: Vec::new(),
+        reports: Vec::new(),
+        rules: Vec::new(),
+        removed: Vec::new(),
+    };
+    assert!(store.update_template(tenant, &update, 9).await.unwrap());
     let (sql, key) = (format!("SELECT '{MARKER}' AS x"), vec!["x".to_owned()]);
     let view = StoredView { name: format!("v{tenant}"), sql, key };
     store.put_own_views(tenant, &[view]).await.unwrap();
@@ -187,20 +210,42 @@ async fn a_template_is_given_once(place: &Place) {
     };
     let rules = [rule("retail-a"), rule("retail-b")];
     let boards = [dashboard("stock"), dashboard("till")];
-    let done = store.finish_template(&made.id, &rules, &boards).await.unwrap();
+    let report = StoredReport {
+        id: "retail-cash".to_owned(),
+        version: 1,
+        owner: String::new(),
+        definition: "{}".to_owned(),
+        created_at: made.created_at,
+        changed_at: made.created_at,
+    };
+    let due = made.created_at + chrono::TimeDelta::days(1);
+    let gift = TemplateGift {
+        dashboards: boards.to_vec(),
+        reports: vec![(report.clone(), Some(due))],
+        rules: rules.to_vec(),
+        ..gift()
+    };
+    let done = store.finish_template(&made.id, &gift).await.unwrap();
     assert_eq!(done, crate::TenantRecord { template: None, ..made.clone() });
     assert_eq!(store.alert_rules(done.number).await.unwrap(), rules);
+    assert_eq!(store.reports(done.number).await.unwrap(), [report]);
+    let jobs = store.due_report_jobs(due, 9).await.unwrap();
+    assert_eq!(jobs.iter().map(|job| job.id.as_str()).collect::<Vec<_>>(), ["retail-cash"]);
+    let given = store.given_template(done.number).await.unwrap().unwrap();
+    assert_eq!((&given.template, given.revision), (&gift.template, 1));
     let [stock, till] = boards.clone().map(|dashboard| dashboard.head);
     assert_eq!(store.dashboards(done.number).await.unwrap(), [stock.clone(), till.clone()]);
     assert_eq!(store.dashboard(done.number, &stock.id).await.unwrap(), Some(boards[0].clone()));
     // They are the tenant's: what it has deleted does not come back.
     assert!(store.delete_alert_rule(done.number, "retail-a", None).await.unwrap());
     assert!(store.delete_dashboard(done.number, &stock.id, Some(1)).await.unwrap());
-    assert_eq!(store.finish_template(&done.id, &rules, &boards).await.unwrap(), done);
+    assert!(store.delete_report(done.number, "retail-cash", None).await.unwrap());
+    assert_eq!(store.finish_template(&done.id, &gift).await.unwrap(), done);
+    assert!(store.reports(done.number).await.unwrap().is_empty());
     assert_eq!(store.alert_rules(done.number).await.unwrap(), rules[1..]);
     assert_eq!(store.dashboards(done.number).await.unwrap(), [till]);
     store.delete_tenant(&done.id, "ada").await.unwrap();
-    let gone = store.finish_template(&done.id, &rules, &boards).await;
+    let gone = store.finish_template(&done.id, &gift).await;
     assert!(matches!(gone, Err(StoreError::NotFound { .. })), "{gone:?}");
 }
 }

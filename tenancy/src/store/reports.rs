@@ -14,7 +14,7 @@ pub struct StoredReport {
     pub id: String,
     /// 1, and one more with each replacement.
     pub version: u64,
-    /// The subject by whose rights it runs.
+    /// The subject by whose rights it runs; empty: a template gave it, and nobody has replaced it.
     pub owner: String,
     /// What it is, a JSON object.
     pub definition: String,
@@ -71,22 +71,7 @@ impl Store {
         if usize::try_from(count).unwrap_or(usize::MAX) >= most {
             return Ok(false);
         }
-        sql::query(
-            "INSERT INTO reports \
-             (tenant_id, id, version, owner, definition, created_at, changed_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        )
-        .bind(i64::from(tenant))
-        .bind(&report.id)
-        .bind(report.version.cast_signed())
-        .bind(&report.owner)
-        .bind(&report.definition)
-        .bind(report.created_at.timestamp_micros())
-        .bind(report.changed_at.timestamp_micros())
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        schedule(&mut transaction, tenant, &report.id, next).await.map_err(failed)?;
+        insert(&mut transaction, tenant, report, next).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
         Ok(true)
     }
@@ -128,26 +113,9 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let failed = |source| StoreError::Database { doing: "replacing a report", source };
         let mut transaction = self.write(Scope::Tenant(tenant)).await.map_err(failed)?;
-        let done = sql::query(
-            "UPDATE reports SET version = $3, owner = $4, definition = $5, changed_at = $6 \
-             WHERE tenant_id = $1 AND id = $2 AND version = $7",
-        )
-        .bind(i64::from(tenant))
-        .bind(&report.id)
-        .bind(report.version.cast_signed())
-        .bind(&report.owner)
-        .bind(&report.definition)
-        .bind(report.changed_at.timestamp_micros())
-        .bind(report.version.cast_signed() - 1)
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        if done.rows_affected() == 0 {
-            return Ok(false);
-        }
-        schedule(&mut transaction, tenant, &report.id, next).await.map_err(failed)?;
+        let is_replaced = replace(&mut transaction, tenant, report, next).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
-        Ok(true)
+        Ok(is_replaced)
     }
 
     /// Deletes a report, if it has that version where one is given; whether it did. Its runs that
@@ -160,39 +128,9 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let failed = |source| StoreError::Database { doing: "deleting a report", source };
         let mut transaction = self.write(Scope::Tenant(tenant)).await.map_err(failed)?;
-        // Versions begin at 1.
-        let done = sql::query(
-            "DELETE FROM reports WHERE tenant_id = $1 AND id = $2 AND (version = $3 OR $3 = 0)",
-        )
-        .bind(i64::from(tenant))
-        .bind(id)
-        .bind(version.unwrap_or(0).cast_signed())
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        if done.rows_affected() == 0 {
-            return Ok(false);
-        }
-        for statement in [
-            "DELETE FROM report_jobs WHERE tenant_id = $1 AND kind = 'schedule' AND id = $2",
-            "DELETE FROM report_jobs WHERE tenant_id = $1 AND kind IN ('run', 'deliver') AND id IN \
-             (SELECT id FROM report_runs WHERE tenant_id = $1 AND report_id = $2)",
-            "UPDATE report_jobs SET due_at = 0 WHERE tenant_id = $1 AND kind = 'expire' AND id IN \
-             (SELECT id FROM report_runs WHERE tenant_id = $1 AND report_id = $2)",
-            "DELETE FROM report_deliveries WHERE tenant_id = $1 AND run_id IN \
-             (SELECT id FROM report_runs WHERE tenant_id = $1 AND report_id = $2)",
-            "DELETE FROM report_runs WHERE tenant_id = $1 AND report_id = $2 AND id NOT IN \
-             (SELECT id FROM report_jobs WHERE tenant_id = $1 AND kind = 'expire')",
-        ] {
-            sql::query(statement)
-                .bind(i64::from(tenant))
-                .bind(id)
-                .execute(&mut *transaction)
-                .await
-                .map_err(failed)?;
-        }
+        let is_deleted = remove(&mut transaction, tenant, id, version).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
-        Ok(true)
+        Ok(is_deleted)
     }
 
     /// Notes what the newest token of a subject said. Who is not known as an owner is not noted,
@@ -247,6 +185,92 @@ impl Store {
             seen_at: DateTime::from_timestamp_micros(seen_at).unwrap_or_default(),
         }))
     }
+}
+
+/// Inserts a report, and the job of its schedule.
+pub(super) async fn insert(
+    transaction: &mut Transaction<'static, Any>,
+    tenant: u32,
+    report: &StoredReport,
+    next: Option<DateTime<Utc>>,
+) -> Result<(), sqlx::Error> {
+    sql::query(
+        "INSERT INTO reports \
+         (tenant_id, id, version, owner, definition, created_at, changed_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(i64::from(tenant))
+    .bind(&report.id)
+    .bind(report.version.cast_signed())
+    .bind(&report.owner)
+    .bind(&report.definition)
+    .bind(report.created_at.timestamp_micros())
+    .bind(report.changed_at.timestamp_micros())
+    .execute(&mut **transaction)
+    .await?;
+    schedule(transaction, tenant, &report.id, next).await
+}
+
+/// Replaces a report, as [`Store::replace_report`].
+pub(super) async fn replace(
+    transaction: &mut Transaction<'static, Any>,
+    tenant: u32,
+    report: &StoredReport,
+    next: Option<DateTime<Utc>>,
+) -> Result<bool, sqlx::Error> {
+    let done = sql::query(
+        "UPDATE reports SET version = $3, owner = $4, definition = $5, changed_at = $6 \
+         WHERE tenant_id = $1 AND id = $2 AND version = $7",
+    )
+    .bind(i64::from(tenant))
+    .bind(&report.id)
+    .bind(report.version.cast_signed())
+    .bind(&report.owner)
+    .bind(&report.definition)
+    .bind(report.changed_at.timestamp_micros())
+    .bind(report.version.cast_signed() - 1)
+    .execute(&mut **transaction)
+    .await?;
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
+    schedule(transaction, tenant, &report.id, next).await?;
+    Ok(true)
+}
+
+/// Deletes a report, as [`Store::delete_report`].
+pub(super) async fn remove(
+    transaction: &mut Transaction<'static, Any>,
+    tenant: u32,
+    id: &str,
+    version: Option<u64>,
+) -> Result<bool, sqlx::Error> {
+    // Versions begin at 1.
+    let done = sql::query(
+        "DELETE FROM reports WHERE tenant_id = $1 AND id = $2 AND (version = $3 OR $3 = 0)",
+    )
+    .bind(i64::from(tenant))
+    .bind(id)
+    .bind(version.unwrap_or(0).cast_signed())
+    .execute(&mut **transaction)
+    .await?;
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
+    for statement in [
+        "DELETE FROM report_jobs WHERE tenant_id = $1 AND kind = 'schedule' AND id = $2",
+        "DELETE FROM report_jobs WHERE tenant_id = $1 AND kind IN ('run', 'deliver') AND id IN \
+         (SELECT id FROM report_runs WHERE tenant_id = $1 AND report_id = $2)",
+        "UPDATE report_jobs SET due_at = 0 WHERE tenant_id = $1 AND kind = 'expire' AND id IN \
+         (SELECT id FROM report_runs WHERE tenant_id = $1 AND report_id = $2)",
+        "DELETE FROM report_deliveries WHERE tenant_id = $1 AND run_id IN \
+         (SELECT id FROM report_runs WHERE tenant_id = $1 AND report_id = $2)",
+        "DELETE FROM report_runs WHERE tenant_id = $1 AND report_id = $2 AND id NOT IN \
+         (SELECT id FROM report_jobs WHERE tenant_id = $1 AND kind = 'expire')",
+    ] {
+        sql::query(statement).bind(i64::from(tenant)).bind(id).execute(&mut **transaction).await?;
+    }
+    Ok(true)
 }
 
 /// Puts the job of a report's schedule in the place of the one there is.

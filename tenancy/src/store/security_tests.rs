@@ -9,8 +9,9 @@ use sqlx::{AssertSqlSafe, Connection};
 use super::places::{Place, authority};
 use super::*;
 use crate::audit::{Action, AuditEntry, AuditFilter, AuditKey, Chain, verify};
-use crate::dashboards::Head;
-use crate::{Role, RoleSet};
+use crate::dashboards::{Dashboard, Head, NewDashboard, Origin};
+use crate::templates::parts::PartKind;
+use crate::{Role, RoleSet, templates};
 
 /// What is wrong with the tables in the eyes of the catalog, a line each.
 async fn faults(connection: &mut PgConnection) -> Vec<String> {
@@ -199,6 +200,26 @@ async fn fill(store: &Store, tenant: u32) {
     fill_reports(store, tenant).await;
     fill_alerts(store, tenant).await;
     assert!(store.create_dashboard(tenant, &dashboard(tenant), 9).await.unwrap());
+    assert!(store.update_template(tenant, &taken_over(None), 9).await.unwrap());
+}
+
+/// A template that gives and changes nothing.
+fn taken_over(revision: Option<u64>) -> TemplateUpdate {
+    TemplateUpdate {
+        revision,
+        by: "jo".to_owned(),
+        gift: TemplateGift {
+            template: templates::find("household").unwrap().clone(),
+            at: DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
+            dashboards: Vec::new(),
+            reports: Vec::new(),
+            rules: Vec::new(),
+        },
+        dashboards: Vec::new(),
+        reports: Vec::new(),
+        rules: Vec::new(),
+        removed: Vec::new(),
+    }
 }
 
 fn dashboard(tenant: u32) -> Dashboard {
@@ -505,6 +526,7 @@ async fn queries_that_forget_the_tenant_reach_its_own_rows_only() {
     assert!(!store.delete_report(a, &format!("r{b}"), None).await.unwrap());
     only_own_alerts(&store, a, b).await;
     only_own_dashboards(&store, a, b).await;
+    only_own_templates(&store, a, b).await;
     let tokens = [service_token(a, 1), service_token(a, 2)];
     assert_eq!(store.service_tokens(a).await.unwrap(), tokens);
     assert!(!store.put_service_token(a, &service_token(a, 3), 2).await.unwrap());
@@ -559,6 +581,25 @@ async fn only_own_dashboards(store: &Store, a: u32, b: u32) {
     assert_eq!((changed.head.version, changed.head.name), (2, change.name));
     assert_eq!(store.dashboard_versions(a, &own.id).await.unwrap().len(), 1);
     assert!(store.delete_dashboard(a, &own.id, None).await.unwrap());
+}
+
+/// Every query on templates, as `a`, upon what is its own and what is of `b`.
+async fn only_own_templates(store: &Store, a: u32, b: u32) {
+    assert_eq!(store.given_template(a).await.unwrap().unwrap().revision, 1);
+    let of_b = dashboard(b).head;
+    let content = NewDashboard { name: "mine".to_owned(), document: json!({}) };
+    let (origin, base) = (Origin { template: "x/y".to_owned(), version: 2 }, json!({}));
+    let board = UpdatedDashboard { id: of_b.id.clone(), version: 1, content: None, origin, base };
+    // Noting what is the base of another's changes nothing of it.
+    let noted = TemplateUpdate { dashboards: vec![board.clone()], ..taken_over(Some(1)) };
+    assert!(store.update_template(a, &noted, 9).await.unwrap());
+    let board = UpdatedDashboard { content: Some(content), ..board };
+    let changed = TemplateUpdate { dashboards: vec![board], ..taken_over(Some(2)) };
+    assert!(!store.update_template(a, &changed, 9).await.unwrap());
+    let part = RemovedPart { kind: PartKind::Dashboard, id: of_b.id.to_string(), version: 1 };
+    let removed = TemplateUpdate { removed: vec![part], ..taken_over(Some(2)) };
+    assert!(!store.update_template(a, &removed, 9).await.unwrap());
+    assert_eq!(store.given_template(a).await.unwrap().unwrap().revision, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

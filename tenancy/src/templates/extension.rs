@@ -5,6 +5,8 @@
 //! other's, whole. Whatever else the file says itself holds; what it leaves out is the other's.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -31,6 +33,25 @@ pub enum TemplateError {
         /// What it extends.
         extends: String,
     },
+    /// The folder, or a file in it, cannot be read.
+    #[error("templates: {path}: {source}")]
+    Folder {
+        /// It.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file of the folder is not as templates are.
+    #[error("the template `{name}`: {message}")]
+    Wrong {
+        /// The file, without its ending.
+        name: String,
+        /// What would be right.
+        message: String,
+    },
+    /// Templates were asked for before they were loaded.
+    #[error("other templates are in use already; load those of the folder at the start")]
+    Late,
     /// Files extend each other.
     #[error("templates extend each other, so that none is the first: {}", .0.join(" extends "))]
     Cycle(Vec<String>),

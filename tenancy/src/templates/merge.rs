@@ -48,7 +48,7 @@ impl Path {
         &self.0
     }
 
-    fn join(&self, name: &str) -> Self {
+    pub(super) fn join(&self, name: &str) -> Self {
         let name = name.replace('~', "~0").replace('/', "~1");
         Self(format!("{}/{name}", self.0))
     }

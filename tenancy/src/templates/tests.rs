@@ -110,6 +110,23 @@ fn events_are_the_same_whenever_they_are_made() {
 }
 
 #[test]
+fn what_a_newer_version_has_beside_is_of_the_day_it_is_taken_over() {
+    let household = find("household").unwrap();
+    let (tenant, at) = (tenant("wall"), "2026-07-01T20:00:00Z".parse().unwrap());
+    assert!(household.later_events(Some(household), &tenant, at).is_empty());
+    let given = household.cloud_events(&tenant);
+    let all = household.later_events(None, &tenant, at);
+    assert!(!all.is_empty() && all.len() == given.len());
+    // Those that are there already are the same by their ids.
+    assert!(all.iter().zip(&given).all(|(later, given)| later["id"] == given["id"]));
+    assert!(all.iter().all(|event| event["time"] == "2026-07-01T20:00:00.000000Z"));
+    let before = Template { events: household.events[1..].to_vec(), ..household.clone() };
+    assert_eq!(household.later_events(Some(&before), &tenant, at), all[..1]);
+    let later = Template { events: household.events[..1].to_vec(), ..household.clone() };
+    assert!(later.later_events(Some(household), &tenant, at).is_empty());
+}
+
+#[test]
 fn the_date_is_that_of_the_tenant() {
     let services = find("services").unwrap();
     let start = |clock: &str| {

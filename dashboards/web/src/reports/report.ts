@@ -38,7 +38,8 @@ export interface Definition {
 export interface Report extends Definition {
   id: string;
   version: number;
-  owner: string;
+  /** Whose rights it has; null: nobody's, as its template gave it and nobody has replaced it. */
+  owner: string | null;
   created_at: string;
   changed_at: string;
   next_run_at: string | null;

@@ -17,7 +17,7 @@ export interface Run {
   state: RunState;
   due_at: string | null;
   requested_by: string | null;
-  owner: string;
+  owner: string | null;
   created_at: string;
   started_at: string | null;
   finished_at: string | null;

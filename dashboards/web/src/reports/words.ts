@@ -11,7 +11,7 @@ export const words = {
   list: {
     make: 'New report',
     none: 'No report yet. A report is a query or a view that becomes a file: now, or by itself.',
-    name: 'Name', of: 'Of', format: 'Format', schedule: 'By itself', next: 'Next', owner: 'Owner',
+    name: 'Name', of: 'Of', format: 'Format', schedule: 'By itself', next: 'Next', owner: 'Owner', template: 'The template',
     sql: 'SQL', noSchedule: 'when run', never: '–',
     filter: 'Filter reports', noMatch: 'No report matches the filter.',
   },

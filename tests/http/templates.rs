@@ -1,0 +1,353 @@
+//! Templates of a folder, and newer versions of them that tenants take over.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use reqwest::{Method, Response, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tenancy::Role;
+
+use crate::service::{Service, command, problem, token};
+
+const OUTLOOK: &str = "/v1/tenant/template";
+const UPDATE: &str = "/v1/tenant/template/update";
+const LOW: &str = "/dashboards/stock/document/widgets/low/title";
+
+/// A folder of data with a folder of templates in it.
+struct Place {
+    data: Arc<TempDir>,
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self { data: Arc::new(tempfile::tempdir().unwrap()) };
+        std::fs::create_dir(place.folder()).unwrap();
+        place
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.data.path().join("templates")
+    }
+
+    /// The service with this template.
+    async fn serve(&self, template: &Value) -> Service {
+        let text = serde_json::to_string(template).unwrap();
+        std::fs::write(self.folder().join("kiosk.json"), text).unwrap();
+        let folder = self.folder();
+        let variables = [("TIDEMARK_TEMPLATES", folder.to_str().unwrap())];
+        Service::start_with(Arc::clone(&self.data), &variables).await
+    }
+}
+
+fn widget(id: &str, title: &str, x: u32) -> Value {
+    json!({
+        "id": id, "title": title, "at": { "x": x, "y": 0, "w": 6, "h": 3 },
+        "source": { "view": "inventory_levels" },
+        "show": { "kind": "table", "columns": ["product_id"] },
+    })
+}
+
+fn board(id: &str, title: &str, widgets: &[Value]) -> Value {
+    json!({ "id": id, "title": title, "document": { "schema": 1, "widgets": widgets } })
+}
+
+fn rule(id: &str, title: &str, severity: &str) -> Value {
+    json!({
+        "id": id, "title": title, "severity": severity, "key": ["product_id"],
+        "sql": "SELECT product_id FROM inventory_levels WHERE on_hand < 0",
+    })
+}
+
+fn task(id: &str) -> Value {
+    json!({ "id": id, "type": "tasks.task_assigned", "data": {
+        "task_id": id, "user_id": "office", "cadence": "daily", "start_date": "$today",
+    } })
+}
+
+fn first() -> Value {
+    json!({
+        "vertical": "kiosk", "version": 1, "title": "Kiosks", "about": "A kiosk.",
+        "modules": ["invoicing", "inventory", "tasks"], "events": [task("count")],
+        "dashboards": [
+            board("stock", "Stock", &[widget("low", "Low stock", 0)]),
+            board("cash", "Cash", &[]),
+        ],
+        "reports": [
+            { "id": "cash", "definition": { "name": "Cash", "view": "cash_position" } },
+            { "id": "late", "definition": {
+                "name": "Late", "sql": "SELECT 1 AS n", "schedule": { "cron": "0 7 * * MON" },
+            } },
+        ],
+        "alert_rules": [rule("below", "Below zero", "warning"), rule("sold", "Sold out", "info")],
+    })
+}
+
+fn second() -> Value {
+    let mut template = first();
+    template["version"] = json!(2);
+    template["events"] = json!([task("count"), task("sweep")]);
+    template["dashboards"] = json!([
+        board("stock", "Stock", &[widget("low", "Below the point", 0), widget("all", "All", 6)]),
+        board("returns", "Returns", &[]),
+    ]);
+    template["reports"][0]["definition"]["format"] = json!("xlsx");
+    template["alert_rules"][0]["severity"] = json!("critical");
+    template
+}
+
+async fn create(service: &Service, id: &str, vertical: Option<&str>) -> String {
+    let body = json!({
+        "id": id, "name": id, "timezone": "Europe/Berlin", "currency": "EUR",
+        "clock": "fixed:2025-06-30", "vertical": vertical,
+    });
+    let platform = token(None, &[Role::Platform]);
+    let answer = service.post("/v1/platform/tenants", &platform).json(&body).send().await.unwrap();
+    assert_eq!(answer.status(), 201, "{}", answer.text().await.unwrap());
+    token(Some(id), &[Role::Admin])
+}
+
+async fn get(service: &Service, token: &str, path: &str) -> Value {
+    let answer = service.get(path, token).send().await.unwrap();
+    assert_eq!(answer.status(), 200, "{path}");
+    answer.json().await.unwrap()
+}
+
+/// What is told of a template, and its tag.
+async fn outlook(service: &Service, token: &str) -> (Value, String) {
+    let answer = service.get(OUTLOOK, token).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let tag = answer.headers()["etag"].to_str().unwrap().to_owned();
+    (answer.json().await.unwrap(), tag)
+}
+
+async fn take(service: &Service, token: &str, version: u64, settle: &Value) -> Response {
+    let body = json!({ "version": version, "settle": settle });
+    service.post(UPDATE, token).json(&body).send().await.unwrap()
+}
+
+/// Changes what the tenant has, as it is at `path`.
+async fn change(service: &Service, token: &str, path: &str, with: impl Fn(&mut Value)) {
+    let mut now = get(service, token, path).await;
+    with(&mut now);
+    let put = service.client.request(Method::PUT, service.url(path)).bearer_auth(token);
+    let answer = put.header("if-match", "*").json(&now).send().await.unwrap();
+    assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+}
+
+async fn delete(service: &Service, token: &str, path: &str) {
+    let answer = service.client.delete(service.url(path)).bearer_auth(token).send().await.unwrap();
+    assert_eq!(answer.status(), 204, "{path}");
+}
+
+fn states(outlook: &Value) -> Vec<(&str, &str)> {
+    let parts = outlook["parts"].as_array().unwrap().iter();
+    parts.map(|part| (part["path"].as_str().unwrap(), part["state"].as_str().unwrap())).collect()
+}
+
+/// A kiosk that has made something of the first version, and then the second one is there.
+async fn moved_on(place: &Place) -> (Service, String) {
+    let service = place.serve(&first()).await;
+    let admin = create(&service, "corner", Some("kiosk")).await;
+    let (fresh, _) = outlook(&service, &admin).await;
+    assert_eq!((&fresh["version"], &fresh["is_newer"]), (&json!(1), &json!(false)));
+    assert!(states(&fresh).iter().all(|(_, state)| *state == "unchanged"), "{fresh}");
+    change(&service, &admin, "/v1/dashboards/kiosk-stock", |board| {
+        board["document"]["widgets"][0]["title"] = json!("To be ordered");
+    })
+    .await;
+    change(&service, &admin, "/v1/alert-rules/kiosk-sold", |rule| {
+        rule["title"] = json!("Nothing left");
+    })
+    .await;
+    delete(&service, &admin, "/v1/reports/kiosk-late").await;
+    drop(service);
+    (place.serve(&second()).await, admin)
+}
+
+#[tokio::test]
+async fn a_newer_version_is_told_of_part_by_part() {
+    let place = Place::new();
+    let (service, admin) = moved_on(&place).await;
+    let (told, _) = outlook(&service, &admin).await;
+    assert_eq!((&told["version"], &told["newest"]), (&json!(1), &json!(2)));
+    assert_eq!((&told["vertical"], &told["is_newer"]), (&json!("kiosk"), &json!(true)));
+    let expected = [
+        ("/dashboards/stock", "changed-by-both"),
+        ("/dashboards/returns", "new"),
+        ("/dashboards/cash", "removed-by-template"),
+        ("/reports/cash", "changed-by-template"),
+        ("/reports/late", "deleted-by-tenant"),
+        ("/alert_rules/below", "changed-by-template"),
+        ("/alert_rules/sold", "changed-by-tenant"),
+    ];
+    assert_eq!(states(&told), expected);
+    let stock = json!({
+        "path": "/dashboards/stock", "kind": "dashboard", "id": "kiosk-stock", "title": "Stock",
+        "state": "changed-by-both", "conflicts": 1,
+    });
+    assert_eq!(told["parts"][0], stock);
+    let conflict = json!({
+        "path": LOW, "about": "value",
+        "base": "Low stock", "theirs": "Below the point", "ours": "To be ordered",
+    });
+    assert_eq!(told["conflicts"], json!([conflict]));
+}
+
+#[tokio::test]
+async fn what_cannot_be_taken_over_changes_nothing() {
+    let place = Place::new();
+    let (service, admin) = moved_on(&place).await;
+    let before = outlook(&service, &admin).await;
+    let open =
+        problem(take(&service, &admin, 2, &json!({})).await, 409, "template-conflicts").await;
+    assert_eq!(open["conflicts"], before.0["conflicts"]);
+    let other = problem(take(&service, &admin, 1, &json!({})).await, 409, "template-version").await;
+    assert_eq!(other["newest"], 2);
+    for path in ["/dashboards/nothing", "/reports/cash/definition/format", ""] {
+        let settle = json!({ LOW: "ours", path: "theirs" });
+        let answer = take(&service, &admin, 2, &settle).await;
+        assert_eq!(problem(answer, 400, "invalid-settlement").await["path"], path);
+    }
+    let wrong = take(&service, &admin, 2, &json!({ LOW: "mine" })).await;
+    problem(wrong, 400, "invalid-body").await;
+    let body = json!({ "version": 2, "settle": { LOW: "ours" } });
+    let stale = service.post(UPDATE, &admin).header("if-match", "\"1\"").json(&body);
+    problem(stale.send().await.unwrap(), 412, "changed-meanwhile").await;
+    let analyst = token(Some("corner"), &[Role::Analyst]);
+    for answer in [
+        service.get(OUTLOOK, &analyst).send().await.unwrap(),
+        service.post(UPDATE, &analyst).json(&body).send().await.unwrap(),
+    ] {
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    }
+    assert_eq!(outlook(&service, &admin).await, before);
+    // Whoever was told it may still take it over.
+    let fresh = service.post(UPDATE, &admin).header("if-match", &before.1).json(&body);
+    assert_eq!(fresh.send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn what_is_taken_over_is_there_once_and_keeps_what_the_tenant_made() {
+    let place = Place::new();
+    let (service, admin) = moved_on(&place).await;
+    let settle = json!({ LOW: "theirs" });
+    let answer = take(&service, &admin, 2, &settle).await;
+    assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+    let told: Value = answer.json().await.unwrap();
+    assert_eq!((&told["version"], &told["is_newer"]), (&json!(2), &json!(false)));
+    let expected = [
+        ("/dashboards/stock", "unchanged"),
+        ("/dashboards/returns", "unchanged"),
+        ("/reports/cash", "unchanged"),
+        ("/reports/late", "deleted-by-tenant"),
+        ("/alert_rules/below", "unchanged"),
+        ("/alert_rules/sold", "changed-by-tenant"),
+    ];
+    assert_eq!(states(&told), expected);
+
+    let stock = get(&service, &admin, "/v1/dashboards/kiosk-stock").await;
+    assert_eq!((&stock["version"], &stock["changed_by"]), (&json!(3), &json!("test")));
+    assert_eq!(stock["origin"], json!({ "template": "kiosk/stock", "version": 2 }));
+    assert_eq!(stock["base"], stock["document"]);
+    let titles: Vec<&Value> =
+        stock["document"]["widgets"].as_array().unwrap().iter().map(|w| &w["title"]).collect();
+    assert_eq!(titles, ["Below the point", "All"]);
+    let before = get(&service, &admin, "/v1/dashboards/kiosk-stock/versions/2").await;
+    assert_eq!(before["document"]["widgets"][0]["title"], "To be ordered");
+    // What the newer version has no more is the tenant's own.
+    let cash = get(&service, &admin, "/v1/dashboards/kiosk-cash").await;
+    assert_eq!(cash["origin"]["version"], 1);
+    let returns = get(&service, &admin, "/v1/dashboards/kiosk-returns").await;
+    assert_eq!((&returns["version"], &returns["changed_by"]), (&json!(1), &Value::Null));
+
+    let cash = get(&service, &admin, "/v1/reports/kiosk-cash").await;
+    assert_eq!((&cash["format"], &cash["owner"]), (&json!("xlsx"), &Value::Null));
+    let below = get(&service, &admin, "/v1/alert-rules/kiosk-below").await;
+    assert_eq!((&below["severity"], &below["version"]), (&json!("critical"), &json!(2)));
+    let sold = get(&service, &admin, "/v1/alert-rules/kiosk-sold").await;
+    assert_eq!((&sold["title"], &sold["version"]), (&json!("Nothing left"), &json!(2)));
+    let tasks = "SELECT task_id FROM events.\"tasks.task_assigned\" ORDER BY task_id";
+    assert_eq!(service.ask(&admin, tasks).await, json!([["count"], ["sweep"]]));
+
+    // Once: neither the same call nor a restart does it again.
+    let again = take(&service, &admin, 2, &settle).await;
+    assert_eq!(again.json::<Value>().await.unwrap(), told);
+    drop(service);
+    let service = place.serve(&second()).await;
+    let again = take(&service, &admin, 2, &json!({})).await;
+    assert_eq!(again.json::<Value>().await.unwrap(), told);
+    assert_eq!(get(&service, &admin, "/v1/dashboards/kiosk-stock").await, stock);
+    assert_eq!(service.ask(&admin, tasks).await, json!([["count"], ["sweep"]]));
+    let path = "/v1/audit?action=change&limit=1000";
+    let records = get(&service, &admin, path).await["records"].clone();
+    let done = records.as_array().unwrap().iter().filter(|record| {
+        record["object"] == format!("POST {UPDATE}") && record["detail"]["settle"] == settle
+    });
+    assert_eq!(done.count(), 2, "{records}");
+}
+
+#[tokio::test]
+async fn a_part_can_be_settled_as_a_whole() {
+    let place = Place::new();
+    let (service, admin) = moved_on(&place).await;
+    let settle = json!({
+        "/dashboards/stock": "ours", "/dashboards/returns": "ours", "/dashboards/cash": "theirs",
+        "/reports/late": "theirs", "/alert_rules/below": "ours", "/alert_rules/sold": "theirs",
+    });
+    let answer = take(&service, &admin, 2, &settle).await;
+    assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+    let told: Value = answer.json().await.unwrap();
+    let expected = [
+        ("/dashboards/stock", "changed-by-tenant"),
+        ("/dashboards/returns", "deleted-by-tenant"),
+        ("/reports/cash", "unchanged"),
+        ("/reports/late", "unchanged"),
+        ("/alert_rules/below", "changed-by-tenant"),
+        ("/alert_rules/sold", "unchanged"),
+    ];
+    assert_eq!(states(&told), expected);
+    let stock = get(&service, &admin, "/v1/dashboards/kiosk-stock").await;
+    assert_eq!((&stock["version"], &stock["origin"]["version"]), (&json!(2), &json!(2)));
+    assert_eq!(stock["base"]["widgets"][0]["title"], "Below the point");
+    let gone = service.get("/v1/dashboards/kiosk-cash", &admin).send().await.unwrap();
+    problem(gone, 404, "unknown-dashboard").await;
+    let late = get(&service, &admin, "/v1/reports/kiosk-late").await;
+    assert!(late["next_run_at"].is_string(), "{late}");
+}
+
+#[tokio::test]
+async fn whoever_was_given_nothing_takes_all_over() {
+    let place = Place::new();
+    let service = place.serve(&first()).await;
+    let admin = create(&service, "late", None).await;
+    let none = service.get(OUTLOOK, &admin).send().await.unwrap();
+    problem(none, 404, "no-template").await;
+    problem(take(&service, &admin, 1, &json!({})).await, 404, "no-template").await;
+    let patch = service.client.patch(service.url("/v1/tenant")).bearer_auth(&admin);
+    let patched = patch.json(&json!({ "vertical": "kiosk" })).send().await.unwrap();
+    assert_eq!(patched.status(), 200);
+    let (told, _) = outlook(&service, &admin).await;
+    assert_eq!((&told["version"], &told["given_at"]), (&Value::Null, &Value::Null));
+    assert!(states(&told).iter().all(|(_, state)| *state == "new"), "{told}");
+    assert_eq!(take(&service, &admin, 1, &json!({})).await.status(), 200);
+    let reports = get(&service, &admin, "/v1/reports").await;
+    assert_eq!(reports["reports"].as_array().unwrap().len(), 2);
+    let tasks = "SELECT task_id FROM events.\"tasks.task_assigned\"";
+    assert_eq!(service.ask(&admin, tasks).await, json!([["count"]]));
+}
+
+#[tokio::test]
+async fn a_folder_with_what_is_no_template_stops_the_start() {
+    let place = Place::new();
+    let mut wrong = first();
+    wrong["reports"][0]["definition"]["cron"] = json!("0 7 * * MON");
+    for (text, part) in [("{".to_owned(), "kiosk"), (wrong.to_string(), "reports")] {
+        std::fs::write(place.folder().join("kiosk.json"), text).unwrap();
+        let mut command = command(&place.data);
+        let output = command.env("TIDEMARK_TEMPLATES", place.folder()).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("kiosk") && said.contains(part), "{said}");
+    }
+}
