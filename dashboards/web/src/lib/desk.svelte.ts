@@ -87,9 +87,8 @@ export class Desk {
       onlink: (link) => {
         this.link = link;
         if (link.state !== 'live') return;
-        void this.#readFirm();
-        // A service that comes back may have a newer version.
-        void this.#readTemplate();
+        // A service that comes back may have a newer version of the template.
+        void this.#readFirm().then(() => this.#readTemplate());
       },
       onheard: (at) => (this.heardAt = at),
       onrefused,
@@ -186,7 +185,10 @@ export class Desk {
 
   /** The template is for admins alone, which says who is one where the token does not. */
   async #readTemplate(): Promise<void> {
-    if (this.administers === false) return;
+    if (this.#listeners.signal.aborted || this.administers === false) return;
+    // A firm without a line of business most likely has none; its settings ask all the same.
+    const vertical = this.tenant?.vertical ?? null;
+    if (this.administers === true && vertical === null) return;
     try {
       await this.template.read();
       if (this.template.given !== undefined) this.administers = true;

@@ -8,7 +8,8 @@ import { doneTo, openConflicts, settlement, type Given, type Side } from './merg
 /** What was done when a version was taken over. */
 export interface Done {
   version: number;
-  parts: ReturnType<typeof doneTo>;
+  /** Null where the answer was lost. */
+  parts: ReturnType<typeof doneTo> | null;
 }
 
 /** A refusal with what the service says beside it. */
@@ -88,7 +89,7 @@ export class Template {
     if (!isBreak && !STALE.test(refusal.type ?? '')) return;
     await this.read();
     // The answer alone was lost.
-    if (isBreak && this.given?.version === version) this.#isDone({ version, parts: [] });
+    if (isBreak && this.given?.version === version) this.#isDone({ version, parts: null });
   }
 
   #isDone(done: Done): void {
