@@ -87,8 +87,9 @@ describe('branding', () => {
   it('shows pictures and nothing else', async () => {
     const bytes = Uint8Array.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0, 255]);
     const picture = pictureOf(dataAddress('image/png', bytes));
-    expect(picture?.type).toBe('image/png');
-    expect(new Uint8Array((await picture?.arrayBuffer()) ?? [])).toEqual(bytes);
+    if (!picture) throw new Error('no picture');
+    expect(picture.type).toBe('image/png');
+    expect(new Uint8Array(await picture.arrayBuffer())).toEqual(bytes);
     for (const other of ['https://a.example/l.png', 'data:image/svg+xml;base64,AAAA', 'data:image/png;base64,A', 'data:image/png,AAAA', '']) {
       expect(pictureOf(other), other).toBeNull();
     }
