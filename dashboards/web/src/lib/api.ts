@@ -9,6 +9,8 @@ export interface Tenant {
   currency: string;
   /** `wall`, `events` or `fixed:YYYY-MM-DD`. */
   clock: string;
+  /** The line of business; null for none. */
+  vertical: string | null;
   modules: string[];
   branding: Record<string, unknown> | null;
 }

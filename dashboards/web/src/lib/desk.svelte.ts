@@ -1,11 +1,13 @@
 /** What one signed-in person looks at: the firm, its live figures and the state of the line. */
 import { Alerts } from '../alerts/alerts.svelte';
+import { Template } from '../settings/template.svelte';
 import { CallFailed, connectLive, readAsOf, readMayAnalyse, readTenant, type Tenant } from './api';
+import { brandOf, type Brand } from './branding';
 import { todayIn } from './format';
 import { Live, Refused, type Link, type Refusal, type Subscription } from './live';
 import type { Problem } from './protocol';
 import type { Rows } from './rows';
-import { mayAnalyse, readClaims } from './token';
+import { mayAdminister, mayAnalyse, readClaims } from './token';
 import { Trail } from './trail';
 
 /** The rows of a view, readable in templates: reading `rows` notices every change. */
@@ -58,15 +60,20 @@ const FIRM_AGAIN_MS = 5_000;
 export class Desk {
   readonly openedAt = Date.now();
   tenant = $state<Tenant | null>(null);
+  /** What its people know the firm by. */
+  readonly brand: Brand = $derived(brandOf(this.tenant?.branding));
   link = $state<Link>({ state: 'connecting' });
   /** When the service was last heard: the figures shown are those of this moment. */
   heardAt = $state<number | null>(null);
   changedAt = $state<number | null>(null);
   /** Whether SQL and reports are for the one who is signed in; null while that is not known. */
   analyses = $state<boolean | null>(null);
+  /** Whether the firm's settings are for the one who is signed in; null while that is not known. */
+  administers = $state<boolean | null>(null);
   /** The date of the newest event, for a firm whose events decide what day it is. */
   #eventsDate = $state<string | null>(null);
   readonly alerts: Alerts;
+  readonly template: Template;
   readonly #live: Live;
   readonly #trails = new Map<string, Trail>();
   readonly #followed = new Map<string, Followed>();
@@ -79,15 +86,20 @@ export class Desk {
       connect: () => connectLive(token),
       onlink: (link) => {
         this.link = link;
-        if (link.state === 'live') void this.#readFirm();
+        if (link.state !== 'live') return;
+        // A service that comes back may have a newer version of the template.
+        void this.#readFirm().then(() => this.#readTemplate());
       },
       onheard: (at) => (this.heardAt = at),
       onrefused,
     });
     this.alerts = new Alerts(token, onrefused);
+    this.template = new Template(token);
     this.#live.followAlerts(() => void this.alerts.read());
     // An issuer's tokens may name their roles in a claim that only the service knows.
-    this.analyses = mayAnalyse(readClaims(token));
+    const claims = readClaims(token);
+    this.analyses = mayAnalyse(claims);
+    this.administers = mayAdminister(claims);
     void this.#readFirm();
     this.#timer = setInterval(() => {
       if (this.tenant?.clock === 'events' && this.link.state === 'live') void this.#readAsOf();
@@ -124,6 +136,11 @@ export class Desk {
     const trail = this.#trails.get(name) ?? new Trail();
     this.#trails.set(name, trail);
     return trail;
+  }
+
+  /** What the firm is called on the page. */
+  get name(): string | undefined {
+    return this.brand.name ?? this.tenant?.name;
   }
 
   /** The firm's time zone; while it is not known, that of the world. */
@@ -163,6 +180,22 @@ export class Desk {
       this.analyses ??= await readMayAnalyse(this.token);
     } catch (error) {
       this.#failed(error);
+    }
+  }
+
+  /** The template is for admins alone, which says who is one where the token does not. */
+  async #readTemplate(): Promise<void> {
+    if (this.#listeners.signal.aborted || this.administers === false) return;
+    // A firm without a line of business most likely has none; its settings ask all the same.
+    const vertical = this.tenant?.vertical ?? null;
+    if (this.administers === true && vertical === null) return;
+    try {
+      await this.template.read();
+      if (this.template.given !== undefined) this.administers = true;
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      if (error.refusal !== 'forbidden') return this.onrefused(error.refusal);
+      this.administers = false;
     }
   }
 

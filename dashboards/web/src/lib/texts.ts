@@ -30,7 +30,8 @@ export const texts = {
     currency: 'Currency',
     theme: { system: 'Colours: as the system', light: 'Colours: light', dark: 'Colours: dark' },
     signOut: 'Sign out',
-    pages: 'Pages', sql: 'SQL', reports: 'Reports',
+    pages: 'Pages', sql: 'SQL', reports: 'Reports', settings: 'Settings',
+    newTemplate: 'A newer version of your template is there',
     loading: 'Loading…',
   },
   link: {

@@ -1,11 +1,9 @@
 /** Light or dark, and the firm's one colour. */
-import { parseHex, readable, toHex, type Rgb } from './colour';
+import { accentOf, brandOf, type Brand, type Shade } from './branding';
 
 export type Choice = 'system' | 'light' | 'dark';
 
 const PLACE = 'tidemark.theme';
-const GROUNDS: Record<'light' | 'dark', Rgb> = { light: [255, 255, 255], dark: [23, 26, 30] };
-const ACCENT: Rgb = [11, 107, 117];
 
 function kept(): Choice {
   const choice = localStorage.getItem(PLACE);
@@ -16,16 +14,14 @@ class Theme {
   choice = $state<Choice>(kept());
   #systemDark = $state(false);
   #printing = $state(false);
-  #brand = $state.raw<Record<'light' | 'dark', Rgb>>({ light: ACCENT, dark: ACCENT });
+  #colours = $state.raw<Brand['colours']>(brandOf(null).colours);
   reducedMotion = $state(false);
-  readonly shade: 'light' | 'dark' = $derived.by(() => {
+  readonly shade: Shade = $derived.by(() => {
     if (this.#printing) return 'light';
     if (this.choice !== 'system') return this.choice;
     return this.#systemDark ? 'dark' : 'light';
   });
-  readonly accent = $derived(
-    toHex(readable(this.#brand[this.shade], GROUNDS[this.shade], this.shade === 'dark' ? 6 : 4.6)),
-  );
+  readonly accent = $derived(accentOf(this.#colours, this.shade));
 
   constructor() {
     this.#follow('(prefers-color-scheme: dark)', (on) => (this.#systemDark = on));
@@ -47,11 +43,9 @@ class Theme {
     else localStorage.setItem(PLACE, this.choice);
   }
 
-  /** Takes the colours out of a firm's branding, if it names some. */
-  brand(branding: Record<string, unknown> | null | undefined): void {
-    const colours = (branding?.['colours'] ?? {}) as Record<string, unknown>;
-    const light = parseHex(colours['accent'] ?? branding?.['accent']) ?? ACCENT;
-    this.#brand = { light, dark: parseHex(colours['accent_dark']) ?? light };
+  /** Takes the colours of a firm's branding, if it names some. */
+  brand({ colours }: Brand): void {
+    this.#colours = colours;
   }
 
   #follow(query: string, set: (on: boolean) => void): void {

@@ -50,6 +50,12 @@ export function mayAnalyse(claims: Claims | null): boolean | null {
   return claims.roles.some((role) => ANALYSTS.has(role));
 }
 
+/** Whether one of the roles may change the firm's settings; null where the token names no known role. */
+export function mayAdminister(claims: Claims | null): boolean | null {
+  if (claims === null || !mayRead(claims)) return null;
+  return claims.roles.includes('admin');
+}
+
 /** Takes the token out of an address such as `/#token=…`; null when there is none. */
 export function tokenInFragment(fragment: string): string | null {
   const token = new URLSearchParams(fragment.replace(/^#/, '')).get('token');

@@ -1,0 +1,41 @@
+/** The calls of the service for the firm's settings and its template. */
+import { call, CallFailed, type Tenant } from '../lib/api';
+import type { Change } from './firm';
+import type { Given, Settlement } from './merge';
+
+const JSON_TYPE = { 'Content-Type': 'application/json' };
+
+/** Changes what is named, and leaves the rest. */
+export async function changeTenant(token: string, change: Change): Promise<Tenant> {
+  const init = { method: 'PATCH', headers: JSON_TYPE, body: JSON.stringify(change) };
+  return (await call(token, '/v1/tenant', init)).json() as Promise<Tenant>;
+}
+
+/** What the firm was given, as it was when it was read. */
+export interface Read {
+  given: Given;
+  /** By which the service tells whether it is still so. */
+  tag: string | null;
+}
+
+async function readOf(response: Response): Promise<Read> {
+  return { given: (await response.json()) as Given, tag: response.headers.get('etag') };
+}
+
+/** Null for a firm that was given no template. */
+export async function readTemplate(token: string): Promise<Read | null> {
+  try {
+    return await readOf(await call(token, '/v1/tenant/template'));
+  } catch (error) {
+    if (error instanceof CallFailed && error.problem.status === 404) return null;
+    throw error;
+  }
+}
+
+/** Takes over the version that was read, unless something was changed since. All of it, or nothing. */
+export async function takeOver(token: string, { given, tag }: Read, settle: Settlement): Promise<Read> {
+  const headers: Record<string, string> = { ...JSON_TYPE };
+  if (tag !== null) headers['If-Match'] = tag;
+  const body = JSON.stringify({ version: given.newest, settle });
+  return readOf(await call(token, '/v1/tenant/template/update', { method: 'POST', headers, body }));
+}
