@@ -59,6 +59,15 @@ beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
 describe('a live connection', () => {
+  it('asks for changes as often as they can be read, or as rarely as it is told', async () => {
+    const { live, last } = begin();
+    live.follow({ view: 'pipeline' }, () => {});
+    live.follow({ sql: 'SELECT 1 AS one' }, () => {}, 2_000);
+    await settle();
+    last().onopen?.();
+    expect(last().heard.map((message) => message['max_rate_ms'])).toEqual([200, 2_000]);
+  });
+
   it('subscribes once it is open and applies what comes', async () => {
     const { live, last, links } = begin();
     const changed = vi.fn();
