@@ -135,6 +135,8 @@ mod tests {
         let html = accepting("text/html,application/xhtml+xml;q=0.9");
         assert!(is_page("invoices/open", &html));
         assert!(is_page("invoices/", &HeaderMap::new()));
+        // A point of an id comes encoded.
+        assert!(is_page("projects/A%2F7%20v1%2E2", &html));
         assert!(!is_page("assets/index.js", &html));
         assert!(!is_page("invoices/open", &accepting("application/json")));
     }

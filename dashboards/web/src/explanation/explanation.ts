@@ -125,7 +125,7 @@ export function isSum({ rule, parts }: Pick<Explanation, 'rule' | 'parts'>): boo
 export function amountKind(explanation: Explanation, figure: Kind): Kind | null {
   if (explanation.view === 'inventory_levels') return 'quantity';
   if (isSum(explanation)) return figure;
-  return figure === 'count' ? null : 'money';
+  return figure === 'count' || figure === 'moment' ? null : 'money';
 }
 
 /** How the figure is made, in words; nothing where one kind of events is simply added up. */

@@ -37,6 +37,7 @@ export const words = {
     'crm.opportunity_opened': 'Opportunity opened', 'crm.opportunity_closed': 'Opportunity closed',
     'crm.opportunity_stage_changed': 'Stage changed',
     'projects.project_created': 'Project created',
+    'governance.budget_set': 'Budget set', 'governance.compliance_checked': 'Check',
     'hr.time_logged': 'Hours', 'hr.time_corrected': 'Hours corrected',
     'hr.employee_onboarded': 'Person joined', 'hr.employee_moved': 'Person moved', 'hr.employee_left': 'Person left',
     'purchasing.bill_received': 'Supplier’s bill', 'governance.expense_recorded': 'Expense',
@@ -63,6 +64,9 @@ export const words = {
     },
     headcount: { active: 'Employed', joined: 'Joined', left: 'Left' },
     labour_hours: { billable: 'Billable', unbillable: 'Not billable' },
+    budget_variance: {
+      budget: 'Budget in force', labour: 'Hours at their rates', material: 'Material', expenses: 'Expenses and bills',
+    },
   } as Record<string, Record<string, string>>,
   /** How a figure follows that is no sum, by the words of the service. */
   rules: {

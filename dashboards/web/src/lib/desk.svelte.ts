@@ -5,8 +5,9 @@ import { CallFailed, connectLive, readAsOf, readMayAnalyse, readTenant, type Ten
 import { brandOf, type Brand } from './branding';
 import { todayIn } from './format';
 import { Live, Refused, type Link, type Refusal, type Subscription } from './live';
-import type { Problem } from './protocol';
+import type { Problem, Target } from './protocol';
 import type { Rows } from './rows';
+import { StartPage } from './start_page.svelte';
 import { mayAdminister, mayAnalyse, readClaims } from './token';
 import { Trail } from './trail';
 
@@ -17,16 +18,16 @@ export class Followed {
   readonly subscription: Subscription;
 
   constructor(
-    private readonly live: Live, view: string, onchange: () => void,
+    private readonly live: Live, target: Target, onchange: () => void,
     /** Whether the firm is known; without its currency no figure can be read. */
-    private readonly known: () => boolean, where?: Record<string, string>,
+    private readonly known: () => boolean, everyMs?: number,
   ) {
-    this.subscription = live.subscribe(view, () => {
+    this.subscription = live.follow(target, () => {
       this.problem = this.subscription.problem;
       this.#version += 1;
       // The first rows are where changes are counted from.
       if (this.#version > 1) onchange();
-    }, where);
+    }, everyMs);
   }
 
   get version(): number {
@@ -74,6 +75,7 @@ export class Desk {
   #eventsDate = $state<string | null>(null);
   readonly alerts: Alerts;
   readonly template: Template;
+  readonly start: StartPage;
   readonly #live: Live;
   readonly #trails = new Map<string, Trail>();
   readonly #followed = new Map<string, Followed>();
@@ -100,6 +102,7 @@ export class Desk {
     const claims = readClaims(token);
     this.analyses = mayAnalyse(claims);
     this.administers = mayAdminister(claims);
+    this.start = new StartPage(claims);
     void this.#readFirm();
     this.#timer = setInterval(() => {
       if (this.tenant?.clock === 'events' && this.link.state === 'live') void this.#readAsOf();
@@ -116,10 +119,14 @@ export class Desk {
   follow(view: string): Followed {
     const known = this.#followed.get(view);
     if (known) return known;
-    const onchange = () => (this.changedAt = Date.now());
-    const followed = new Followed(this.#live, view, onchange, this.#known);
+    const followed = this.watch({ view });
     this.#followed.set(view, followed);
     return followed;
+  }
+
+  /** Rows that are a page's own, until it stops them; what changes in them has changed on the page. */
+  watch(target: Target, everyMs?: number): Followed {
+    return new Followed(this.#live, target, () => (this.changedAt = Date.now()), this.#known, everyMs);
   }
 
   /** Rows for a while, all or some of them, until `stop` is called. */
@@ -127,7 +134,7 @@ export class Desk {
     const limited = Object.keys(where).length > 0;
     const shared = limited ? undefined : this.#followed.get(view);
     if (shared) return { followed: shared, stop: () => {} };
-    const followed = new Followed(this.#live, view, () => {}, this.#known, limited ? where : undefined);
+    const followed = new Followed(this.#live, limited ? { view, where } : { view }, () => {}, this.#known);
     return { followed, stop: () => followed.stop() };
   }
 
@@ -154,6 +161,12 @@ export class Desk {
     if (!tenant) return null;
     if (tenant.clock.startsWith('fixed:')) return tenant.clock.slice('fixed:'.length);
     return tenant.clock === 'wall' ? todayIn(tenant.timezone, now) : this.#eventsDate;
+  }
+
+  /** How the figures look while the line is down: they fade as they age. */
+  faded(now: number): '' | 'ageing' | 'old' {
+    if (this.link.state === 'live' || this.heardAt === null) return '';
+    return now - this.heardAt > 60_000 ? 'old' : 'ageing';
   }
 
   /** Whether the line is down; making the first one is no loss until it fails. */

@@ -66,6 +66,8 @@ export class Subscription {
     readonly target: Target,
     /** Called after the rows or the problem changed. */
     readonly onchange: () => void,
+    /** The least milliseconds between two changes. */
+    readonly everyMs: number = MAX_RATE_MS,
   ) {}
 
   message(): SubscribeMessage {
@@ -73,7 +75,7 @@ export class Subscription {
       type: 'subscribe',
       id: this.id,
       ...this.target,
-      max_rate_ms: MAX_RATE_MS,
+      max_rate_ms: this.everyMs,
       ...(this.rows.position !== undefined ? { resume: this.rows.position } : {}),
     };
   }
@@ -98,15 +100,9 @@ export class Live {
     void this.#connect();
   }
 
-  subscribe(
-    view: string, onchange: () => void, where?: Record<string, string>,
-  ): Subscription {
-    return this.follow(where ? { view, where } : { view }, onchange);
-  }
-
-  follow(target: Target, onchange: () => void): Subscription {
+  follow(target: Target, onchange: () => void, everyMs?: number): Subscription {
     this.#numbers += 1;
-    const subscription = new Subscription(`s${this.#numbers}`, target, onchange);
+    const subscription = new Subscription(`s${this.#numbers}`, target, onchange, everyMs);
     this.#subscriptions.set(subscription.id, subscription);
     if (this.#open) this.#send(subscription.message());
     return subscription;

@@ -1,7 +1,7 @@
 /** Which rows are open, kept in the address so that Back closes them and a link leads to them. */
 import { placeOf, type Place } from './place';
 
-export { address } from './place';
+export { address, projectAddress } from './place';
 
 function read(): Place {
   return placeOf(location.pathname, location.search);
@@ -21,10 +21,25 @@ class Route {
 
   /** Back to what stands beneath, at `address`: by the history if that is where it came from. */
   close(address = '/'): void {
-    if ((history.state as { within?: boolean } | null)?.within === true) return history.back();
+    if (isWithin()) return history.back();
+    this.replace(address);
+  }
+
+  /** Goes on at another address, with nothing to come back to. */
+  replace(address: string): void {
     history.replaceState(null, '', address);
     this.place = read();
   }
+
+  /** Whether somebody came with no address, and not by a link of the page. */
+  get isBare(): boolean {
+    return location.pathname === '/' && location.search === '' && !isWithin();
+  }
+}
+
+/** Whether it was the page that led here. */
+function isWithin(): boolean {
+  return (history.state as { within?: boolean } | null)?.within === true;
 }
 
 export const route = new Route();

@@ -1,10 +1,12 @@
 /** The rows behind the tiles: which view, under which name, and how each column reads. */
 import { parseDecimal } from './decimal';
 import * as format from './format';
+import { address, projectAddress } from './place';
 import type { Cell, Column } from './protocol';
 import { texts } from './texts';
 
-export type Kind = 'text' | 'money' | 'quantity' | 'hours' | 'percent' | 'count' | 'day' | 'flag' | 'bucket';
+export type Kind =
+  | 'text' | 'money' | 'quantity' | 'hours' | 'percent' | 'count' | 'day' | 'moment' | 'flag' | 'bucket';
 
 export interface Table {
   view: string;
@@ -17,18 +19,19 @@ export interface Table {
   narrow: readonly string[];
   /** Columns that are added up in the last line. */
   totals: readonly string[];
-  /** Where a row leads: the page and the column it is limited by. */
-  leads?: { page: string; by: string };
+  /** Where a row leads, by its value in a column. */
+  leads?: { by: string; to: (value: Cell) => string };
 }
 
 const { titles } = texts.rows;
+const toProject = { by: 'project_id', to: (id: Cell) => projectAddress(String(id)) };
 
 export const tables: Record<string, Table> = {
   customers: {
     view: 'ar_aging', title: titles.ar_aging, sort: '-total',
     leading: ['customer_id', 'total'], narrow: ['customer_id', 'total', 'd90_plus'],
     totals: ['current', 'd1_30', 'd31_60', 'd61_90', 'd90_plus', 'total'],
-    leads: { page: 'invoices', by: 'customer_id' },
+    leads: { by: 'customer_id', to: (customer_id) => address('invoices', { customer_id }) },
   },
   invoices: {
     view: 'open_invoices', title: titles.open_invoices, sort: '-days_overdue',
@@ -41,7 +44,7 @@ export const tables: Record<string, Table> = {
     leading: ['name', 'currency', 'revenue', 'labour_cost', 'material_cost', 'expenses', 'profit', 'margin'],
     narrow: ['name', 'profit', 'margin'],
     totals: ['revenue', 'labour_cost', 'material_cost', 'expenses', 'profit'],
-    leads: { page: 'invoices', by: 'project_id' },
+    leads: toProject,
   },
   pipeline: {
     view: 'pipeline', title: titles.pipeline, sort: '-amount',
@@ -63,12 +66,23 @@ export const tables: Record<string, Table> = {
   hours: {
     view: 'labour_hours', title: titles.labour_hours, sort: '-hours',
     leading: ['project_id'], narrow: ['project_id', 'hours', 'billable_hours'], totals: ['hours', 'billable_hours'],
+    leads: toProject,
+  },
+  budgets: {
+    view: 'budget_variance', title: titles.budget_variance, sort: '-used',
+    leading: ['project_id', 'currency', 'budget', 'spent', 'variance', 'used', 'exceeded'],
+    narrow: ['project_id', 'variance', 'used'], totals: ['budget', 'spent', 'variance'],
+    leads: toProject,
+  },
+  compliance: {
+    view: 'compliance_failures', title: titles.compliance_failures, sort: '-failed_at',
+    leading: ['check_id', 'rule', 'project_id', 'failed_at'], narrow: ['check_id', 'rule'], totals: [],
   },
 };
 
 const KINDS: Record<string, Kind> = {
   hours: 'hours', billable_hours: 'hours', on_hand: 'quantity', reorder_point: 'quantity',
-  margin: 'percent', bucket: 'bucket',
+  margin: 'percent', used: 'percent', bucket: 'bucket', failed_at: 'moment',
 };
 
 /** How a column reads: by its name where the name says more than the type. */
@@ -100,6 +114,7 @@ export function cellText(cell: Cell | undefined, kind: Kind): string {
     case 'percent': return format.percent(parseRatio(String(cell)), 1);
     case 'count': return format.count(Number(cell));
     case 'day': return format.day(String(cell));
+    case 'moment': return `${format.moment(String(cell), 'UTC')} UTC`;
     case 'flag': return cell === true ? texts.rows.yes : texts.rows.no;
     case 'bucket': return buckets[String(cell)] ?? String(cell);
     default: return String(cell);
@@ -112,7 +127,7 @@ export function parseRatio(text: string): bigint {
 }
 
 export function isNumeric(kind: Kind): boolean {
-  return kind !== 'text' && kind !== 'flag' && kind !== 'day' && kind !== 'bucket';
+  return kind !== 'text' && kind !== 'flag' && kind !== 'day' && kind !== 'moment' && kind !== 'bucket';
 }
 
 /** Something to sort by: numbers as numbers, days and text as text, nothing last of all. */

@@ -32,6 +32,11 @@ export const texts = {
     signOut: 'Sign out',
     pages: 'Pages', sql: 'SQL', reports: 'Reports', settings: 'Settings',
     newTemplate: 'A newer version of your template is there',
+    project: (id: string) => `Project ${id}`,
+    noCurrency: 'None yet',
+    begin: 'Open first',
+    beginTitle: 'Open this page first from now on',
+    beginsTitle: 'This page opens first; open the overview first again',
     loading: 'Loading…',
   },
   link: {
@@ -175,7 +180,7 @@ export const texts = {
       ar_aging: 'What customers owe', open_invoices: 'Unpaid invoices',
       project_profitability: 'Projects', pipeline: 'Pipeline by stage',
       completion_streaks: 'Routines', inventory_levels: 'Stock', headcount: 'Departments',
-      labour_hours: 'Hours by project',
+      labour_hours: 'Hours by project', budget_variance: 'Budgets', compliance_failures: 'Failed checks',
     },
     columns: {
       customer_id: 'Customer', currency: 'Currency', current: 'Not yet due', d1_30: '1–30 days',
@@ -190,7 +195,8 @@ export const texts = {
       warehouse: 'Warehouse', on_hand: 'On hand', value: 'Value', reorder_point: 'Reorder point',
       below_reorder: 'To reorder', department: 'Department', active: 'People',
       joined_30d: 'Joined (30 days)', left_30d: 'Left (30 days)', hours: 'Hours',
-      billable_hours: 'Billable hours',
+      billable_hours: 'Billable hours', budget: 'Budget', spent: 'Spent', variance: 'Left', used: 'Used',
+      exceeded: 'Exceeded', check_id: 'Check', rule: 'Rule', failed_at: 'Failed',
     } as Record<string, string>,
   },
   page: {

@@ -60,6 +60,7 @@ describe('amounts of events', () => {
     expect(amountKind({ ...PROFIT, column: 'margin', rule: 'profit ÷ revenue' }, 'percent')).toBe('money');
     expect(amountKind({ ...PROFIT, view: 'inventory_levels' }, 'money')).toBe('quantity');
     expect(amountKind({ ...PROFIT, view: 'open_invoices', rule: 'today - due_date' }, 'count')).toBeNull();
+    expect(amountKind({ ...PROFIT, view: 'compliance_failures', rule: 'when it was stated' }, 'moment')).toBeNull();
   });
 });
 
@@ -71,12 +72,14 @@ describe('a figure', () => {
     expect(exactText('0.8125', 'percent')).toBe('81.25%');
     expect(exactText(true, 'flag')).toBe('Yes');
     expect(exactText(null, 'money')).toBe('–');
+    expect(exactText('2026-03-01T09:00:00Z', 'moment')).toBe('1 Mar 2026, 09:00 UTC');
   });
 
   it('is known by what it is', () => {
     const kinds: [string, Cell, string][] = [
       ['balance', '1.0000', 'money'], ['active', 3, 'count'], ['below_reorder', false, 'flag'],
       ['margin', '0.5000', 'percent'], ['on_hand', '4.0000', 'quantity'], ['name', 'Bolt', 'text'], ['name', null, 'text'],
+      ['used', '0.2500', 'percent'], ['failed_at', '2026-03-01T09:00:00Z', 'moment'],
     ];
     for (const [column, value, kind] of kinds) expect(figureKind(column, value), column).toBe(kind);
   });

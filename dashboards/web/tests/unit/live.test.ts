@@ -59,10 +59,19 @@ beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
 describe('a live connection', () => {
+  it('asks for changes as often as they can be read, or as rarely as it is told', async () => {
+    const { live, last } = begin();
+    live.follow({ view: 'pipeline' }, () => {});
+    live.follow({ sql: 'SELECT 1 AS one' }, () => {}, 2_000);
+    await settle();
+    last().onopen?.();
+    expect(last().heard.map((message) => message['max_rate_ms'])).toEqual([200, 2_000]);
+  });
+
   it('subscribes once it is open and applies what comes', async () => {
     const { live, last, links } = begin();
     const changed = vi.fn();
-    const sub = live.subscribe('pipeline', changed);
+    const sub = live.follow({ view: 'pipeline' }, changed);
     await settle();
     expect(last().heard).toEqual([]);
     last().onopen?.();
@@ -107,8 +116,8 @@ describe('a live connection', () => {
 
   it('resumes each subscription from its position after a drop', async () => {
     const { live, last, links, peers } = begin();
-    const sub = live.subscribe('pipeline', () => {});
-    const fresh = live.subscribe('headcount', () => {});
+    const sub = live.follow({ view: 'pipeline' }, () => {});
+    const fresh = live.follow({ view: 'headcount' }, () => {});
     await settle();
     last().onopen?.();
     last().say(snapshot(sub.id, [['a', 1]]));
@@ -143,7 +152,7 @@ describe('a live connection', () => {
 
   it('starts from a snapshot after a reset and keeps showing the old rows meanwhile', async () => {
     const { live, last } = begin();
-    const sub = live.subscribe('pipeline', () => {});
+    const sub = live.follow({ view: 'pipeline' }, () => {});
     await settle();
     last().onopen?.();
     last().say(snapshot(sub.id, [['a', 1]]));
@@ -155,7 +164,7 @@ describe('a live connection', () => {
 
   it('asks for a fresh snapshot when a delta does not fit', async () => {
     const { live, last } = begin();
-    const sub = live.subscribe('pipeline', () => {});
+    const sub = live.follow({ view: 'pipeline' }, () => {});
     await settle();
     last().onopen?.();
     last().say(snapshot(sub.id, [['a', 1]]));
@@ -193,7 +202,7 @@ describe('a live connection', () => {
 
   it('keeps a problem with its subscription and asks again when told to', async () => {
     const { live, last } = begin();
-    const sub = live.subscribe('nowhere', () => {});
+    const sub = live.follow({ view: 'nowhere' }, () => {});
     await settle();
     last().onopen?.();
     last().say({ type: 'error', id: sub.id, problem: { status: 404, title: 'Unknown view' } });
@@ -206,7 +215,7 @@ describe('a live connection', () => {
 
   it('ignores what comes for a subscription that was given up, and new kinds of messages', async () => {
     const { live, last } = begin();
-    const sub = live.subscribe('pipeline', () => {});
+    const sub = live.follow({ view: 'pipeline' }, () => {});
     await settle();
     last().onopen?.();
     live.unsubscribe(sub);

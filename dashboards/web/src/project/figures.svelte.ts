@@ -1,0 +1,117 @@
+/** The live figures of one project's page: the rows about it in each view, one currency at a time. */
+import type { Desk, Followed } from '../lib/desk.svelte';
+import { uses } from '../lib/modules';
+import { textOf } from '../lib/ranking';
+import { detailsOf, detailsSql, type Detail, type Kind } from './details';
+import { amountOf, byLargest, currencyOf, linesOf, type Line } from './lines';
+
+/** Details come less often than rows of views, since a query may have to be asked anew for them. */
+const DETAILS_EVERY_MS = 2_000;
+
+export class ProjectFigures {
+  readonly money: Followed;
+  readonly budgets: Followed;
+  readonly hours: Followed;
+  readonly failures: Followed;
+  readonly invoices: Followed;
+  /** What only the events tell; null while, or where, they are not asked. */
+  details = $state.raw<Followed | null>(null);
+  /** The currency the reader chose; the firm's own at first, if the project has figures in it. */
+  chosen = $state<string | null>(null);
+
+  constructor(private readonly desk: Desk, readonly id: string) {
+    const about = (view: string) => desk.watch({ view, where: { project_id: id } });
+    this.money = about('project_profitability');
+    this.budgets = about('budget_variance');
+    this.hours = about('labour_hours');
+    this.failures = about('compliance_failures');
+    this.invoices = about('open_invoices');
+  }
+
+  stop(): void {
+    for (const followed of [this.money, this.budgets, this.hours, this.failures, this.invoices]) followed.stop();
+  }
+
+  readonly #earned: Line[] = $derived.by(() => linesOf(this.money.rows, this.id));
+  readonly #budgeted: Line[] = $derived.by(() => linesOf(this.budgets.rows, this.id));
+  readonly #unpaid: Line[] = $derived.by(() => linesOf(this.invoices.rows, this.id));
+
+  /** Currencies that the project has figures in, the firm's own first. They are never added together. */
+  readonly currencies: string[] = $derived.by(() => {
+    const own = this.desk.tenant?.currency;
+    const all = new Set([...this.#earned, ...this.#budgeted, ...this.#unpaid].map(currencyOf));
+    const others = [...all].filter((currency) => currency !== own).sort();
+    return own !== undefined && all.has(own) ? [own, ...others] : others;
+  });
+
+  readonly currency: string = $derived.by(() => {
+    if (this.chosen !== null && this.currencies.includes(this.chosen)) return this.chosen;
+    return this.currencies[0] ?? this.desk.tenant?.currency ?? '';
+  });
+
+  /** What it is called; nothing while nobody has said so. */
+  readonly name: string | null = $derived.by(() => {
+    const named = this.#earned.map((line) => textOf(line.cell('name'))).find((name) => name !== '');
+    return named ?? null;
+  });
+
+  readonly earned: Line | null = $derived.by(() => inCurrency(this.#earned, this.currency)[0] ?? null);
+  readonly budget: Line | null = $derived.by(() => inCurrency(this.#budgeted, this.currency)[0] ?? null);
+  /** The line with the material: stock is in the project's own currency, whichever is shown. */
+  readonly material: Line | null = $derived.by(
+    () => this.#earned.find((line) => amountOf(line, 'material_cost') !== 0n) ?? this.earned,
+  );
+  readonly worked: Line | null = $derived.by(() => linesOf(this.hours.rows, this.id)[0] ?? null);
+  /** Unpaid invoices, the latest first. */
+  readonly unpaid: Line[] = $derived.by(() => byLargest(inCurrency(this.#unpaid, this.currency), 'days_overdue'));
+  /** Checks that failed, the last one first. */
+  readonly failed: Line[] = $derived.by(() => {
+    const at = (line: Line) => textOf(line.cell('failed_at'));
+    return linesOf(this.failures.rows, this.id).sort((a, b) => (at(a) < at(b) ? 1 : at(a) > at(b) ? -1 : 0));
+  });
+
+  /** The views whose modules the firm uses. */
+  readonly shown: Followed[] = $derived.by(() => {
+    const of: [module: string, followed: Followed][] = [
+      ['projects', this.money], ['governance', this.budgets], ['governance', this.failures],
+      ['hr', this.hours], ['invoicing', this.invoices],
+    ];
+    return of.filter(([module]) => uses(this.desk.tenant, module)).map(([, followed]) => followed);
+  });
+
+  /** Whether details are still to come. */
+  readonly isAsking: boolean = $derived.by(
+    () => this.details !== null && !this.details.ready && !this.details.problem,
+  );
+
+  /** Whether all there is to ask has answered, and nothing of it knows the project. */
+  readonly isUnknown: boolean = $derived.by(() => {
+    if (this.desk.tenant === null || this.isAsking || (this.details?.rows.size ?? 0) > 0) return false;
+    return this.shown.every((followed) => followed.ready && !followed.problem && followed.rows.size === 0);
+  });
+
+  readonly #sql: string | null = $derived.by(() => {
+    const { analyses, tenant } = this.desk;
+    return analyses === true && tenant !== null ? detailsSql(this.id, tenant) : null;
+  });
+
+  /** Follows the details for those who may ask, until what it returns is called. */
+  followDetails(): (() => void) | undefined {
+    const sql = this.#sql;
+    if (sql === null) return undefined;
+    const details = this.desk.watch({ sql }, DETAILS_EVERY_MS);
+    this.details = details;
+    return () => {
+      details.stop();
+      this.details = null;
+    };
+  }
+
+  detailsOf(kind: Kind): Detail[] {
+    return this.details?.ready === true ? detailsOf(this.details.rows, kind) : [];
+  }
+}
+
+function inCurrency(lines: readonly Line[], currency: string): Line[] {
+  return lines.filter((line) => currencyOf(line) === currency);
+}
