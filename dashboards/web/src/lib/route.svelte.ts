@@ -7,23 +7,42 @@ function read(): Place {
   return placeOf(location.pathname, location.search);
 }
 
+function here(): string {
+  return location.pathname + location.search;
+}
+
 class Route {
   place = $state.raw<Place>(read());
+  /** Where something is not saved: told where the way would lead, while the address stays. */
+  hold: ((address: string) => void) | null = null;
+  /** The address that the page shows. */
+  #at = here();
 
   constructor() {
-    addEventListener('popstate', () => (this.place = read()));
+    addEventListener('popstate', () => {
+      if (this.hold === null) return this.#read();
+      const to = here();
+      if (to === this.#at) return;
+      history.pushState({ within: true }, '', this.#at);
+      this.hold(to);
+    });
   }
 
   go(address: string): void {
+    if (this.hold !== null) return this.hold(address);
     history.pushState({ within: true }, '', address);
-    this.place = read();
+    this.#read();
   }
 
   /** Back to what stands beneath, at `address`: by the history if that is where it came from. */
   close(address = '/'): void {
     if ((history.state as { within?: boolean } | null)?.within === true) return history.back();
     history.replaceState(null, '', address);
-    this.place = read();
+    this.#read();
+  }
+
+  #read(): void {
+    [this.#at, this.place] = [here(), read()];
   }
 }
 
@@ -32,7 +51,7 @@ export const route = new Route();
 /** Follows a link within the page without leaving it; keys and buttons for new tabs still work. */
 export function follow(event: MouseEvent): void {
   const link = (event.target as Element | null)?.closest('a');
-  if (!link || link.origin !== location.origin || link.hasAttribute('download')) return;
+  if (event.defaultPrevented || !link || link.origin !== location.origin || link.hasAttribute('download')) return;
   if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
   event.preventDefault();
   route.go(link.pathname + link.search);
