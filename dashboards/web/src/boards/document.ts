@@ -254,6 +254,48 @@ const measured = (measure: Measure): Measure => ({ ...measure, how: measure.how 
 const sorted = (sort: Sort | undefined): { sort?: Sort } =>
   sort === undefined ? {} : { sort: { column: sort.column, descending: sort.descending ?? false } };
 
+/** The columns of its source that a widget names. */
+export function columnsOf(widget: Widget): string[] {
+  const { show } = widget;
+  const named: (string | undefined)[] = [];
+  const measured = (...measures: readonly Measure[]) => named.push(...measures.map(({ column }) => column));
+  switch (show.kind) {
+    case 'kpi':
+      measured(show.value);
+      named.push(show.currency, show.delta && 'column' in show.delta ? show.delta.column : undefined);
+      named.push(typeof show.sparkline === 'object' ? show.sparkline.by : undefined);
+      break;
+    case 'line': case 'area':
+      measured(...show.values);
+      named.push(show.by, show.split, show.currency);
+      break;
+    case 'bar': case 'stacked_bar':
+      measured(...show.values);
+      named.push(show.by, show.split, show.currency, show.sort?.column);
+      break;
+    case 'pie': case 'funnel':
+      measured(show.value);
+      named.push(show.by, show.currency);
+      break;
+    case 'calendar':
+      measured(show.value);
+      named.push(show.day, show.currency);
+      break;
+    case 'gauge':
+      measured(show.value);
+      named.push('column' in show.target ? show.target.column : undefined, show.currency);
+      break;
+    case 'table':
+      named.push(...show.columns, show.sort?.column);
+      break;
+    case 'aging':
+      named.push(...show.buckets, show.currency);
+      break;
+    case 'text':
+  }
+  return [...new Set(named.filter((name) => name !== undefined))];
+}
+
 /** The rows of the grid that its widgets take. */
 export function gridRows(widgets: readonly Widget[]): number {
   return Math.max(0, ...widgets.map(({ at }) => at.y + at.h));

@@ -1,5 +1,5 @@
 /** Where widgets lie on the page: twelve columns of equal width, and rows of a fixed height. */
-import type { Place, Widget } from './document';
+import type { Place } from './document';
 
 /** The height of a row of the grid, in pixels. */
 export const ROW = 52;
@@ -14,15 +14,4 @@ export function heightOf(rows: number): number {
 /** A place as CSS's `grid-area`: from where to where, with lines that are counted from 1. */
 export function areaOf({ x, y, w, h }: Place): string {
   return `${y + 1} / ${x + 1} / span ${h} / span ${w}`;
-}
-
-/**
- * The same widgets without rows of the grid in which nothing lies, so that a gap of thousands of rows
- * does not make a page of it.
- */
-export function withoutEmptyRows(widgets: readonly Widget[]): Widget[] {
-  const taken = new Set(widgets.flatMap(({ at }) => Array.from({ length: at.h }, (_, i) => at.y + i)));
-  const rows = [...taken].sort((a, b) => a - b);
-  const placeOf = new Map(rows.map((row, place) => [row, place]));
-  return widgets.map((widget) => ({ ...widget, at: { ...widget.at, y: placeOf.get(widget.at.y) ?? 0 } }));
 }

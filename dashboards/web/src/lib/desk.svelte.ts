@@ -3,28 +3,32 @@ import { Alerts } from '../alerts/alerts.svelte';
 import { CallFailed, connectLive, readAsOf, readMayAnalyse, readTenant, type Tenant } from './api';
 import { todayIn } from './format';
 import { Live, Refused, type Link, type Refusal, type Subscription } from './live';
-import type { Problem } from './protocol';
+import type { Cell, Problem, Target } from './protocol';
 import type { Rows } from './rows';
 import { mayAnalyse, readClaims } from './token';
 import { Trail } from './trail';
 
-/** The rows of a view, readable in templates: reading `rows` notices every change. */
+/** The rows of a view or an answer, readable in templates: reading `rows` notices every change. */
 export class Followed {
   #version = $state(0);
   problem = $state<Problem | undefined>();
+  /** When the rows changed last; null while they are as they were first seen. */
+  changedAt = $state<number | null>(null);
   readonly subscription: Subscription;
 
   constructor(
-    private readonly live: Live, view: string, onchange: () => void,
+    private readonly live: Live, target: Target, onchange: () => void,
     /** Whether the firm is known; without its currency no figure can be read. */
-    private readonly known: () => boolean, where?: Record<string, string>,
+    private readonly known: () => boolean,
   ) {
-    this.subscription = live.subscribe(view, () => {
+    this.subscription = live.follow(target, () => {
       this.problem = this.subscription.problem;
       this.#version += 1;
       // The first rows are where changes are counted from.
-      if (this.#version > 1) onchange();
-    }, where);
+      if (this.#version === 1) return;
+      this.changedAt = Date.now();
+      onchange();
+    });
   }
 
   get version(): number {
@@ -49,6 +53,12 @@ export class Followed {
   }
 }
 
+/** Rows for a while: until `stop` is called. */
+export interface Borrowed {
+  followed: Followed;
+  stop: () => void;
+}
+
 /** How often the stated date is asked for again where events decide what day it is. */
 const AS_OF_EVERY_MS = 60_000;
 
@@ -70,6 +80,7 @@ export class Desk {
   readonly #live: Live;
   readonly #trails = new Map<string, Trail>();
   readonly #followed = new Map<string, Followed>();
+  readonly #shared = new Map<string, { followed: Followed; holders: number }>();
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #listeners = new AbortController();
   readonly #known = () => this.tenant !== null;
@@ -105,18 +116,36 @@ export class Desk {
     const known = this.#followed.get(view);
     if (known) return known;
     const onchange = () => (this.changedAt = Date.now());
-    const followed = new Followed(this.#live, view, onchange, this.#known);
+    const followed = new Followed(this.#live, { view }, onchange, this.#known);
     this.#followed.set(view, followed);
     return followed;
   }
 
   /** Rows for a while, all or some of them, until `stop` is called. */
-  borrow(view: string, where: Record<string, string>): { followed: Followed; stop: () => void } {
-    const limited = Object.keys(where).length > 0;
-    const shared = limited ? undefined : this.#followed.get(view);
-    if (shared) return { followed: shared, stop: () => {} };
-    const followed = new Followed(this.#live, view, () => {}, this.#known, limited ? where : undefined);
-    return { followed, stop: () => followed.stop() };
+  borrow(view: string, where: Readonly<Record<string, Cell>>): Borrowed {
+    return this.share(Object.keys(where).length > 0 ? { view, where } : { view });
+  }
+
+  /** Rows for as long as somebody has not called `stop`: one subscription however many ask for the same. */
+  share(target: Target): Borrowed {
+    const kept = 'view' in target && target.where === undefined ? this.#followed.get(target.view) : undefined;
+    if (kept) return { followed: kept, stop: () => {} };
+    const name = JSON.stringify(target);
+    const onchange = () => (this.changedAt = Date.now());
+    const shared = this.#shared.get(name)
+      ?? { followed: new Followed(this.#live, target, onchange, this.#known), holders: 0 };
+    this.#shared.set(name, shared);
+    shared.holders += 1;
+    let isHeld = true;
+    const stop = () => {
+      if (!isHeld) return;
+      isHeld = false;
+      shared.holders -= 1;
+      if (shared.holders > 0) return;
+      this.#shared.delete(name);
+      shared.followed.stop();
+    };
+    return { followed: shared.followed, stop };
   }
 
   /** What a figure has been since the page was opened. */

@@ -7,7 +7,7 @@
  */
 import { Backoff } from './backoff';
 import {
-  CLOSE_TOKEN_EXPIRED, CLOSE_TOKEN_REFUSED, parseMessage, type Problem, type ServerMessage,
+  CLOSE_TOKEN_EXPIRED, CLOSE_TOKEN_REFUSED, parseMessage, type Cell, type Problem, type ServerMessage,
   type SubscribeMessage, type Target,
 } from './protocol';
 import { Diverged, Rows } from './rows';
@@ -99,7 +99,7 @@ export class Live {
   }
 
   subscribe(
-    view: string, onchange: () => void, where?: Record<string, string>,
+    view: string, onchange: () => void, where?: Readonly<Record<string, Cell>>,
   ): Subscription {
     return this.follow(where ? { view, where } : { view }, onchange);
   }

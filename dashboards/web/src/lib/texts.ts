@@ -30,7 +30,7 @@ export const texts = {
     currency: 'Currency',
     theme: { system: 'Colours: as the system', light: 'Colours: light', dark: 'Colours: dark' },
     signOut: 'Sign out',
-    pages: 'Pages', sql: 'SQL', reports: 'Reports',
+    pages: 'Pages', dashboards: 'Dashboards', sql: 'SQL', reports: 'Reports',
     loading: 'Loading…',
   },
   link: {
