@@ -7,6 +7,7 @@ export const words = {
   list: {
     none: 'No dashboard yet.',
     noneWay: 'Analysts and admins make them. A firm that is created with a line of business begins with some.',
+    make: 'New dashboard',
     filter: 'Find a dashboard', noMatch: 'No dashboard matches.',
     name: 'Name', changed: 'Changed', by: 'By', template: 'its template',
     rotate: 'Show all in turn', every: 'each for',
@@ -18,6 +19,7 @@ export const words = {
     unknownWay: 'It may have been deleted, or the link is of another firm. Look at those that there are.',
     empty: 'Nothing is on this dashboard yet.',
     emptyWay: 'Analysts and admins put figures, charts and tables on it.',
+    edit: 'Edit', versions: 'Versions',
     copy: 'Copy link', copied: 'The link is copied. It opens for those who may sign in to this firm.',
     copyBy: 'Copy this link:',
     full: 'Full screen', leave: 'Leave full screen', print: 'Print',

@@ -51,7 +51,7 @@ export const route = new Route();
 /** Follows a link within the page without leaving it; keys and buttons for new tabs still work. */
 export function follow(event: MouseEvent): void {
   const link = (event.target as Element | null)?.closest('a');
-  if (event.defaultPrevented || !link || link.origin !== location.origin || link.hasAttribute('download')) return;
+  if (!link || link.origin !== location.origin || link.hasAttribute('download')) return;
   if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
   event.preventDefault();
   route.go(link.pathname + link.search);

@@ -1,14 +1,12 @@
 /** Whose rows a widget can show: the views with their columns, and what SQL would give. */
 import { call } from '../../lib/api';
+import type { Desk } from '../../lib/desk.svelte';
 import type { Column, Problem } from '../../lib/protocol';
 import { attempt } from '../../reports/loaded.svelte';
 import { readCatalog, type Relation } from '../../sql/catalog';
 import type { Source } from '../document';
-
-export interface View {
-  name: string;
-  columns: readonly Column[];
-}
+import type { KnownView } from '../source';
+import { viewsOf, type Views } from '../views.svelte';
 
 /** What the service says of a query without running it. */
 export interface Description {
@@ -21,30 +19,35 @@ export interface Description {
 const MOST_KNOWN = 50;
 
 export class Sources {
-  views = $state.raw<readonly View[] | null>(null);
-  problem = $state.raw<Problem | null>(null);
   /** What SQL can be completed with; read when somebody writes some. */
   relations = $state.raw<readonly Relation[] | null>(null);
   #known = $state.raw<ReadonlyMap<string, Description>>(new Map());
   readonly #asked = new Set<string>();
+  readonly #token: string;
+  readonly #views: Views;
 
-  constructor(private readonly token: string) {
-    void this.read();
+  constructor(desk: Desk) {
+    this.#token = desk.token;
+    this.#views = viewsOf(desk);
   }
 
-  async read(): Promise<void> {
-    const result = await attempt(async () => {
-      const { views } = (await (await call(this.token, '/v1/views')).json()) as { views: View[] };
-      return views.map(({ name, columns }) => ({ name, columns })).sort((a, b) => a.name.localeCompare(b.name, 'en'));
-    });
-    if (result === null) return;
-    if ('value' in result) [this.views, this.problem] = [result.value, null];
-    else this.problem = result.problem;
+  /** By name; null while they are not known. */
+  get views(): readonly KnownView[] | null {
+    const { known } = this.#views;
+    return known === null ? null : [...known.values()].sort((a, b) => a.name.localeCompare(b.name, 'en'));
+  }
+
+  get problem(): Problem | null {
+    return this.#views.problem;
+  }
+
+  read(): Promise<void> {
+    return this.#views.load();
   }
 
   async readRelations(): Promise<void> {
     if (this.relations !== null) return;
-    const result = await attempt(() => readCatalog(this.token));
+    const result = await attempt(() => readCatalog(this.#token));
     // Without it SQL is written all the same, and not completed.
     this.relations = result !== null && 'value' in result ? result.value : [];
   }
@@ -53,7 +56,7 @@ export class Sources {
   columnsOf(source: Source | undefined): readonly Column[] | null {
     if (source === undefined) return [];
     if ('sql' in source) return this.#known.get(source.sql)?.columns ?? null;
-    return this.views?.find(({ name }) => name === source.view)?.columns ?? null;
+    return this.#views.known?.get(source.view)?.columns ?? null;
   }
 
   /** Why SQL cannot be asked, where that is known. */
@@ -70,7 +73,7 @@ export class Sources {
     const result = await attempt(async () => {
       const body = JSON.stringify({ sql, describe: true });
       const init = { method: 'POST', body, headers: { 'Content-Type': 'application/json' } };
-      return (await call(this.token, '/v1/query', init)).json() as Promise<{ columns: Column[] }>;
+      return (await call(this.#token, '/v1/query', init)).json() as Promise<{ columns: Column[] }>;
     });
     this.#asked.delete(sql);
     if (result === null) return null;
