@@ -10,6 +10,7 @@ export interface Palette {
   bar2: string;
   warn: string;
   bad: string;
+  good: string;
 }
 
 export function palette(): Palette {
@@ -19,7 +20,7 @@ export function palette(): Palette {
     ink: colour('--ink'), ink2: colour('--ink-2'), ink3: colour('--ink-3'),
     line: colour('--line-strong'), surface: colour('--surface'), accent: colour('--accent'),
     bar: colour('--bar'), bar2: colour('--bar-2'), warn: colour('--warn-fill'),
-    bad: colour('--bad-fill'),
+    bad: colour('--bad-fill'), good: colour('--good-fill'),
   };
 }
 

@@ -5,16 +5,18 @@ import { CallFailed, connectLive, readAsOf, readMayAnalyse, readTenant, type Ten
 import { brandOf, type Brand } from './branding';
 import { todayIn } from './format';
 import { Live, Refused, type Link, type Refusal, type Subscription } from './live';
-import type { Problem, Target } from './protocol';
+import type { Cell, Problem, Target } from './protocol';
 import type { Rows } from './rows';
 import { StartPage } from './start_page.svelte';
 import { mayAdminister, mayAnalyse, readClaims } from './token';
 import { Trail } from './trail';
 
-/** The rows of a view, readable in templates: reading `rows` notices every change. */
+/** The rows of a view or an answer, readable in templates: reading `rows` notices every change. */
 export class Followed {
   #version = $state(0);
   problem = $state<Problem | undefined>();
+  /** When the rows changed last; null while they are as they were first seen. */
+  changedAt = $state<number | null>(null);
   readonly subscription: Subscription;
 
   constructor(
@@ -26,7 +28,9 @@ export class Followed {
       this.problem = this.subscription.problem;
       this.#version += 1;
       // The first rows are where changes are counted from.
-      if (this.#version > 1) onchange();
+      if (this.#version === 1) return;
+      this.changedAt = Date.now();
+      onchange();
     }, everyMs);
   }
 
@@ -50,6 +54,12 @@ export class Followed {
   stop(): void {
     this.live.unsubscribe(this.subscription);
   }
+}
+
+/** Rows for a while: until `stop` is called. */
+export interface Borrowed {
+  followed: Followed;
+  stop: () => void;
 }
 
 /** How often the stated date is asked for again where events decide what day it is. */
@@ -79,6 +89,7 @@ export class Desk {
   readonly #live: Live;
   readonly #trails = new Map<string, Trail>();
   readonly #followed = new Map<string, Followed>();
+  readonly #shared = new Map<string, { followed: Followed; holders: number }>();
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #listeners = new AbortController();
   readonly #known = () => this.tenant !== null;
@@ -130,12 +141,30 @@ export class Desk {
   }
 
   /** Rows for a while, all or some of them, until `stop` is called. */
-  borrow(view: string, where: Record<string, string>): { followed: Followed; stop: () => void } {
-    const limited = Object.keys(where).length > 0;
-    const shared = limited ? undefined : this.#followed.get(view);
-    if (shared) return { followed: shared, stop: () => {} };
-    const followed = new Followed(this.#live, limited ? { view, where } : { view }, () => {}, this.#known);
-    return { followed, stop: () => followed.stop() };
+  borrow(view: string, where: Readonly<Record<string, Cell>>): Borrowed {
+    return this.share(Object.keys(where).length > 0 ? { view, where } : { view });
+  }
+
+  /** Rows for as long as somebody has not called `stop`: one subscription however many ask for the same. */
+  share(target: Target): Borrowed {
+    const kept = 'view' in target && target.where === undefined ? this.#followed.get(target.view) : undefined;
+    if (kept) return { followed: kept, stop: () => {} };
+    const name = JSON.stringify(target);
+    const onchange = () => (this.changedAt = Date.now());
+    const shared = this.#shared.get(name)
+      ?? { followed: new Followed(this.#live, target, onchange, this.#known), holders: 0 };
+    this.#shared.set(name, shared);
+    shared.holders += 1;
+    let isHeld = true;
+    const stop = () => {
+      if (!isHeld) return;
+      isHeld = false;
+      shared.holders -= 1;
+      if (shared.holders > 0) return;
+      this.#shared.delete(name);
+      shared.followed.stop();
+    };
+    return { followed: shared.followed, stop };
   }
 
   /** What a figure has been since the page was opened. */

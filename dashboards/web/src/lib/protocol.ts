@@ -39,7 +39,7 @@ export type ServerMessage =
 
 /** What can be followed: a view, or some of its rows; or the answer to SQL, for those who may ask. */
 export type Target =
-  | { view: string; where?: Record<string, string> }
+  | { view: string; where?: Readonly<Record<string, Cell>> }
   | { sql: string };
 
 export type SubscribeMessage = Target & {

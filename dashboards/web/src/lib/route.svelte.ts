@@ -7,16 +7,31 @@ function read(): Place {
   return placeOf(location.pathname, location.search);
 }
 
+function here(): string {
+  return location.pathname + location.search;
+}
+
 class Route {
   place = $state.raw<Place>(read());
+  /** Where something is not saved: told where the way would lead, while the address stays. */
+  hold: ((address: string) => void) | null = null;
+  /** The address that the page shows. */
+  #at = here();
 
   constructor() {
-    addEventListener('popstate', () => (this.place = read()));
+    addEventListener('popstate', () => {
+      if (this.hold === null) return this.#read();
+      const to = here();
+      if (to === this.#at) return;
+      history.pushState({ within: true }, '', this.#at);
+      this.hold(to);
+    });
   }
 
   go(address: string): void {
+    if (this.hold !== null) return this.hold(address);
     history.pushState({ within: true }, '', address);
-    this.place = read();
+    this.#read();
   }
 
   /** Back to what stands beneath, at `address`: by the history if that is where it came from. */
@@ -28,7 +43,11 @@ class Route {
   /** Goes on at another address, with nothing to come back to. */
   replace(address: string): void {
     history.replaceState(null, '', address);
-    this.place = read();
+    this.#read();
+  }
+
+  #read(): void {
+    [this.#at, this.place] = [here(), read()];
   }
 
   /** Whether somebody came with no address, and not by a link of the page. */

@@ -1,5 +1,5 @@
 /** The rows behind the tiles: which view, under which name, and how each column reads. */
-import { parseDecimal } from './decimal';
+import { ONE, parseDecimal, SCALE } from './decimal';
 import * as format from './format';
 import { address, projectAddress } from './place';
 import type { Cell, Column } from './protocol';
@@ -21,6 +21,8 @@ export interface Table {
   totals: readonly string[];
   /** Where a row leads, by its value in a column. */
   leads?: { by: string; to: (value: Cell) => string };
+  /** Rows of which nobody but SQL says what is behind a figure: the tenant's own views, and answers. */
+  isUnexplained?: boolean;
 }
 
 const { titles } = texts.rows;
@@ -81,8 +83,8 @@ export const tables: Record<string, Table> = {
 };
 
 const KINDS: Record<string, Kind> = {
-  hours: 'hours', billable_hours: 'hours', on_hand: 'quantity', reorder_point: 'quantity',
-  margin: 'percent', used: 'percent', bucket: 'bucket', failed_at: 'moment',
+  hours: 'hours', billable_hours: 'hours', capacity: 'hours', on_hand: 'quantity', reorder_point: 'quantity',
+  margin: 'percent', used: 'percent', utilization: 'percent', bucket: 'bucket', failed_at: 'moment',
 };
 
 /** How a column reads: by its name where the name says more than the type. */
@@ -91,12 +93,24 @@ export function kindOf(column: Column): Kind {
   if (named) return named;
   switch (column.type) {
     case 'decimal': return 'money';
-    case 'int': case 'float': return 'count';
+    case 'int': return 'count';
+    case 'float': return 'quantity';
     case 'date': return 'day';
     case 'bool': return 'flag';
     default: return 'text';
   }
 }
+
+/** A view that no tile leads to, as a table. */
+export function plainTable(view: string, columns: readonly Column[], isUnexplained: boolean): Table {
+  const names = columns.map(({ name }) => name);
+  return {
+    view, title: titlesOf[view] ?? format.capitalized(view.replaceAll('_', ' ')), sort: names[0] ?? '',
+    leading: [], narrow: names.slice(0, 3), totals: [], isUnexplained,
+  };
+}
+
+const titlesOf: Record<string, string> = titles;
 
 export function columnLabel(name: string): string {
   return texts.rows.columns[name] ?? name.replaceAll('_', ' ');
@@ -108,9 +122,9 @@ const buckets: Record<string, string> = texts.aging.buckets;
 export function cellText(cell: Cell | undefined, kind: Kind): string {
   if (cell === null || cell === undefined || cell === '') return texts.rows.nothing;
   switch (kind) {
-    case 'money': return format.cents(parseDecimal(String(cell)));
-    case 'quantity': return format.quantity(parseDecimal(String(cell)));
-    case 'hours': return format.hours(parseDecimal(String(cell)));
+    case 'money': return format.cents(parseRatio(String(cell)));
+    case 'quantity': return format.quantity(parseRatio(String(cell)));
+    case 'hours': return format.hours(parseRatio(String(cell)));
     case 'percent': return format.percent(parseRatio(String(cell)), 1);
     case 'count': return format.count(Number(cell));
     case 'day': return format.day(String(cell));
@@ -121,9 +135,14 @@ export function cellText(cell: Cell | undefined, kind: Kind): string {
   }
 }
 
-/** A ratio may have more places than amounts do; those beyond the fourth are not shown. */
+/**
+ * Ratios, and figures of the tenant's own SQL, may have more places than amounts do; those beyond the fourth
+ * are not shown. Floats may have an exponent.
+ */
 export function parseRatio(text: string): bigint {
-  return parseDecimal(text.replace(/(\.\d{4})\d+$/, '$1'));
+  const number = /e/i.test(text) ? Number(text) : null;
+  if (number !== null && Math.abs(number) >= 1e21) return BigInt(number) * ONE;
+  return parseDecimal((number?.toFixed(SCALE) ?? text).replace(/(\.\d{4})\d+$/, '$1'));
 }
 
 export function isNumeric(kind: Kind): boolean {
@@ -135,6 +154,5 @@ export function sortKey(cell: Cell | undefined, kind: Kind): bigint | number | s
   if (cell === null || cell === undefined) return null;
   if (kind === 'count') return Number(cell);
   if (kind === 'flag') return cell === true ? 1 : 0;
-  if (kind === 'percent') return parseRatio(String(cell));
-  return isNumeric(kind) ? parseDecimal(String(cell)) : String(cell);
+  return isNumeric(kind) ? parseRatio(String(cell)) : String(cell);
 }

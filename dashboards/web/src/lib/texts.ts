@@ -30,7 +30,7 @@ export const texts = {
     currency: 'Currency',
     theme: { system: 'Colours: as the system', light: 'Colours: light', dark: 'Colours: dark' },
     signOut: 'Sign out',
-    pages: 'Pages', sql: 'SQL', reports: 'Reports', settings: 'Settings',
+    pages: 'Pages', dashboards: 'Dashboards', sql: 'SQL', reports: 'Reports', settings: 'Settings',
     newTemplate: 'A newer version of your template is there',
     project: (id: string) => `Project ${id}`,
     noCurrency: 'None yet',

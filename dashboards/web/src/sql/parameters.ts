@@ -27,6 +27,12 @@ export function parameterCount(sql: string): number {
   return highest;
 }
 
+/** The SQL with a text in the place of each parameter; one that none is given for stays. */
+export function withParameters(sql: string, texts: readonly string[]): string {
+  return sql.replaceAll(TOKENS, (token: string, number?: string) =>
+    number === undefined ? token : texts[Number(number) - 1] ?? token);
+}
+
 /** The values that belong to a query: as many as it has parameters, those that are there kept. */
 export function fitted(parameters: readonly Parameter[], sql: string): Parameter[] {
   return Array.from({ length: parameterCount(sql) }, (_, i) => parameters[i] ?? NO_VALUE);

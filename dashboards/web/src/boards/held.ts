@@ -1,0 +1,10 @@
+/** Rows as widgets read them: with their columns, at one moment. */
+import type { Row } from '../lib/protocol';
+import type { Columns } from '../lib/rows';
+
+export interface Held {
+  columns: Columns;
+  /** The columns that name a row; none where a row may be there several times. */
+  key: readonly string[];
+  rows: readonly Row[];
+}
