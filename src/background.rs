@@ -8,7 +8,7 @@ use std::io;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use crate::rank::Rank;
+use crate::rank;
 
 /// The threads; they end when it is dropped.
 pub(crate) struct Background {
@@ -21,10 +21,10 @@ impl Background {
     /// Starts them.
     pub(crate) fn start() -> io::Result<Self> {
         // Before the first of these threads is there, as they start others.
-        Rank::begin();
+        rank::begin();
         let runtime = Builder::new_multi_thread()
             .thread_name("background")
-            .on_thread_start(|| Rank::Background.take())
+            .on_thread_start(rank::stand_back)
             .enable_all()
             .build()?;
         Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })

@@ -18,7 +18,6 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::capture::{Begun, Cuts, Requests};
 use super::ServeError;
 use super::slots::{Home, Slots};
-use crate::rank::Rank;
 
 /// How many rows one application takes together at most, as long as they are waiting.
 const BATCH_ROWS: usize = 65_536;
@@ -124,7 +123,6 @@ impl Engine {
             .name("engine".to_owned())
             .spawn(move || {
                 let _end = end;
-                Rank::Engine.take();
                 block_on(run(partition, applied, inputs, orders, cuts, &hub));
             })
             .map_err(ServeError::Thread)?;
