@@ -9,7 +9,7 @@ export const words = {
     noneWay: 'Analysts and admins make them. A firm that is created with a line of business begins with some.',
     make: 'New dashboard',
     filter: 'Find a dashboard', noMatch: 'No dashboard matches.',
-    name: 'Name', changed: 'Changed', by: 'By', template: 'its template',
+    changed: 'Changed', by: 'by', template: 'its template',
     rotate: 'Show all in turn', every: 'each for',
     seconds: (n: number) => (n < 60 ? `${n} seconds` : n === 60 ? '1 minute' : `${n / 60} minutes`),
   },
@@ -99,5 +99,4 @@ export const words = {
   tones: { good: 'good', warning: 'warning', critical: 'critical' } satisfies Record<Tone, string>,
   tone: 'State',
   drill: (name: string) => `Rows of ${name}`,
-  rowsOf: (title: string) => title,
 };
