@@ -364,7 +364,9 @@ describe('what is not shown', () => {
     expect([is('forbidden').isFailure, is('module-off').isPassing]).toEqual([false, false]);
     expect(is('unknown-view').title).toContain('ar_aging');
     expect(is('no-room')).toEqual({ title: 'T', way: 'D', isFailure: true, isPassing: true });
-    expect(emptyWords({ view: 'ar_aging' }, false).join()).toContain('ar_aging');
+    expect(emptyWords({ view: 'ar_aging' }, false).join()).toContain('issued invoice');
+    expect(emptyWords({ view: 'own_figures' }, false).join()).toContain('Own figures');
+    expect(emptyWords({ view: 'ar_aging', where: { currency: 'EUR' } }, false).join()).toContain('of this kind');
     expect(emptyWords({ view: 'ar_aging' }, true)).toHaveLength(2);
   });
 });
