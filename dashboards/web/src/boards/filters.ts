@@ -13,7 +13,7 @@ export const IN_ADDRESS = 'f.';
 
 /** The values that the address states, and the defaults of the others. */
 export function valuesOf(filters: readonly Filter[], query: Readonly<Record<string, string>>): FilterValues {
-  return Object.fromEntries(filters.map((filter) => {
+  return Object.fromEntries(filters.map((filter): [string, Cell] => {
     const stated = query[IN_ADDRESS + filter.id];
     return [filter.id, stated === undefined ? filter.default ?? null : readValue(filter, stated)];
   }));
@@ -21,7 +21,7 @@ export function valuesOf(filters: readonly Filter[], query: Readonly<Record<stri
 
 /** What the address says of the values: nothing of those that are as by default. */
 export function addressOf(filters: readonly Filter[], values: FilterValues): Record<string, string> {
-  return Object.fromEntries(filters.flatMap((filter) => {
+  return Object.fromEntries(filters.flatMap((filter): [string, string][] => {
     const value = values[filter.id] ?? null;
     if (value === (filter.default ?? null)) return [];
     return [[IN_ADDRESS + filter.id, value === null ? '' : String(value)]];

@@ -80,7 +80,7 @@ export function plotOption(plot: Plot, kind: CourseKind, look: Look): EChartsCor
       },
     },
     series: plot.courses.map(({ id, name, values, stack }) => ({
-      id, name, type: isBar ? 'bar' : 'line', cursor: 'pointer', triggerLineEvent: !isBar,
+      id, name, type: isBar ? 'bar' : 'line', cursor: 'pointer',
       ...(isStacked ? { stack } : {}),
       ...(kind === 'area' ? { areaStyle: { opacity: 0.28 } } : {}),
       ...(isBar ? { barMaxWidth: 34, itemStyle: { borderRadius: 2 } } : { lineStyle: { width: 2 }, symbolSize: 6 }),

@@ -115,10 +115,10 @@ export function figuresOf(held: Held, show: KpiShow | GaugeShow, own: string | u
 
 /** The measure beside the number itself, made in the same way of another column. */
 function comparedWith(show: KpiShow | GaugeShow): Measure | null {
-  const with_ = show.kind === 'kpi' ? show.delta : show.target;
-  if (with_ === undefined || !('column' in with_)) return null;
+  const beside = show.kind === 'kpi' ? show.delta : show.target;
+  if (beside === undefined || !('column' in beside)) return null;
   if (show.value.how === 'count') return { how: 'count' };
-  return { column: with_.column, how: show.value.how ?? 'sum' };
+  return { column: beside.column, how: show.value.how ?? 'sum' };
 }
 
 /** What a number is for each value of a column, in order: the line beneath it. */

@@ -94,7 +94,7 @@ function ordered(groups: readonly Group[], asked: Asked, currencies: readonly Ce
   const sums = new Map<string, (Exact | null)[]>();
   for (const group of groups) {
     const name = JSON.stringify(group.by);
-    const held = sums.get(name) ?? currencies.map(() => null);
+    const held: (Exact | null)[] = sums.get(name) ?? currencies.map(() => null);
     sums.set(name, held);
     const [at, value] = [currencies.indexOf(group.currency), group.values[order.place] ?? null];
     if (value !== null) held[at] = (held[at] ?? 0n) + value;

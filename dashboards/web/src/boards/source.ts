@@ -21,7 +21,7 @@ export interface Wanted {
 
 /** What the filters are about for a widget: their values with words for dates read on the date `today`. */
 export function read(filters: readonly Filter[], values: FilterValues, today: string): FilterValues {
-  return Object.fromEntries(filters.map((filter) => [filter.id, readOne(filter, values[filter.id] ?? null, today)]));
+  return Object.fromEntries(filters.map((filter): [string, Cell] => [filter.id, readOne(filter, values[filter.id] ?? null, today)]));
 }
 
 function readOne(filter: Filter, value: Cell, today: string): Cell {

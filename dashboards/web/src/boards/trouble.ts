@@ -1,5 +1,6 @@
 /** Why a widget shows nothing, and what to do about it. */
 import type { Problem } from '../lib/protocol';
+import { viewTitle } from '../lib/tables';
 import { texts } from '../lib/texts';
 import type { Source } from './document';
 import { words } from './words';
@@ -43,5 +44,6 @@ export function emptyWords(source: Source | undefined, isNarrowed: boolean): str
   if (source === undefined) return [];
   if ('sql' in source) return [words.empty.sql];
   const isLimited = Object.keys(source.where ?? {}).length > 0;
-  return [isLimited ? words.empty.where(source.view) : words.empty.view(source.view)];
+  if (isLimited) return [words.empty.where];
+  return [words.empty.fills[source.view] ?? words.empty.view(viewTitle(source.view))];
 }

@@ -17,6 +17,7 @@ export class Followed {
   problem = $state<Problem | undefined>();
   /** When the rows changed last; null while they are as they were first seen. */
   changedAt = $state<number | null>(null);
+  readonly since = Date.now();
   readonly subscription: Subscription;
 
   constructor(

@@ -65,6 +65,8 @@ export const route = new Route();
 
 /** Follows a link within the page without leaving it; keys and buttons for new tabs still work. */
 export function follow(event: MouseEvent): void {
+  // A sheet within the page may have followed it already.
+  if (event.defaultPrevented) return;
   const link = (event.target as Element | null)?.closest('a');
   if (!link || link.origin !== location.origin || link.hasAttribute('download')) return;
   if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;

@@ -105,12 +105,16 @@ export function kindOf(column: Column): Kind {
 export function plainTable(view: string, columns: readonly Column[], isUnexplained: boolean): Table {
   const names = columns.map(({ name }) => name);
   return {
-    view, title: titlesOf[view] ?? format.capitalized(view.replaceAll('_', ' ')), sort: names[0] ?? '',
-    leading: [], narrow: names.slice(0, 3), totals: [], isUnexplained,
+    view, title: viewTitle(view), sort: names[0] ?? '', leading: [], narrow: names.slice(0, 3), totals: [], isUnexplained,
   };
 }
 
 const titlesOf: Record<string, string> = titles;
+
+/** What a view is called. */
+export function viewTitle(view: string): string {
+  return titlesOf[view] ?? format.capitalized(view.replaceAll('_', ' '));
+}
 
 export function columnLabel(name: string): string {
   return texts.rows.columns[name] ?? name.replaceAll('_', ' ');
