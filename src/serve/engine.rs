@@ -7,7 +7,7 @@ mod capture;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
 use projections::{Input, Partition, Tenant};
@@ -21,6 +21,11 @@ use super::slots::{Home, Slots};
 
 /// How many rows one application takes together at most, as long as they are waiting.
 const BATCH_ROWS: usize = 65_536;
+/// After fewer rows than these the engine rests as long as it worked, so that more rows come together:
+/// what a step costs is mostly by the tenants it touches. Above them there is a backlog to be taken.
+const REST_BELOW: usize = 4_096;
+/// The longest of these rests: what a change may come late by it.
+const LONGEST_REST: Duration = Duration::from_millis(10);
 /// Orders that wait for the engine.
 const ORDERS: usize = 64;
 
@@ -174,6 +179,9 @@ async fn run(
         metrics::gauge!("tidemark_engine_waiting_inputs").set(inputs.len() as f64);
         cuts.applied(applied);
         cuts.between(&mut partition, applied);
+        if rows < REST_BELOW {
+            thread::sleep(begun.elapsed().min(LONGEST_REST));
+        }
         received.is_busy.store(!inputs.is_empty(), Ordering::Relaxed);
     }
 }
