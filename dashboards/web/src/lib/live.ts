@@ -7,7 +7,7 @@
  */
 import { Backoff } from './backoff';
 import {
-  CLOSE_TOKEN_EXPIRED, CLOSE_TOKEN_REFUSED, parseMessage, type Cell, type Problem, type ServerMessage,
+  CLOSE_TOKEN_EXPIRED, CLOSE_TOKEN_REFUSED, parseMessage, type Problem, type ServerMessage,
   type SubscribeMessage, type Target,
 } from './protocol';
 import { Diverged, Rows } from './rows';
