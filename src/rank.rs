@@ -48,7 +48,8 @@ mod tests {
             stand_back();
             nice(0).unwrap()
         };
-        let within = std::thread::spawn(move || (taken(), std::thread::spawn(taken).join().unwrap()));
+        let within =
+            std::thread::spawn(move || (taken(), std::thread::spawn(taken).join().unwrap()));
         let behind = (here + STEPS).min(LAST);
         assert_eq!(within.join().unwrap(), (behind, behind));
         assert_eq!(nice(0).unwrap(), here);

@@ -47,6 +47,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::checkpointer::Rhythm;
 use self::cluster::Cluster;
 use self::held::Host;
 use self::registry::Registry;
@@ -262,7 +263,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         fences,
         types: types.clone(),
         erasures: Slots::new(count, home),
-        every: Duration::from_millis(config.checkpoint_ms),
+        rhythm: Rhythm::new(Duration::from_millis(config.checkpoint_ms)),
         views: config.limits.views.clone(),
         tenant_bytes: config.limits.tenant_bytes,
         background: background.handle().clone(),

@@ -20,7 +20,7 @@ use ingest::objects::Address;
 use ingest::{IdNotes, KafkaPartition};
 use projections::{CutSnapshots, Partition, StatePart, Tenant, ViewSaver};
 use tenancy::{Store, StoreError};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -84,6 +84,24 @@ pub(crate) struct Checkpointer {
     pub(super) leftovers: Vec<Leftover>,
 }
 
+/// When the checkpoints of this node's partitions are made.
+#[derive(Clone)]
+pub(super) struct Rhythm {
+    /// The time between two of one partition.
+    every: Duration,
+    /// Turns to make one: were all partitions to make theirs at once, changes would come late for as
+    /// long as it takes.
+    turns: Arc<Semaphore>,
+}
+
+impl Rhythm {
+    /// Half as many at once as there are processors, and at least one.
+    pub(super) fn new(every: Duration) -> Self {
+        let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        Self { every, turns: Arc::new(Semaphore::new((processors / 2).max(1))) }
+    }
+}
+
 /// Where the events come from that checkpoints are made of.
 #[derive(Clone)]
 pub(super) enum Reading {
@@ -105,10 +123,11 @@ impl Checkpointer {
     pub(super) async fn run(
         mut self,
         reading: Reading,
-        every: Duration,
+        rhythm: Rhythm,
         mut erasures: mpsc::Receiver<Erasure>,
         closing: CancellationToken,
     ) -> Result<Self, CheckpointFailure> {
+        let Rhythm { every, turns: places } = rhythm;
         let mut turns = interval(every);
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         turns.tick().await;
@@ -120,10 +139,15 @@ impl Checkpointer {
                 _ = turns.tick() => None,
                 () = self.accepted.is_filling() => None,
             };
+            let place = tokio::select! {
+                () = closing.cancelled() => return Ok(self),
+                place = places.acquire() => place,
+            };
             let made = match erasure {
                 Some(erasure) => self.erase(&reading, erasure).await,
                 None => self.checkpoint(&reading).await,
             };
+            drop(place);
             match made {
                 Ok(()) => {
                     is_failing = false;

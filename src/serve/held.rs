@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::checkpointer::{CheckpointFailure, Checkpointer, Erasure, Reading};
+use super::checkpointer::{CheckpointFailure, Checkpointer, Erasure, Reading, Rhythm};
 use super::engine::Engine;
 use super::slots::Slots;
 use super::{Cuts, EventHistory, Intake, Orders, ServeError, clock, restore};
@@ -49,8 +49,8 @@ pub(super) struct Host {
     pub(super) types: TypeDirectory,
     /// To the writers of checkpoints, who erase tenants.
     pub(super) erasures: Slots<mpsc::Sender<Erasure>>,
-    /// The time between two checkpoints.
-    pub(super) every: Duration,
+    /// When checkpoints are made.
+    pub(super) rhythm: Rhythm,
     /// The bounds of a tenant's own views, and the bytes of all its views.
     pub(super) views: OwnLimits,
     pub(super) tenant_bytes: usize,
@@ -153,7 +153,7 @@ impl Opened {
     pub(super) fn keep(self, reading: Reading, host: &Host) -> Held {
         let Self { held: (number, epoch, engine), checkpointer, erasures, forward } = self;
         let stop = CancellationToken::new();
-        let run = checkpointer.run(reading.clone(), host.every, erasures, stop.clone());
+        let run = checkpointer.run(reading.clone(), host.rhythm.clone(), erasures, stop.clone());
         let checkpoints = host.background.spawn(run);
         Held { number, epoch, forward, engine, checkpoints, stop, reading }
     }
