@@ -1,8 +1,8 @@
 //! How far the thread of a query stands back.
 //!
-//! A query that ends soon stands where answers do. One that computes on stands behind them, the further
-//! the longer it has, even in the midst of a step that nothing else ends: a text that takes long to plan,
-//! a regular expression over a batch, a sort. So it is another that has it stand back, by the time that
+//! A query that ends soon stands where answers do. One that computes on stands behind them, even in the
+//! midst of a step that nothing else ends: a text that takes long to plan, a regular expression over a
+//! batch, a sort. So it is another that has it stand back, by the time that
 //! its thread has had a processor: not by the clock, or a busy machine would have short queries stand
 //! behind as well.
 
@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, nice, setpriority_process};
 use tokio::task::JoinHandle;
 
-use crate::turn::{FREE, Turn};
+use crate::turn::Turn;
 
-/// After how much time of a processor a thread stands how far behind where it began, as `nice` has it:
-/// each five steps a third of the time of those before, when both want a processor. The first is beyond
-/// what small queries take, and the last where they need lanes.
-const STAGES: [(Duration, i32); 2] = [(Duration::from_millis(10), 5), (FREE, 10)];
+/// After how much time of a processor a thread stands back: beyond what small queries take.
+const AFTER: Duration = Duration::from_millis(10);
+/// How far behind where it began, as `nice` has it: it gets a third of the time of those before, when
+/// both want a processor. Twice as far, and a busy machine would have long queries miss their time.
+const STEPS: i32 = 5;
 
 /// A thread that is had to stand back, for as long as it runs.
 pub(crate) struct Standing {
@@ -33,12 +34,12 @@ struct Place {
 }
 
 impl Standing {
-    /// Has this thread stand back by and by, or at once if the query is known to be long. Where the
+    /// Has this thread stand back after its time, or at once if the query is known to be long. Where the
     /// system does not say which thread it is, the lanes are what is left.
     pub(crate) fn watched(turn: &Arc<Turn>) -> Option<Self> {
         let place = Place { thread: this_thread()?, begun: nice(0).ok()? };
-        if let Some((_, steps)) = STAGES.last().filter(|(after, _)| turn.ran() >= *after) {
-            place.stand_back(*steps);
+        if turn.ran() >= AFTER {
+            place.stand_back();
             return None;
         }
         let thread = Arc::new(Mutex::new(Some(place)));
@@ -56,9 +57,9 @@ impl Drop for Standing {
 }
 
 impl Place {
-    fn stand_back(self, steps: i32) {
+    fn stand_back(self) {
         let Self { thread, begun } = self;
-        if let Err(error) = setpriority_process(Some(thread), begun.saturating_add(steps)) {
+        if let Err(error) = setpriority_process(Some(thread), begun.saturating_add(STEPS)) {
             tracing::debug!(%error, "a long query runs with the same priority as others");
         }
     }
@@ -72,20 +73,17 @@ impl Place {
     }
 }
 
-/// Has the thread stand back as it comes to each stage.
+/// Has the thread stand back when its time has come.
 async fn oversee(thread: Arc<Mutex<Option<Place>>>, place: Place, turn: Arc<Turn>) {
     let begun = Instant::now();
     let mut ran = Duration::ZERO;
-    for (after, steps) in STAGES {
-        while ran < after {
-            // One that waits for its reader is looked at ever less often.
-            tokio::time::sleep((after - ran).max(begun.elapsed() / 4)).await;
-            ran = place.processor_time().unwrap_or_else(|| turn.ran());
-        }
-        match *locked(&thread) {
-            Some(place) => place.stand_back(steps),
-            None => return,
-        }
+    while ran < AFTER {
+        // One that waits for its reader is looked at ever less often.
+        tokio::time::sleep((AFTER - ran).max(begun.elapsed() / 4)).await;
+        ran = place.processor_time().unwrap_or_else(|| turn.ran());
+    }
+    if let Some(place) = *locked(&thread) {
+        place.stand_back();
     }
 }
 
@@ -108,6 +106,7 @@ mod tests {
     use super::*;
     use crate::lanes::Lanes;
     use crate::thread;
+    use crate::turn::FREE;
 
     /// Where a query's thread stands at last, that computes in one step until it does stand there, or
     /// its time is over.
@@ -126,7 +125,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_thread_that_computes_on_stands_back_in_the_midst_of_a_step() {
         let here = nice(0).unwrap();
-        let last = (here + 10).min(19);
+        let last = (here + STEPS).min(19);
         assert_eq!(stands(Duration::ZERO, last).await, last);
         assert_eq!(nice(0).unwrap(), here, "and no other does");
     }
@@ -134,6 +133,6 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn one_that_is_known_to_be_long_stands_back_from_its_beginning() {
         let here = nice(0).unwrap();
-        assert_eq!(stands(FREE, i32::MIN).await, (here + 10).min(19));
+        assert_eq!(stands(FREE, i32::MIN).await, (here + STEPS).min(19));
     }
 }
