@@ -44,6 +44,9 @@ impl Firm {
             "name": sample.name,
             "timezone": sample.timezone,
             "currency": sample.profile.currency,
+            "vertical": sample.vertical,
+            // Its story has more than its line of business would switch on.
+            "modules": tenancy::MODULES,
         })
         .to_string();
         post(platform, "/v1/platform/tenants", "application/json", document.into()).await?;

@@ -12,6 +12,8 @@ pub(super) struct Sample {
     pub(super) name: &'static str,
     /// In a few words.
     pub(super) about: &'static str,
+    /// The template that it begins with.
+    pub(super) vertical: &'static str,
     /// IANA.
     pub(super) timezone: &'static str,
     /// Facts in two years.
@@ -35,6 +37,7 @@ pub(super) static FIRMS: &[Sample] = &[
         id: "halden-partners",
         name: "Halden & Partners",
         about: "a consultancy in Berlin",
+        vertical: "services",
         timezone: "Europe/Berlin",
         events: 16_000,
         seed: 11,
@@ -44,6 +47,7 @@ pub(super) static FIRMS: &[Sample] = &[
         id: "pacific-harvest",
         name: "Pacific Harvest Wholesale",
         about: "a wholesaler in Los Angeles",
+        vertical: "wholesale",
         timezone: "America/Los_Angeles",
         events: 24_000,
         seed: 23,
@@ -53,6 +57,7 @@ pub(super) static FIRMS: &[Sample] = &[
         id: "brookstone",
         name: "Brookstone Construction",
         about: "a builder in London",
+        vertical: "construction",
         timezone: "Europe/London",
         events: 18_000,
         seed: 37,
