@@ -66,7 +66,7 @@ mod tests {
                 .await
                 .unwrap()
         });
-        let expected = (here + 10).min(19);
+        let expected = (here + 5).min(19);
         assert_eq!((task.await.unwrap(), blocking.await.unwrap()), (expected, expected));
         assert_eq!(within.await.unwrap(), expected);
         assert_eq!(nice(0).unwrap(), here);
