@@ -161,6 +161,8 @@ test('a widget becomes a file and a picture', async (t) => {
 
 test('every dashboard of the template shows something in each place, and complains of nothing', async (t) => {
   const { page, complaints } = await open(t);
+  // Whoever leaves before the page has read its token is not signed in.
+  await page.locator('header nav').waitFor();
   for (const [name, id] of Object.entries(boards)) {
     await page.goto(`${service.address}/dashboards/${id}`);
     await reads(page.locator('main h2'), name);
