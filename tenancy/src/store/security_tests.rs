@@ -2,10 +2,15 @@
 //! that a query which forgets the tenant sees no other's rows.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod rows;
+
 use serde_json::json;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
+use self::rows::{
+    dashboard, decide, entry, fill, key, new_tenant, service_token, taken_over, view,
+};
 use super::places::{Place, authority};
 use super::*;
 use crate::audit::{Action, AuditEntry, AuditFilter, AuditKey, Chain, verify};
@@ -143,196 +148,6 @@ async fn a_role_that_is_not_bound_is_refused() {
     let access = Access { owner: None, ..empty.access() };
     let error = Store::connect(&access).await.unwrap_err();
     assert!(error.to_string().contains("run `tidemark migrate`"), "{error}");
-}
-
-fn new_tenant(id: &str) -> NewTenant {
-    serde_json::from_value(json!({"id": id, "name": id, "timezone": "UTC", "currency": "EUR"}))
-        .unwrap()
-}
-
-fn letter(tenant: u32, offset: i64) -> NewDeadLetter {
-    NewDeadLetter {
-        tenant: Some(tenant),
-        topic: "t".to_owned(),
-        partition: 0,
-        offset,
-        reason: "broken".to_owned(),
-        key: None,
-        value: None,
-        size: 0,
-    }
-}
-
-fn view(name: &str) -> StoredView {
-    StoredView { name: name.to_owned(), sql: "SELECT 1".to_owned(), key: Vec::new() }
-}
-
-fn key() -> AuditKey {
-    AuditKey::new(&"a key of the tests that is long enough".parse().unwrap())
-}
-
-fn entry(tenant: u32) -> AuditEntry {
-    AuditEntry {
-        chain: Chain::Tenant(tenant),
-        at: Utc::now(),
-        actor: "ada".to_owned(),
-        source: "127.0.0.1:1".to_owned(),
-        action: Action::Query,
-        object: "POST /v1/query".to_owned(),
-        status: 200,
-        detail: Map::new(),
-    }
-}
-
-/// Puts two rows of a tenant into every table that has a tenant, but for where its audit ends.
-async fn fill(store: &Store, tenant: u32) {
-    store.put_own_views(tenant, &[view("a"), view("b")]).await.unwrap();
-    for name in ["x.a", "x.b"] {
-        let (name, schema) = (name.to_owned(), "{}".to_owned());
-        let event_type = StoredEventType { tenant: Some(tenant), name, schema };
-        assert!(store.put_event_type(&event_type, None).await.unwrap());
-    }
-    store.put_dead_letters(&[letter(tenant, 1), letter(tenant, 2)], 100).await.unwrap();
-    store.append_audit(&key(), &[entry(tenant), entry(tenant)]).await.unwrap();
-    for token in [service_token(tenant, 1), service_token(tenant, 2)] {
-        assert!(store.put_service_token(tenant, &token, 2).await.unwrap());
-    }
-    fill_reports(store, tenant).await;
-    fill_alerts(store, tenant).await;
-    assert!(store.create_dashboard(tenant, &dashboard(tenant), 9).await.unwrap());
-    assert!(store.update_template(tenant, &taken_over(None), 9).await.unwrap());
-}
-
-/// A template that gives and changes nothing.
-fn taken_over(revision: Option<u64>) -> TemplateUpdate {
-    TemplateUpdate {
-        revision,
-        by: "jo".to_owned(),
-        gift: TemplateGift {
-            template: templates::find("household").unwrap().clone(),
-            at: DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
-            dashboards: Vec::new(),
-            reports: Vec::new(),
-            rules: Vec::new(),
-        },
-        dashboards: Vec::new(),
-        reports: Vec::new(),
-        rules: Vec::new(),
-        removed: Vec::new(),
-    }
-}
-
-fn dashboard(tenant: u32) -> Dashboard {
-    let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
-    Dashboard {
-        head: Head {
-            id: format!("d{tenant}").parse().unwrap(),
-            version: 1,
-            name: "what we owe".to_owned(),
-            changed_by: "jo".to_owned(),
-            created_at: at,
-            changed_at: at,
-            origin: None,
-        },
-        document: json!({ "of": tenant }),
-        base: None,
-    }
-}
-
-/// A rule with an alert that is to be told.
-async fn fill_alerts(store: &Store, tenant: u32) {
-    let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
-    let rule = StoredAlertRule {
-        id: format!("rule{tenant}"),
-        version: 1,
-        owner: "jo".to_owned(),
-        definition: "{}".to_owned(),
-        audience: 1,
-        state: RuleState::Waiting,
-        error: None,
-        created_at: now,
-        changed_at: now,
-    };
-    assert!(store.create_alert_rule(tenant, &rule, &[], 9).await.unwrap());
-    let subject = AlertSubject {
-        alert_id: format!("alert{tenant}"),
-        key: "x".to_owned(),
-        subject: "{}".to_owned(),
-        details: "{}".to_owned(),
-    };
-    let decided = decide(store, tenant, &rule, &[subject]).await;
-    assert_eq!(decided, Decided::Done { fired: 1, cleared: 0 });
-}
-
-/// Has a rule say which subjects have an alert.
-async fn decide(
-    store: &Store,
-    tenant: u32,
-    rule: &StoredAlertRule,
-    subjects: &[AlertSubject],
-) -> Decided {
-    let (epoch, _) = store.acquire_partition(0, "me", None).await.unwrap();
-    let decision = Decision {
-        rule,
-        is_builtin: false,
-        sequence: 1,
-        at: rule.created_at,
-        title: "",
-        severity: "warning",
-        subjects,
-        columns: "[]",
-        deliver: &["{}".to_owned()],
-        bounds: AlertBounds { queued: 9, kept: 9, kept_since: DateTime::UNIX_EPOCH },
-    };
-    store.decide_alerts(tenant, Fence { partition: 0, epoch }, &decision).await.unwrap()
-}
-
-/// A report with a run that is done and to be delivered.
-async fn fill_reports(store: &Store, tenant: u32) {
-    let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
-    let report = StoredReport {
-        id: format!("r{tenant}"),
-        version: 1,
-        owner: "jo".to_owned(),
-        definition: "{}".to_owned(),
-        created_at: now,
-        changed_at: now,
-    };
-    assert!(store.create_report(tenant, &report, None, 9).await.unwrap());
-    let owner = StoredOwner { roles: RoleSet::of(&[Role::Analyst]), seen_at: now };
-    store.note_owner(tenant, "jo", &owner, true).await.unwrap();
-    let run = NewRun {
-        id: format!("run{tenant}"),
-        report_id: report.id,
-        due_at: None,
-        requested_by: "jo".to_owned(),
-        request: "{}".to_owned(),
-        created_at: now,
-        missed: None,
-    };
-    assert!(store.queue_run(tenant, &run, 9).await.unwrap());
-    let jobs = store.due_report_jobs(now, 100).await.unwrap();
-    let job = jobs.iter().find(|job| job.tenant == tenant).unwrap();
-    assert!(store.claim_report_job(job, "x", now, now).await.unwrap());
-    let finished = FinishedRun {
-        outcome: "{}",
-        at: now,
-        expires_at: now,
-        targets: &["{}".to_owned()],
-        mark: PositionMark { sequence: 1, offset: 1, day: None, closes: false },
-    };
-    assert!(store.finish_run(job, "x", &finished).await.unwrap());
-}
-
-fn service_token(tenant: u32, number: u32) -> StoredServiceToken {
-    StoredServiceToken {
-        id: format!("{tenant}-{number}"),
-        name: "the till".to_owned(),
-        hash: format!("{tenant:032}{number:032}"),
-        created_by: "jo".to_owned(),
-        created_at: DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
-        expires_at: None,
-    }
 }
 
 /// The tables that have a tenant.
