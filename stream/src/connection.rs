@@ -477,6 +477,8 @@ mod answers_model_tests;
 #[cfg(test)]
 mod arrow_tests;
 #[cfg(test)]
+mod bench;
+#[cfg(test)]
 mod model_tests;
 #[cfg(test)]
 mod rights_tests;
