@@ -8,7 +8,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::{Any, FromRow, Transaction};
 
-use super::report_runs::time;
+use super::reading::time;
 use super::{Scope, Store, StoredAlertRule, alert_rules, sql, text};
 use crate::StoreError;
 
@@ -249,9 +249,7 @@ impl Store {
         tenant: u32,
         filter: AlertFilter<'_>,
     ) -> Result<Vec<StoredAlert>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "listing the alerts", source };
-        let mut transaction = self.read(Scope::Tenant(tenant)).await.map_err(failed)?;
-        let rows: Vec<AlertRow> = sql::query_as(concat!(
+        let statement = sql::query_as(concat!(
             alerts!(),
             " AND (a.state = $3 OR $3 = '') AND (a.rule_id = $4 OR $4 = '') \
              AND (a.id < $5 OR $5 = '') ORDER BY a.id DESC LIMIT $6"
@@ -261,11 +259,9 @@ impl Store {
         .bind(filter.state.map_or("", AlertState::as_str))
         .bind(text(filter.rule.unwrap_or_default()))
         .bind(text(filter.before.unwrap_or_default()))
-        .bind(i64::from(filter.most))
-        .fetch_all(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+        .bind(i64::from(filter.most));
+        let rows: Vec<AlertRow> =
+            self.rows(Scope::Tenant(tenant), "listing the alerts", statement).await?;
         Ok(rows.into_iter().map(AlertRow::stored).collect())
     }
 
