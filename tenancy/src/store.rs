@@ -16,6 +16,7 @@ macro_rules! columns {
 mod alert_decisions;
 mod alert_deliveries;
 mod alert_rules;
+mod alert_transitions;
 mod alerts;
 mod audit;
 mod changes;
@@ -51,9 +52,8 @@ use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, FromRow};
 pub use self::alert_decisions::{AlertBounds, AlertSubject, Decided, Decision};
 pub use self::alert_deliveries::{StoredAlertDelivery, StoredNotice};
 pub use self::alert_rules::{RuleState, StoredAlertRule};
-pub use self::alerts::{
-    AlertFilter, AlertState, Fence, StoredAlert, StoredTransition, TransitionKind,
-};
+pub use self::alert_transitions::{StoredTransition, TransitionKind};
+pub use self::alerts::{AlertFilter, AlertState, Fence, StoredAlert};
 pub use self::checkpoints::{CommitOutcome, StoredCheckpoint};
 pub(crate) use self::dashboards::Change as DashboardChange;
 pub use self::database::{Access, Database, Server};

@@ -4,7 +4,8 @@
 use chrono::{DateTime, Utc};
 use sqlx::{Any, FromRow, Transaction};
 
-use super::alerts::{self, StoredAlert, StoredTransition};
+use super::alert_transitions::{self, StoredTransition};
+use super::alerts::{self, StoredAlert};
 use super::reading::{count, time};
 use super::report_jobs::{self, JobKind, ReportJob};
 use super::{Scope, Store, sql};
@@ -98,8 +99,8 @@ impl Store {
             .map_err(failed)?;
         let alert = alerts::any(&mut transaction, job.tenant, &job.id).await.map_err(failed)?;
         let (Some(delivery), Some(alert)) = (row.map(Row::stored), alert) else { return Ok(None) };
-        let history = alerts::transitions(&mut transaction, job.tenant, &job.id).await;
-        let history = history.map_err(failed)?;
+        let history =
+            alert_transitions::list(&mut transaction, job.tenant, &job.id).await.map_err(failed)?;
         let owner: Option<(String,)> =
             sql::query_as("SELECT owner FROM alert_rules WHERE tenant_id = $1 AND id = $2")
                 .bind(i64::from(job.tenant))

@@ -6,7 +6,8 @@
 use chrono::{DateTime, Utc};
 use sqlx::{Any, FromRow, Transaction};
 
-use super::alerts::{self, Fence, TransitionKind};
+use super::alert_transitions::{self, Noted, TransitionKind};
+use super::alerts::{self, Fence};
 use super::reading::time;
 use super::{Scope, Store, sql, text};
 use crate::StoreError;
@@ -159,10 +160,16 @@ impl Store {
                 alerts::clear(&mut transaction, tenant, &alert.id, rule.changed_at)
                     .await
                     .map_err(failed)?;
-                let noted = alerts::Noted { actor: Some(by), ..alerts::Noted::of(kind) };
-                alerts::note(&mut transaction, tenant, &alert.id, &noted, rule.changed_at)
-                    .await
-                    .map_err(failed)?;
+                let noted = Noted { actor: Some(by), ..Noted::of(kind) };
+                alert_transitions::note(
+                    &mut transaction,
+                    tenant,
+                    &alert.id,
+                    &noted,
+                    rule.changed_at,
+                )
+                .await
+                .map_err(failed)?;
             }
         }
         transaction.commit().await.map_err(failed)?;
