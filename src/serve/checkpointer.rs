@@ -174,9 +174,7 @@ impl Checkpointer {
 
     /// Makes a checkpoint if anything has come, or files have been merged, since the last.
     pub(super) async fn checkpoint(&mut self, reading: &Reading) -> Result<(), CheckpointFailure> {
-        if let Some(committed) = self.checkpoints.resolve().await? {
-            tracing::info!(number = committed.checkpoint.number, "a checkpoint had been committed");
-        }
+        self.resolve().await?;
         let started = Instant::now();
         let extent = if self.has_failed { Extent::Whole } else { self.checkpoints.extent() };
         let mut begun = self.cuts.begin(extent == Extent::Whole).await?;
@@ -208,6 +206,16 @@ impl Checkpointer {
         tracing::debug!(number, bytes = committed.written, "checkpoint");
         self.trim(&committed).await;
         self.kept = committed.kept;
+        Ok(())
+    }
+
+    /// Finds out what became of a checkpoint whose commit was not answered. Until then what it names
+    /// may be in use, and is known to nobody here.
+    async fn resolve(&mut self) -> Result<(), CheckpointError> {
+        if let Some(committed) = self.checkpoints.resolve().await? {
+            tracing::info!(number = committed.checkpoint.number, "a checkpoint had been committed");
+            self.kept = committed.kept;
+        }
         Ok(())
     }
 

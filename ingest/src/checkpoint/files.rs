@@ -22,7 +22,8 @@ pub(super) struct Written {
     pub(super) footer: Arc<Footer>,
 }
 
-/// The files of one checkpoint or merge. Dropped before they are settled, they are deleted.
+/// The files of one checkpoint or merge. Dropped before they are settled, they are deleted; but not
+/// once a commit was asked for that names them.
 #[derive(Debug)]
 pub(super) struct Files {
     place: Arc<Place>,
@@ -33,7 +34,8 @@ pub(super) struct Files {
     pub(super) written: [Vec<Written>; 3],
     /// All names that were given out.
     paths: Vec<Path>,
-    settled: bool,
+    /// Whether they are there when this is dropped.
+    stays: bool,
 }
 
 #[derive(Debug, Default)]
@@ -64,7 +66,7 @@ impl Files {
             flight: None,
             written: Default::default(),
             paths: Vec::new(),
-            settled: false,
+            stays: false,
         }
     }
 
@@ -148,16 +150,24 @@ impl Files {
         path
     }
 
+    /// A commit that names the files is asked for. As long as its answer is not there they may be
+    /// committed, and a later owner may build upon them: from here on they are never removed by the
+    /// one who wrote them, not by its sweep either. If they are not committed after all, that of a
+    /// later owner removes them.
+    pub(super) fn keep(&mut self) {
+        self.stays = true;
+    }
+
     /// The files are committed, and stay.
     pub(super) fn settle(mut self) {
-        self.settled = true;
+        self.stays = true;
         self.place.settle(&self.paths);
     }
 }
 
 impl Drop for Files {
     fn drop(&mut self) {
-        if self.settled || self.paths.is_empty() {
+        if self.stays || self.paths.is_empty() {
             return;
         }
         let (place, paths) = (self.place.clone(), std::mem::take(&mut self.paths));

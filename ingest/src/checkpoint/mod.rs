@@ -15,7 +15,9 @@
 //! - No file is changed once it is written, and no name is given out twice: epochs are unique, and
 //!   so is the number within one.
 //! - An owner of an earlier epoch can write files, but commit nothing.
-//! - A file is removed only when no listed checkpoint names it and none is about to.
+//! - A file is removed only when no listed checkpoint names it and none is about to. Whether one does
+//!   is not known once its commit was asked for and not answered: then only the next owner, who reads
+//!   the list anew, removes it.
 //! - Memory is bounded, whatever the size of the state: see [`CheckpointWriter`].
 
 mod builder;
@@ -261,10 +263,12 @@ impl Checkpoints {
         }
     }
 
-    /// Commits: once it is said that it is done, it is; that it is fenced, it never will be.
-    async fn decide(&self, attempt: Attempt) -> Result<Committed, CheckpointError> {
+    /// Commits: once it is said that it is done, it is; that it is fenced, it never will be, but an
+    /// earlier question whose answer was lost may have been done, and built upon since.
+    async fn decide(&self, mut attempt: Attempt) -> Result<Committed, CheckpointError> {
         let Inner { place, commits, .. } = &*self.inner;
         let mut asked = 1;
+        self.inner.standing().ask(&mut attempt);
         loop {
             match commits.commit(&attempt.commit, attempt.keep).await {
                 Ok(()) => break,

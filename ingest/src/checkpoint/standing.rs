@@ -69,6 +69,12 @@ pub(super) enum Replaced {
 }
 
 impl Replacement {
+    /// Whether one of its files is among those.
+    fn is_named(&self, named: &HashSet<&str>) -> bool {
+        let mut files = self.files.written.iter().flatten();
+        files.any(|file| named.contains(file.entry.path.as_str()))
+    }
+
     /// Puts the new files in the place of the old, if those are all there.
     pub(super) fn apply(
         &self,
@@ -110,6 +116,19 @@ impl Standing {
         manifests.chain(files.map(|file| file.path.as_str())).collect()
     }
 
+    /// Has what a commit names stay, its own files and the merges that it has taken: it is about to
+    /// be asked for.
+    pub(super) fn ask(&mut self, attempt: &mut Attempt) {
+        attempt.files.keep();
+        let named: HashSet<&str> =
+            attempt.base.checkpoint.files().map(|file| file.path.as_str()).collect();
+        for replacement in self.pending.iter_mut().take(attempt.considered) {
+            if replacement.is_named(&named) {
+                replacement.files.keep();
+            }
+        }
+    }
+
     /// Takes a commit in; answers it and the files that nothing needs any more.
     pub(super) fn conclude(&mut self, attempt: Attempt) -> (Committed, Vec<String>) {
         let Attempt { commit, keep, base, files, considered, written } = attempt;
@@ -121,8 +140,7 @@ impl Standing {
         files.settle();
         let named: HashSet<&str> = checkpoint.files().map(|file| file.path.as_str()).collect();
         for replacement in self.pending.drain(..considered) {
-            let taken = replacement.files.written.iter().flatten();
-            if taken.into_iter().any(|file| named.contains(file.entry.path.as_str())) {
+            if replacement.is_named(&named) {
                 replacement.files.settle();
             }
         }

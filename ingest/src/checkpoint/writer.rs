@@ -45,7 +45,7 @@ pub struct Cut {
     pub sections: BTreeMap<String, Bytes>,
 }
 
-/// Writes one checkpoint. Dropped before it is committed, it leaves nothing.
+/// Writes one checkpoint. Dropped before its commit is asked for, it leaves nothing.
 ///
 /// Memory: of each of the three kinds a file of [`Options::file_bytes`](super::Options) that fills,
 /// one file that is being written, and sixteen blocks.

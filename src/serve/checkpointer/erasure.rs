@@ -48,6 +48,8 @@ impl Checkpointer {
         erasure: Erasure,
     ) -> Result<(), CheckpointFailure> {
         let Erasure { stone, up_to, done } = erasure;
+        // What is removed below is what no checkpoint that is known here names.
+        self.resolve().await?;
         // What a merge under way writes would be named by nothing, and have the tenant in it.
         let Some(unmerged) = self.checkpoints.unmerged() else { return Ok(()) };
         let tenant = Tenant(stone.number);
@@ -78,9 +80,7 @@ impl Checkpointer {
         up_to: u64,
     ) -> Result<Leftover, CheckpointFailure> {
         self.cuts.reached(up_to).await?;
-        if let Some(committed) = self.checkpoints.resolve().await? {
-            tracing::info!(number = committed.checkpoint.number, "a checkpoint had been committed");
-        }
+        self.resolve().await?;
         let tenant = Tenant(stone.number);
         let mut begun = self.cuts.without(tenant).await?;
         let source = reading.source(begun.offset);

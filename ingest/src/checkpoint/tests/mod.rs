@@ -4,4 +4,5 @@ mod cases;
 mod crashes;
 mod faults;
 mod model;
+mod owners;
 mod register;

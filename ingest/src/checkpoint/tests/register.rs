@@ -12,6 +12,8 @@ use super::super::{Commit, Commits, CommitsError};
 pub(crate) enum Lost {
     Question,
     Answer,
+    /// It is done, and nothing is ever said.
+    Silence,
 }
 
 #[derive(Debug, Default)]
@@ -34,6 +36,31 @@ impl Register {
     pub(crate) fn number(&self) -> u64 {
         self.0.lock().unwrap().number
     }
+
+    /// What is answered to a commit, and none where nothing is.
+    fn decide(&self, commit: &Commit, keep: u64) -> Option<Result<(), CommitsError>> {
+        let mut state = self.0.lock().unwrap();
+        let lost = state.lost.pop_front();
+        if lost == Some(Lost::Question) {
+            return Some(Err(CommitsError::Failed("no connection".into())));
+        }
+        if !state.listed.contains(commit) {
+            if commit.epoch != state.epoch || commit.number != state.number + 1 {
+                let (partition, epoch, now) = (commit.partition, commit.epoch, state.epoch);
+                return Some(Err(CommitsError::Fenced { partition, epoch, now }));
+            }
+            state.number = commit.number;
+            state.listed.push(commit.clone());
+            state.listed.retain(|listed| listed.number + keep > commit.number);
+        }
+        match lost {
+            Some(Lost::Silence) => None,
+            Some(Lost::Question | Lost::Answer) => {
+                Some(Err(CommitsError::Failed("the connection broke".into())))
+            }
+            None => Some(Ok(())),
+        }
+    }
 }
 
 #[async_trait]
@@ -49,23 +76,9 @@ impl Commits for Register {
     }
 
     async fn commit(&self, commit: &Commit, keep: u64) -> Result<(), CommitsError> {
-        let mut state = self.0.lock().unwrap();
-        let lost = state.lost.pop_front();
-        if lost == Some(Lost::Question) {
-            return Err(CommitsError::Failed("no connection".into()));
-        }
-        if !state.listed.contains(commit) {
-            if commit.epoch != state.epoch || commit.number != state.number + 1 {
-                let (partition, epoch, now) = (commit.partition, commit.epoch, state.epoch);
-                return Err(CommitsError::Fenced { partition, epoch, now });
-            }
-            state.number = commit.number;
-            state.listed.push(commit.clone());
-            state.listed.retain(|listed| listed.number + keep > commit.number);
-        }
-        match lost {
-            Some(_) => Err(CommitsError::Failed("the connection broke".into())),
-            None => Ok(()),
+        match self.decide(commit, keep) {
+            Some(answer) => answer,
+            None => std::future::pending().await,
         }
     }
 }
