@@ -17,8 +17,8 @@ pub struct DeadLetter {
     pub partition: i32,
     /// Its offset in there.
     pub offset: i64,
-    /// Whose it is, by its key; none where the key is no tenant's or another tenant's data may be
-    /// in it.
+    /// Whose it is, by its key; none where the key is no tenant's, or another tenant's data may be
+    /// in it: it names another, or whom it names could not be read.
     pub tenant: Option<Tenant>,
     /// What is wrong with it, and what is expected.
     pub reason: String,
@@ -28,6 +28,8 @@ pub struct DeadLetter {
     pub value: Option<Vec<u8>>,
     /// The bytes of its whole value.
     pub size: usize,
+    /// Whether a header says that the value is a CloudEvent in JSON, which nothing else does.
+    pub is_json: bool,
 }
 
 /// Why dead letters were not stored.

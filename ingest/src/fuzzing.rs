@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
 use projections::EventType;
 
-use crate::avro::{AvroDecoder, Body, Bounds, MAGIC};
+use crate::avro::{AvroDecoder, Body, MAGIC};
 use crate::{Limits, Sender};
 
 /// One record under a writer's schema as the stored columns of an event type.
@@ -23,8 +23,8 @@ pub fn read_avro(
     const ID: u32 = 3;
     let mut decoder = AvroDecoder::new(ID, schema, event_type)?;
     let bytes = [&[MAGIC], &ID.to_be_bytes()[..], record].concat();
-    let bounds = Bounds { limits: &Limits::default(), now };
-    let outcome = decoder.read(&[Body { bytes: &bytes, sender }], &bounds);
+    let body = Body { bytes: &bytes, sender, moment: now };
+    let outcome = decoder.read(&[body], &Limits::default());
     let mut outcome = outcome.map_err(|error| error.to_string())?;
     match outcome.refused.pop() {
         Some((_, refusal)) => Err(refusal.reason),

@@ -81,7 +81,7 @@ pub(super) async fn post(
     let receipt = intake.submit(&sender, decoded).await.map_err(|e| problems::intake(&e))?;
     drop(held);
     let position = receipt.position;
-    let refused = |Rejected { index, reason }| Refused { index, reason };
+    let refused = |Rejected { index, reason, .. }| Refused { index, reason };
     let answer = Receipt {
         accepted: receipt.accepted,
         duplicates: receipt.duplicates,

@@ -10,12 +10,13 @@ use arrow::error::ArrowError;
 use arrow_avro::codec::Tz;
 use arrow_avro::reader::{Decoder, ReaderBuilder};
 use arrow_avro::schema::{AvroSchema, Fingerprint, FingerprintAlgorithm, SchemaStore};
+use chrono::{DateTime, Utc};
 use projections::EventType;
 
 use super::columns::Conversion;
-use super::rows::{self, Bounds};
+use super::rows;
 use super::writer::WriterSchema;
-use crate::Sender;
+use crate::{Limits, Sender};
 
 /// Rows that one flush can have: more than a poll brings.
 const MAX_ROWS: usize = 1 << 17;
@@ -27,6 +28,8 @@ pub(crate) struct Body<'a> {
     pub(crate) bytes: &'a [u8],
     /// Whose it is.
     pub(crate) sender: &'a Sender,
+    /// The moment by which it is told whether its time is too far ahead.
+    pub(crate) moment: DateTime<Utc>,
 }
 
 /// What became of bodies.
@@ -43,14 +46,8 @@ pub(crate) struct Outcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) reason: String,
-    /// Whether it says that it is of another tenant than its key.
-    pub(crate) is_foreign: bool,
-}
-
-impl From<String> for Refusal {
-    fn from(reason: String) -> Self {
-        Self { reason, is_foreign: false }
-    }
+    /// Whether it may be of another tenant than its key: it says so, or whose it is could not be read.
+    pub(crate) may_be_foreign: bool,
 }
 
 /// A reader of the bodies of one schema as rows of one event type.
@@ -101,11 +98,11 @@ impl AvroDecoder {
     pub(crate) fn read(
         &mut self,
         bodies: &[Body<'_>],
-        bounds: &Bounds<'_>,
+        limits: &Limits,
     ) -> Result<Outcome, ArrowError> {
         let (records, taken, refused) = self.records(bodies)?;
-        let senders: Vec<&Sender> = taken.iter().map(|at| bodies[*at].sender).collect();
-        let checked = rows::check(&self.plan, &self.event_type, &records, &senders, bounds)?;
+        let read: Vec<Body<'_>> = taken.iter().map(|at| bodies[*at]).collect();
+        let checked = rows::check(&self.plan, &self.event_type, &records, &read, limits)?;
         // Columns that are taken over as they are can be made smaller by their only owner.
         drop(records);
         let mut outcome = Outcome { rows: tight(checked.rows)?, taken: Vec::new(), refused };
@@ -137,7 +134,7 @@ impl AvroDecoder {
                 Err(reason) => {
                     let id = self.id;
                     let reason = format!("the value does not match its schema {id}: {reason}");
-                    refused.push((at, Refusal::from(reason)));
+                    refused.push((at, Refusal { reason, may_be_foreign: true }));
                     self.decoder = build(id, &self.writer)?;
                 }
             }

@@ -21,7 +21,6 @@ pub(crate) mod tests;
 
 pub(crate) use decoder::{AvroDecoder, Body};
 pub use registry::{RegistryError, SchemaRegistry};
-pub(crate) use rows::Bounds;
 
 /// The first byte of a body in Confluent's wire format.
 pub(crate) const MAGIC: u8 = 0;

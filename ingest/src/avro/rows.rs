@@ -13,7 +13,7 @@ use projections::EventType;
 use projections::events::{Field, FieldType};
 
 use super::columns::{json, texts};
-use super::decoder::{Plan, Refusal};
+use super::decoder::{Body, Plan, Refusal};
 use crate::decode::shown;
 use crate::stored::stored_schema;
 use crate::{Limits, Sender};
@@ -23,14 +23,6 @@ const DAYS: std::ops::RangeInclusive<i32> = -719_162..=2_932_896;
 /// The microseconds of a day.
 const DAY: i64 = 86_400_000_000;
 
-/// What rows are checked against.
-#[derive(Clone, Copy)]
-pub(crate) struct Bounds<'a> {
-    pub(crate) limits: &'a Limits,
-    /// The wall clock, by which a time too far ahead is told.
-    pub(crate) now: DateTime<Utc>,
-}
-
 /// What became of records.
 pub(super) struct Checked {
     /// The stored columns of the rows that can be taken.
@@ -39,22 +31,23 @@ pub(super) struct Checked {
     pub(super) refused: Vec<(usize, Refusal)>,
 }
 
-/// Makes rows of records; `senders` are the tenants that their keys name.
+/// Makes rows of records; `bodies` are those that they were read from.
 pub(super) fn check(
     plan: &Plan,
     event_type: &EventType,
     records: &RecordBatch,
-    senders: &[&Sender],
-    bounds: &Bounds<'_>,
+    bodies: &[Body<'_>],
+    limits: &Limits,
 ) -> Result<Checked, ArrowError> {
-    let mut rows = Rows { bounds, faults: vec![None; records.num_rows()] };
-    rows.tenants(&texts(records.column(plan.tenant_id))?, senders);
+    let senders: Vec<&Sender> = bodies.iter().map(|body| body.sender).collect();
+    let mut rows = Rows { limits, faults: vec![None; records.num_rows()] };
+    rows.tenants(&texts(records.column(plan.tenant_id))?, &senders);
     let ids = texts(records.column(plan.event_id))?;
     rows.required(&ids, "event_id");
     rows.texts(&ids, "event_id", true);
     let times = rows.convert(records, plan.occurred_at, "occurred_at", FieldType::Timestamp)?;
     rows.required(&times, "occurred_at");
-    rows.times(&times);
+    rows.times(&times, bodies);
     let subjects = match plan.subject {
         Some(at) => texts(records.column(at))?,
         None => new_null_array(&arrow::datatypes::DataType::Utf8, records.num_rows()),
@@ -62,7 +55,7 @@ pub(super) fn check(
     rows.texts(&subjects, "subject", false);
     let mut columns = vec![ids, times, subjects];
     for (field, place) in event_type.fields().iter().zip(&plan.fields) {
-        columns.push(rows.field(records, field, *place, senders)?);
+        columns.push(rows.field(records, field, *place, &senders)?);
     }
     columns.push(Arc::new(StringArray::from_iter_values(std::iter::repeat_n(
         format!("/{}", event_type.module()),
@@ -74,7 +67,7 @@ pub(super) fn check(
 
 /// Rows under way, with the first thing that is wrong with each.
 struct Rows<'a> {
-    bounds: &'a Bounds<'a>,
+    limits: &'a Limits,
     faults: Vec<Option<Refusal>>,
 }
 
@@ -82,7 +75,8 @@ impl Rows<'_> {
     fn refuse(&mut self, row: usize, reason: impl FnOnce() -> String) {
         let fault = &mut self.faults[row];
         if fault.is_none() {
-            *fault = Some(Refusal::from(reason()));
+            // Those of other tenants are refused before all else.
+            *fault = Some(Refusal { reason: reason(), may_be_foreign: false });
         }
     }
 
@@ -96,7 +90,7 @@ impl Rows<'_> {
                     shown(found),
                     shown(&sender.tenant_id)
                 );
-                self.faults[row] = Some(Refusal { reason, is_foreign: true });
+                self.faults[row] = Some(Refusal { reason, may_be_foreign: true });
             }
         }
     }
@@ -163,7 +157,7 @@ impl Rows<'_> {
 
     fn texts(&mut self, column: &ArrayRef, name: &str, is_filled: bool) {
         let column = column.as_string::<i32>();
-        let most = self.bounds.limits.max_text;
+        let most = self.limits.max_text;
         let has_nul = memchr::memchr(0, column.value_data()).is_some();
         for row in 0..column.len() {
             let length = column.value_length(row) as usize;
@@ -218,18 +212,21 @@ impl Rows<'_> {
         }
     }
 
-    fn times(&mut self, column: &ArrayRef) {
-        let Bounds { limits, now } = *self.bounds;
+    fn times(&mut self, column: &ArrayRef, bodies: &[Body<'_>]) {
+        let limits = self.limits;
         let earliest = limits.earliest.and_time(NaiveTime::MIN).and_utc().timestamp_micros();
-        let latest = now
-            .checked_add_days(Days::new(limits.future.into()))
-            .unwrap_or(DateTime::<Utc>::MAX_UTC);
+        let latest = |moment: DateTime<Utc>| {
+            let ahead = moment.checked_add_days(Days::new(limits.future.into()));
+            ahead.unwrap_or(DateTime::<Utc>::MAX_UTC)
+        };
         let show = |time: i64| match DateTime::from_timestamp_micros(time) {
             Some(time) => time.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
             None => format!("{time} microseconds from 1970"),
         };
-        for (row, time) in column.as_primitive::<TimestampMicrosecondType>().iter().enumerate() {
+        let times = column.as_primitive::<TimestampMicrosecondType>();
+        for (row, (time, body)) in times.iter().zip(bodies).enumerate() {
             let Some(time) = time else { continue };
+            let latest = latest(body.moment);
             if time < earliest {
                 self.refuse(row, || {
                     let from = limits.earliest;

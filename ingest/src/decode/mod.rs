@@ -77,6 +77,8 @@ pub struct Rejected {
     pub index: usize,
     /// What is wrong, where, and what is expected.
     pub reason: String,
+    /// Whether it may be of another tenant: it names one, or whom it names could not be read.
+    pub may_be_foreign: bool,
 }
 
 /// Nothing of the body can be taken.
@@ -162,19 +164,20 @@ pub(crate) fn decode_texts<'a>(
 #[derive(Clone, Copy)]
 pub(crate) struct Only<'a>(pub(crate) &'a str);
 
-/// Decodes bodies of one event each. What is no such event is rejected, with the place of its body.
+/// Decodes bodies of one event each, with the moments that their times are judged by. What is no such
+/// event is rejected, with the place of its body.
 pub(crate) fn decode_each<'a>(
     types: &EventTypes,
     limits: &Limits,
     sender: &Sender,
     only: Only<'_>,
-    bodies: impl Iterator<Item = &'a [u8]>,
-    now: DateTime<Utc>,
+    bodies: impl Iterator<Item = (&'a [u8], DateTime<Utc>)>,
 ) -> Result<Decoded, BodyError> {
     let limits = Limits { max_rejected: usize::MAX, ..limits.clone() };
-    let mut rows = rows::Rows::new(types, &limits, sender, now, 0);
+    let mut rows = rows::Rows::new(types, &limits, sender, DateTime::<Utc>::MIN_UTC, 0);
     rows.only = Some(only.0);
-    for body in bodies {
+    for (body, moment) in bodies {
+        rows.judge_at(moment);
         match std::str::from_utf8(body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)) {
             Ok(text) => rows.take(text)?,
             Err(error) => rows.reject(format!(
@@ -184,4 +187,13 @@ pub(crate) fn decode_each<'a>(
         }
     }
     Ok(rows.finish()?.0)
+}
+
+/// Whether a body is an event, as far as its attributes go, that names no tenant but this one.
+pub(crate) fn names_no_other(limits: &Limits, tenant_id: &str, body: &[u8]) -> bool {
+    let text = std::str::from_utf8(body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body));
+    let Ok(text) = text else { return false };
+    let Ok(envelope) = envelope::Envelope::parse(text, &mut Vec::new()) else { return false };
+    let named = rows::named_tenant(&envelope, limits);
+    named.is_ok_and(|named| named.is_none_or(|named| named == tenant_id))
 }

@@ -37,6 +37,8 @@ pub(super) struct Rows<'a> {
     /// Rows for which a type's columns have room from the start.
     expected: usize,
     index: usize,
+    /// Whether the event under way is known to name no other tenant.
+    is_own: bool,
     rejected: Vec<Rejected>,
     tables: Vec<Table>,
     by_name: HashMap<&'a str, usize>,
@@ -78,25 +80,32 @@ impl<'a> Rows<'a> {
         now: DateTime<Utc>,
         body_bytes: usize,
     ) -> Self {
-        Self {
+        let mut rows = Self {
             only: None,
             note: None,
             types,
             limits,
             sender,
             earliest: limits.earliest.and_time(NaiveTime::MIN).and_utc().timestamp_micros(),
-            latest: now
-                .checked_add_days(chrono::Days::new(limits.future.into()))
-                .unwrap_or(DateTime::<Utc>::MAX_UTC),
+            latest: now,
             expected: (body_bytes / EVENT_BYTES).clamp(1, MAX_EXPECTED),
             index: 0,
+            is_own: false,
             rejected: Vec::new(),
             tables: Vec::new(),
             by_name: HashMap::new(),
             last: 0,
             suggestions: HashMap::new(),
             scratch: Scratch::default(),
-        }
+        };
+        rows.judge_at(now);
+        rows
+    }
+
+    /// The moment by which it is told of the next events whether their time is too far ahead.
+    pub(super) fn judge_at(&mut self, now: DateTime<Utc>) {
+        let ahead = chrono::Days::new(self.limits.future.into());
+        self.latest = now.checked_add_days(ahead).unwrap_or(DateTime::<Utc>::MAX_UTC);
     }
 
     /// Takes the next event; one that is not JSON or does not fit is rejected.
@@ -106,7 +115,7 @@ impl<'a> Rows<'a> {
                 self.index += 1;
                 Ok(())
             }
-            Err(Fault::Syntax(reason) | Fault::Event(reason)) => self.reject(reason),
+            Err(Fault::Syntax(reason) | Fault::Event(reason)) => self.refuse(reason, !self.is_own),
         }
     }
 
@@ -117,17 +126,21 @@ impl<'a> Rows<'a> {
             Err(Fault::Syntax(reason)) => {
                 Err(BodyError::Malformed(format!("the body is {reason}")))
             }
-            Err(Fault::Event(reason)) => self.reject(reason),
+            Err(Fault::Event(reason)) => self.refuse(reason, !self.is_own),
         }
     }
 
-    /// Notes the next event as rejected.
+    /// Notes the next event as rejected, of which nothing can be read.
     pub(super) fn reject(&mut self, reason: String) -> Result<(), BodyError> {
+        self.refuse(reason, true)
+    }
+
+    fn refuse(&mut self, reason: String, may_be_foreign: bool) -> Result<(), BodyError> {
         if self.rejected.len() >= self.limits.max_rejected {
             let first = self.rejected.swap_remove(0);
             return Err(BodyError::TooManyRejected { limit: self.limits.max_rejected, first });
         }
-        self.rejected.push(Rejected { index: self.index, reason });
+        self.rejected.push(Rejected { index: self.index, reason, may_be_foreign });
         self.index += 1;
         Ok(())
     }
@@ -150,6 +163,7 @@ impl<'a> Rows<'a> {
     }
 
     fn event(&mut self, event: &'a str) -> Result<(), Fault> {
+        self.is_own = false;
         if event.len() > self.limits.max_event {
             return Err(Fault::Event(format!(
                 "the event has {} bytes, and at most {} are taken",
@@ -158,6 +172,8 @@ impl<'a> Rows<'a> {
             )));
         }
         let envelope = Envelope::parse(event, &mut self.scratch.attributes)?;
+        self.check_tenant(&envelope)?;
+        self.is_own = true;
         let checked = self.check(&envelope)?;
         let name = required(envelope.event_type, "type", self.limits)?;
         if let Some(only) = self.only.filter(|only| *only != name) {
@@ -194,6 +210,19 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
+    /// Checks that the event is the sender's: before all else, since what is wrong beside is told to
+    /// the tenant whose it is.
+    fn check_tenant(&self, envelope: &Envelope<'a>) -> Result<(), String> {
+        match named_tenant(envelope, self.limits)? {
+            Some(tenant) if tenant != self.sender.tenant_id => Err(format!(
+                "tenantid: \"{}\" is not the tenant that sends: expected \"{}\", or none",
+                shown(&tenant),
+                self.sender.tenant_id
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Checks the attributes that every event has.
     fn check(&self, envelope: &Envelope<'a>) -> Result<Checked<'a>, String> {
         let limits = self.limits;
@@ -204,15 +233,6 @@ impl<'a> Rows<'a> {
         let id = required(envelope.id, "id", limits)?;
         let source = required(envelope.source, "source", limits)?;
         let subject = optional(envelope.subject, "subject", limits)?;
-        if let Some(tenant) = optional(envelope.tenantid, "tenantid", limits)?
-            && tenant != self.sender.tenant_id
-        {
-            return Err(format!(
-                "tenantid: \"{}\" is not the tenant that sends: expected \"{}\", or none",
-                shown(&tenant),
-                self.sender.tenant_id
-            ));
-        }
         Ok(Checked { id, source, subject, time: self.time(envelope.time)? })
     }
 
@@ -368,6 +388,14 @@ fn position(fields: &[Field], next: usize, name: &str) -> Option<usize> {
         return Some(next);
     }
     fields.iter().position(|field| field.name == name)
+}
+
+/// The tenant that an event names, if it names one.
+pub(super) fn named_tenant<'a>(
+    envelope: &Envelope<'a>,
+    limits: &Limits,
+) -> Result<Option<Cow<'a, str>>, String> {
+    optional(envelope.tenantid, "tenantid", limits)
 }
 
 /// The text of an attribute that may be absent or null.

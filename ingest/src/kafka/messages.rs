@@ -12,13 +12,16 @@ use rdkafka::message::{BorrowedMessage, Headers, Message as _, OwnedMessage};
 use super::error::SourceError;
 use super::first::{Decoded, first_of_each};
 use super::murmur2::partition_of;
-use crate::avro::{AvroDecoder, Body, Bounds, RegistryError, SchemaRegistry, schema_id};
+use super::senders::Senders;
+use crate::avro::{
+    AvroDecoder, Body, MAGIC, PREFIX, RegistryError, SchemaRegistry, schema_id,
+};
 use crate::dead_letters::{DeadLetter, KEPT_BYTES};
-use crate::decode::{Only, decode_each, shown};
+use crate::decode::{Only, decode_each, names_no_other, shown};
 use crate::log::{Segment, key};
 use crate::{Format, Limits, Sender};
 
-/// Readers of schemas that are kept. What needs more begins anew.
+/// Readers of schemas that are kept. Before there are more, what they are for is decoded.
 const MOST_DECODERS: usize = 2_000;
 /// How long a registry that does not answer is left alone.
 const REGISTRY_PAUSE: Duration = Duration::from_millis(500);
@@ -46,7 +49,7 @@ pub(crate) struct Message<'m> {
     pub(crate) topic: &'m str,
     pub(crate) partition: i32,
     pub(crate) offset: i64,
-    /// Milliseconds.
+    /// Kafka's own, in milliseconds: when it was made, or came; 0 if it has none.
     pub(crate) timestamp: i64,
     pub(crate) key: Option<&'m [u8]>,
     pub(crate) value: Option<&'m [u8]>,
@@ -57,8 +60,6 @@ pub(crate) struct Message<'m> {
 impl<'m> Message<'m> {
     pub(crate) fn borrowed(message: &'m BorrowedMessage<'_>) -> Self {
         let value = message.payload();
-        // Headers are looked at only where the first byte leaves it open.
-        let is_open = !matches!(value, Some([0 | b'{', ..]) | None);
         Self {
             topic: message.topic(),
             partition: message.partition(),
@@ -66,7 +67,7 @@ impl<'m> Message<'m> {
             timestamp: message.timestamp().to_millis().unwrap_or_default(),
             key: message.key(),
             value,
-            is_json: is_open && message.headers().is_some_and(is_json),
+            is_json: is_open(value) && message.headers().is_some_and(is_json),
         }
     }
 
@@ -78,8 +79,35 @@ impl<'m> Message<'m> {
             timestamp: message.timestamp().to_millis().unwrap_or_default(),
             key: message.key(),
             value: message.payload(),
-            is_json: message.headers().is_some_and(is_json),
+            is_json: is_open(message.payload()) && message.headers().is_some_and(is_json),
         }
+    }
+
+    /// Whether it is read as a CloudEvent in JSON.
+    fn is_json(&self) -> bool {
+        self.is_json || self.value.is_some_and(|value| value.first() == Some(&b'{'))
+    }
+
+    /// The moment by which it is told whether its event's time is too far ahead: when the message was
+    /// written, so that it is told alike whenever it is read. A moment that has not come is not
+    /// believed.
+    fn moment(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let written = DateTime::from_timestamp_millis(self.timestamp);
+        written.filter(|written| self.timestamp > 0 && *written < now).unwrap_or(now)
+    }
+
+    /// Whose it is while it is not decoded: the tenant's of its key if there is nothing in it, or if it
+    /// is an event that names no other. Of all else nobody can tell.
+    fn whose(&self, sender: &Sender, limits: &Limits) -> Option<Tenant> {
+        let is_own = match self.value {
+            None | Some([]) => true,
+            Some(value) if self.is_json() => {
+                value.len() <= limits.max_event && names_no_other(limits, &sender.tenant_id, value)
+            }
+            // No more than the id of a schema.
+            Some(value) => value.first() == Some(&MAGIC) && value.len() <= PREFIX,
+        };
+        is_own.then_some(sender.tenant)
     }
 
     fn letter(&self, tenant: Option<Tenant>, reason: String) -> DeadLetter {
@@ -93,8 +121,14 @@ impl<'m> Message<'m> {
             key: self.key.map(kept),
             value: self.value.map(kept),
             size: self.value.map_or(0, <[u8]>::len),
+            is_json: self.is_json,
         }
     }
+}
+
+/// Whether the first byte leaves open what a value is, so that its headers are looked at.
+fn is_open(value: Option<&[u8]>) -> bool {
+    !matches!(value, Some([0 | b'{', ..]) | None)
 }
 
 fn is_json<H: Headers>(headers: &H) -> bool {
@@ -159,20 +193,12 @@ enum Form {
     Json(String, usize),
 }
 
-/// The senders of the messages of one poll.
-struct Senders<'m> {
-    by_key: HashMap<&'m [u8], Option<usize>>,
-    all: Vec<Sender>,
-    tenants: Arc<dyn KnownTenants>,
-    /// Whether tenants and types are known that came about before the messages were read, once that
-    /// has been looked after.
-    looked: Option<bool>,
-}
-
 /// Why a message is not decoded.
-enum Stop {
-    /// It never can be.
-    Letter(Option<Tenant>, String),
+pub(super) enum Stop {
+    /// Its key is no tenant's.
+    Keyless(String),
+    /// It never can be, though its key is that of the sender at that place.
+    Unread(usize, String),
     /// Its schema is not known yet, or it cannot be told whether its tenant or type is.
     Wait,
     /// Its tenant is deleted.
@@ -214,7 +240,13 @@ impl Translator {
         let mut waiting: BTreeSet<&str> = held.iter().map(String::as_str).collect();
         let mut senders = Senders::new(Arc::clone(&self.tenants));
         let mut groups: HashMap<Form, Group> = HashMap::new();
+        let mut decoded = Vec::new();
         for (place, message) in messages.iter().enumerate() {
+            if self.decoders.len() >= MOST_DECODERS {
+                let groups = std::mem::take(&mut groups);
+                self.decode(groups, messages, &senders, now, (&mut decoded, &mut out.letters))?;
+                self.decoders.clear();
+            }
             if waiting.contains(message.topic) {
                 out.held.push(place);
                 continue;
@@ -225,7 +257,9 @@ impl Translator {
                     group.places.push(place);
                     group.senders.push(sender);
                 }
-                Err(Stop::Letter(tenant, reason)) => {
+                Err(Stop::Keyless(reason)) => out.letters.push(message.letter(None, reason)),
+                Err(Stop::Unread(sender, reason)) => {
+                    let tenant = message.whose(&senders.all[sender], &self.limits);
                     out.letters.push(message.letter(tenant, reason));
                 }
                 Err(Stop::Deleted) => out.deleted += 1,
@@ -235,18 +269,7 @@ impl Translator {
                 }
             }
         }
-        let mut decoded = Vec::with_capacity(groups.len());
-        for (form, group) in groups {
-            let letters = &mut out.letters;
-            decoded.extend(match form {
-                Form::Avro(type_key, id) => {
-                    self.avro(&(type_key, id), &group, messages, &senders, now, letters)?
-                }
-                Form::Json(topic, sender) => {
-                    self.json(&topic, &senders.all[sender], &group, messages, now, letters)?
-                }
-            });
-        }
+        self.decode(groups, messages, &senders, now, (&mut decoded, &mut out.letters))?;
         out.segments = first_of_each(decoded)?;
         // Forms are decoded one after the other; letters are kept in the order of their topics.
         out.letters.sort_by(|a, b| (&a.topic, a.offset).cmp(&(&b.topic, b.offset)));
@@ -258,13 +281,35 @@ impl Translator {
         Ok(out)
     }
 
+    /// Decodes what has been sorted by its forms.
+    fn decode(
+        &mut self,
+        groups: HashMap<Form, Group>,
+        messages: &[Message<'_>],
+        senders: &Senders<'_>,
+        now: DateTime<Utc>,
+        (decoded, letters): (&mut Vec<Decoded>, &mut Vec<DeadLetter>),
+    ) -> Result<(), SourceError> {
+        for (form, group) in groups {
+            decoded.extend(match form {
+                Form::Avro(type_key, id) => {
+                    self.avro(&(type_key, id), &group, messages, senders, now, letters)?
+                }
+                Form::Json(topic, sender) => {
+                    self.json(&topic, &senders.all[sender], &group, messages, now, letters)?
+                }
+            });
+        }
+        Ok(())
+    }
+
     /// What a message is read as, and its sender.
     fn sort<'m>(
         &mut self,
         message: &Message<'m>,
         senders: &mut Senders<'m>,
     ) -> Result<(Form, usize), Stop> {
-        let stop = |reason: String| Stop::Letter(None, reason);
+        let stop = Stop::Keyless;
         let id_of_tenant = message
             .key
             .ok_or_else(|| stop("the key is null: expected the id of the tenant".to_owned()))?;
@@ -273,7 +318,7 @@ impl Translator {
             stop(format!("the key \"{}\" is no tenant's id", shown(&key)))
         })?;
         let tenant = senders.all[sender].tenant;
-        let stop = |reason: String| Stop::Letter(Some(tenant), reason);
+        let stop = |reason: String| Stop::Unread(sender, reason);
         let (number, count) = self.partition;
         let home = partition_of(id_of_tenant, count);
         if home != number {
@@ -303,7 +348,7 @@ impl Translator {
         let event_type = event_type.ok_or_else(|| {
             stop(format!("the topic is of \"{}\", which is no known event type", shown(name)))
         })?;
-        if message.is_json || value.first() == Some(&b'{') {
+        if message.is_json() {
             return Ok((Form::Json(message.topic.to_owned(), sender), sender));
         }
         let id = schema_id(value).map_err(stop)?;
@@ -337,9 +382,6 @@ impl Translator {
         let text = self.schema(id)?;
         let reader = AvroDecoder::new(id, &text, event_type);
         let outcome = reader.as_ref().map(drop).map_err(|reason| Some(reason.clone()));
-        if self.decoders.len() >= MOST_DECODERS {
-            self.decoders.clear();
-        }
         let event_type = Arc::clone(event_type);
         self.decoders.insert(place, Decoder { event_type, reader });
         outcome
@@ -389,11 +431,12 @@ impl Translator {
             .map(|(place, sender)| Body {
                 bytes: messages[*place].value.unwrap_or_default(),
                 sender: &senders.all[*sender],
+                moment: messages[*place].moment(now),
             })
             .collect();
-        let outcome = reader.read(&bodies, &Bounds { limits: &self.limits, now })?;
+        let outcome = reader.read(&bodies, &self.limits)?;
         for (at, refusal) in outcome.refused {
-            let tenant = (!refusal.is_foreign).then_some(bodies[at].sender.tenant);
+            let tenant = (!refusal.may_be_foreign).then_some(bodies[at].sender.tenant);
             letters.push(messages[group.places[at]].letter(tenant, refusal.reason));
         }
         if outcome.taken.is_empty() {
@@ -420,15 +463,17 @@ impl Translator {
     ) -> Result<Option<Decoded>, SourceError> {
         let types: EventTypes = self.types.visible(sender.tenant);
         let name = topic.strip_prefix(&self.prefix).unwrap_or(topic);
-        let bodies = group.places.iter().map(|place| messages[*place].value.unwrap_or_default());
-        let decoded = decode_each(&types, &self.limits, sender, Only(name), bodies, now)
+        let bodies = group.places.iter().map(|place| {
+            let message = &messages[*place];
+            (message.value.unwrap_or_default(), message.moment(now))
+        });
+        let decoded = decode_each(&types, &self.limits, sender, Only(name), bodies)
             .map_err(|error| SourceError::Columns(error.to_string()))?;
         let mut places = group.places.clone();
         for rejected in decoded.rejected.into_iter().rev() {
             // From the last to the first, so that those before stay where they are.
             let message = &messages[places.remove(rejected.index)];
-            // What names another tenant may hold what is that one's.
-            let tenant = (!rejected.reason.starts_with("tenantid:")).then_some(sender.tenant);
+            let tenant = (!rejected.may_be_foreign).then_some(sender.tenant);
             letters.push(message.letter(tenant, rejected.reason));
         }
         // A topic is of one type.
@@ -440,51 +485,6 @@ impl Translator {
     }
 }
 
-impl<'m> Senders<'m> {
-    fn new(tenants: Arc<dyn KnownTenants>) -> Self {
-        Self { by_key: HashMap::new(), all: Vec::new(), tenants, looked: None }
-    }
-
-    /// The place of the sender with that key, if it is a tenant's.
-    fn find(&mut self, key: &'m [u8]) -> Result<Option<usize>, Stop> {
-        if let Some(found) = self.by_key.get(key) {
-            return Ok(*found);
-        }
-        let sender = match std::str::from_utf8(key) {
-            Err(_) => None,
-            Ok(id) => self.find_id(id)?,
-        };
-        let place = sender.map(|sender| {
-            self.all.push(sender);
-            self.all.len() - 1
-        });
-        self.by_key.insert(key, place);
-        Ok(place)
-    }
-
-    fn find_id(&mut self, id: &str) -> Result<Option<Sender>, Stop> {
-        let known = |tenants: &dyn KnownTenants| match tenants.find(id) {
-            None if tenants.is_deleted(id) => Err(Stop::Deleted),
-            found => Ok(found),
-        };
-        match known(&*self.tenants)? {
-            None if self.has_looked()? => known(&*self.tenants),
-            found => Ok(found),
-        }
-    }
-
-    /// Looks for what has come about elsewhere, once for all messages: they had been read before.
-    /// Whether something may be known now that was not.
-    fn has_looked(&mut self) -> Result<bool, Stop> {
-        let is_first = self.looked.is_none();
-        let tenants = &self.tenants;
-        let looked = *self.looked.get_or_insert_with(|| match tenants.look() {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::warn!(error, "events of unknown tenants and types wait");
-                false
-            }
-        });
-        if looked { Ok(is_first) } else { Err(Stop::Wait) }
-    }
-}
+#[cfg(test)]
+#[path = "messages_tests.rs"]
+mod tests;

@@ -22,6 +22,7 @@ mod partition;
 mod producer;
 mod reader;
 mod replay;
+mod senders;
 mod settings;
 mod source;
 mod ticket;

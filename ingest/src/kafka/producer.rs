@@ -194,7 +194,8 @@ impl KafkaIntake {
         Ok(Delivered { accepted, duplicates, rejected: outgoing.rejected, position })
     }
 
-    /// Gives a message to Kafka as it came, but into the partition of its key.
+    /// Gives a message to Kafka as it came, but into the partition of its key; with the header that it
+    /// is a CloudEvent in JSON if it came with that.
     ///
     /// # Errors
     /// It was not acknowledged.
@@ -203,9 +204,11 @@ impl KafkaIntake {
         topic: &str,
         key: &[u8],
         value: &[u8],
+        is_json: bool,
     ) -> Result<(), IntakeError> {
         let home = partition_of(key, self.count());
-        let record = FutureRecord::to(topic).partition(home).key(key).payload(value);
+        let mut record = FutureRecord::to(topic).partition(home).key(key).payload(value);
+        record.headers = is_json.then(content_type);
         acknowledged(self.send(record).await?).await
     }
 

@@ -71,7 +71,7 @@ impl KafkaIntake {
                 timestamp: 0,
                 key: letter.key.as_deref(),
                 value: letter.value.as_deref(),
-                is_json: false,
+                is_json: letter.is_json,
             };
             let judged = translator.translate(&[message], &BTreeSet::new(), Utc::now());
             judged.map(|judged| (letter, judged))
@@ -88,6 +88,6 @@ impl KafkaIntake {
             return Err(ReplayError::RegistryDown);
         }
         let (key, value) = (letter.key.unwrap_or_default(), letter.value.unwrap_or_default());
-        Ok(self.resend(&letter.topic, &key, &value).await?)
+        Ok(self.resend(&letter.topic, &key, &value, letter.is_json).await?)
     }
 }

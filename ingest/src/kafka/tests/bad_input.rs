@@ -27,23 +27,28 @@ async fn what_is_no_event_is_a_dead_letter_and_the_rest_goes_on() {
     let wrong_type =
         String::from_utf8(event("x")).unwrap().replace("payment_received", "credit_issued");
     let foreign = String::from_utf8(event("x")).unwrap().replacen('{', "{\"tenantid\":\"t2\",", 1);
+    // What is wrong with it beside does not make it the key's.
+    let foreign_too = foreign.replace("\"id\":\"x\",", "").replace("\"specversion\":\"1.0\"", "\"a\":1");
+    assert!(foreign_too.len() + 10 < foreign.len());
     let huge = vec![0; 10 << 20];
-    let cases: [Case<'_>; 15] = [
+    let cases: [Case<'_>; 17] = [
         (None, Some(&good), None, "the key is null"),
         (Some("nobody"), Some(&good), None, "the key \"nobody\" is no tenant's id"),
         (Some("t1"), None, Some(1), "the value is null"),
         (Some("t1"), Some(b""), Some(1), "the value is empty"),
         (Some("t1"), Some(&good[..3]), Some(1), "the value is cut short"),
-        (Some("t1"), Some(&good[..12]), Some(1), "the value does not match its schema"),
-        (Some("t1"), Some(&unknown), Some(1), "the schema registry has no schema 999999"),
-        (Some("t1"), Some(&other), Some(1), "the schema "),
+        (Some("t1"), Some(&good[..12]), None, "the value does not match its schema"),
+        (Some("t1"), Some(&unknown), None, "the schema registry has no schema 999999"),
+        (Some("t1"), Some(&other), None, "the schema "),
         (Some("t2"), Some(&good), None, "tenant_id: \"t1\" is not the tenant of the key"),
-        (Some("t1"), Some(b"plain text"), Some(1), "the value begins with the byte 0x70"),
-        (Some("t1"), Some(&json), Some(1), "the value begins with the byte"),
-        (Some("t1"), Some(b"{\"id\":"), Some(1), "not valid JSON"),
+        (Some("t1"), Some(b"plain text"), None, "the value begins with the byte 0x70"),
+        (Some("t1"), Some(&json), None, "the value begins with the byte"),
+        (Some("t1"), Some(b"{\"id\":"), None, "not valid JSON"),
+        (Some("t1"), Some(b"{\"id\":5}"), Some(1), "specversion is missing"),
         (Some("t1"), Some(wrong_type.as_bytes()), Some(1), "type: expected"),
         (Some("t1"), Some(foreign.as_bytes()), None, "tenantid: \"t2\" is not the tenant"),
-        (Some("t1"), Some(&huge), Some(1), "the value has 10485760 bytes"),
+        (Some("t1"), Some(foreign_too.as_bytes()), None, "tenantid: \"t2\" is not the tenant"),
+        (Some("t1"), Some(&huge), None, "the value has 10485760 bytes"),
     ];
     let mut offsets = Vec::new();
     for (key, value, _, _) in &cases {
