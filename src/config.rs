@@ -101,8 +101,8 @@ pub(crate) struct Limits {
     pub(crate) tenant_bytes: usize,
     /// Of what each tenant and each of its callers may use at a time.
     pub(crate) usage: tenancy::limits::UseLimits,
-    /// Of dead letters, of all tenants and the platform together.
-    pub(crate) dead_letters: usize,
+    /// Of dead letters.
+    pub(crate) dead_letters: tenancy::DeadLetterLimits,
     /// Of the connections that one address has without a good token.
     pub(crate) address_connections: usize,
     /// Of dashboards.
@@ -121,7 +121,7 @@ impl Default for Limits {
             views: projections::OwnLimits::default(),
             tenant_bytes: 4 << 30,
             usage: tenancy::limits::UseLimits::default(),
-            dead_letters: 10_000,
+            dead_letters: tenancy::DeadLetterLimits { all: 10_000, share: 1_000 },
             address_connections: 5_000,
             dashboards: tenancy::dashboards::DashboardLimits::default(),
             wire: crate::wire::WireLimits::default(),

@@ -38,6 +38,7 @@ mod platform;
 mod problems;
 mod queries;
 mod reports;
+mod revocations;
 mod service_tokens;
 mod shelf;
 mod sign_in;
@@ -54,7 +55,7 @@ use std::thread;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use chrono::Utc;
 use metrics_exporter_prometheus::PrometheusHandle;
 use projections::{Readers, TenantSnapshot};
@@ -64,8 +65,8 @@ use tenancy::audit::Trail;
 use tenancy::dashboards::Dashboards;
 use tenancy::limits::Limiter;
 use tenancy::{
-    Directory, Identity, ServiceTokenError, ServiceTokens, ShownToken, Store, TenantId,
-    TenantRecord, Tickets, Verifier,
+    Directory, Identity, Revocations, ServiceTokenError, ServiceTokens, ShownToken, Store,
+    TenantId, TenantRecord, Tickets, Verifier,
 };
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -229,7 +230,25 @@ impl App {
             return self.identify_producer(token).await;
         }
         let identity = self.verifier.identify(token, Utc::now()).await;
-        identity.map_err(|error| problems::token(&error))
+        let identity = identity.map_err(|error| problems::token(&error))?;
+        self.has_signed_in(&identity).await?;
+        Ok(identity)
+    }
+
+    /// That nobody has ended the sign-in by which somebody calls.
+    async fn has_signed_in(&self, identity: &Identity) -> Result<(), Problem> {
+        let Some(id) = &identity.tenant else { return Ok(()) };
+        match self.tenant(id).await? {
+            Some(tenant) if self.directory.revocations().refuses(tenant.number, identity) => {
+                Err(problems::signed_out())
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The sign-ins that admins have ended.
+    pub(crate) fn revocations(&self) -> &Revocations {
+        self.directory.revocations()
     }
 
     /// Who a service token speaks for; a tenant that is not there and a token that is not are the
@@ -265,12 +284,14 @@ impl App {
         self.places().of(tenant) == Served::Here
     }
 
-    /// Whether views of a tenant may be followed by who was let in when so many secrets and keys were
-    /// withdrawn. To be asked once a live stream has its seat: those that have one by then are ended
-    /// when that changes.
-    fn may_follow(&self, tenant: &TenantId, withdrawals: u64) -> bool {
-        let is_there = self.directory.get(tenant).is_some();
-        is_there && self.serves(tenant) && self.verifier.withdrawals() == withdrawals
+    /// Whether views may be followed by a caller who was let in. To be asked once a live stream has its
+    /// seat: those that have one by then are ended when that changes.
+    fn may_follow(&self, caller: &Caller) -> bool {
+        let Caller { identity, tenant, withdrawals } = caller;
+        let is_there = self.directory.get(&tenant.id).is_some();
+        let holds = self.verifier.withdrawals() == *withdrawals
+            && !self.revocations().refuses(tenant.number, identity);
+        is_there && self.serves(&tenant.id) && holds
     }
 
     /// What the caller's tenant is shown at this moment. Whether it is still served here is asked
@@ -307,7 +328,16 @@ impl App {
             withdrawals = self.verifier.withdrawn(withdrawals).await;
             tracing::info!("a secret or key is withdrawn; live streams and tickets of before end");
             self.tickets.clear();
-            self.hub.dismiss();
+            self.hub.dismiss(|_| true);
+        }
+    }
+
+    /// Ends the live streams of tenants of which an admin has ended somebody's sign-ins, here or on
+    /// another node, for as long as it is polled. Who has a good token comes again and resumes.
+    pub(crate) async fn follow_revocations(&self) {
+        loop {
+            let tenants = self.revocations().told().await;
+            self.hub.dismiss(|tenant| tenants.contains(&tenant.0));
         }
     }
 
@@ -375,14 +405,17 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/ws", get(live::websocket))
         .route("/v1/tickets", post(live::ticket))
         .route("/v1/dead-letters", get(dead_letters::list))
+        .route("/v1/dead-letters/{id}", delete(dead_letters::remove))
         .route("/v1/dead-letters/{id}/replay", post(dead_letters::replay))
         .route("/v1/platform/dead-letters", get(dead_letters::list_shared))
+        .route("/v1/platform/dead-letters/{id}", delete(dead_letters::remove_shared))
         .route("/v1/platform/dead-letters/{id}/replay", post(dead_letters::replay_shared))
         .route("/v1/audit", get(audit::own))
         .route("/v1/platform/audit", get(audit::platform))
         .route("/v1/service-tokens", get(service_tokens::list).post(service_tokens::create))
         .route("/v1/service-tokens/{id}", get(service_tokens::read).delete(service_tokens::revoke))
         .route("/v1/tenant", get(tenants::own).patch(tenants::change_own))
+        .route("/v1/tenant/revocations", get(revocations::list).post(revocations::end))
         .route("/v1/tenant/template", get(templates::read))
         .route("/v1/tenant/template/update", post(templates::update))
         .route("/v1/tenant/export", post(exports::start))

@@ -341,6 +341,7 @@ async fn beside_upkeep<T>(app: Arc<App>, other: impl Future<Output = T>) -> T {
         () = app.follow_switches() => other.await,
         () = app.follow_withdrawals() => other.await,
         () = app.follow_deletions() => other.await,
+        () = app.follow_revocations() => other.await,
         () = http::note_rates(&app) => other.await,
         () = app.keep_reports() => other.await,
         () = app.keep_alerts() => other.await,

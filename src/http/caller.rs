@@ -211,6 +211,7 @@ async fn admit(
         Known::Ticket(ticket, _) => {
             let withdrawals = app.verifier.withdrawals();
             let identity = app.tickets.redeem(&ticket, Utc::now()).ok_or_else(problems::ticket)?;
+            app.has_signed_in(&identity).await?;
             if let Some(trace) = trace {
                 trace.redeemed();
             }

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::caller::Caller;
 use super::params::{Name, Params};
 use super::{App, problems};
-use crate::dead_letters::{Described, letter};
+use crate::dead_letters::{Beyond, Described, letter};
 
 /// Dead letters of one page unless asked otherwise, and at most.
 pub(super) const PAGE: u32 = 100;
@@ -25,6 +25,10 @@ pub(super) struct Listed {
     dead_letters: Vec<Described>,
     /// For `after`; null on the last page.
     next: Option<String>,
+    /// For the platform, with the first page: where those of tenants came beyond the limits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    beyond: Option<Vec<Beyond>>,
 }
 
 /// What was given to Kafka again.
@@ -72,6 +76,36 @@ pub(super) async fn replay_shared(
     again(&app, None, &id).await
 }
 
+/// Removes one of the caller's tenant, for good.
+pub(super) async fn remove(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Name(id): Name,
+    params: Params,
+) -> Result<StatusCode, Problem> {
+    params.finish("")?;
+    gone(&app, Some(caller.number().0), &id).await
+}
+
+/// Removes one without a tenant, for the platform.
+pub(super) async fn remove_shared(
+    State(app): State<Arc<App>>,
+    Name(id): Name,
+    params: Params,
+) -> Result<StatusCode, Problem> {
+    params.finish("")?;
+    gone(&app, None, &id).await
+}
+
+async fn gone(app: &App, tenant: Option<u32>, id: &str) -> Result<StatusCode, Problem> {
+    let removed = app.store.remove_dead_letter(tenant, id).await;
+    if removed.map_err(|error| problems::store(&error))? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(problems::no_dead_letter(id))
+    }
+}
+
 async fn page(app: &App, tenant: Option<u32>, mut params: Params) -> Result<Json<Listed>, Problem> {
     let limit = params.limit(MOST)?.unwrap_or(PAGE);
     let after = params.one("after")?;
@@ -80,7 +114,23 @@ async fn page(app: &App, tenant: Option<u32>, mut params: Params) -> Result<Json
     let letters = letters.map_err(|error| problems::store(&error))?;
     let is_page = letters.len() == limit as usize;
     let next = letters.last().filter(|_| is_page).map(|last| last.id.clone());
-    Ok(Json(Listed { dead_letters: letters.iter().map(Described::of).collect(), next }))
+    let dead_letters = letters.iter().map(Described::of).collect();
+    let beyond = match (tenant, after) {
+        (None, None) => Some(beyond(app).await?),
+        _ => None,
+    };
+    Ok(Json(Listed { dead_letters, next, beyond }))
+}
+
+/// Where those of tenants came beyond the limits; of a tenant that is deleted it does not matter.
+async fn beyond(app: &App) -> Result<Vec<Beyond>, Problem> {
+    let overflows = app.store.dead_letter_overflows(MOST).await;
+    let overflows = overflows.map_err(|error| problems::store(&error))?;
+    let named = overflows.into_iter().filter_map(|overflow| {
+        let tenant = app.directory.by_number(overflow.tenant)?;
+        Some(Beyond::of(tenant.id.clone(), overflow))
+    });
+    Ok(named.collect())
 }
 
 async fn again(
@@ -91,6 +141,9 @@ async fn again(
     let failed = |error: tenancy::StoreError| problems::store(&error);
     let found = app.store.dead_letter(tenant, id).await.map_err(failed)?;
     let stored = found.ok_or_else(|| problems::no_dead_letter(id))?;
+    if stored.beyond.is_some() {
+        return Err(problems::counted_letter());
+    }
     let intake = app.intake()?.kafka().ok_or_else(|| problems::no_dead_letter(id))?;
     intake.replay(letter(stored.letter)).await.map_err(|error| problems::replay(&error))?;
     // If this fails it can be replayed once more: a repeat has no effect.

@@ -1,7 +1,6 @@
 //! `GET /v1/stream`, `GET /v1/ws`, `POST /v1/tickets`: into the crate `stream` and out.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
@@ -48,7 +47,7 @@ pub(super) async fn events(
     let answer = stream::sse(&app.hub, caller.viewer(), subs, &headers);
     // After it has its seat: it may have come while the tenant was being handed over or deleted, or
     // with a token that held just before.
-    if app.may_follow(&caller.tenant.id, caller.withdrawals) {
+    if app.may_follow(&caller) {
         Ok(answer)
     } else {
         Err(problems::forward(ForwardError::Unserved))
@@ -68,11 +67,11 @@ pub(super) async fn websocket(
     params.one("ticket")?;
     params.finish("ticket")?;
     let upgrade = upgrade.map_err(|error| problems::plain(error.status(), &error.body_text()))?;
-    let withdrawals = AtomicU64::new(caller.as_ref().map_or(0, |caller| caller.withdrawals));
-    let viewer = caller.map(|caller| caller.viewer());
+    let viewer = caller.as_ref().map(Caller::viewer);
+    let caller = Mutex::new(caller);
     let (hub, seat) = (app.hub.clone(), seat.map(OnceLock::from).unwrap_or_default());
     let stranger = stranger.map(|Extension(stranger)| stranger);
-    let door = Arc::new(TokenDoor { app, trace, stranger, withdrawals, seat });
+    let door = Arc::new(TokenDoor { app, trace, stranger, caller, seat });
     Ok(stream::upgrade(hub, door, viewer, upgrade))
 }
 
@@ -83,8 +82,8 @@ struct TokenDoor {
     trace: Trace,
     /// Until somebody is let in, the socket counts as its address' own.
     stranger: Option<Stranger>,
-    /// How many secrets and keys were withdrawn when the newest token was checked.
-    withdrawals: AtomicU64,
+    /// Who was let in by the newest token.
+    caller: Mutex<Option<Caller>>,
     /// Given back when the socket ends, and this with it.
     seat: OnceLock<Seated>,
 }
@@ -98,10 +97,11 @@ impl Door for TokenDoor {
             if let Some(stranger) = &self.stranger {
                 stranger.let_in();
             }
-            self.withdrawals.store(caller.withdrawals, Ordering::Relaxed);
+            let viewer = caller.viewer();
+            *self.caller.lock().unwrap_or_else(PoisonError::into_inner) = Some(caller);
             // A token that renews another one has the seat of that.
             self.seat.set(seat).ok();
-            Ok(caller.viewer())
+            Ok(viewer)
         })
     }
 
@@ -117,10 +117,9 @@ impl Door for TokenDoor {
         })
     }
 
-    fn serves(&self, viewer: &Viewer) -> bool {
-        let withdrawals = self.withdrawals.load(Ordering::Relaxed);
-        let id = viewer.tenant_id.parse::<TenantId>();
-        id.is_ok_and(|id| self.app.may_follow(&id, withdrawals))
+    fn serves(&self, _: &Viewer) -> bool {
+        let caller = self.caller.lock().unwrap_or_else(PoisonError::into_inner);
+        caller.as_ref().is_some_and(|caller| self.app.may_follow(caller))
     }
 
     fn heard(&self) -> Result<(), Problem> {

@@ -167,7 +167,12 @@ pub(crate) async fn front_app_with(
 /// Follows what other nodes change, as a service with Kafka does, for as long as it is polled.
 pub(crate) async fn follow(app: &App) {
     let changes = app.changes.as_ref().unwrap();
-    tokio::join!(changes.follow(), app.follow_switches(), app.follow_deletions());
+    tokio::join!(
+        changes.follow(),
+        app.follow_switches(),
+        app.follow_deletions(),
+        app.follow_revocations()
+    );
 }
 
 /// Opens an interface, with a source from which nothing comes.

@@ -96,6 +96,7 @@ fn somebody(subject: &str, role: Role) -> Identity {
         subject: subject.to_owned(),
         tenant: Some("acme".parse().unwrap()),
         roles: RoleSet::of(&[role]),
+        issued_at: DateTime::UNIX_EPOCH,
         expires_at: DateTime::<Utc>::MAX_UTC,
     }
 }

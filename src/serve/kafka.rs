@@ -50,14 +50,14 @@ pub(super) async fn open(
     store: &Store,
     changes: Arc<Changes>,
 ) -> Result<KafkaSource, ServeError> {
-    let (limit, runtime) = (config.limits.dead_letters, Handle::current());
+    let (limits, runtime) = (config.limits.dead_letters, Handle::current());
     let parts = SourceParts {
         settings: config.kafka.clone(),
         types: changes.types().registry().clone(),
         limits: config.limits.intake.clone(),
         tenants: Arc::new(Known { changes, runtime }),
         registry: config.schema_registry.clone(),
-        letters: Arc::new(StoredDeadLetters { store: store.clone(), limit }),
+        letters: Arc::new(StoredDeadLetters { store: store.clone(), limits }),
         id_key: store.id_key().await?,
     };
     Ok(KafkaSource::open(parts).await?)

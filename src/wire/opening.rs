@@ -173,6 +173,7 @@ impl Wire {
         let calls = Calls::new(router, &token, client.peer, stranger).ok_or_else(wrong)?;
         // First: what is withdrawn from here on may be what the token holds by.
         let withdrawals = self.app.verifier().withdrawals();
+        let ended = self.app.revocations().learned();
         // The role, the tenant and the limits are those of any query.
         calls.describe("SELECT 1").await?;
         let identity = self.app.identify(&token).await;
@@ -183,7 +184,7 @@ impl Wire {
             Failure::fatal("53300", format!("a tenant has at most {most} connections at once"))
         })?;
         let settings = startup.settings()?;
-        let stay = Stay::new(self.app.clone(), token, identity.expires_at, withdrawals);
+        let stay = Stay::new(self.app.clone(), token, identity.expires_at, withdrawals, ended);
         Ok(Admitted { calls, stay, settings, seat })
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::failure::Failure;
@@ -19,6 +20,8 @@ pub(super) struct Stay {
     expires_at: DateTime<Utc>,
     /// How many secrets and keys were withdrawn when the token was checked.
     withdrawals: u64,
+    /// Tells of sign-ins that were ended since.
+    ended: watch::Receiver<u64>,
 }
 
 impl Stay {
@@ -27,8 +30,9 @@ impl Stay {
         token: String,
         expires_at: DateTime<Utc>,
         withdrawals: u64,
+        ended: watch::Receiver<u64>,
     ) -> Self {
-        Self { app, token, expires_at, withdrawals }
+        Self { app, token, expires_at, withdrawals, ended }
     }
 
     /// Returns once the token does not hold any more. May be dropped and called again.
@@ -39,16 +43,17 @@ impl Stay {
                 return Failure::fatal("28000", "the token has expired; connect with a new one");
             }
             let verifier = self.app.verifier();
-            tokio::select! {
-                () = sleep(left.min(LOOK)) => {}
-                count = verifier.withdrawn(self.withdrawals) => {
-                    match self.app.identify(&self.token).await {
-                        Ok(identity) => self.expires_at = identity.expires_at,
-                        Err(problem) => return Failure::fatal("28000", problem.detail),
-                    }
-                    self.withdrawals = count;
-                }
+            let withdrawals = tokio::select! {
+                () = sleep(left.min(LOOK)) => continue,
+                count = verifier.withdrawn(self.withdrawals) => count,
+                // The app has the sender.
+                Ok(()) = self.ended.changed() => self.withdrawals,
+            };
+            match self.app.identify(&self.token).await {
+                Ok(identity) => self.expires_at = identity.expires_at,
+                Err(problem) => return Failure::fatal("28000", problem.detail),
             }
+            self.withdrawals = withdrawals;
         }
     }
 }

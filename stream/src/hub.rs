@@ -150,12 +150,13 @@ impl Hub {
         }
     }
 
-    /// Ends all connections, so that their clients come again and show anew who they are, a WebSocket
-    /// with [`Close::Moved`], an event stream with its end. What is kept for resuming stays. To be
-    /// called after whoever is not to come again is refused: those who come later are not affected.
-    pub fn dismiss(&self) {
+    /// Ends the connections of some tenants, so that their clients come again and show anew who they
+    /// are, a WebSocket with [`Close::Moved`], an event stream with its end. What is kept for resuming
+    /// stays. To be called after whoever is not to come again is refused: those who come later are not
+    /// affected.
+    pub fn dismiss(&self, is_dismissed: impl Fn(Tenant) -> bool) {
         let channels = self.shared.channels.read().unwrap_or_else(PoisonError::into_inner);
-        for channel in channels.values() {
+        for (_, channel) in channels.iter().filter(|(tenant, _)| is_dismissed(**tenant)) {
             channel.end();
         }
     }

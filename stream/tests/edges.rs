@@ -398,7 +398,7 @@ async fn connections_that_are_dismissed_resume() {
     let mut stream = EventStream::connect(&address, &[items()], "&token=1", "").await;
     until("both are there", || hub.connections() == 2).await;
 
-    hub.dismiss();
+    hub.dismiss(|_| true);
     assert_eq!(socket.hear_close().await.0, Close::Moved.code());
     while let Some(event) = stream.hear().await {
         assert_ne!(event.kind.as_deref(), Some("error"));

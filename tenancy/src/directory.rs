@@ -6,7 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use tokio::sync::{Mutex, Notify, watch};
 
 use crate::{
-    NewTenant, Store, StoreError, TemplateGift, TenantChange, TenantId, TenantRecord, Tombstone,
+    NewTenant, Revocations, Store, StoreError, TemplateGift, TenantChange, TenantId, TenantRecord,
+    Tombstone,
 };
 
 /// All tenant records, by id and by number. Cheap to clone; all clones are one directory.
@@ -14,7 +15,7 @@ use crate::{
 /// It is read from memory and changed through the store: a change is there when its call returns,
 /// and only if the store took it. There must be one directory a process; what other processes change
 /// in the store is there after the next [`Directory::refresh`]. A tenant that is deleted is found no
-/// more but by its tombstone.
+/// more but by its tombstone. It knows whose sign-ins their admins have ended, too.
 #[derive(Clone, Debug)]
 pub struct Directory {
     shared: Arc<Shared>,
@@ -30,6 +31,7 @@ struct Shared {
     deletions: watch::Sender<u64>,
     /// Tells that modules of some tenant were switched.
     switches: Notify,
+    revocations: Revocations,
 }
 
 #[derive(Debug, Default)]
@@ -48,6 +50,7 @@ struct Records {
 impl Directory {
     /// Loads all tenants.
     pub async fn open(store: Store) -> Result<Self, StoreError> {
+        let revocations = Revocations::open(store.clone()).await?;
         let mut records = Records::default();
         for record in store.tenants().await? {
             records.insert(&Arc::new(record));
@@ -57,7 +60,7 @@ impl Directory {
         }
         let (turn, deletions) = (Mutex::default(), watch::Sender::new(0));
         let (records, switches) = (RwLock::new(records), Notify::new());
-        let shared = Shared { store, turn, records, deletions, switches };
+        let shared = Shared { store, turn, records, deletions, switches, revocations };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -92,6 +95,11 @@ impl Directory {
     /// Changes whenever it is learned that a tenant is deleted.
     pub fn deletions(&self) -> watch::Receiver<u64> {
         self.shared.deletions.subscribe()
+    }
+
+    /// The sign-ins that admins of tenants have ended.
+    pub fn revocations(&self) -> &Revocations {
+        &self.shared.revocations
     }
 
     /// Waits until modules of tenants have been switched on or off, here or by other processes, and
@@ -171,6 +179,7 @@ impl Directory {
     /// many tenants that are.
     pub async fn refresh(&self, since: u64) -> Result<usize, StoreError> {
         let _turn = self.shared.turn.lock().await;
+        self.shared.revocations.refresh(since).await?;
         let changed = self.shared.store.tenants_since(since).await?;
         // Read later: who was deleted in between is among these, and found no more.
         let deleted = self.shared.store.tombstones_since(since).await?;

@@ -35,6 +35,7 @@ mod id;
 mod issuer;
 pub mod limits;
 pub mod modules;
+mod revocations;
 mod roles;
 mod secret;
 mod service_tokens;
@@ -53,17 +54,19 @@ pub use issuer::{
     ClientSecret, Exchanged, Issuer, IssuerError, IssuerSettings, Pace, SignIn, SignInError,
 };
 pub use modules::MODULES;
+pub use revocations::{RevocationError, Revocations};
 pub use roles::{Role, RoleSet, UnknownRole};
 pub use secret::{Secret, SecretError};
 pub use service_tokens::{NewServiceToken, ServiceTokenError, ServiceTokens, ShownToken};
 pub use store::{
-    Access, AlertBounds, AlertFilter, AlertState, AlertSubject, CommitOutcome, Database, Decided,
-    Decision, Erasure, Fence, FinishedRun, GivenTemplate, JobKind, NewDeadLetter, NewRun,
-    Ownership, PositionMark, RemovedPart, ReportJob, RuleState, RunState, Server, Store,
-    StoredAlert, StoredAlertDelivery, StoredAlertRule, StoredCheckpoint, StoredDeadLetter,
-    StoredDelivery, StoredEventType, StoredNode, StoredNotice, StoredOwner, StoredPartition,
-    StoredReport, StoredRun, StoredServiceToken, StoredTransition, StoredView, TemplateGift,
-    TemplateUpdate, Tombstone, TransitionKind, UpdatedDashboard,
+    Access, AlertBounds, AlertFilter, AlertState, AlertSubject, Beyond, CommitOutcome, Database,
+    DeadLetterLimits, Decided, Decision, Erasure, Fence, FinishedRun, GivenTemplate, JobKind,
+    NewDeadLetter, NewRun, Overflow, Ownership, PositionMark, RemovedPart, ReportJob, RuleState,
+    RunState, Server, Store, StoredAlert, StoredAlertDelivery, StoredAlertRule, StoredCheckpoint,
+    StoredDeadLetter, StoredDelivery, StoredEventType, StoredNode, StoredNotice, StoredOwner,
+    StoredPartition, StoredReport, StoredRevocation, StoredRun, StoredServiceToken,
+    StoredTransition, StoredView, TemplateGift, TemplateUpdate, Tombstone, TransitionKind,
+    UpdatedDashboard,
 };
 pub use tenant::{Clock, Currency, TenantRecord};
 pub use tickets::{Ticket, TicketError, TicketLimits, Tickets};

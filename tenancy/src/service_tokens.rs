@@ -165,6 +165,7 @@ impl ServiceTokens {
             subject: format!("{SUBJECT}{}", token.id),
             tenant: Some(tenant.id.clone()),
             roles: Role::Service.into(),
+            issued_at: token.created_at,
             expires_at,
         })
     }

@@ -30,6 +30,8 @@ pub struct Identity {
     pub tenant: Option<TenantId>,
     /// In which roles; never empty, and [`crate::Role::Platform`] only alone.
     pub roles: RoleSet,
+    /// When it was issued: the token's `iat`; that of 1970 where it does not say.
+    pub issued_at: DateTime<Utc>,
     /// From when on it no longer holds: the token's `exp` and the leeway.
     pub expires_at: DateTime<Utc>,
 }

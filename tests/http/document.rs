@@ -146,7 +146,11 @@ async fn what_a_tenant_reads_and_makes_is_as_the_document_says() {
         ("PATCH", "/v1/tenant", Some(json!({ "name": "Acme & Co", "vertical": null }))),
         ("POST", "/v1/service-tokens", Some(json!({ "name": "the till" }))),
         ("GET", "/v1/service-tokens", None),
+        ("POST", "/v1/tenant/revocations", Some(json!({ "subject": "jo" }))),
+        ("POST", "/v1/tenant/revocations", Some(json!({ "subject": "" }))),
+        ("GET", "/v1/tenant/revocations", None),
         ("GET", "/v1/dead-letters", None),
+        ("DELETE", "/v1/dead-letters/none", None),
         ("GET", "/v1/audit?limit=20", None),
         ("GET", "/v1/sign-in", None),
     ] {
@@ -261,6 +265,7 @@ async fn what_the_platform_reads_is_as_the_document_says() {
         ("GET", "/v1/platform/tenants/nobody"),
         ("GET", "/v1/platform/event-types"),
         ("GET", "/v1/platform/dead-letters"),
+        ("DELETE", "/v1/platform/dead-letters/none"),
         ("GET", "/v1/platform/audit"),
         ("DELETE", "/v1/platform/tenants/acme"),
     ] {

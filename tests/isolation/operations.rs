@@ -87,9 +87,7 @@ fn path(operation: &Operation, of: Of, ids: &Ids) -> String {
             with("{id}", if of == Of::Theirs { &ids.token } else { &ids.no_token })
         }
         // There are none without Kafka: each is nobody's.
-        "/v1/dead-letters/{id}/replay" | "/v1/platform/dead-letters/{id}/replay" => {
-            with("{id}", of.name())
-        }
+        _ if path.contains("/dead-letters/{id}") => with("{id}", of.name()),
         _ if path.starts_with("/v1/platform/tenants/{id}") => with("{id}", of.firm()),
         "/v1/reports/{id}" | "/v1/reports/{id}/run" | "/v1/reports/{id}/runs" => {
             with("{id}", if of == Of::Theirs { &ids.report } else { &ids.no_report })
@@ -271,6 +269,7 @@ fn body(operation: &Operation, of: Of) -> Value {
         }
         ("POST", path) if path.ends_with("/restore") => json!({}),
         ("POST", "/v1/service-tokens") => json!({ "name": name }),
+        ("POST", "/v1/tenant/revocations") => json!({ "subject": name }),
         ("PATCH", "/v1/tenant" | "/v1/platform/tenants/{id}") => settings,
         ("POST", "/v1/tenant/template/update") => {
             json!({ "version": 1, "settle": { format!("/dashboards/{name}"): "theirs" } })

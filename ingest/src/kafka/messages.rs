@@ -13,9 +13,7 @@ use super::error::SourceError;
 use super::first::{Decoded, first_of_each};
 use super::murmur2::partition_of;
 use super::senders::Senders;
-use crate::avro::{
-    AvroDecoder, Body, MAGIC, PREFIX, RegistryError, SchemaRegistry, schema_id,
-};
+use crate::avro::{AvroDecoder, Body, MAGIC, PREFIX, RegistryError, SchemaRegistry, schema_id};
 use crate::dead_letters::{DeadLetter, KEPT_BYTES};
 use crate::decode::{Only, decode_each, names_no_other, shown};
 use crate::log::{Segment, key};

@@ -66,7 +66,10 @@ fn moment(text: &str) -> DateTime<Utc> {
 }
 
 /// A payment with attributes of its own.
-fn payment(time: &str, change: impl FnOnce(&mut serde_json::Map<String, serde_json::Value>)) -> Vec<u8> {
+fn payment(
+    time: &str,
+    change: impl FnOnce(&mut serde_json::Map<String, serde_json::Value>),
+) -> Vec<u8> {
     let mut event = json!({
         "specversion": "1.0", "id": "p", "source": "/invoicing",
         "type": "invoicing.payment_received", "time": time,
@@ -111,9 +114,8 @@ fn one_poll_may_need_more_readers_of_schemas_than_are_kept() {
     let fields = [text("event_id"), text("tenant_id"), time, text("widget")];
     let schema = json!({"type": "record", "name": "made", "fields": fields}).to_string();
     let mut translator = translator(&runtime, (0, 1), registry, Some(registry_of(&schema)));
-    let record = |id: &str| {
-        Record::new(7).text(id).text("t1").long(1_717_165_800_000_000).text("W").done()
-    };
+    let record =
+        |id: &str| Record::new(7).text(id).text("t1").long(1_717_165_800_000_000).text("W").done();
     let (first, second) = (record("a"), record("b"));
     let mut messages: Vec<_> = topics.iter().map(|topic| message(topic, 0, &first)).collect();
     messages.push(message(&topics[0], 1, &second));
@@ -194,7 +196,8 @@ fn what_only_a_header_says_is_kept_in_the_letter() {
     let good = [b" ", payment(time, |_| {}).as_slice()].concat();
     let bad = [b" ", payment(time, |event| drop(event.remove("id"))).as_slice()].concat();
     let now = moment("2024-06-01T00:00:00Z");
-    let messages = [&good, &bad].map(|value| Message { is_json: true, ..message(PAYMENT, 0, value) });
+    let messages =
+        [&good, &bad].map(|value| Message { is_json: true, ..message(PAYMENT, 0, value) });
     let translated = translator.translate(&messages, &BTreeSet::new(), now).unwrap();
     let [letter] = translated.letters.as_slice() else { panic!("{:?}", translated.letters) };
     assert!(letter.is_json && letter.reason.starts_with("id is missing"), "{letter:?}");

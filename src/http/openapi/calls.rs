@@ -13,7 +13,7 @@ use crate::alerts::rule;
 use crate::alerts::told::{ShownRule, WholeAlert};
 use crate::http::{
     alerts, audit, dashboards, dead_letters, event_types, events, own_views, platform, queries,
-    reports, service_tokens, sign_in, templates, tenants, views,
+    reports, revocations, service_tokens, sign_in, templates, tenants, views,
 };
 use crate::reports::definition::{Definition, FileFormat};
 use crate::template_versions::Outlook;
@@ -133,6 +133,9 @@ fn of_events(method: &str, path: &str) -> Option<Call> {
         ("GET", "/v1/dead-letters" | "/v1/platform/dead-letters") => {
             let page = answers::json::<dead_letters::Listed>(200, "dead letters, the oldest first");
             Call::gives(page).asked(parameters::page(dead_letters::PAGE, dead_letters::MOST))
+        }
+        ("DELETE", "/v1/dead-letters/{id}" | "/v1/platform/dead-letters/{id}") => {
+            Call::gives(answers::nothing(204, "it is no more"))
         }
         ("POST", "/v1/dead-letters/{id}/replay" | "/v1/platform/dead-letters/{id}/replay") => {
             Call::gives(answers::json::<dead_letters::Replayed>(202, "Kafka has it again"))
@@ -414,6 +417,14 @@ fn of_tenant(method: &str, path: &str) -> Option<Call> {
         }
         ("DELETE", "/v1/service-tokens/{id}") => {
             Call::gives(answers::nothing(204, "it holds no more"))
+        }
+        ("GET", "/v1/tenant/revocations") => {
+            Call::gives(answers::json::<revocations::Listed>(200, "whose sign-ins were ended"))
+        }
+        ("POST", "/v1/tenant/revocations") => {
+            Call::gives(answers::json::<revocations::Shown>(200, "they are ended"))
+                .takes(bodies::json::<revocations::New>())
+                .refuses(&[422])
         }
         ("GET", "/v1/tenant") => Call::gives(answers::json::<TenantRecord>(200, "the tenant")),
         ("PATCH", "/v1/tenant") => {

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use stream::Problem;
 use tenancy::access::Credentials;
-use tenancy::{RoleSet, ServiceTokenError, SignInError, TicketError, TokenError};
+use tenancy::{RevocationError, RoleSet, ServiceTokenError, SignInError, TicketError, TokenError};
 
 use super::{failed, invalid_body, store};
 
@@ -47,6 +47,32 @@ fn issuer_unreachable(detail: &str) -> Problem {
         "The issuer of tokens does not answer",
         detail,
     )
+}
+
+/// Of a token that held until an admin ended the sign-ins of its subject.
+pub(in crate::http) fn signed_out() -> Problem {
+    Problem::new(
+        "signed-out",
+        StatusCode::UNAUTHORIZED,
+        "The sign-in was ended",
+        "an admin of the tenant has ended the sign-ins of this subject; sign in again for a new token",
+    )
+}
+
+/// Of an end of sign-ins.
+pub(in crate::http) fn revocation(error: &RevocationError) -> Problem {
+    let detail = error.to_string();
+    match error {
+        RevocationError::Subject(_) => invalid_body(&detail),
+        RevocationError::Full => Problem::new(
+            "limit-exceeded",
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "There are too many ended sign-ins",
+            detail,
+        )
+        .with("limit", "revocations"),
+        RevocationError::Store(error) => store(error),
+    }
 }
 
 /// Of a service token that is sent, or of the calls about them.

@@ -214,6 +214,17 @@ pub(in crate::http) fn no_dead_letter(id: &str) -> Problem {
     )
 }
 
+/// Of one that stands for all that came beyond the limits.
+pub(in crate::http) fn counted_letter() -> Problem {
+    Problem::new(
+        "not-replayable",
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "The dead letter was not replayed",
+        "it stands for messages that were only counted, as there were more than are kept: have them \
+         read again from Kafka or send them again, and delete this one",
+    )
+}
+
 pub(in crate::http) fn replay(error: &ReplayError) -> Problem {
     let detail = error.to_string();
     let (slug, status) = match error {

@@ -70,7 +70,7 @@ impl Cluster {
     pub(crate) fn dismiss(&mut self) {
         self.upheavals += 1;
         if let Some(node) = self.owner.and_then(|owner| self.nodes[owner].as_ref()) {
-            node.hub.dismiss();
+            node.hub.dismiss(|_| true);
         }
     }
 

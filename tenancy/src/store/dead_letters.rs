@@ -1,6 +1,7 @@
 //! Dead letters in the control store.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use chrono::{DateTime, Utc};
 use rand::TryRngCore;
@@ -32,6 +33,17 @@ pub struct NewDeadLetter {
     pub value: Option<Vec<u8>>,
     /// The bytes of its whole value.
     pub size: u64,
+    /// Whether a header says that the value is a CloudEvent in JSON.
+    pub is_json: bool,
+}
+
+/// How many dead letters are kept one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeadLetterLimits {
+    /// Of all tenants and the platform together.
+    pub all: usize,
+    /// Of one tenant, and of the platform.
+    pub share: usize,
 }
 
 /// A dead letter as it is kept.
@@ -43,6 +55,43 @@ pub struct StoredDeadLetter {
     pub letter: NewDeadLetter,
     /// When it was stored first.
     pub received_at: DateTime<Utc>,
+    /// Where it stands for all that came beyond the limits in its topic and partition; then its own
+    /// offset is that of the first, and it has no value.
+    pub beyond: Option<Beyond>,
+}
+
+/// What came beyond the limits in a topic and partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beyond {
+    /// How many messages.
+    pub missed: u64,
+    /// The offset of the last.
+    pub last: i64,
+}
+
+/// Where dead letters of a tenant came beyond the limits: what an operator needs to read them again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overflow {
+    /// The tenant's number.
+    pub tenant: u32,
+    /// The topic, …
+    pub topic: String,
+    /// … the partition …
+    pub partition: i32,
+    /// … and the offset of the first.
+    pub first: i64,
+    /// How many there are, and the offset of the last.
+    pub beyond: Beyond,
+}
+
+#[derive(FromRow)]
+struct OverflowRow {
+    tenant_id: i64,
+    topic: String,
+    part: i32,
+    place: i64,
+    missed: i64,
+    last_place: Option<i64>,
 }
 
 #[derive(FromRow)]
@@ -56,6 +105,9 @@ struct Row {
     value: Option<Vec<u8>>,
     size: i64,
     received_at: i64,
+    is_json: i64,
+    missed: i64,
+    last_place: Option<i64>,
 }
 
 /// A statement about the dead letters of a tenant, or the platform's. Its parameters are numbered
@@ -76,7 +128,8 @@ macro_rules! select {
     ($tenant:expr, $after:literal, $number:literal) => {
         either!(
             $tenant,
-            "SELECT id, topic, part, place, reason, key, value, size, received_at FROM",
+            "SELECT id, topic, part, place, reason, key, value, size, received_at, is_json, missed, \
+             last_place FROM",
             $after,
             $number
         )
@@ -84,18 +137,23 @@ macro_rules! select {
 }
 
 impl Store {
-    /// Stores dead letters in their order, until there are `limit` of all tenants and the platform
-    /// together; answers how many of these are there then. One that is there already is left as
-    /// it is.
+    /// Stores dead letters in their order. Those beyond the limits are counted in one letter for each
+    /// topic and partition of their sender, so that nobody's keep others from being stored; there are
+    /// at most as many of these as of the others. Answers how many of the letters are kept or counted
+    /// then: with fewer than all, the next one was too many. One that is there already is left as it
+    /// is.
     pub async fn put_dead_letters(
         &self,
         letters: &[NewDeadLetter],
-        limit: usize,
+        limits: DeadLetterLimits,
     ) -> Result<usize, StoreError> {
         let failed = |source| StoreError::Database { doing: "storing dead letters", source };
         let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
         take_turns(&mut transaction).await.map_err(failed)?;
-        let mut count = count(&mut transaction).await.map_err(failed)?;
+        let DeadLetterLimits { all, share } = limits;
+        let mut kept = count(&mut transaction, KEPT).await.map_err(failed)?;
+        let mut beyond = count(&mut transaction, BEYOND).await.map_err(failed)?;
+        let mut shares: HashMap<Option<u32>, i64> = HashMap::new();
         let mut stored = 0;
         for letter in letters {
             if let Some(tenant) = letter.tenant {
@@ -105,11 +163,35 @@ impl Store {
                 stored += 1;
                 continue;
             }
-            if count >= limit as i64 {
-                break;
+            let own = match shares.entry(letter.tenant) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(unknown) => {
+                    let own = share_of(&mut transaction, letter.tenant).await.map_err(failed)?;
+                    unknown.insert(own)
+                }
+            };
+            if kept < all as i64 && *own < share as i64 {
+                insert(&mut transaction, letter, None).await.map_err(failed)?;
+                kept += 1;
+                *own += 1;
+            } else if !extend(&mut transaction, letter).await.map_err(failed)? {
+                if beyond >= all as i64 {
+                    break;
+                }
+                let first = NewDeadLetter {
+                    reason: format!(
+                        "here begin those that are more than are kept, {share} of one sender and \
+                         {all} in all; of the first: {}",
+                        letter.reason
+                    ),
+                    value: None,
+                    size: 0,
+                    ..letter.clone()
+                };
+                let one = Beyond { missed: 1, last: letter.offset };
+                insert(&mut transaction, &first, Some(one)).await.map_err(failed)?;
+                beyond += 1;
             }
-            insert(&mut transaction, letter).await.map_err(failed)?;
-            count += 1;
             stored += 1;
         }
         transaction.commit().await.map_err(failed)?;
@@ -132,10 +214,25 @@ impl Store {
         Ok(rows.into_iter().map(|row| row.letter(tenant)).collect())
     }
 
-    /// How many dead letters each tenant has that has any, by the tenant's number.
+    /// Where dead letters of tenants came beyond the limits, at most `most` of these places.
+    pub async fn dead_letter_overflows(&self, most: u32) -> Result<Vec<Overflow>, StoreError> {
+        let statement = sql::query_as(
+            "SELECT tenant_id, topic, part, place, missed, last_place FROM dead_letters \
+             WHERE missed > 0 ORDER BY tenant_id, topic, part LIMIT $1",
+        )
+        .bind(i64::from(most));
+        let rows: Vec<OverflowRow> =
+            self.rows(Scope::Platform, "listing what came beyond the limits", statement).await?;
+        Ok(rows.into_iter().map(OverflowRow::overflow).collect())
+    }
+
+    /// How many dead letters each tenant has that has any, by the tenant's number; those that are
+    /// only counted among them.
     pub async fn dead_letters_by_tenant(&self) -> Result<HashMap<u32, u64>, StoreError> {
-        let statement =
-            sql::query_as("SELECT tenant_id, count(*) FROM dead_letters GROUP BY tenant_id");
+        let statement = sql::query_as(
+            "SELECT tenant_id, CAST(sum(CASE WHEN missed > 0 THEN missed ELSE 1 END) AS BIGINT) \
+                 FROM dead_letters GROUP BY tenant_id",
+        );
         let rows: Vec<(i64, i64)> =
             self.rows(Scope::Platform, "counting the dead letters", statement).await?;
         let counted = rows.into_iter();
@@ -172,9 +269,10 @@ impl Store {
     pub async fn count_dead_letters(&self) -> Result<u64, StoreError> {
         let failed = |source| StoreError::Database { doing: "counting the dead letters", source };
         let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
-        let count = count(&mut transaction).await.map_err(failed)?;
+        let kept = count(&mut transaction, KEPT).await.map_err(failed)?;
+        let beyond = count(&mut transaction, BEYOND).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
-        Ok(count.cast_unsigned())
+        Ok((kept + beyond).cast_unsigned())
     }
 
     /// The key of the hashes by which event ids from Kafka are known: drawn once for the store.
@@ -234,14 +332,46 @@ async fn take_turns(transaction: &mut Transaction<'static, Any>) -> Result<(), s
         .map(drop)
 }
 
-async fn count(connection: &mut AnyConnection) -> Result<i64, sqlx::Error> {
-    sql::query_scalar(
-        "SELECT (SELECT count(*) FROM dead_letters) + (SELECT count(*) FROM platform_dead_letters)",
-    )
-    .fetch_one(connection)
-    .await
+/// How many letters are kept one by one, …
+const KEPT: &str = "SELECT (SELECT count(*) FROM dead_letters WHERE missed = 0) \
+                    + (SELECT count(*) FROM platform_dead_letters WHERE missed = 0)";
+/// … and how many stand for others.
+const BEYOND: &str = "SELECT (SELECT count(*) FROM dead_letters WHERE missed > 0) \
+                      + (SELECT count(*) FROM platform_dead_letters WHERE missed > 0)";
+
+async fn count(connection: &mut AnyConnection, what: &'static str) -> Result<i64, sqlx::Error> {
+    sql::query_scalar(what).fetch_one(connection).await
 }
 
+/// How many letters of a tenant, or of the platform, are kept one by one.
+async fn share_of(connection: &mut AnyConnection, tenant: Option<u32>) -> Result<i64, sqlx::Error> {
+    let query = sql::query_scalar(either!(tenant, "SELECT count(*) FROM", "missed = 0", "$1"));
+    of(query, tenant).fetch_one(connection).await
+}
+
+/// Counts a letter in the one that stands for others of its topic and partition, if there is one.
+async fn extend(
+    connection: &mut AnyConnection,
+    letter: &NewDeadLetter,
+) -> Result<bool, sqlx::Error> {
+    let statement = match letter.tenant {
+        Some(_) => {
+            "UPDATE dead_letters SET missed = missed + 1, last_place = $3 \
+             WHERE topic = $1 AND part = $2 AND missed > 0 AND tenant_id = $4"
+        }
+        None => {
+            "UPDATE platform_dead_letters SET missed = missed + 1, last_place = $3 \
+             WHERE topic = $1 AND part = $2 AND missed > 0"
+        }
+    };
+    let query =
+        sql::query(statement).bind(text(&letter.topic)).bind(letter.partition).bind(letter.offset);
+    let done = of(query, letter.tenant).execute(connection).await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Whether a letter is kept, or counted in one that stands for others: the offsets of a partition come
+/// in their order, so that what is read again lies between the first and the last of those.
 async fn is_there(
     connection: &mut AnyConnection,
     letter: &NewDeadLetter,
@@ -249,7 +379,8 @@ async fn is_there(
     let after = either!(
         letter.tenant,
         "SELECT count(*) FROM",
-        "topic = $1 AND part = $2 AND place = $3",
+        "topic = $1 AND part = $2 AND (place = $3 \
+         OR (missed > 0 AND place <= $3 AND last_place >= $3))",
         "$4"
     );
     let query = sql::query_scalar(after)
@@ -260,17 +391,22 @@ async fn is_there(
     Ok(found > 0)
 }
 
-async fn insert(connection: &mut AnyConnection, letter: &NewDeadLetter) -> Result<(), sqlx::Error> {
+async fn insert(
+    connection: &mut AnyConnection,
+    letter: &NewDeadLetter,
+    beyond: Option<Beyond>,
+) -> Result<(), sqlx::Error> {
     let statement = match letter.tenant {
         Some(_) => {
             "INSERT INTO dead_letters \
-             (id, topic, part, place, reason, key, value, size, received_at, tenant_id) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+             (id, topic, part, place, reason, key, value, size, received_at, is_json, missed, \
+             last_place, tenant_id) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
         }
         None => {
             "INSERT INTO platform_dead_letters \
-             (id, topic, part, place, reason, key, value, size, received_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+             (id, topic, part, place, reason, key, value, size, received_at, is_json, missed, \
+             last_place) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
         }
     };
     let now = Utc::now().timestamp_micros();
@@ -283,7 +419,10 @@ async fn insert(connection: &mut AnyConnection, letter: &NewDeadLetter) -> Resul
         .bind(letter.key.as_deref())
         .bind(letter.value.as_deref())
         .bind(i64::try_from(letter.size).unwrap_or(i64::MAX))
-        .bind(now);
+        .bind(now)
+        .bind(i64::from(letter.is_json))
+        .bind(beyond.map_or(0, |beyond| i64::try_from(beyond.missed).unwrap_or(i64::MAX)))
+        .bind(beyond.map(|beyond| beyond.last));
     of(query, letter.tenant).execute(connection).await.map(drop)
 }
 
@@ -299,6 +438,7 @@ impl Row {
         StoredDeadLetter {
             id: self.id,
             received_at: time(self.received_at),
+            beyond: beyond(self.missed, self.last_place, self.place),
             letter: NewDeadLetter {
                 tenant,
                 topic: self.topic,
@@ -308,7 +448,28 @@ impl Row {
                 key: self.key,
                 value: self.value,
                 size: self.size.cast_unsigned(),
+                is_json: self.is_json != 0,
             },
         }
     }
+}
+
+impl OverflowRow {
+    fn overflow(self) -> Overflow {
+        Overflow {
+            tenant: self.tenant_id as u32,
+            topic: self.topic,
+            partition: self.part,
+            first: self.place,
+            beyond: Beyond {
+                missed: self.missed.cast_unsigned(),
+                last: self.last_place.unwrap_or(self.place),
+            },
+        }
+    }
+}
+
+fn beyond(missed: i64, last: Option<i64>, first: i64) -> Option<Beyond> {
+    let missed = u64::try_from(missed).ok().filter(|missed| *missed > 0)?;
+    Some(Beyond { missed, last: last.unwrap_or(first) })
 }

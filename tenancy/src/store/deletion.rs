@@ -153,6 +153,7 @@ impl Store {
             "DELETE FROM audit WHERE tenant_id = $1",
             "DELETE FROM audit_heads WHERE tenant_id = $1",
             "DELETE FROM service_tokens WHERE tenant_id = $1",
+            "DELETE FROM revocations WHERE tenant_id = $1",
             "DELETE FROM reports WHERE tenant_id = $1",
             "DELETE FROM report_runs WHERE tenant_id = $1",
             "DELETE FROM report_deliveries WHERE tenant_id = $1",

@@ -10,11 +10,12 @@ use super::*;
 use crate::dashboards::{Dashboard, Head, Origin};
 use crate::templates::{self, Template};
 use crate::{
-    NewDeadLetter, NewTenant, RuleState, StoredAlertRule, StoredEventType, StoredReport,
-    StoredView, TemplateGift, TemplateUpdate, TenantChange,
+    DeadLetterLimits, NewDeadLetter, NewTenant, RuleState, StoredAlertRule, StoredEventType,
+    StoredReport, StoredRevocation, StoredView, TemplateGift, TemplateUpdate, TenantChange,
 };
 
 const MARKER: &str = "Marker-of-the-deleted";
+const LETTERS: DeadLetterLimits = DeadLetterLimits { all: 100, share: 100 };
 
 fn new_tenant(id: &str) -> NewTenant {
     serde_json::from_value(json!({
@@ -34,6 +35,7 @@ fn letter(tenant: Option<u32>, key: &str, offset: i64) -> NewDeadLetter {
         key: Some(key.as_bytes().to_vec()),
         value: Some(MARKER.repeat(300).into_bytes()),
         size: 1,
+        is_json: false,
     }
 }
 
@@ -85,8 +87,12 @@ async fn fill(store: &Store, tenant: u32) {
     let (name, schema) = (format!("a.b{tenant}"), format!("\"{MARKER}\""));
     let event_type = StoredEventType { tenant: Some(tenant), name, schema };
     assert!(store.put_event_type(&event_type, None).await.unwrap());
+    let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+    let (subject, ended_by) = (MARKER.to_owned(), MARKER.to_owned());
+    let ended = StoredRevocation { tenant, subject, ended_at: at, ended_by, expires_at: at };
+    assert!(store.put_revocation(&ended, 9).await.unwrap());
     let letters = [letter(Some(tenant), "k", i64::from(tenant))];
-    store.put_dead_letters(&letters, 100).await.unwrap();
+    store.put_dead_letters(&letters, LETTERS).await.unwrap();
 }
 
 /// How often a text stands in the files of the store, or in the rows of its tables.
@@ -129,7 +135,7 @@ async fn of_an_erased_tenant_only_the_tombstone_and_the_record_stay(place: &Plac
     fill(&store, acme.number).await;
     fill(&store, other.number).await;
     let shared = [letter(None, "acme", 7), letter(None, "nobody", 8)];
-    store.put_dead_letters(&shared, 100).await.unwrap();
+    store.put_dead_letters(&shared, LETTERS).await.unwrap();
     let before = store.last_change().await.unwrap();
 
     let stone = store.delete_tenant(&acme.id, "ops").await.unwrap();
@@ -149,7 +155,7 @@ async fn of_an_erased_tenant_only_the_tombstone_and_the_record_stay(place: &Plac
     // What was under way stores nothing.
     let late = StoredView { name: "late".to_owned(), sql: String::new(), key: Vec::new() };
     store.put_own_views(acme.number, &[late]).await.unwrap_err();
-    store.put_dead_letters(&[letter(Some(acme.number), "k", 99)], 100).await.unwrap();
+    store.put_dead_letters(&[letter(Some(acme.number), "k", 99)], LETTERS).await.unwrap();
     assert_eq!(store.dead_letters(Some(acme.number), None, 9).await.unwrap().len(), 1);
 
     store.note_erasure(&acme.id, 5, 2).await.unwrap();

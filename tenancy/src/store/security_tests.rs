@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
 use self::rows::{
-    dashboard, decide, entry, fill, key, new_tenant, service_token, taken_over, view,
+    dashboard, decide, entry, fill, key, new_tenant, revocation, service_token, taken_over, view,
 };
 use super::places::{Place, authority};
 use super::*;
@@ -348,6 +348,11 @@ async fn queries_that_forget_the_tenant_reach_its_own_rows_only() {
     assert!(!store.delete_service_token(a, &service_token(b, 1).id).await.unwrap());
     assert!(store.delete_service_token(a, &tokens[0].id).await.unwrap());
     assert!(store.put_service_token(a, &service_token(a, 3), 2).await.unwrap());
+    let ended = [revocation(a, "bo"), revocation(a, "jo")];
+    assert_eq!(store.revocations(a).await.unwrap(), ended);
+    assert!(store.put_revocation(&ended[0], 2).await.unwrap());
+    assert!(!store.put_revocation(&revocation(a, "al"), 2).await.unwrap());
+    assert!(store.put_revocation(&revocation(a, "al"), 3).await.unwrap());
     assert_eq!(rows_of(&place, b).await, of_b);
 }
 

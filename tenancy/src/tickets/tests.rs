@@ -22,6 +22,7 @@ fn identity(tenant: &str) -> Identity {
         subject: "jo".into(),
         tenant: Some(tenant.parse().unwrap()),
         roles: Role::Executive.into(),
+        issued_at: DateTime::UNIX_EPOCH,
         expires_at: after(3600),
     }
 }

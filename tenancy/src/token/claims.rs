@@ -88,7 +88,8 @@ pub(super) fn identity(
     };
     let roles = known_roles(&names.roles, find(claims, &names.roles), expected)?;
     check_scope(tenant.as_ref(), roles, names)?;
-    Ok(Identity { subject, tenant, roles, expires_at })
+    let issued_at = instant("iat", find(claims, "iat"))?.unwrap_or(DateTime::UNIX_EPOCH);
+    Ok(Identity { subject, tenant, roles, issued_at, expires_at })
 }
 
 /// The claim of a name or path; null if there is none.
@@ -230,6 +231,7 @@ fn check_scope(
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Claims {
     sub: String,
+    iat: i64,
     exp: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     tenant: Option<TenantId>,
@@ -237,7 +239,7 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Claims that a [`super::Verifier`] accepts until `expires_at`: a tenant exactly when the roles
+    /// Claims, of now, that a [`super::Verifier`] accepts until `expires_at`: a tenant exactly when the roles
     /// are not `platform`, and at least one role.
     pub fn new(
         subject: impl Into<String>,
@@ -250,7 +252,8 @@ impl Claims {
         }
         check_scope(tenant.as_ref(), roles, &PLAIN)?;
         let sub = checked_subject(&PLAIN.subject, &subject.into())?;
-        Ok(Self { sub, exp: expires_at.timestamp(), tenant, roles })
+        let (iat, exp) = (Utc::now().timestamp(), expires_at.timestamp());
+        Ok(Self { sub, iat, exp, tenant, roles })
     }
 }
 

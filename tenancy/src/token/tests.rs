@@ -79,9 +79,11 @@ fn a_minted_token_verifies() {
             subject: "jo".into(),
             tenant: Some(tenant),
             roles,
+            issued_at: identity.issued_at,
             expires_at: now() + hour() + LEEWAY
         }
     );
+    assert!((Utc::now() - identity.issued_at).abs() < hour());
     let claims = Claims::new("ops", None, Role::Platform.into(), now() + hour()).unwrap();
     let identity = VERIFIER.verify(&mint(&SECRET, &claims).unwrap(), now()).unwrap();
     assert_eq!((identity.tenant, identity.roles), (None, Role::Platform.into()));
@@ -199,6 +201,7 @@ fn times_must_be_numbers_of_seconds() {
     ] {
         assert_eq!(bad_claim(&with("exp", value.clone())), "exp", "{value}");
         assert_eq!(bad_claim(&with("nbf", value.clone())), "nbf", "{value}");
+        assert_eq!(bad_claim(&with("iat", value.clone())), "iat", "{value}");
     }
     assert_eq!(bad_claim(&with("exp", Value::Null)), "exp");
     let mut claims = good();
@@ -206,6 +209,9 @@ fn times_must_be_numbers_of_seconds() {
     assert_eq!(bad_claim(&claims), "exp");
     let fraction = (now() + hour()).timestamp() as f64 + 0.75;
     assert_eq!(verify(&with("exp", json!(fraction))).unwrap().expires_at, now() + hour() + LEEWAY);
+    assert_eq!(verify(&good()).unwrap().issued_at, DateTime::UNIX_EPOCH);
+    let issued = with("iat", json!(now().timestamp()));
+    assert_eq!(verify(&issued).unwrap().issued_at, now());
 }
 
 #[test]

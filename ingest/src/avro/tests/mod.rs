@@ -95,8 +95,7 @@ fn read_as(
 fn read_with(decoder: &mut AvroDecoder, bodies: &[Vec<u8>], sender: &Sender) -> Outcome {
     let limits = Limits::default();
     let moment: DateTime<Utc> = "2024-06-01T00:00:00Z".parse().unwrap();
-    let bodies: Vec<Body<'_>> =
-        bodies.iter().map(|bytes| Body { bytes, sender, moment }).collect();
+    let bodies: Vec<Body<'_>> = bodies.iter().map(|bytes| Body { bytes, sender, moment }).collect();
     decoder.read(&bodies, &limits).unwrap()
 }
 
@@ -232,7 +231,8 @@ fn rows_are_checked_as_those_of_http_are() {
         "paid_on: expected a date from 0001 to 9999",
     ];
     assert_eq!(reasons.iter().map(|(_, reason)| *reason).collect::<Vec<_>>(), expected);
-    let foreign: Vec<bool> = outcome.refused.iter().map(|(_, fault)| fault.may_be_foreign).collect();
+    let foreign: Vec<bool> =
+        outcome.refused.iter().map(|(_, fault)| fault.may_be_foreign).collect();
     assert_eq!(foreign, [true, false, false, false, false, false, false, false]);
 }
 

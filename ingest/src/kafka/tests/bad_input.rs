@@ -28,7 +28,8 @@ async fn what_is_no_event_is_a_dead_letter_and_the_rest_goes_on() {
         String::from_utf8(event("x")).unwrap().replace("payment_received", "credit_issued");
     let foreign = String::from_utf8(event("x")).unwrap().replacen('{', "{\"tenantid\":\"t2\",", 1);
     // What is wrong with it beside does not make it the key's.
-    let foreign_too = foreign.replace("\"id\":\"x\",", "").replace("\"specversion\":\"1.0\"", "\"a\":1");
+    let foreign_too =
+        foreign.replace("\"id\":\"x\",", "").replace("\"specversion\":\"1.0\"", "\"a\":1");
     assert!(foreign_too.len() + 10 < foreign.len());
     let huge = vec![0; 10 << 20];
     let cases: [Case<'_>; 17] = [

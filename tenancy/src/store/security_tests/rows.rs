@@ -18,6 +18,7 @@ fn letter(tenant: u32, offset: i64) -> NewDeadLetter {
         key: None,
         value: None,
         size: 0,
+        is_json: false,
     }
 }
 
@@ -50,10 +51,14 @@ pub(super) async fn fill(store: &Store, tenant: u32) {
         let event_type = StoredEventType { tenant: Some(tenant), name, schema };
         assert!(store.put_event_type(&event_type, None).await.unwrap());
     }
-    store.put_dead_letters(&[letter(tenant, 1), letter(tenant, 2)], 100).await.unwrap();
+    let limits = DeadLetterLimits { all: 100, share: 100 };
+    store.put_dead_letters(&[letter(tenant, 1), letter(tenant, 2)], limits).await.unwrap();
     store.append_audit(&key(), &[entry(tenant), entry(tenant)]).await.unwrap();
     for token in [service_token(tenant, 1), service_token(tenant, 2)] {
         assert!(store.put_service_token(tenant, &token, 2).await.unwrap());
+    }
+    for subject in ["jo", "bo"] {
+        assert!(store.put_revocation(&revocation(tenant, subject), 2).await.unwrap());
     }
     fill_reports(store, tenant).await;
     fill_alerts(store, tenant).await;
@@ -180,6 +185,17 @@ async fn fill_reports(store: &Store, tenant: u32) {
         mark: PositionMark { sequence: 1, offset: 1, day: None, closes: false },
     };
     assert!(store.finish_run(job, "x", &finished).await.unwrap());
+}
+
+pub(super) fn revocation(tenant: u32, subject: &str) -> StoredRevocation {
+    let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+    StoredRevocation {
+        tenant,
+        subject: subject.to_owned(),
+        ended_at: at,
+        ended_by: "ada".to_owned(),
+        expires_at: at + chrono::TimeDelta::days(1),
+    }
 }
 
 pub(super) fn service_token(tenant: u32, number: u32) -> StoredServiceToken {
