@@ -55,6 +55,8 @@ mod service;
 mod service_tokens;
 #[path = "http/shutdown.rs"]
 mod shutdown;
+#[path = "http/storm.rs"]
+mod storm;
 #[path = "http/templates.rs"]
 mod templates;
 #[path = "http/tenants.rs"]
@@ -63,3 +65,5 @@ mod tenants;
 mod tls;
 #[path = "http/traces.rs"]
 mod traces;
+#[path = "http/upgrade.rs"]
+mod upgrade;

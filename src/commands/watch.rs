@@ -116,6 +116,7 @@ impl Follower {
     }
 
     async fn receive(&mut self, mut response: Response) -> Result<End, Failure> {
+        self.view.connected();
         let mut parser = Parser::default();
         let mut heard = Instant::now();
         let mut drawn: Option<Instant> = None;

@@ -1,5 +1,6 @@
 //! Why a view is not defined, or not deleted.
 
+use ingest::history::HistoryError;
 use projections::DefineError;
 use tenancy::StoreError;
 
@@ -68,6 +69,9 @@ pub(crate) enum OwnViewError {
     /// The control store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The history that it is filled from cannot be read at this moment.
+    #[error(transparent)]
+    History(HistoryError),
     /// The service is stopping.
     #[error(transparent)]
     Ended(#[from] EngineEnded),

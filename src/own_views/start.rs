@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::UInt32Array;
 use futures::TryStreamExt;
-use ingest::history::Accepted;
+use ingest::history::{Accepted, HistoryError};
 use projections::{
     EventBatch, EventRegistry, EventTypes, Fill, OwnView, Partition, Reads, RuntimeError, Tenant,
     Unready, View, ViewDefinition,
@@ -20,7 +20,8 @@ use super::definitions::{Definition, Definitions, State};
 use super::{OwnViewError, names};
 
 /// Puts views as the store has them into a partition that does not run yet; `accepted` has what it
-/// holds already.
+/// holds already. Where that cannot be read at this moment, none is: the partition is to be begun again,
+/// rather than run with views that have failed for good.
 pub(super) async fn load(
     stored: Vec<(u32, StoredView)>,
     accepted: Accepted,
@@ -44,15 +45,36 @@ pub(super) async fn load(
         for (tenant, stored) in by_tenant {
             let types = types.visible(tenant);
             let put = |view| attach(&mut partition, &history, &types, tenant, view);
-            let views = stored.into_iter().map(put);
+            let views =
+                stored.into_iter().map(put).collect::<Result<Vec<Definition>, HistoryError>>()?;
             let mut definitions = Definitions::default();
-            definitions.put(0, views.collect());
+            definitions.put(0, views);
             announce(&mut partition, tenant, &definitions);
             tenants.insert(tenant, definitions);
         }
-        (tenants, partition)
+        Ok::<_, HistoryError>((tenants, partition))
     };
-    on_large_stack(attached).await
+    on_large_stack(attached).await?.map_err(OwnViewError::History)
+}
+
+/// Why a view is not in its partition.
+enum Unattached {
+    /// It may be the next time.
+    Passing(HistoryError),
+    /// It has failed, for this reason.
+    Lasting(String),
+}
+
+impl From<String> for Unattached {
+    fn from(reason: String) -> Self {
+        Self::Lasting(reason)
+    }
+}
+
+impl From<HistoryError> for Unattached {
+    fn from(error: HistoryError) -> Self {
+        if error.passes() { Self::Passing(error) } else { Self::Lasting(error.to_string()) }
+    }
 }
 
 /// The events that a restored partition has had.
@@ -63,14 +85,12 @@ struct History<'a> {
 
 impl History<'_> {
     /// Feeds a tenant's events up to where its other views have come.
-    fn feed(&self, types: &EventTypes, tenant: Tenant, fill: &mut Fill) -> Result<(), String> {
+    fn feed(&self, types: &EventTypes, tenant: Tenant, fill: &mut Fill) -> Result<(), Unattached> {
         let names: Vec<String> = fill.event_types().map(str::to_owned).collect();
         for event_type in names.iter().filter_map(|name| types.get(name)) {
             let rows = self.accepted.scan(tenant, event_type, fill.offset(), None);
             let mut rows = std::pin::pin!(rows);
-            while let Some(rows) =
-                self.runtime.block_on(rows.try_next()).map_err(|error| error.to_string())?
-            {
+            while let Some(rows) = self.runtime.block_on(rows.try_next())? {
                 let tenants = UInt32Array::from(vec![tenant.0; rows.num_rows()]);
                 let event_type = event_type.clone();
                 fill.feed(EventBatch { event_type, tenants, rows }).map_err(|e| e.to_string())?;
@@ -86,18 +106,20 @@ fn attach(
     types: &EventTypes,
     tenant: Tenant,
     stored: StoredView,
-) -> Definition {
+) -> Result<Definition, HistoryError> {
     let StoredView { name, sql, key } = stored;
     let definition = ViewDefinition { name, sql, key, internal: false };
     let (view, reads, state) = match attached(partition, history, types, tenant, &definition) {
         Ok((view, reads)) => (Some(view), reads, State::Live),
-        Err(reason) => {
+        Err(Unattached::Passing(error)) => return Err(error),
+        Err(Unattached::Lasting(reason)) => {
             tracing::warn!(tenant = tenant.0, view = definition.name, reason, "a view has failed");
             (None, Reads::default(), State::Failed(reason))
         }
     };
     let (Reads { views: reads, events }, former) = (reads, None);
-    Definition { stated: definition, view, reads, events, group: 0, state, former, refused: None }
+    let stated = definition;
+    Ok(Definition { stated, view, reads, events, group: 0, state, former, refused: None })
 }
 
 fn attached(
@@ -106,9 +128,10 @@ fn attached(
     types: &EventTypes,
     tenant: Tenant,
     definition: &ViewDefinition,
-) -> Result<(Arc<View>, Reads), String> {
+) -> Result<(Arc<View>, Reads), Unattached> {
     if names::is_builtin(&definition.name) {
-        return Err("a built-in view has its name now; define it under another one".to_owned());
+        let reason = "a built-in view has its name now; define it under another one";
+        return Err(Unattached::Lasting(reason.to_owned()));
     }
     let snapshot = partition.readers().snapshot(tenant);
     let readable: Vec<Arc<View>> = snapshot.views().iter().map(|v| v.view().clone()).collect();

@@ -121,6 +121,7 @@ pub(super) async fn open(place: &Place, wanted: Wanted) -> Result<Opened, ServeE
     if !loaded.fits {
         tracing::info!("the views are others than those of the checkpoint: computed from history");
         anew = loaded.marks.keys().copied().collect();
+        loaded.pass_on();
     }
     for tenant in anew {
         rebuild(&mut loaded, tenant, &accepted, &place.types, step).await?;
@@ -182,6 +183,15 @@ impl Loaded {
         let partition = Partition::new(types, ViewDefinition::builtin())?.beside(readers);
         let (marks, known) = (BTreeMap::new(), Known::default());
         Ok(Self { partition, marks, known, next_chunk: 0, fits: true })
+    }
+
+    /// Has all tenants come one step further: at the positions that were given before, clients hold rows
+    /// of the views as they were, and whoever resumes from one is told so.
+    fn pass_on(&mut self) {
+        for (tenant, marks) in &mut self.marks {
+            marks.sequence += 1;
+            self.known.resume(*tenant, marks.sequence, marks.today);
+        }
     }
 
     /// Has all positions of the epoch begin beyond those of the epochs before: what came behind the

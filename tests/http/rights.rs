@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tenancy::Role;
 
 use crate::live::{Events, Socket, connect, escaped, hear, hear_close, say};
-use crate::service::{Service, expiring, invoice, problem, token};
+use crate::service::{Service, expiring, invoice, of_subject, problem, stream, token};
 
 const MODULE_OFF: &str = "urn:tidemark:problem:module-off";
 
@@ -137,6 +137,88 @@ async fn a_new_token_takes_away_what_its_roles_do_not_allow() {
     assert_eq!((kind.as_str(), &message["id"]), ("error", &json!("s")));
     assert_eq!(message["problem"]["type"], "urn:tidemark:problem:forbidden");
     assert_eq!(events.telling().await.0, "snapshot");
+}
+
+/// A token of somebody who has just signed in, once it holds: tokens say the second of their issue, and one
+/// that was issued in the second in which sign-ins were ended may have been issued before.
+async fn signed_in_anew(service: &Service, subject: &str, tenant: &str) -> String {
+    for _ in 0..100 {
+        let token = of_subject(subject, tenant, Role::Executive);
+        if service.get("/v1/views", &token).send().await.unwrap().status() == 200 {
+            return token;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("a new token does not hold");
+}
+
+/// As when a role was taken from somebody at the issuer, and stands in the token until it ends.
+#[tokio::test]
+async fn ended_sign_ins_end_what_runs_and_let_nobody_in_again() {
+    let service = Service::start().await;
+    let (admin, other) = (service.tenant("ended").await, service.tenant("spared").await);
+    let aging = json!({ "id": "a", "view": "ar_aging" });
+    let jo = of_subject("jo", "ended", Role::Analyst);
+    let namesake = of_subject("jo", "spared", Role::Analyst);
+    let mut sockets = [admitted(&service, &jo).await, admitted(&service, &admin).await];
+    let mut beside = admitted(&service, &other).await;
+    for socket in sockets.iter_mut().chain([&mut beside]) {
+        assert_eq!(subscribe(socket, "a", "ar_aging").await["type"], "snapshot");
+    }
+    let mut events = Events::open(&service, &jo, std::slice::from_ref(&aging), None).await;
+    assert_eq!(events.telling().await.0, "snapshot");
+    let ticket: Value =
+        service.post("/v1/tickets", &jo).send().await.unwrap().json().await.unwrap();
+
+    let end = service.post("/v1/tenant/revocations", &admin).json(&json!({ "subject": "jo" }));
+    let ended = end.send().await.unwrap();
+    assert_eq!(ended.status(), 200);
+    let ended: Value = ended.json().await.unwrap();
+    assert_eq!((&ended["subject"], &ended["ended_by"]), (&json!("jo"), &json!("test")));
+
+    // All streams of the tenant end; who may comes again.
+    for socket in &mut sockets {
+        assert_eq!(hear_close(socket).await, 4007);
+    }
+    events.end().await;
+    let mut again = admitted(&service, &admin).await;
+    assert_eq!(subscribe(&mut again, "a", "ar_aging").await["type"], "snapshot");
+    problem(service.get("/v1/views", &jo).send().await.unwrap(), 401, "signed-out").await;
+    let ticket = ticket["ticket"].as_str().unwrap().to_owned();
+    let path = stream(&[("ticket", ticket), ("sub", aging.to_string())]);
+    let late = service.client.get(service.url(&path)).send().await.unwrap();
+    problem(late, 401, "signed-out").await;
+    let mut refused = admitted(&service, &jo).await;
+    let told = hear(&mut refused).await;
+    assert_eq!(told["problem"]["type"], "urn:tidemark:problem:signed-out");
+    assert_eq!(hear_close(&mut refused).await, 4002);
+    // Nobody else notices, not even who is called so elsewhere.
+    say(&mut beside, json!({ "type": "ping" })).await;
+    assert_eq!(hear(&mut beside).await["type"], "pong");
+    assert_eq!(service.get("/v1/views", &namesake).send().await.unwrap().status(), 200);
+    // With the roles of now.
+    let anew = signed_in_anew(&service, "jo", "ended").await;
+    let query = service.post("/v1/query", &anew).json(&json!({ "sql": "SELECT 1" }));
+    problem(query.send().await.unwrap(), 403, "forbidden").await;
+
+    let listed = service.read("/v1/tenant/revocations", &admin).await;
+    assert_eq!(listed, json!({ "revocations": [ended] }));
+    let listed = service.read("/v1/tenant/revocations", &other).await;
+    assert_eq!(listed, json!({ "revocations": [] }));
+    let producer = json!({ "subject": "service-token:x" });
+    let refused = service.post("/v1/tenant/revocations", &admin).json(&producer);
+    problem(refused.send().await.unwrap(), 400, "invalid-body").await;
+    let audit = service.read("/v1/audit?action=change&limit=5", &admin).await;
+    let recorded = audit["records"].as_array().unwrap().iter();
+    let recorded = recorded.filter(|record| record["detail"]["subject"] == "jo").count();
+    assert_eq!(recorded, 1, "{audit}");
+
+    // After a restart too.
+    let data = Arc::clone(&service.data);
+    drop(service);
+    let service = Service::start_in(data).await;
+    problem(service.get("/v1/views", &jo).send().await.unwrap(), 401, "signed-out").await;
+    assert_eq!(service.get("/v1/views", &anew).send().await.unwrap().status(), 200);
 }
 
 /// A producer's token has nothing to follow, so revoking it ends no stream.

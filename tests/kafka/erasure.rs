@@ -67,7 +67,7 @@ async fn a_deleted_tenant_is_erased_by_the_node_that_has_it_and_its_messages_are
     let receipt = one.send(&kept, &[invoice("i1", "c1", "70.00")]).await;
     let before = one.rows(&kept, "ar_aging", &receipt["position"]).await;
     let topic = format!("{}{ISSUED}", shared.prefix);
-    send(&topic, "gone", b"no event, but qzxmarker").await;
+    send(&topic, "gone", br#"{"id":"no event, but qzxmarker"}"#).await;
     let letters = async || {
         let answer = one.get("/v1/dead-letters", &gone).send().await.unwrap();
         let answer: Value = answer.json().await.unwrap();

@@ -51,6 +51,16 @@ pub enum HistoryError {
 }
 
 impl HistoryError {
+    /// Whether the same may succeed later: it was the object store or the log that did not answer, and
+    /// not what they hold.
+    pub fn passes(&self) -> bool {
+        match self {
+            Self::Store { .. } | Self::Stopped => true,
+            Self::Log(error) => matches!(error, LogError::Open { .. } | LogError::Read { .. }),
+            Self::Damaged { .. } | Self::Columns(_) | Self::Layout { .. } => false,
+        }
+    }
+
     pub(super) fn damaged(path: &str, what: &(impl ToString + ?Sized)) -> Self {
         Self::Damaged { path: path.to_owned(), what: what.to_string() }
     }

@@ -77,6 +77,11 @@ struct Refused {
 }
 
 impl View {
+    /// A new connection is made: what the one before began to tell is told anew from its beginning.
+    pub(super) fn connected(&mut self) {
+        self.part.clear();
+    }
+
     /// Takes a message; says what it meant, if it meant something to the rows.
     pub(super) fn take(&mut self, message: Message) -> Result<Option<Event>, Failure> {
         let event = match message.event.as_str() {

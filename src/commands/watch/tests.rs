@@ -51,6 +51,24 @@ fn a_snapshot_in_parts_and_its_deltas_are_the_view() {
     assert_eq!(view.position(), Some("p2"));
 }
 
+/// A snapshot of which a connection has told a part comes again with the next one, of a view that may be
+/// another by then.
+#[test]
+fn what_a_lost_connection_has_begun_to_tell_is_no_part_of_the_next_snapshot() {
+    let mut view = View::default();
+    view.connected();
+    let [first, last] = snapshot();
+    assert_eq!(view.take(first).unwrap(), None);
+    view.connected();
+    let columns = json!([{"name": "stage", "type": "text"}, {"name": "n", "type": "int"}]);
+    let data =
+        json!({"id": "w", "position": "p2", "columns": columns, "key": ["stage"], "rows": []});
+    assert_eq!(view.take(message("snapshot", "", &data)).unwrap(), None);
+    let whole = view.take(last).unwrap().unwrap();
+    assert_eq!(whole.lines(), "# stage, n\n= [\"lost\",1]\n");
+    assert_eq!(rows(&view), [vec![json!("lost"), json!(1)]]);
+}
+
 #[test]
 fn after_a_reset_there_is_nothing_to_resume_from() {
     let mut view = View::default();

@@ -9,6 +9,26 @@ use super::nodes::{Front, OnePlace, Owner, problem, token};
 use crate::forward::Served;
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sign_ins_that_are_ended_by_another_node_are_ended_here() {
+    let owner = Owner::start().await;
+    let front = Front::start(&owner, OnePlace::new(Served::Here)).await;
+    front.open().await;
+    let following = front.follow();
+    let admin = owner.tenant("acme").await;
+    let mut socket = connect(front.address, "", Some(&admin)).await;
+    say(&mut socket, json!({"type": "subscribe", "id": "o", "view": "open_invoices"})).await;
+    assert_eq!(hear(&mut socket).await["type"], "snapshot");
+
+    let end = Client::new().post(format!("http://{}/v1/tenant/revocations", owner.address));
+    let end = end.bearer_auth(&admin).json(&json!({"subject": "test"}));
+    assert_eq!(end.send().await.unwrap().status(), 200);
+    assert_eq!(hear_close(&mut socket).await, 4007);
+    problem(front.get("/v1/views", &admin).send().await.unwrap(), 401, "signed-out").await;
+    following.abort();
+    owner.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_another_node_takes_away_is_followed_no_more() {
     let owner = Owner::start().await;
     let front = Front::start(&owner, OnePlace::new(Served::Here)).await;

@@ -157,7 +157,9 @@ pub(in crate::http) fn own_view(error: &OwnViewError) -> Problem {
         }
         OwnViewError::Ended(_) => closing(),
         OwnViewError::Store(error) => store(error),
-        OwnViewError::Interrupted(_) | OwnViewError::Thread(_) => failed("the own views", &detail),
+        OwnViewError::Interrupted(_) | OwnViewError::Thread(_) | OwnViewError::History(_) => {
+            failed("the own views", &detail)
+        }
     }
 }
 
