@@ -1,7 +1,6 @@
 //! Some hundred clients that drop and come back at once, as when a proxy restarts, while events go on.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -30,6 +29,11 @@ struct Held {
 
 impl Held {
     fn take(&mut self, kind: &str, message: &Value) {
+        // So few rows come in one part.
+        if kind == "snapshot" || kind == "reset" {
+            self.rows.clear();
+            self.position = None;
+        }
         let mut change = |weight: i64, row: &Value| {
             let times = self.rows.entry(row.to_string()).or_default();
             *times += weight;
@@ -47,8 +51,7 @@ impl Held {
                     change(one[0].as_i64().unwrap(), &one[1]);
                 }
             }
-            "reset" => self.rows.clear(),
-            "resumed" => {}
+            "reset" | "resumed" => {}
             _ => panic!("{kind}: {message}"),
         }
         self.rows.retain(|_, times| *times != 0);
@@ -97,7 +100,8 @@ impl Link {
         held.take(&kind, &message);
         held.mark = match self {
             _ if kind == "reset" => None,
-            Self::Stream(events) => Some(events.last_id.clone()).filter(|id| !id.is_empty()),
+            Self::Stream(events) if events.last_id.is_empty() => held.mark.take(),
+            Self::Stream(events) => Some(events.last_id.clone()),
             Self::Socket(_) => held.position.clone(),
         };
         kind
@@ -116,31 +120,15 @@ impl Link {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn clients_that_all_come_back_at_once_miss_nothing() {
-    let service = Arc::new(Service::start().await);
-    let admin = service.tenant("stormy").await;
-    let mut receipt = service.send(&admin, &[invoice("i0", "c1", "100")]).await;
-    let mut clients = vec![Held::default(); 2 * CLIENTS];
-    let is_over = Arc::new(AtomicBool::new(false));
-    let watching = {
-        let (service, is_over) = (Arc::clone(&service), Arc::clone(&is_over));
-        tokio::spawn(async move {
-            while !is_over.load(Ordering::Acquire) {
-                let ready = service.client.get(service.url("/readyz")).send().await.unwrap();
-                assert_eq!(ready.status(), 200);
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        })
-    };
+/// All clients come back at once, some times, while events go on; the receipt of the last event.
+async fn storms(service: &Service, admin: &str, clients: &mut [Held]) -> Value {
+    let mut receipt = Value::Null;
     for storm in 0..=STORMS {
-        // All at once; who holds the view again is cut off at once, in the middle of what happens.
-        let (service, admin) = (&*service, admin.as_str());
+        // Who holds the view again is cut off at once, in the middle of what happens.
         let coming = clients.iter_mut().enumerate().map(|(place, held)| async move {
             let mut link = Link::open(service, admin, place % 2 == 0, held).await;
             link.back(held).await;
         });
-        // What is sent meanwhile.
         let sending = async {
             for number in 0..SENT {
                 let id = format!("i{storm}-{number}");
@@ -150,16 +138,38 @@ async fn clients_that_all_come_back_at_once_miss_nothing() {
         };
         tokio::join!(join_all(coming), sending);
     }
-    is_over.store(true, Ordering::Release);
-    watching.await.unwrap();
+    receipt
+}
+
+/// That the service says that it is ready, until this is over.
+async fn ready(service: &Service, is_over: &AtomicBool) {
+    while !is_over.load(Ordering::Acquire) {
+        let answer = service.client.get(service.url("/readyz")).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_all_come_back_at_once_miss_nothing() {
+    let service = &Service::start().await;
+    let admin = &service.tenant("stormy").await;
+    service.send(admin, &[invoice("i0", "c1", "100")]).await;
+    let mut clients = vec![Held::default(); 2 * CLIENTS];
+    let is_over = AtomicBool::new(false);
+    let storming = async {
+        let receipt = storms(service, admin, &mut clients).await;
+        is_over.store(true, Ordering::Release);
+        receipt
+    };
+    let (receipt, ()) = tokio::join!(storming, ready(service, &is_over));
 
     // They come a last time, when nothing is sent any more.
     let position = receipt["position"].as_str().unwrap();
     let mut fresh = Held::default();
-    let mut link = Link::open(&service, &admin, false, &fresh).await;
+    let mut link = Link::open(service, admin, false, &fresh).await;
     link.until(&mut fresh, position).await;
     assert_eq!(fresh.rows.len(), 1 + SENT * (STORMS + 1));
-    let (service, admin) = (&*service, admin.as_str());
     let last = clients.iter_mut().enumerate().map(|(place, held)| async move {
         let mut link = Link::open(service, admin, place % 2 == 0, held).await;
         link.until(held, position).await;

@@ -45,7 +45,7 @@ async fn saved(service: &Service, admin: &str) {
     }
 }
 
-async fn killed(mut service: Service) {
+fn killed(mut service: Service) {
     service.process.kill().unwrap();
     service.process.wait().unwrap();
 }
@@ -135,13 +135,13 @@ async fn rows_of_views_as_they_were_are_not_resumed_from() {
     let mut live = Events::open(&service, &admin, &sub, None).await;
     let (_, before) = live.telling().await;
     let held = live.last_id.clone();
-    killed(service).await;
+    killed(service);
 
     // Of the same version, it is the place to go on from.
     let service = Service::start_with(Arc::clone(&data), &SOON).await;
     let mut live = Events::open(&service, &admin, &sub, Some(&held)).await;
     assert_eq!(live.telling().await.0, "resumed");
-    killed(service).await;
+    killed(service);
 
     of_other_views(data.path()).await;
     let service = Service::start_with(Arc::clone(&data), &SOON).await;
@@ -159,7 +159,7 @@ async fn rows_of_views_as_they_were_are_not_resumed_from() {
     let mut live = Events::open(&service, &admin, &sub, None).await;
     assert_eq!(live.telling().await.0, "snapshot");
     let held = live.last_id.clone();
-    killed(service).await;
+    killed(service);
     let service = Service::start_with(data, &SOON).await;
     let mut live = Events::open(&service, &admin, &sub, Some(&held)).await;
     assert_eq!(live.telling().await.0, "resumed");
@@ -206,7 +206,7 @@ async fn own_views_do_not_fail_for_good_where_history_does_not_answer() {
     let receipt = service.send(&admin, &[invoice("i1", "c1", "10")]).await;
     assert_eq!(service.rows(&admin, "debts", &receipt["position"]).await, json!([["i1"]]));
     saved(&service, &admin).await;
-    killed(service).await;
+    killed(service);
 
     // A link to itself is a file that is there and cannot be opened.
     let history = files(&data.path().join("objects/history"), ".parquet");
