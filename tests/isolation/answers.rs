@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::firms::{FIRM, MARK, NO_FIRM, NOBODYS, THEIRS};
 
 /// Members whose values are of a moment, or made anew each time.
-const FLEETING: [&str; 15] = [
+const FLEETING: [&str; 16] = [
     "at",
     "as_of",
     "created_at",
@@ -14,6 +14,7 @@ const FLEETING: [&str; 15] = [
     "received_at",
     "expires_at",
     "deleted_at",
+    "ended_at",
     "ticket",
     "position",
     "id",
