@@ -33,8 +33,9 @@ use crate::history::History;
 use crate::joins::is_hashed;
 use crate::lanes::Lanes;
 use crate::session::{Joins, Means, Planned, Prepared, Template};
+use crate::thread::Threads;
 use crate::turn::{FREE, Turn};
-use crate::{QueryError, QueryLimits, statement, thread};
+use crate::{QueryError, QueryLimits, statement};
 
 /// A query whose SQL has more bytes is a long one from its beginning: it takes its time to read and plan
 /// it, in steps that nothing ends.
@@ -53,6 +54,7 @@ pub struct Queries {
     cache: Arc<Cache>,
     disk: Option<Arc<Disk>>,
     lanes: Arc<Lanes>,
+    threads: Threads,
 }
 
 /// An answer at one position.
@@ -96,6 +98,7 @@ impl Queries {
             cache: Arc::new(Cache::new(&limits)),
             disk: None,
             lanes: Lanes::new(),
+            threads: Threads::default(),
             limits,
         })
     }
@@ -147,7 +150,7 @@ impl Queries {
             turn: turn.clone(),
             permit: Some(permit),
         };
-        let running = thread::spawn(turn, move || async move {
+        let running = self.threads.run(turn, move || async move {
             query.run(planned, &sender).await;
         });
         running.map_err(|error| internal(&error))?;
@@ -182,7 +185,7 @@ impl Queries {
         let (sender, described) = oneshot::channel();
         let (sql, most, template) = (sql.to_owned(), self.limits.sql_bytes, self.template.clone());
         let within = turn.clone();
-        let running = thread::spawn(turn, move || async move {
+        let running = self.threads.run(turn, move || async move {
             let described = match statement::parse(&sql, most) {
                 Ok(statement) => template.describe(&relations, statement, &within).await,
                 Err(error) => Err(error),
