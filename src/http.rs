@@ -41,6 +41,7 @@ mod reports;
 mod service_tokens;
 mod shelf;
 mod sign_in;
+mod stored;
 mod strangers;
 mod templates;
 mod tenants;

@@ -17,6 +17,7 @@ mod compile;
 mod definitions;
 mod error;
 mod filler;
+mod names;
 mod passing;
 mod queue;
 mod start;
@@ -297,7 +298,7 @@ impl Shared {
         definition: ViewDefinition,
         hidden: &Hidden,
     ) -> Result<bool, OwnViewError> {
-        check_name(&definition.name)?;
+        names::check(&definition.name)?;
         check_shown(&definition.name, hidden.view(&definition.name))?;
         let name = definition.name.clone();
         let definitions = self.definitions(tenant);
@@ -413,8 +414,11 @@ impl Shared {
     async fn remove(&self, tenant: Tenant, name: String) -> Result<(), OwnViewError> {
         let definitions = self.definitions(tenant);
         let Some(view) = definitions.get(&name) else {
-            let error =
-                if is_builtin(&name) { OwnViewError::BuiltIn } else { OwnViewError::Unknown };
+            let error = if names::is_builtin(&name) {
+                OwnViewError::BuiltIn
+            } else {
+                OwnViewError::Unknown
+            };
             return Err(error(name));
         };
         let readers: Vec<String> =
@@ -477,11 +481,6 @@ fn stored(view: &Definition) -> StoredView {
     StoredView { name: name.clone(), sql: sql.clone(), key: key.clone() }
 }
 
-/// Whether every tenant has a view of that name, also if only other views read it.
-fn is_builtin(name: &str) -> bool {
-    ViewDefinition::builtin().iter().any(|view| view.name == name)
-}
-
 fn check_shown(view: &str, hidden_by: Option<&str>) -> Result<(), OwnViewError> {
     match hidden_by {
         None => Ok(()),
@@ -489,18 +488,6 @@ fn check_shown(view: &str, hidden_by: Option<&str>) -> Result<(), OwnViewError> 
             Err(OwnViewError::SwitchedOff { view: view.to_owned(), module: module.to_owned() })
         }
     }
-}
-
-fn check_name(name: &str) -> Result<(), OwnViewError> {
-    let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    let begins = name.starts_with(|c: char| c.is_ascii_lowercase());
-    if !begins || name.len() > 63 || !name.chars().all(is_word) {
-        return Err(OwnViewError::Name(name.chars().take(80).collect()));
-    }
-    if is_builtin(name) {
-        return Err(OwnViewError::BuiltIn(name.to_owned()));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 
 use super::compile::on_large_stack;
 use super::definitions::{Definition, Definitions, State};
-use super::{OwnViewError, is_builtin};
+use super::{OwnViewError, names};
 
 /// Puts views as the store has them into a partition that does not run yet; `accepted` has what it
 /// holds already.
@@ -107,7 +107,7 @@ fn attached(
     tenant: Tenant,
     definition: &ViewDefinition,
 ) -> Result<(Arc<View>, Reads), String> {
-    if is_builtin(&definition.name) {
+    if names::is_builtin(&definition.name) {
         return Err("a built-in view has its name now; define it under another one".to_owned());
     }
     let snapshot = partition.readers().snapshot(tenant);

@@ -16,6 +16,7 @@ macro_rules! columns {
 mod alert_decisions;
 mod alert_deliveries;
 mod alert_rules;
+mod alert_transitions;
 mod alerts;
 mod audit;
 mod changes;
@@ -29,6 +30,7 @@ mod migrations;
 mod nodes;
 mod own_views;
 mod position_marks;
+mod reading;
 mod report_deliveries;
 mod report_jobs;
 mod report_runs;
@@ -50,9 +52,8 @@ use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, FromRow};
 pub use self::alert_decisions::{AlertBounds, AlertSubject, Decided, Decision};
 pub use self::alert_deliveries::{StoredAlertDelivery, StoredNotice};
 pub use self::alert_rules::{RuleState, StoredAlertRule};
-pub use self::alerts::{
-    AlertFilter, AlertState, Fence, StoredAlert, StoredTransition, TransitionKind,
-};
+pub use self::alert_transitions::{StoredTransition, TransitionKind};
+pub use self::alerts::{AlertFilter, AlertState, Fence, StoredAlert};
 pub use self::checkpoints::{CommitOutcome, StoredCheckpoint};
 pub(crate) use self::dashboards::Change as DashboardChange;
 pub use self::database::{Access, Database, Server};
@@ -208,34 +209,26 @@ impl Store {
 
     /// All tenants that are not deleted, in the order of their creation.
     pub async fn tenants(&self) -> Result<Vec<TenantRecord>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "listing the tenants", source };
-        let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
-        let rows: Vec<TenantRow> = sql::query_as(concat!(
+        let statement = sql::query_as(concat!(
             "SELECT ",
             columns!(),
             " FROM tenants WHERE deleted_at IS NULL ORDER BY number"
-        ))
-        .fetch_all(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+        ));
+        let rows: Vec<TenantRow> =
+            self.rows(Scope::Platform, "listing the tenants", statement).await?;
         rows.into_iter().map(TenantRow::record).collect()
     }
 
     /// The tenant with this id, if there is one.
     pub async fn tenant(&self, id: &TenantId) -> Result<Option<TenantRecord>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "reading a tenant", source };
-        let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
-        let row: Option<TenantRow> = sql::query_as(concat!(
+        let statement = sql::query_as(concat!(
             "SELECT ",
             columns!(),
             " FROM tenants WHERE id = $1 AND deleted_at IS NULL"
         ))
-        .bind(id.as_str())
-        .fetch_optional(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+        .bind(id.as_str());
+        let row: Option<TenantRow> =
+            self.row(Scope::Platform, "reading a tenant", statement).await?;
         row.map(TenantRow::record).transpose()
     }
 

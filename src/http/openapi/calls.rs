@@ -423,7 +423,7 @@ fn of_tenant(method: &str, path: &str) -> Option<Call> {
         }
         ("GET", "/v1/tenant/template") => {
             let outlook = answers::json::<Outlook>(200, "what it was given, and what is newer");
-            Call::gives(outlook.with(TAGGED)).refuses(&[404])
+            Call::gives(outlook.with(TAGGED)).or(answers::nothing(204, "it has no template"))
         }
         ("POST", "/v1/tenant/template/update") => {
             let outlook = answers::json::<Outlook>(200, "it is taken over: what there is now");

@@ -27,17 +27,13 @@ pub(super) struct EventTypeRow {
 impl Store {
     /// All registered types: the platform's, then each tenant's, by name.
     pub async fn event_types(&self) -> Result<Vec<StoredEventType>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "listing the event types", source };
-        let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
-        let rows: Vec<EventTypeRow> = sql::query_as(
+        let statement = sql::query_as(
             "SELECT NULL AS tenant, type AS name, schema FROM platform_event_types \
              UNION ALL SELECT tenant_id, type, schema FROM event_types \
              ORDER BY tenant NULLS FIRST, name",
-        )
-        .fetch_all(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+        );
+        let rows: Vec<EventTypeRow> =
+            self.rows(Scope::Platform, "listing the event types", statement).await?;
         Ok(rows.into_iter().map(EventTypeRow::stored).collect())
     }
 

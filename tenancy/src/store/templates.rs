@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{Any, FromRow, Transaction};
 
-use super::report_runs::time;
+use super::reading::time;
 use super::{
     DashboardChange, Scope, Store, StoredAlertRule, StoredReport, TenantRow, alert_rules,
     dashboards, reports, sql,
@@ -95,16 +95,12 @@ struct Row {
 impl Store {
     /// What a tenant was given last, if it was given a template.
     pub async fn given_template(&self, tenant: u32) -> Result<Option<GivenTemplate>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "reading a template", source };
-        let mut transaction = self.read(Scope::Tenant(tenant)).await.map_err(failed)?;
-        let row: Option<Row> = sql::query_as(
+        let statement = sql::query_as(
             "SELECT revision, given_at, template FROM given_templates WHERE tenant_id = $1",
         )
-        .bind(i64::from(tenant))
-        .fetch_optional(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+        .bind(i64::from(tenant));
+        let row: Option<Row> =
+            self.row(Scope::Tenant(tenant), "reading a template", statement).await?;
         row.map(Row::given).transpose()
     }
 

@@ -1,5 +1,6 @@
 /** Rows as a table shows them: filtered, sorted, added up. */
 import type { Decimal } from './decimal';
+import { wordsOf } from './filter';
 import { decimalOf } from './folds';
 import type { Column, Row } from './protocol';
 import type { Rows } from './rows';
@@ -30,7 +31,7 @@ export function listColumns(columns: readonly Column[], leading: readonly string
 
 /** The rows whose cells contain every word of the filter, in any case. */
 export function filterRows(rows: Rows, columns: readonly ListColumn[], filter: string): Row[] {
-  const words = filter.toLowerCase().split(/\s+/).filter((word) => word);
+  const words = wordsOf(filter);
   if (words.length === 0) return [...rows.values()];
   const kept: Row[] = [];
   for (const row of rows.values()) {

@@ -1,5 +1,5 @@
 /** The calls of the service for the firm's settings and its template. */
-import { call, CallFailed, type Tenant } from '../lib/api';
+import { call, type Tenant } from '../lib/api';
 import type { Change } from './firm';
 import type { Given, Settlement } from './merge';
 
@@ -24,12 +24,8 @@ async function readOf(response: Response): Promise<Read> {
 
 /** Null for a firm that was given no template. */
 export async function readTemplate(token: string): Promise<Read | null> {
-  try {
-    return await readOf(await call(token, '/v1/tenant/template'));
-  } catch (error) {
-    if (error instanceof CallFailed && error.problem.status === 404) return null;
-    throw error;
-  }
+  const response = await call(token, '/v1/tenant/template');
+  return response.status === 204 ? null : readOf(response);
 }
 
 /** Takes over the version that was read, unless something was changed since. All of it, or nothing. */

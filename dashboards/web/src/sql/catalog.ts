@@ -1,5 +1,6 @@
 /** What a query can read: views and events, with their columns. */
 import { call } from '../lib/api';
+import { hasAll, wordsOf } from '../lib/filter';
 import type { Cell } from '../lib/protocol';
 
 export interface Relation {
@@ -70,10 +71,8 @@ export function fullName(relation: Relation): string {
 
 /** Those in whose name or columns every word is found. */
 export function matching(all: readonly Relation[], filter: string): readonly Relation[] {
-  const wanted = filter.toLowerCase().split(/\s+/).filter((word) => word !== '');
+  const wanted = wordsOf(filter);
   if (wanted.length === 0) return all;
-  return all.filter((relation) => {
-    const text = [relation.schema, relation.name, ...relation.columns.map(({ name }) => name)].join(' ').toLowerCase();
-    return wanted.every((word) => text.includes(word));
-  });
+  return all.filter(({ schema, name, columns }) =>
+    hasAll([schema, name, ...columns.map((column) => column.name)].join(' '), wanted));
 }
