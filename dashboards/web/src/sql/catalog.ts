@@ -1,6 +1,7 @@
 /** What a query can read: views and events, with their columns. */
 import { call } from '../lib/api';
 import type { Cell } from '../lib/protocol';
+import { LANGUAGE } from '../lib/units';
 
 export interface Relation {
   /** `public` for views, `events` for events. */
@@ -53,7 +54,7 @@ export function relations(columns: readonly (readonly Cell[])[], views: readonly
     [relation.rows, relation.state, relation.isOwn] = [view.row_count, view.state, view.own];
   }
   const all = [...found.values()].filter(({ schema }) => schema !== 'information_schema');
-  return all.sort((a, b) => b.schema.localeCompare(a.schema, 'en') || a.name.localeCompare(b.name, 'en'));
+  return all.sort((a, b) => b.schema.localeCompare(a.schema, LANGUAGE) || a.name.localeCompare(b.name, LANGUAGE));
 }
 
 const BARE = /^[a-z_][a-z0-9_]*$/;
