@@ -10,8 +10,8 @@ export function launch() {
 }
 
 /** Opens an address in a context of its own; what the page complains about is gathered in `complaints`. */
-export async function open(t, browser, address, { width = 1280, height = 900 } = {}) {
-  const context = await browser.newContext({ viewport: { width, height }, reducedMotion: 'reduce' });
+export async function open(t, browser, address, { width = 1280, height = 900, colorScheme = 'light' } = {}) {
+  const context = await browser.newContext({ viewport: { width, height }, reducedMotion: 'reduce', colorScheme });
   t.after(() => context.close());
   const page = await context.newPage();
   const complaints = [];
@@ -34,6 +34,17 @@ export async function reads(locator, expected, seconds = 30) {
   }, seconds).catch((error) => {
     throw new Error(`it reads "${text}", not ${expected}`, { cause: error });
   });
+}
+
+export const hasFocus = (locator) => locator.evaluate((element) => element === element.ownerDocument.activeElement);
+
+/** Goes on with Tab until it is reached. */
+export async function tabTo(page, locator, most = 60) {
+  for (let n = 0; n < most; n += 1) {
+    await page.keyboard.press('Tab');
+    if (await hasFocus(locator)) return;
+  }
+  throw new Error(`Tab does not lead to ${locator}`);
 }
 
 /** A figure of the overview. */
