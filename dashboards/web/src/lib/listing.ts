@@ -5,6 +5,7 @@ import { decimalOf } from './folds';
 import type { Column, Row } from './protocol';
 import type { Rows } from './rows';
 import { cellText, kindOf, sortKey, type Kind } from './tables';
+import { LANGUAGE } from './units';
 
 export interface ListColumn extends Column {
   index: number;
@@ -51,7 +52,7 @@ export function filterRows(rows: Rows, columns: readonly ListColumn[], filter: s
 export function sortRows(rows: readonly Row[], columns: readonly ListColumn[], order: Order): Row[] {
   const column = columns.find((c) => c.name === order.column);
   if (!column) return [...rows];
-  const collator = new Intl.Collator('en', { numeric: true });
+  const collator = new Intl.Collator(LANGUAGE, { numeric: true });
   const sign = order.descending ? -1 : 1;
   const keyed = rows.map((row) => ({ row, key: sortKey(row[column.index], column.kind) }));
   keyed.sort((a, b) => {

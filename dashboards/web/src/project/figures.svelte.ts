@@ -14,13 +14,18 @@ export class ProjectFigures {
   readonly hours: Followed;
   readonly failures: Followed;
   readonly invoices: Followed;
+  readonly #stops: (() => void)[] = [];
   /** What only the events tell; null while, or where, they are not asked. */
   details = $state.raw<Followed | null>(null);
   /** The currency the reader chose; the firm's own at first, if the project has figures in it. */
   chosen = $state<string | null>(null);
 
   constructor(private readonly desk: Desk, readonly id: string) {
-    const about = (view: string) => desk.watch({ view, where: { project_id: id } });
+    const about = (view: string) => {
+      const { followed, stop } = desk.borrow(view, { project_id: id });
+      this.#stops.push(stop);
+      return followed;
+    };
     this.money = about('project_profitability');
     this.budgets = about('budget_variance');
     this.hours = about('labour_hours');
@@ -29,7 +34,7 @@ export class ProjectFigures {
   }
 
   stop(): void {
-    for (const followed of [this.money, this.budgets, this.hours, this.failures, this.invoices]) followed.stop();
+    for (const stop of this.#stops) stop();
   }
 
   readonly #earned: Line[] = $derived.by(() => linesOf(this.money.rows, this.id));
@@ -99,10 +104,10 @@ export class ProjectFigures {
   followDetails(): (() => void) | undefined {
     const sql = this.#sql;
     if (sql === null) return undefined;
-    const details = this.desk.watch({ sql }, DETAILS_EVERY_MS);
-    this.details = details;
+    const { followed, stop } = this.desk.share({ sql }, DETAILS_EVERY_MS);
+    this.details = followed;
     return () => {
-      details.stop();
+      stop();
       this.details = null;
     };
   }

@@ -252,37 +252,3 @@ test('it says that the line is down, and recovers with the service', async (t) =
   const away = /ERR_CONNECTION|ERR_EMPTY_RESPONSE|WebSocket connection|status of 503/;
   assert.deepEqual(complaints.filter((text) => !away.test(text)), []);
 });
-
-test('an analyst may choose what opens first, for whoever comes with no address', async (t) => {
-  const at = (path) => `${service.address}${path}`;
-  const token = await tokenOf('ann', 'analyst', FIRM.id);
-  const { page, context, complaints } = await openPage(t, browser, at(`/#token=${token}`));
-  await reads(figure(page, 'receivables'), /GBP$/);
-  const first = page.getByRole('button', { name: 'Open first' });
-  assert.equal(await first.count(), 0, 'the overview opens first as it is');
-  await page.getByRole('navigation').getByRole('link', { name: 'SQL' }).click();
-  await first.click();
-  assert.equal(await first.getAttribute('aria-pressed'), 'true');
-  await page.goto(at('/'));
-  await until('the chosen page opens', () => page.url() === at('/sql'));
-  // Whoever goes to the overview is there, and stays there.
-  await page.getByRole('navigation').getByRole('link', { name: 'Overview' }).click();
-  await reads(figure(page, 'receivables'), /GBP$/);
-  await page.reload();
-  await reads(figure(page, 'receivables'), /GBP$/);
-  assert.equal(page.url(), at('/'));
-  // An address leads where it says, and the choice is nobody else's.
-  await page.goto(at('/projects/P1'));
-  await reads(title(page), 'Terminal refit');
-  const other = await context.newPage();
-  await other.goto(at(`/#token=${await tokenOf('ben', 'analyst', FIRM.id)}`));
-  await reads(figure(other, 'receivables'), /GBP$/);
-  assert.equal(other.url(), at('/'));
-  await page.goto(at('/sql'));
-  await first.click();
-  await until('it is chosen no more', async () => (await first.getAttribute('aria-pressed')) === 'false');
-  await page.goto(at('/'));
-  await reads(figure(page, 'receivables'), /GBP$/);
-  assert.equal(page.url(), at('/'));
-  assert.deepEqual(complaints, []);
-});
