@@ -250,7 +250,7 @@ impl Firms {
                 let mut history = self.history.0.lock().unwrap();
                 history.add(Tenant(tenant), &event_type, offset, rows.clone());
                 let tenants = vec![tenant; count].into();
-                events.push(EventBatch { event_type, tenants, rows });
+                events.push(EventBatch { event_type, tenants, rows, extra: None });
             }
             Step::Day(tenant, day) => {
                 // Around the day on which all was paid.
