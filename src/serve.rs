@@ -145,7 +145,9 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     let since = store.last_change().await?;
     let directory = Directory::open(store.clone()).await?;
     let registered = store.event_types().await?;
-    let types = TypeDirectory::new(store.clone(), registered, config.limits.types.clone())?;
+    let declared = store.custom_fields().await?;
+    let limits = config.limits.types.clone();
+    let types = TypeDirectory::new(store.clone(), registered, declared, limits)?;
     let source = if config.kafka.brokers.is_empty() {
         Source::Log(Log::open(&config.log(), types.registry().clone()).await?)
     } else {

@@ -22,7 +22,9 @@ async fn node(folder: &TempDir) -> Node {
     let since = store.last_change().await.unwrap();
     let directory = Directory::open(store.clone()).await.unwrap();
     let stored = store.event_types().await.unwrap();
-    let types = TypeDirectory::new(store.clone(), stored, ingest::TypeLimits::default()).unwrap();
+    let declared = store.custom_fields().await.unwrap();
+    let limits = ingest::TypeLimits::default();
+    let types = TypeDirectory::new(store.clone(), stored, declared, limits).unwrap();
     let changes = Changes::new(store.clone(), directory.clone(), types.clone(), since);
     Node { store, directory, types, changes }
 }
