@@ -62,7 +62,9 @@ pub(crate) enum FieldError {
     #[error("{} fields are declared, and no more may be; remove one first", MOST_CUSTOM_FIELDS)]
     Full,
     /// There is no such field.
-    #[error("there is no field '{name}' declared of '{on}'; list the fields to see those there are")]
+    #[error(
+        "there is no field '{name}' declared of '{on}'; list the fields to see those there are"
+    )]
     Unknown {
         /// The type.
         on: String,

@@ -23,8 +23,8 @@ use tenancy::templates::merge::{Conflict, SettleError, Settlements};
 use tenancy::templates::parts::{self, Part, PartKind, Step};
 use tenancy::templates::{self, Template};
 use tenancy::{
-    CustomFields, GivenTemplate, Store, StoreError, StoredAlertRule, TemplateGift, TemplateUpdate, TenantRecord,
-    UpdatedDashboard,
+    CustomFields, GivenTemplate, Store, StoreError, StoredAlertRule, TemplateGift, TemplateUpdate,
+    TenantRecord, UpdatedDashboard,
 };
 
 use self::contents::Contents;

@@ -76,8 +76,7 @@ pub(super) async fn list(
     params: Params,
 ) -> Result<Json<Listed>, Problem> {
     params.finish("")?;
-    let (declared, hidden) =
-        (app.types.fields(caller.number()), app.shown.hidden(caller.number()));
+    let (declared, hidden) = (app.types.fields(caller.number()), app.shown.hidden(caller.number()));
     let shown = declared.all().filter(|(_, field)| hidden.event_type(&field.on).is_none());
     Ok(Json(Listed { fields: shown.map(|(origin, field)| Shown::of(origin, field)).collect() }))
 }

@@ -111,7 +111,11 @@ pub(crate) async fn feed(service: &Service, admin: &str, mark: &str, count: usiz
     for number in 0..count {
         let id = format!("{mark}-{number}");
         events.push(invoice(&id, &format!("{mark}-customer-{}", number % 4), "1000.01"));
-        events.push(payment(&format!("{id}-p"), &id, "1"));
+        let mut payment = payment(&format!("{id}-p"), &id, "1");
+        if mark == MARK {
+            payment["data"]["zqx_note"] = json!(mark);
+        }
+        events.push(payment);
     }
     if mark == MARK {
         let kind = format!("{THEIRS}.kept");
