@@ -61,8 +61,10 @@ pub(crate) fn event_batch(
     rows: &RecordBatch,
 ) -> Result<EventBatch, ArrowError> {
     let width = event_type.relation().fields().len();
-    let last = rows.columns().get(width..).and_then(<[ArrayRef]>::last);
-    let extra = last.and_then(|column| column.as_string_opt::<i32>());
+    let extra = match rows.columns().get(width..) {
+        Some([.., last]) => last.as_string_opt::<i32>(),
+        _ => None,
+    };
     let extra = extra.filter(|extra| extra.null_count() < extra.len()).cloned();
     let relation: Vec<usize> = (0..width).collect();
     let rows = rows.project(&relation)?.with_schema(Arc::clone(event_type.relation()))?;

@@ -231,12 +231,7 @@ impl Accepted {
     }
 
     /// The same as a reading that tells how far it has come: of [`Reading::events`].
-    pub fn read_events(
-        &self,
-        tenant: Tenant,
-        event_type: &Arc<EventType>,
-        up_to: u64,
-    ) -> Reading {
+    pub fn read_events(&self, tenant: Tenant, event_type: &Arc<EventType>, up_to: u64) -> Reading {
         let relation = 0..event_type.relation().fields().len();
         let extra = (!event_type.declared().is_empty()).then(|| event_type.extra_place());
         self.read(tenant, event_type, up_to, Some(relation.chain(extra).collect()))

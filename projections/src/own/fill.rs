@@ -114,7 +114,7 @@ const FEED_BYTES: usize = 256;
 
 fn bytes(feed: &Feed) -> usize {
     let events = feed.events.iter().map(|batch| {
-        let extra = batch.extra.as_ref().map_or(0, |extra| extra.get_array_memory_size());
+        let extra = batch.extra.as_ref().map_or(0, Array::get_array_memory_size);
         batch.rows.get_array_memory_size() + extra
     });
     let changes = feed.changes.iter().map(|(_, change)| change.rows.get_array_memory_size());
