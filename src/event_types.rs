@@ -1,5 +1,6 @@
 //! The event types of the running service: built in, registered by the platform for all tenants,
-//! and registered by tenants for themselves.
+//! and registered by tenants for themselves; and the fields that tenants declare beside them
+//! ([`fields`]).
 //!
 //! **In:** a name and an Avro schema, or what another process registered in the same control store.
 //! **Out:** the type, in the control store and in the [`EventRegistry`] that intake, log, queries
@@ -13,6 +14,8 @@
 //! - What one tenant registers is seen by that tenant alone, and stands before whatever the
 //!   platform registers under the same name.
 
+mod fields;
+
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -20,7 +23,7 @@ use ingest::{Growth, SchemaError, TypeLimits};
 use projections::{EventRegistry, EventType, EventTypes, Tenant};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
-use tenancy::{Store, StoreError, StoredEventType};
+use tenancy::{CustomFields, Store, StoreError, StoredEventType};
 use tokio::sync::Mutex;
 use utoipa::ToSchema;
 
@@ -117,40 +120,53 @@ struct Shared {
     registry: EventRegistry,
     /// The schemas as they were sent.
     schemas: RwLock<Schemas>,
+    /// What tenants have declared.
+    fields: RwLock<HashMap<Tenant, Arc<CustomFields>>>,
     /// Registrations take turns, so that what one has looked at is so when it stores.
     turn: Mutex<()>,
 }
 
 impl TypeDirectory {
-    /// Loads what is registered: `stored` is what the store holds.
+    /// Loads what is registered and declared: `stored` and `declared` are what the store holds.
     pub(crate) fn new(
         store: Store,
         stored: Vec<StoredEventType>,
+        declared: Vec<(u32, CustomFields)>,
         limits: TypeLimits,
     ) -> Result<Self, DamagedType> {
         let builtin = EventTypes::builtin();
         let registry = EventRegistry::from(builtin.clone());
-        let (schemas, turn) = (RwLock::default(), Mutex::default());
-        let shared = Shared { store, limits, builtin, registry, schemas, turn };
+        let (schemas, fields, turn) = (RwLock::default(), RwLock::default(), Mutex::default());
+        let shared = Shared { store, limits, builtin, registry, schemas, fields, turn };
         shared.adopt(stored)?;
+        for (tenant, fields) in declared {
+            shared.adopt_fields(Tenant(tenant), fields);
+        }
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Takes over what was registered in the store after its change `since`, by whomever; answers
-    /// how many types that are.
+    /// Takes over what was registered and declared in the store after its change `since`, by
+    /// whomever; answers how many types that are.
     pub(crate) async fn refresh(&self, since: u64) -> Result<usize, RefreshError> {
         let _turn = self.shared.turn.lock().await;
         let changed = self.shared.store.event_types_since(since).await?;
         let count = changed.len();
         self.shared.adopt(changed)?;
+        for (tenant, fields) in self.shared.store.custom_fields_since(Some(since)).await? {
+            self.shared.adopt_fields(Tenant(tenant), fields);
+        }
         Ok(count)
     }
 
-    /// Lets the types of a deleted tenant go, of which there are no events any more.
+    /// Lets the types of a deleted tenant go, of which there are no events any more, and what it has
+    /// declared.
     pub(crate) fn forget(&self, tenant: Tenant) {
         self.shared.registry.forget(tenant);
         let mut schemas = self.shared.schemas.write().unwrap_or_else(PoisonError::into_inner);
         schemas.retain(|(owner, _), _| *owner != Some(tenant));
+        drop(schemas);
+        let mut fields = self.shared.fields.write().unwrap_or_else(PoisonError::into_inner);
+        fields.remove(&tenant);
     }
 
     /// The types as the service reads them.

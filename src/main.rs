@@ -9,6 +9,7 @@ mod background;
 mod changes;
 mod commands;
 mod config;
+mod custom_fields;
 mod dead_letters;
 mod event_types;
 mod exports;

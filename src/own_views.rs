@@ -32,7 +32,7 @@ use projections::{
     ViewDefinition,
 };
 use tenancy::{Store, StoredView};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, MutexGuard, watch};
 
 use self::compile::{Reading, compile};
 use self::definitions::{Definition, Definitions, State};
@@ -230,6 +230,20 @@ impl OwnViews {
         }
     }
 
+    /// Keeps all definitions as they are for as long as it is held.
+    pub(crate) async fn hold(&self) -> MutexGuard<'_, u64> {
+        self.shared.turn.lock().await
+    }
+
+    /// The tenant's own views that read a field which it has declared beside those of an event type, or
+    /// are to be served until others of their names are filled and read it.
+    pub(crate) fn reading(&self, tenant: Tenant, event_type: &str, field: &str) -> Vec<String> {
+        let tenants = self.shared.read();
+        let views = tenants.get(&tenant).map_or(&[][..], Definitions::all);
+        let reading = views.iter().filter(|view| view.reads_declared(event_type, field));
+        reading.map(|view| view.name().to_owned()).collect()
+    }
+
     /// Waits until the view can be read or has failed, at most for `patience`. False if it is still
     /// being filled then.
     pub(crate) async fn wait(&self, tenant: Tenant, name: &str, patience: Duration) -> bool {
@@ -377,9 +391,9 @@ impl Shared {
             _ => before.former.clone(),
         });
         let (view, state) = (Some(view), State::Filling);
-        let Reads { views: reads, events } = reads;
+        let Reads { views: reads, events, declared } = reads;
         let (stated, refused) = (definition, None);
-        Definition { stated, view, reads, events, group: 0, state, former, refused }
+        Definition { stated, view, reads, events, declared, group: 0, state, former, refused }
     }
 
     fn has_failed(&self, tenant: Tenant, view: &Definition) -> bool {

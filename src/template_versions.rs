@@ -16,20 +16,21 @@ mod contents;
 mod told;
 
 use chrono::Utc;
-use projections::EventRegistry;
+use projections::Tenant;
 use stream::Hub;
 use tenancy::dashboards::DashboardLimits;
 use tenancy::templates::merge::{Conflict, SettleError, Settlements};
 use tenancy::templates::parts::{self, Part, PartKind, Step};
 use tenancy::templates::{self, Template};
 use tenancy::{
-    GivenTemplate, Store, StoreError, StoredAlertRule, TemplateGift, TemplateUpdate, TenantRecord,
-    UpdatedDashboard,
+    CustomFields, GivenTemplate, Store, StoreError, StoredAlertRule, TemplateGift, TemplateUpdate,
+    TenantRecord, UpdatedDashboard,
 };
 
 use self::contents::Contents;
 pub(crate) use self::told::Outlook;
 use crate::alerts::{AlertError, Alerts};
+use crate::event_types::TypeDirectory;
 use crate::onboarding::{self, OnboardingError};
 use crate::reports::{Report, ReportError};
 use crate::serve::Intake;
@@ -98,7 +99,7 @@ impl From<AlertError> for VersionError {
 /// What a newer version is taken over with.
 pub(crate) struct Means<'a> {
     pub(crate) store: &'a Store,
-    pub(crate) types: &'a EventRegistry,
+    pub(crate) types: &'a TypeDirectory,
     pub(crate) intake: &'a Intake,
     pub(crate) hub: &'a Hub,
     pub(crate) alerts: &'a Alerts,
@@ -153,9 +154,12 @@ pub(crate) async fn update(
         let before = comparison.given.as_ref().map(|given| &given.template);
         let events = comparison.theirs.later_events(before, tenant, update.gift.at);
         // Before it: what a crash cuts off is done by the same call again, with no effect of these.
-        onboarding::seed(tenant, events, means.types, means.intake, means.hub).await?;
+        let types = means.types.registry();
+        onboarding::seed(tenant, events, types, means.intake, means.hub).await?;
         let keep = means.limits.versions;
         if means.store.update_template(tenant.number, &update, keep).await? {
+            means.types.reread_fields(Tenant(tenant.number)).await?;
+            means.hub.redefined(Tenant(tenant.number));
             means.alerts.changed(tenant.number);
             return self::outlook(means.store, tenant).await;
         }
@@ -170,6 +174,8 @@ struct Comparison {
     /// What of either version the tenant has.
     ours: Contents,
     sides: parts::Sides,
+    /// What it has declared beside the fields of event types.
+    fields: CustomFields,
 }
 
 impl Comparison {
@@ -178,6 +184,7 @@ impl Comparison {
             return Err(VersionError::Beginning);
         }
         let given = store.given_template(tenant.number).await?;
+        let fields = store.custom_fields_of(tenant.number).await?;
         // One that was given none, or before that was remembered, may take over all there is.
         let vertical = given.as_ref().map(|given| &given.template.vertical);
         let vertical = vertical.or(tenant.vertical.as_ref()).ok_or(VersionError::None)?;
@@ -190,7 +197,7 @@ impl Comparison {
             theirs: items(theirs)?,
             ours: ours.items(theirs)?,
         };
-        Ok(Self { given, theirs, ours, sides })
+        Ok(Self { given, theirs, ours, sides, fields })
     }
 
     fn parts(&self, settle: &Settlements) -> Result<Vec<Part>, SettleError> {
@@ -225,6 +232,7 @@ impl Comparison {
     ) -> Result<TemplateUpdate, VersionError> {
         let whole = onboarding::gift(self.theirs, tenant.timezone, Utc::now())?;
         let at = whole.at;
+        let before = self.given.as_ref().map(|given| &given.template);
         let mut update = TemplateUpdate {
             revision: self.given.as_ref().map(|given| given.revision),
             by: by.to_owned(),
@@ -239,6 +247,7 @@ impl Comparison {
             reports: Vec::new(),
             rules: Vec::new(),
             removed: Vec::new(),
+            fields: self.fields.clone().taking_over(before, self.theirs),
         };
         for part in parts {
             let id = self.theirs.part_id(&part.id);

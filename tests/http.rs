@@ -19,6 +19,8 @@ mod event_types;
 mod explanations;
 #[path = "http/exports.rs"]
 mod exports;
+#[path = "http/fields.rs"]
+mod fields;
 #[path = "http/formats.rs"]
 mod formats;
 #[path = "http/issuers.rs"]

@@ -43,4 +43,7 @@ pub use kafka::{
 };
 pub use limits::Limits;
 pub use log::{Log, LogError};
-pub use schema::{Growth, SchemaError, TypeLimits, avro, check_name, compare, fields};
+pub use schema::{
+    Growth, SchemaError, TypeLimits, avro, check_field_name, check_name, compare, fields,
+};
+pub use stored::stored_schema;

@@ -67,6 +67,8 @@ pub struct Reads {
     pub events: BTreeSet<String>,
     /// The views.
     pub views: BTreeSet<String>,
+    /// The fields that the tenant has declared, each with its event type before it.
+    pub declared: BTreeSet<(String, String)>,
 }
 
 /// An own view, compiled and without rows.
@@ -95,6 +97,7 @@ impl OwnView {
         let reads = Reads {
             events: circuit.events_read().map(str::to_owned).collect(),
             views: circuit.views_read().map(str::to_owned).collect(),
+            declared: circuit.declared_read().clone(),
         };
         Ok(Self { view: Arc::new(view), reads, circuit })
     }

@@ -16,7 +16,8 @@ async fn directory(folder: &TempDir, limits: TypeLimits) -> TypeDirectory {
         }
     }
     let stored = store.event_types().await.unwrap();
-    TypeDirectory::new(store, stored, limits).unwrap()
+    let declared = store.custom_fields().await.unwrap();
+    TypeDirectory::new(store, stored, declared, limits).unwrap()
 }
 
 fn schema(fields: &[&str]) -> Box<RawValue> {

@@ -66,7 +66,7 @@ pub(super) async fn update(
     }
     let means = Means {
         store: &app.store,
-        types: app.types.registry(),
+        types: &app.types,
         intake: app.intake()?,
         hub: &app.hub,
         alerts: &app.alerts,

@@ -54,7 +54,7 @@ async fn serve(
 ) -> Result<(), ServeError> {
     let mut held = opened.keep(Reading::Log, host);
     let intake = Intake::Log(log.clone());
-    let types = host.types.registry();
+    let types = &host.types;
     let outcome = tokio::select! {
         () = ending.cancelled() => Ok(()),
         () = clock::keep(&host.directory, &intake, None, ending) => Ok(()),

@@ -27,6 +27,7 @@ pub mod access;
 pub mod audit;
 mod branding;
 mod change;
+mod custom_fields;
 pub mod dashboards;
 mod directory;
 mod error;
@@ -45,6 +46,7 @@ mod tickets;
 mod token;
 
 pub use change::{NewTenant, TenantChange, TenantSettings};
+pub use custom_fields::{CustomFields, DeclaredField, FieldOrigin, MOST_CUSTOM_FIELDS};
 pub use directory::Directory;
 pub use error::{Invalid, StoreError};
 pub use hex::hex;

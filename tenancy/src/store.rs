@@ -21,6 +21,7 @@ mod alerts;
 mod audit;
 mod changes;
 mod checkpoints;
+mod custom_fields;
 mod dashboards;
 mod database;
 mod dead_letters;

@@ -110,7 +110,7 @@ pub struct TemplateReport {
 }
 
 /// A field that the tenant's own services send with events of one type, beside those that the type
-/// has. It is kept with the event, and views do not read it.
+/// has: a column of its events in SQL.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CustomField {
@@ -118,7 +118,7 @@ pub struct CustomField {
     pub id: String,
     /// The event type.
     pub on: String,
-    /// Its name in the event's data.
+    /// Its name in the event's data, and its column's name in SQL.
     pub name: String,
     /// Its name for people.
     pub title: String,
@@ -129,7 +129,7 @@ pub struct CustomField {
     pub choices: Vec<String>,
 }
 
-/// What a custom field holds.
+/// What a custom field holds; what does not fit it is null in SQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CustomFieldType {

@@ -135,6 +135,10 @@ async fn what_is_exported_can_be_sent_again_and_gives_the_same_views() {
     });
     let answer = service.post("/v1/dashboards", &first).json(&board).send().await.unwrap();
     assert_eq!(answer.status(), 201);
+    let field = service.url("/v1/tenant/fields/crm.call_logged/campaign");
+    let body = json!({ "title": "Campaign", "type": "text" });
+    let answer = service.client.put(field).bearer_auth(&first).json(&body).send().await.unwrap();
+    assert_eq!(answer.status(), 201);
     // Hidden is not gone.
     let url = service.url("/v1/tenant");
     let change = json!({ "modules": ["invoicing"] });
@@ -171,6 +175,12 @@ async fn what_is_exported_can_be_sent_again_and_gives_the_same_views() {
     assert_eq!(views[0]["sql"], own["sql"]);
     let types: Value = serde_json::from_slice(&files["event_types.json"]).unwrap();
     assert_eq!((types.as_array().unwrap().len(), &types[0]["type"]), (1, &json!("acme.visit")));
+    let fields: Value = serde_json::from_slice(&files["custom_fields.json"]).unwrap();
+    let campaign = json!({
+        "on": "crm.call_logged", "name": "campaign", "title": "Campaign", "type": "text",
+        "origin": "tenant",
+    });
+    assert_eq!(fields, json!([campaign]));
     let boards: Value = serde_json::from_slice(&files["dashboards.ndjson"]).unwrap();
     assert_eq!((&boards["name"], &boards["version"]), (&board["name"], &json!(1)));
     assert_eq!(boards["document"]["widgets"][0]["id"], "owed");

@@ -346,3 +346,57 @@ async fn a_folder_with_what_is_no_template_stops_the_start() {
         assert!(said.contains("kiosk") && said.contains(part), "{said}");
     }
 }
+
+#[tokio::test]
+async fn a_newer_version_keeps_what_the_tenant_has_declared() {
+    const FIELDS: &str = "/v1/tenant/fields";
+    let field = |name: &str, title: &str| {
+        let on = "invoicing.payment_received";
+        json!({ "id": name, "on": on, "name": name, "title": title, "type": "text" })
+    };
+    let version = |mut template: Value, fields: Value| {
+        template["custom_fields"] = fields;
+        template
+    };
+    let place = Place::new();
+    let fields = json!([field("till", "Till"), field("note", "Note"), field("shift", "Shift")]);
+    let service = place.serve(&version(first(), fields)).await;
+    let admin = create(&service, "corner", Some("kiosk")).await;
+    let put = |service: &Service, name: &str| {
+        let path = format!("{FIELDS}/invoicing.payment_received/{name}");
+        let body = json!({ "title": "Ours", "type": "int" });
+        service.client.put(service.url(&path)).bearer_auth(&admin).json(&body).send()
+    };
+    assert_eq!(put(&service, "badge").await.unwrap().status(), 201);
+    assert_eq!(put(&service, "shift").await.unwrap().status(), 200);
+    delete(&service, &admin, &format!("{FIELDS}/invoicing.payment_received/note")).await;
+    drop(service);
+
+    let fields = json!([
+        field("till", "Number of the till"),
+        field("note", "Note"),
+        field("shift", "Shift"),
+        field("badge", "Badge"),
+        field("drawer", "Drawer"),
+    ]);
+    let service = place.serve(&version(second(), fields)).await;
+    let told = |fields: &Value| -> Vec<String> {
+        let fields = fields["fields"].as_array().unwrap().iter();
+        let word = |field: &Value, name: &str| field[name].as_str().unwrap().to_owned();
+        fields.map(|f| [word(f, "name"), word(f, "title"), word(f, "origin")].join(" ")).collect()
+    };
+    let before = get(&service, &admin, FIELDS).await;
+    assert_eq!(told(&before), ["till Till template", "badge Ours tenant", "shift Ours tenant"]);
+    let answer = take(&service, &admin, 2, &json!({})).await;
+    assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+    let after = get(&service, &admin, FIELDS).await;
+    let expected = [
+        "till Number of the till template",
+        "drawer Drawer template",
+        "badge Ours tenant",
+        "shift Ours tenant",
+    ];
+    assert_eq!(told(&after), expected);
+    let sql = "SELECT till, drawer, badge, shift FROM events.\"invoicing.payment_received\"";
+    assert_eq!(service.ask(&admin, sql).await, json!([]));
+}

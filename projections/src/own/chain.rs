@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Int64Array, UInt32Array};
-use arrow::compute::take_record_batch;
+use arrow::array::cast::AsArray;
+use arrow::array::{Int64Array, StringArray, UInt32Array};
+use arrow::compute::{take, take_record_batch};
 
 use super::{OwnView, Reads};
 use crate::circuit::Circuit;
@@ -59,10 +60,12 @@ impl Feed {
             self.events.push(batch.clone());
             return;
         }
-        let tenants = owners(self.tenant, rows.len());
+        let (event_type, tenants) = (batch.event_type.clone(), owners(self.tenant, rows.len()));
+        let places = UInt32Array::from(rows);
+        let extra = batch.extra.as_ref().and_then(|extra| taken(extra, &places));
         // The places are those of rows that are there, so they can be taken.
-        if let Ok(rows) = take_record_batch(&batch.rows, &UInt32Array::from(rows)) {
-            self.events.push(EventBatch { event_type: batch.event_type.clone(), tenants, rows });
+        if let Ok(rows) = take_record_batch(&batch.rows, &places) {
+            self.events.push(EventBatch { event_type, tenants, rows, extra });
         }
     }
 
@@ -81,6 +84,12 @@ impl Feed {
     pub(crate) fn add_failure(&mut self, view: &Arc<View>, error: &RuntimeError) {
         self.failures.push((view.clone(), error.clone()));
     }
+}
+
+/// The texts at these places, which are there.
+fn taken(texts: &StringArray, places: &UInt32Array) -> Option<StringArray> {
+    let taken = take(texts, places, None).ok()?;
+    taken.as_string_opt::<i32>().cloned()
 }
 
 /// The tenant of each of so many rows.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow::array::{Int64Array, RecordBatch};
+use arrow::array::{Array, Int64Array, RecordBatch};
 
 use super::Reads;
 use super::chain::{Chain, Feed, Outcome, owners};
@@ -113,7 +113,10 @@ impl Tap {
 const FEED_BYTES: usize = 256;
 
 fn bytes(feed: &Feed) -> usize {
-    let events = feed.events.iter().map(|batch| batch.rows.get_array_memory_size());
+    let events = feed.events.iter().map(|batch| {
+        let extra = batch.extra.as_ref().map_or(0, Array::get_array_memory_size);
+        batch.rows.get_array_memory_size() + extra
+    });
     let changes = feed.changes.iter().map(|(_, change)| change.rows.get_array_memory_size());
     FEED_BYTES + events.chain(changes).sum::<usize>()
 }

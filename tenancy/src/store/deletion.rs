@@ -166,6 +166,7 @@ impl Store {
             "DELETE FROM dashboards WHERE tenant_id = $1",
             "DELETE FROM dashboard_versions WHERE tenant_id = $1",
             "DELETE FROM given_templates WHERE tenant_id = $1",
+            "DELETE FROM custom_fields WHERE tenant_id = $1",
         ] {
             sql::query(delete)
                 .bind(i64::from(stone.number))

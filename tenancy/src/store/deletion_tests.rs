@@ -7,8 +7,9 @@ use sqlx::AssertSqlSafe;
 
 use super::super::places::{Place, on_both};
 use super::*;
+use crate::custom_fields::{CustomFields, DeclaredField};
 use crate::dashboards::{Dashboard, Head, Origin};
-use crate::templates::{self, Template};
+use crate::templates::{self, CustomFieldType, Template};
 use crate::{
     NewDeadLetter, NewTenant, RuleState, StoredAlertRule, StoredEventType, StoredReport,
     StoredView, TemplateGift, TemplateUpdate, TenantChange,
@@ -77,6 +78,13 @@ async fn fill(store: &Store, tenant: u32) {
         reports: Vec::new(),
         rules: Vec::new(),
         removed: Vec::new(),
+        fields: CustomFields::default().with(DeclaredField {
+            on: "hr.time_logged".to_owned(),
+            name: "x".to_owned(),
+            title: MARKER.to_owned(),
+            r#type: CustomFieldType::Text,
+            choices: vec![MARKER.to_owned()],
+        }),
     };
     assert!(store.update_template(tenant, &update, 9).await.unwrap());
     let (sql, key) = (format!("SELECT '{MARKER}' AS x"), vec!["x".to_owned()]);
@@ -233,6 +241,11 @@ async fn a_template_is_given_once(place: &Place) {
     assert_eq!(jobs.iter().map(|job| job.id.as_str()).collect::<Vec<_>>(), ["retail-cash"]);
     let given = store.given_template(done.number).await.unwrap().unwrap();
     assert_eq!((&given.template, given.revision), (&gift.template, 1));
+    let fields = store.custom_fields_of(done.number).await.unwrap();
+    assert_eq!(fields.len(), gift.template.custom_fields.len());
+    assert!(fields.get("inventory.stock_adjusted", "shrinkage").is_some());
+    let fields = fields.without("inventory.stock_adjusted", "shrinkage");
+    assert!(store.put_custom_fields(done.number, &fields).await.unwrap());
     let [stock, till] = boards.clone().map(|dashboard| dashboard.head);
     assert_eq!(store.dashboards(done.number).await.unwrap(), [stock.clone(), till.clone()]);
     assert_eq!(store.dashboard(done.number, &stock.id).await.unwrap(), Some(boards[0].clone()));
@@ -242,6 +255,8 @@ async fn a_template_is_given_once(place: &Place) {
     assert!(store.delete_report(done.number, "retail-cash", None).await.unwrap());
     assert_eq!(store.finish_template(&done.id, &gift).await.unwrap(), done);
     assert!(store.reports(done.number).await.unwrap().is_empty());
+    let fields = store.custom_fields_of(done.number).await.unwrap();
+    assert!(fields.get("inventory.stock_adjusted", "shrinkage").is_none());
     assert_eq!(store.alert_rules(done.number).await.unwrap(), rules[1..]);
     assert_eq!(store.dashboards(done.number).await.unwrap(), [till]);
     store.delete_tenant(&done.id, "ada").await.unwrap();

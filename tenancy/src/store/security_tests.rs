@@ -14,7 +14,9 @@ use self::rows::{
 use super::places::{Place, authority};
 use super::*;
 use crate::audit::{Action, AuditEntry, AuditFilter, AuditKey, Chain, verify};
+use crate::custom_fields::{CustomFields, DeclaredField};
 use crate::dashboards::{Dashboard, Head, NewDashboard, Origin};
+use crate::templates::CustomFieldType;
 use crate::templates::parts::PartKind;
 use crate::{Role, RoleSet, templates};
 
@@ -342,6 +344,7 @@ async fn queries_that_forget_the_tenant_reach_its_own_rows_only() {
     only_own_alerts(&store, a, b).await;
     only_own_dashboards(&store, a, b).await;
     only_own_templates(&store, a, b).await;
+    only_own_fields(&store, a, b).await;
     let tokens = [service_token(a, 1), service_token(a, 2)];
     assert_eq!(store.service_tokens(a).await.unwrap(), tokens);
     assert!(!store.put_service_token(a, &service_token(a, 3), 2).await.unwrap());
@@ -415,6 +418,25 @@ async fn only_own_templates(store: &Store, a: u32, b: u32) {
     let removed = TemplateUpdate { removed: vec![part], ..taken_over(Some(2)) };
     assert!(!store.update_template(a, &removed, 9).await.unwrap());
     assert_eq!(store.given_template(a).await.unwrap().unwrap().revision, 2);
+}
+
+/// Every query on custom fields, as `a`, upon what is its own and what is of `b`.
+async fn only_own_fields(store: &Store, a: u32, b: u32) {
+    let own = store.custom_fields_of(a).await.unwrap();
+    assert_eq!((own.revision, own.is_empty()), (2, true));
+    let field = DeclaredField {
+        on: "hr.time_logged".to_owned(),
+        name: "mine".to_owned(),
+        title: "Mine".to_owned(),
+        r#type: CustomFieldType::Text,
+        choices: Vec::new(),
+    };
+    assert!(store.put_custom_fields(a, &own.with(field)).await.unwrap());
+    assert_eq!(store.custom_fields_of(a).await.unwrap().len(), 1);
+    // The platform reads those of all.
+    let all = store.custom_fields().await.unwrap();
+    let counts: Vec<(u32, usize)> = all.iter().map(|(of, fields)| (*of, fields.len())).collect();
+    assert_eq!(counts, [(a, 1), (b, 0)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,8 +7,9 @@ use sqlx::{Any, FromRow, Transaction};
 use super::reading::time;
 use super::{
     DashboardChange, Scope, Store, StoredAlertRule, StoredReport, TenantRow, alert_rules,
-    dashboards, reports, sql,
+    custom_fields, dashboards, reports, sql,
 };
+use crate::custom_fields::CustomFields;
 use crate::dashboards::{Dashboard, DashboardId, NewDashboard, Origin};
 use crate::templates::Template;
 use crate::templates::parts::PartKind;
@@ -57,6 +58,8 @@ pub struct TemplateUpdate {
     pub rules: Vec<StoredAlertRule>,
     /// What is deleted.
     pub removed: Vec<RemovedPart>,
+    /// What it declares beside the fields of event types from then on.
+    pub fields: CustomFields,
 }
 
 /// A dashboard that a tenant has of its template.
@@ -131,6 +134,8 @@ impl Store {
         self.enter(&mut transaction, tenant.number).await.map_err(failed)?;
         remember(&mut transaction, tenant.number, None, gift).await.map_err(failed)?;
         give(&mut transaction, tenant.number, gift).await.map_err(failed)?;
+        let given = custom_fields::give(&mut transaction, tenant.number, &gift.template).await;
+        given.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
         Ok(tenant)
     }
@@ -146,7 +151,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let failed = |source| StoreError::Database { doing: "updating a template", source };
         let mut transaction = self.write(Scope::Tenant(tenant)).await.map_err(failed)?;
-        let TemplateUpdate { revision, by, gift, .. } = update;
+        let TemplateUpdate { revision, by, gift, fields, .. } = update;
         // First, so that of two who take it over at once one waits for the other.
         if !remember(&mut transaction, tenant, *revision, gift).await.map_err(failed)? {
             return Ok(false);
@@ -186,6 +191,9 @@ impl Store {
             if !remove(&mut transaction, tenant, part).await? {
                 return Ok(false);
             }
+        }
+        if !custom_fields::replace(&mut transaction, tenant, fields).await.map_err(failed)? {
+            return Ok(false);
         }
         give(&mut transaction, tenant, gift).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;

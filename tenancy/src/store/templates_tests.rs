@@ -82,6 +82,8 @@ fn update(revision: Option<u64>, gift: TemplateGift) -> TemplateUpdate {
         reports: Vec::new(),
         rules: Vec::new(),
         removed: Vec::new(),
+        // Each update is one change of them too.
+        fields: CustomFields { revision: revision.unwrap_or_default(), ..CustomFields::default() },
     }
 }
 
@@ -178,6 +180,7 @@ async fn what_was_changed_meanwhile_stops_all_of_it(place: &Place) {
         TemplateUpdate { rules: vec![rule("x", 3)], ..second() },
         TemplateUpdate { rules: vec![rule("y", 2)], ..second() },
         TemplateUpdate { removed: vec![stale_part], ..second() },
+        TemplateUpdate { fields: CustomFields::default(), ..second() },
     ];
     for (place, update) in stale.iter().enumerate() {
         assert!(!store.update_template(1, update, 9).await.unwrap(), "{place}");

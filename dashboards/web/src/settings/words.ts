@@ -1,4 +1,5 @@
 /** What the page for the firm's settings says. */
+import type { DeclaredField, FieldType } from './fields';
 import type { Kind, Outcome, Side, State } from './merge';
 
 export const words = {
@@ -63,6 +64,27 @@ export const words = {
       'template-unfit': ['The changes of both do not go together', 'Nothing was changed. Choose the one or the other for all of what is marked below.'],
     } as Record<string, readonly [title: string, detail: string]>,
     unfit: 'Both changes do not go together here: choose one of the two.',
+  },
+  fields: {
+    title: 'Fields',
+    about: 'What your services send beside the fields that events have. Each is a column in SQL, in reports and in views of your own.',
+    none: 'Nothing is declared yet.',
+    on: 'Sent with', onHint: 'The type of event, such as inventory.stock_shipped.',
+    name: 'Name in the event', nameHint: 'As your services send it: letters, digits and _.',
+    fieldTitle: 'Title of the field', fieldTitleHint: 'For people; empty for the name.',
+    type: 'What it holds', typeHint: 'A value that does not fit reads as nothing.',
+    choices: 'Choices', choicesHint: 'What it may be, with commas between; empty for anything.',
+    types: {
+      text: 'Text', int: 'Whole number', decimal: 'Decimal', date: 'Date', timestamp: 'Date and time', bool: 'Yes or no',
+    } satisfies Record<FieldType, string>,
+    origins: { template: 'from the template', tenant: 'your own' } satisfies Record<DeclaredField['origin'], string>,
+    add: 'Add the field', adding: 'Adding…',
+    added: (title: string) => `${title} is a column now.`,
+    remove: 'Remove', removeOf: (title: string) => `Remove ${title}`,
+    removed: (title: string) => `${title} is removed.`,
+    removeTitle: (title: string) => `Remove ${title}?`,
+    removeText: 'It is no column any more: what asks for it fails until it is declared again. What events carry of it stays with them.',
+    removeNo: 'Keep it', removeYes: 'Remove it',
   },
   kinds: { dashboard: 'Dashboard', report: 'Report', alert_rule: 'Alert rule' } satisfies Record<Kind, string>,
   states: {

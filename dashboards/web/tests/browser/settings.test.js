@@ -90,6 +90,36 @@ const shot = async (page, name) => {
   if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/${name}.png`, fullPage: true });
 };
 
+test('a field is declared, is a column, and is removed again', async (t) => {
+  const { page, complaints } = await open(t, 'harbour');
+  const section = page.locator('[data-fields]');
+  await reads(section, /Nothing is declared yet/);
+  await page.getByLabel('Sent with').fill('hr.time_logged');
+  await page.getByLabel('Name in the event').fill('hours');
+  const add = page.getByRole('button', { name: 'Add the field' });
+  await add.click();
+  await reads(section.locator('[role=alert]'), /has the column `hours` itself/);
+  await page.getByLabel('Name in the event').fill('lot');
+  await page.getByLabel('Title of the field').fill('Lot number');
+  await page.getByLabel('Choices').fill('red, green');
+  await add.click();
+  await reads(section.locator('[data-field="hr.time_logged/lot"]'), /Lot number\s*lot\s*Text: red, green\s*your own/);
+  const asked = async () => {
+    const response = await fetch(`${service.address}/v1/query`, {
+      method: 'POST', body: JSON.stringify({ sql: 'SELECT count(lot) FROM events."hr.time_logged"' }),
+      headers: { Authorization: `Bearer ${await as('harbour')}`, 'Content-Type': 'application/json' },
+    });
+    return response.status;
+  };
+  assert.equal(await asked(), 200);
+  await shot(page, 'settings-fields');
+  await page.getByRole('button', { name: 'Remove Lot number' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Remove it' }).click();
+  await reads(section, /Nothing is declared yet/);
+  assert.notEqual(await asked(), 200);
+  assert.deepEqual(faults(complaints), []);
+});
+
 test('name, colour and logo are changed, and everybody of the firm sees them', async (t) => {
   const { page, complaints } = await open(t, 'harbour');
   await reads(page.locator('h1'), 'Harbour & Finch');

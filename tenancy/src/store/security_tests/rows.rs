@@ -77,6 +77,8 @@ pub(super) fn taken_over(revision: Option<u64>) -> TemplateUpdate {
         reports: Vec::new(),
         rules: Vec::new(),
         removed: Vec::new(),
+        // Each update is one change of them too.
+        fields: CustomFields { revision: revision.unwrap_or_default(), ..CustomFields::default() },
     }
 }
 
