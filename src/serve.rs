@@ -77,7 +77,9 @@ pub(crate) use self::history::EventHistory;
 pub(crate) use self::intake::{Awaited, Body, Intake, NotCome};
 pub(crate) use self::kafka::sender;
 pub(crate) use self::running::{Keys, Running};
-pub(crate) use self::slots::{Slots, alone};
+pub(crate) use self::slots::Slots;
+#[cfg(test)]
+pub(crate) use self::slots::alone;
 
 /// For the queue of the intake to be written, and for the engine to apply it.
 const DRAIN_TIME: Duration = Duration::from_secs(2);

@@ -87,7 +87,7 @@ async fn oversee(thread: Arc<Mutex<Option<Place>>>, place: Place, turn: Arc<Turn
     let mut ran = Duration::ZERO;
     while ran < AFTER {
         // One that waits for its reader is looked at ever less often.
-        tokio::time::sleep((AFTER - ran).max(begun.elapsed() / 4)).await;
+        tokio::time::sleep(AFTER.saturating_sub(ran).max(begun.elapsed() / 4)).await;
         ran = place.ran().unwrap_or_else(|| turn.ran());
     }
     if let Some(place) = *locked(&thread) {

@@ -385,11 +385,11 @@ async fn a_newer_version_keeps_what_the_tenant_has_declared() {
         let word = |field: &Value, name: &str| field[name].as_str().unwrap().to_owned();
         fields.map(|f| [word(f, "name"), word(f, "title"), word(f, "origin")].join(" ")).collect()
     };
-    let before = get(&service, &admin, FIELDS).await;
+    let before = service.read(FIELDS, &admin).await;
     assert_eq!(told(&before), ["till Till template", "badge Ours tenant", "shift Ours tenant"]);
     let answer = take(&service, &admin, 2, &json!({})).await;
     assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
-    let after = get(&service, &admin, FIELDS).await;
+    let after = service.read(FIELDS, &admin).await;
     let expected = [
         "till Number of the till template",
         "drawer Drawer template",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array};
 
 use super::{Fill, FillError, OwnLimits, OwnView, PassingId, PassingLimits};
-use crate::snapshot::Unready;
+use crate::snapshot::{Unready, ViewSnapshot};
 use crate::{
     DefineError, EventBatch, EventTypes, Hidden, Input, Partition, Tenant, TenantSnapshot, View,
     ViewDefinition,
@@ -278,7 +278,7 @@ fn pass(partition: &mut Partition, tenant: Tenant, id: u64, sql: &str) -> std::s
 
 fn passing_rows(partition: &Partition, tenant: Tenant, id: u64) -> Option<usize> {
     let snapshot = partition.readers().snapshot(tenant);
-    snapshot.passing(PassingId(id)).map(|rows| rows.row_count())
+    snapshot.passing(PassingId(id)).map(ViewSnapshot::row_count)
 }
 
 #[test]

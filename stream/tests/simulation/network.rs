@@ -105,7 +105,7 @@ async fn carry(
 /// its multiples by them.
 fn length(turn: u64, most: usize) -> usize {
     let spread = turn.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-    1 + (spread as usize * most >> 32)
+    1 + ((spread as usize * most) >> 32)
 }
 
 #[cfg(test)]

@@ -28,6 +28,9 @@ use utoipa::ToSchema;
 
 use self::items::Items;
 
+/// An object of JSON.
+type Object = Map<String, Value>;
+
 /// A place in a document: keys and ids of items from the outermost in, each after a `/`, as a JSON
 /// pointer (RFC 6901) with ids in the place of numbers. The document as a whole is the empty text.
 #[derive(
@@ -214,11 +217,11 @@ impl Merge<'_> {
     fn members(
         &mut self,
         path: &Path,
-        (base, theirs, ours): (&Map<String, Value>, &Map<String, Value>, &Map<String, Value>),
-    ) -> Map<String, Value> {
+        (base, theirs, ours): (&Object, &Object, &Object),
+    ) -> Object {
         // In the order of ours; what theirs has beside it follows.
         let added = theirs.keys().filter(|key| !ours.contains_key(*key));
-        let mut merged = Map::new();
+        let mut merged = Object::new();
         for key in ours.keys().chain(added) {
             let each = Three { base: base.get(key), theirs: theirs.get(key), ours: ours.get(key) };
             if let Some(value) = self.value(&path.join(key), each) {
