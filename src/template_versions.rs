@@ -246,16 +246,18 @@ impl Comparison {
                 (Step::Give, _) => give(&mut update.gift, &whole, part.kind, &id),
                 (Step::Delete, _) => update.removed.extend(self.ours.removed(part.kind, &id)),
                 (step, PartKind::Dashboard) => {
-                    let content = match step {
-                        Step::Change(value) => Some(contents::dashboard(value, part, limits)?),
-                        _ => None,
-                    };
                     // One that the newer version has no more keeps what it had.
                     let theirs = whole.dashboards.iter().find(|d| d.head.id.as_str() == id);
                     let ours = self.ours.dashboards.iter().find(|d| d.head.id.as_str() == id);
                     if let (Some(theirs), Some(ours)) = (theirs, ours)
                         && let (Some(origin), Some(base)) = (&theirs.head.origin, &theirs.base)
                     {
+                        let content = match step {
+                            Step::Change(value) => {
+                                Some(contents::dashboard(value, part, ours, limits)?)
+                            }
+                            _ => None,
+                        };
                         update.dashboards.push(UpdatedDashboard {
                             id: ours.head.id.clone(),
                             version: ours.head.version,

@@ -182,15 +182,18 @@ fn put(object: &mut Value, name: &str, value: Value) {
     }
 }
 
-/// What a dashboard becomes, if what both have made of it is one.
+/// What a dashboard becomes, if what both have made of it is one. What lies where the tenant has it
+/// stays there.
 pub(super) fn dashboard(
     value: &Value,
     part: &Part,
+    before: &Dashboard,
     limits: &DashboardLimits,
 ) -> Result<NewDashboard, VersionError> {
     let name = value.get("title").and_then(Value::as_str).unwrap_or_default().to_owned();
     let document = value.get("document").cloned().unwrap_or_default();
-    let document = document::arrange(document).map_err(|error| unfit(part, &error))?;
+    let arranged = document::arrange(document, &before.document);
+    let document = arranged.map_err(|error| unfit(part, &error))?;
     let document = serde_json::to_value(document)?;
     let (bytes, most) = (document.to_string().len(), limits.bytes);
     if bytes > most {

@@ -134,7 +134,7 @@ fn every_kind_is_read_and_written_as_it_was() {
     for pointer in ["/filters", "/widgets/0", "/widgets/8/source", "/widgets/13"] {
         assert_eq!(written.pointer(pointer), document().pointer(pointer), "{pointer}");
     }
-    assert_eq!(arrange(document()).unwrap(), parsed);
+    assert_eq!(arrange(document(), &Value::Null).unwrap(), parsed);
     let read: Document = serde_json::from_value(written).unwrap();
     assert_eq!(read, parsed);
 }
@@ -249,12 +249,18 @@ fn widgets_on_each_other_are_refused_or_moved_down() {
     let error = parse(document.clone()).unwrap_err();
     assert_eq!(error.place, "widgets[4].at");
     assert!(error.message.contains("`kpi`"), "{error}");
-    let arranged = arrange(document).unwrap();
+    let arranged = arrange(document.clone(), &Value::Null).unwrap();
     // Below the first of its column and the one that was below that.
     assert_eq!(arranged.widgets[0].at, Place { x: 0, y: 0, w: 4, h: 2 });
     assert_eq!(arranged.widgets[3].at, Place { x: 0, y: 2, w: 4, h: 2 });
     assert_eq!(arranged.widgets[4].at, Place { x: 0, y: 4, w: 4, h: 2 });
     assert_eq!(parse(json!(arranged)).unwrap(), arranged);
+    // What lies where it should stay is not moved, wherever it stands in the list.
+    let kept = json!({ "widgets": [{ "id": document["widgets"][4]["id"], "at": { "x": 0, "y": 0, "w": 4, "h": 2 } }] });
+    let arranged = arrange(document, &kept).unwrap();
+    assert_eq!(arranged.widgets[4].at, Place { x: 0, y: 0, w: 4, h: 2 });
+    assert_eq!(arranged.widgets[0].at, Place { x: 0, y: 2, w: 4, h: 2 });
+    assert_eq!(arranged.widgets[3].at, Place { x: 0, y: 4, w: 4, h: 2 });
 }
 
 proptest! {
@@ -267,9 +273,9 @@ proptest! {
             "at": { "x": x.min(&(12 - w)), "y": y, "w": w, "h": h },
         }));
         let document = json!({ "schema": 1, "widgets": widgets.collect::<Vec<_>>() });
-        let arranged = arrange(document).unwrap();
+        let arranged = arrange(document, &Value::Null).unwrap();
         prop_assert_eq!(arranged.widgets.len(), places.len());
-        prop_assert_eq!(&arrange(json!(arranged)).unwrap(), &arranged);
+        prop_assert_eq!(&arrange(json!(arranged), &Value::Null).unwrap(), &arranged);
         for (widget, place) in arranged.widgets.iter().zip(&places) {
             prop_assert!(widget.at.y >= place.1 && (widget.at.w, widget.at.h) == (place.2, place.3));
         }
