@@ -231,7 +231,7 @@ async fn give(
     gift: &TemplateGift,
 ) -> Result<(), sqlx::Error> {
     for dashboard in &gift.dashboards {
-        dashboards::insert(transaction, tenant, dashboard).await?;
+        dashboards::bring(transaction, tenant, dashboard).await?;
     }
     for (report, next) in &gift.reports {
         reports::insert(transaction, tenant, report, *next).await?;
