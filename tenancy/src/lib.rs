@@ -34,6 +34,7 @@ mod hex;
 mod id;
 mod issuer;
 pub mod limits;
+mod locale;
 pub mod modules;
 mod roles;
 mod secret;
@@ -52,6 +53,7 @@ pub use id::TenantId;
 pub use issuer::{
     ClientSecret, Exchanged, Issuer, IssuerError, IssuerSettings, Pace, SignIn, SignInError,
 };
+pub use locale::Locale;
 pub use modules::MODULES;
 pub use roles::{Role, RoleSet, UnknownRole};
 pub use secret::{Secret, SecretError};

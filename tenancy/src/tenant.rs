@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::{Invalid, TenantId};
+use crate::{Invalid, Locale, TenantId};
 
 /// A tenant as the control store holds it.
 ///
@@ -32,6 +32,9 @@ pub struct TenantRecord {
     /// The currency of amounts that name none.
     #[schema(value_type = String, pattern = "^[A-Z]{3}$")]
     pub currency: Currency,
+    /// How numbers and dates are written for its people: a language tag (BCP 47), such as `en-GB`.
+    #[schema(value_type = String)]
+    pub locale: Locale,
     /// Where its date comes from: `wall`, `events` or `fixed:YYYY-MM-DD`.
     #[schema(value_type = String)]
     pub clock: Clock,

@@ -13,6 +13,7 @@ fn tenant(clock: &str) -> TenantRecord {
         // Where it is tomorrow already.
         timezone: chrono_tz::Pacific::Auckland,
         currency: "NZD".parse().unwrap(),
+        locale: "en-NZ".parse().unwrap(),
         clock: clock.parse().unwrap(),
         vertical: None,
         modules: MODULES.map(str::to_owned).to_vec(),

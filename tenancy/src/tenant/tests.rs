@@ -13,6 +13,7 @@ fn record(timezone: Tz, clock: Clock) -> TenantRecord {
         name: "Acme".into(),
         timezone,
         currency: "EUR".parse().unwrap(),
+        locale: Locale::default(),
         clock,
         vertical: None,
         modules: vec!["crm".into()],
@@ -29,7 +30,7 @@ fn serializes_everything_but_the_number() {
         shown,
         json!({
             "id": "acme", "name": "Acme", "timezone": "Europe/Berlin", "currency": "EUR",
-            "clock": "events", "vertical": null, "modules": ["crm"], "branding": null,
+            "locale": "en-GB", "clock": "events", "vertical": null, "modules": ["crm"], "branding": null,
             "created_at": "2024-01-02T03:04:05Z",
         })
     );
