@@ -62,6 +62,7 @@ pub(super) async fn update(
     }
     let means = Means {
         store: &app.store,
+        directory: &app.directory,
         types: app.types.registry(),
         intake: app.intake()?,
         hub: &app.hub,

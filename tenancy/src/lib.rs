@@ -64,8 +64,8 @@ pub use store::{
     Ownership, PositionMark, RemovedPart, ReportJob, RuleState, RunState, Server, Store,
     StoredAlert, StoredAlertDelivery, StoredAlertRule, StoredCheckpoint, StoredDeadLetter,
     StoredDelivery, StoredEventType, StoredNode, StoredNotice, StoredOwner, StoredPartition,
-    StoredReport, StoredRun, StoredServiceToken, StoredTransition, StoredView, TemplateGift,
-    TemplateUpdate, Tombstone, TransitionKind, UpdatedDashboard,
+    StoredReport, StoredRun, StoredServiceToken, StoredTransition, StoredView, SwitchedModules,
+    TemplateGift, TemplateUpdate, Tombstone, TransitionKind, UpdatedDashboard,
 };
 pub use tenant::{Clock, Currency, TenantRecord};
 pub use tickets::{Ticket, TicketError, TicketLimits, Tickets};

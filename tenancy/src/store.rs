@@ -69,7 +69,7 @@ pub use self::reports::{StoredOwner, StoredReport};
 use self::scope::Scope;
 pub use self::service_tokens::StoredServiceToken;
 pub use self::templates::{
-    GivenTemplate, RemovedPart, TemplateGift, TemplateUpdate, UpdatedDashboard,
+    GivenTemplate, RemovedPart, SwitchedModules, TemplateGift, TemplateUpdate, UpdatedDashboard,
 };
 use self::writer::Writer;
 use crate::change::timezone;

@@ -77,6 +77,7 @@ async fn fill(store: &Store, tenant: u32) {
     let update = TemplateUpdate {
         revision: None,
         by: MARKER.to_owned(),
+        modules: None,
         gift: gift(),
         dashboards: Vec::new(),
         reports: Vec::new(),

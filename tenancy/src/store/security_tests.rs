@@ -422,6 +422,12 @@ async fn only_own_templates(store: &Store, a: u32, b: u32) {
     let brought = TemplateUpdate { gift, ..taken_over(Some(2)) };
     assert!(store.update_template(a, &brought, 9).await.unwrap());
     assert_eq!(store.dashboard(a, &given.head.id).await.unwrap(), Some(given));
+    let all: Vec<String> = MODULES.map(str::to_owned).to_vec();
+    let modules = Some(SwitchedModules { before: all.clone(), after: all[..1].to_vec() });
+    let switched = TemplateUpdate { modules, ..taken_over(Some(3)) };
+    assert!(store.update_template(a, &switched, 9).await.unwrap());
+    let other = store.tenant(&"b".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(other.modules, all);
 }
 
 #[tokio::test(flavor = "multi_thread")]

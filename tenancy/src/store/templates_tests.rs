@@ -77,6 +77,7 @@ fn update(revision: Option<u64>, gift: TemplateGift) -> TemplateUpdate {
     TemplateUpdate {
         revision,
         by: "ann\0".to_owned(),
+        modules: None,
         gift,
         dashboards: Vec::new(),
         reports: Vec::new(),
@@ -185,6 +186,34 @@ async fn what_was_changed_meanwhile_stops_all_of_it(place: &Place) {
     }
     assert!(store.update_template(1, &second(), 9).await.unwrap());
     assert!(!store.update_template(1, &second(), 9).await.unwrap(), "once");
+}
+
+async fn modules_are_switched_with_it(place: &Place) {
+    let store = filled(place).await;
+    let named = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let all: Vec<String> = MODULES.map(str::to_owned).to_vec();
+    let switch = |before: &[String], after: &[String]| {
+        Some(SwitchedModules { before: before.to_vec(), after: after.to_vec() })
+    };
+    let modules = async |id: &str| {
+        let id: TenantId = id.parse().unwrap();
+        store.tenant(&id).await.unwrap().unwrap().modules
+    };
+    let (some, fewer) = (named(&["crm", "tasks"]), named(&["tasks"]));
+    // Others are on than were looked at: nothing is done.
+    let stale = TemplateUpdate { modules: switch(&some, &fewer), ..second() };
+    assert!(!store.update_template(1, &stale, 9).await.unwrap());
+    assert_eq!(modules("one").await, all);
+    let before = store.last_change().await.unwrap();
+    let switched = TemplateUpdate { modules: switch(&all, &some), ..second() };
+    assert!(store.update_template(1, &switched, 9).await.unwrap());
+    assert_eq!((modules("one").await, modules("two").await), (some.clone(), all));
+    // Other nodes are told.
+    let told = store.tenants_since(before).await.unwrap();
+    assert_eq!(told.iter().map(|tenant| tenant.number).collect::<Vec<_>>(), [1]);
+    let next = TemplateUpdate { modules: switch(&some, &fewer), ..update(Some(2), gift(2)) };
+    assert!(store.update_template(1, &next, 9).await.unwrap());
+    assert_eq!(modules("one").await, fewer);
 }
 
 async fn of_two_who_take_it_over_at_once_one_does(place: &Place) {

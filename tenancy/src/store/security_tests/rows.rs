@@ -69,6 +69,7 @@ pub(super) fn taken_over(revision: Option<u64>) -> TemplateUpdate {
     TemplateUpdate {
         revision,
         by: "jo".to_owned(),
+        modules: None,
         gift: TemplateGift {
             template: templates::find("household").unwrap().clone(),
             at: DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
