@@ -242,6 +242,33 @@ fn a_default_is_of_its_filters_type() {
     }
 }
 
+/// The words that reports and the page read too.
+#[test]
+fn a_default_in_words_names_a_day() {
+    let words: Value =
+        serde_json::from_str(include_str!("../../../../dashboards/date_words.json")).unwrap();
+    let with = |kind: &str, text: &str| {
+        let mut document = document();
+        document["filters"][1]["type"] = json!(kind);
+        document["filters"][1]["default"] = json!(text);
+        parse(document)
+    };
+    let none = words["none"].as_array().unwrap().iter().map(|text| text.as_str().unwrap());
+    for kind in ["date", "timestamp"] {
+        for text in words["days"].as_object().unwrap().keys() {
+            assert!(with(kind, text).is_ok(), "{kind} {text}");
+        }
+        for text in none.clone() {
+            let error = with(kind, text).unwrap_err();
+            assert_eq!(error.place, "filters[1].default", "{text}");
+            assert!(error.message.contains("{{this_month.start}}"), "{error}");
+        }
+    }
+    for text in none {
+        assert!(with("text", text).is_ok(), "of a text they are no words");
+    }
+}
+
 #[test]
 fn widgets_on_each_other_are_refused_or_moved_down() {
     let mut document = document();
