@@ -37,6 +37,20 @@ fn serializes_everything_but_the_number() {
 }
 
 #[test]
+fn a_firm_is_called_as_its_branding_says() {
+    let mut tenant = record(Tz::UTC, Clock::Wall);
+    assert_eq!((tenant.firm(), tenant.colour()), ("Acme", None));
+    let branding = |value: Value| value.as_object().cloned();
+    tenant.branding = branding(json!({ "colours": { "accent": "#0b6b75" } }));
+    assert_eq!((tenant.firm(), tenant.colour()), ("Acme", Some(0x0b_6b_75)));
+    tenant.branding = branding(json!({ "name": "Acme Works", "colours": { "accent": "teal" } }));
+    assert_eq!((tenant.firm(), tenant.colour()), ("Acme Works", None));
+    // As it may have been before branding was checked.
+    tenant.branding = branding(json!({ "name": "", "colours": [] }));
+    assert_eq!((tenant.firm(), tenant.colour()), ("Acme", None));
+}
+
+#[test]
 fn the_wall_clock_follows_the_timezone() {
     let now = Utc.with_ymd_and_hms(2024, 3, 31, 22, 30, 0).unwrap();
     let day = |d, m| NaiveDate::from_ymd_opt(2024, m, d);
