@@ -21,6 +21,8 @@ mod explanations;
 mod exports;
 #[path = "http/formats.rs"]
 mod formats;
+#[path = "http/generated.rs"]
+mod generated;
 #[path = "http/issuers.rs"]
 mod issuers;
 #[path = "http/limits.rs"]
