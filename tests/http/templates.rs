@@ -382,7 +382,7 @@ async fn a_module_is_switched_as_it_was_looked_at() {
         patch.json(&json!({ "modules": modules })).send()
     };
     assert_eq!(switch(json!(["tasks"])).await.unwrap().status(), 200);
-    let stale = service.post(UPDATE, &admin).header("if-match", tag).json(&body);
+    let stale = service.post(UPDATE, &admin).header("if-match", &tag).json(&body);
     problem(stale.send().await.unwrap(), 412, "changed-meanwhile").await;
     // What the firm has switched off itself stays off, unless it is settled otherwise.
     assert_eq!(take(&service, &admin, 2, &json!({ LOW: "ours" })).await.status(), 200);
