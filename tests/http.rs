@@ -23,6 +23,8 @@ mod exports;
 mod fields;
 #[path = "http/formats.rs"]
 mod formats;
+#[path = "http/generated.rs"]
+mod generated;
 #[path = "http/issuers.rs"]
 mod issuers;
 #[path = "http/limits.rs"]

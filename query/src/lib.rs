@@ -66,4 +66,4 @@ pub use macros::{Calendar, MacroError};
 pub use parquet_file::parquet_body;
 pub use plain::is_plain;
 pub use views::{DEFAULT_PAGE, MAX_PAGE, ViewPage, read_view, view_answer};
-pub use xlsx::XlsxFile;
+pub use xlsx::{TitleSheet, XlsxFile};

@@ -66,6 +66,7 @@ pub(super) async fn update(
     }
     let means = Means {
         store: &app.store,
+        directory: &app.directory,
         types: &app.types,
         intake: app.intake()?,
         hub: &app.hub,

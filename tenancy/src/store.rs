@@ -8,8 +8,8 @@
 /// The columns of a record, in the order in which they are read.
 macro_rules! columns {
     () => {
-        "number, id, name, timezone, currency, clock, vertical, modules, branding, created_at, \
-         template"
+        "number, id, name, timezone, currency, locale, clock, vertical, modules, branding, \
+         created_at, template"
     };
 }
 
@@ -71,7 +71,7 @@ pub use self::reports::{StoredOwner, StoredReport};
 use self::scope::Scope;
 pub use self::service_tokens::StoredServiceToken;
 pub use self::templates::{
-    GivenTemplate, RemovedPart, TemplateGift, TemplateUpdate, UpdatedDashboard,
+    GivenTemplate, RemovedPart, SwitchedModules, TemplateGift, TemplateUpdate, UpdatedDashboard,
 };
 use self::writer::Writer;
 use crate::change::timezone;
@@ -179,8 +179,9 @@ impl Store {
         // Read to the end: a statement that changes is done only then. The condition keeps PostgreSQL from drawing a number for an id that is taken.
         let rows: Vec<TenantRow> = sql::query_as(concat!(
             "INSERT INTO tenants \
-             (id, name, timezone, currency, clock, vertical, modules, branding, created_at, template) \
-             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 \
+             (id, name, timezone, currency, locale, clock, vertical, modules, branding, \
+             created_at, template) \
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 \
              WHERE NOT EXISTS (SELECT 1 FROM tenants WHERE id = $1) \
              ON CONFLICT (id) DO NOTHING RETURNING ",
             columns!()
@@ -189,6 +190,7 @@ impl Store {
         .bind(new.name)
         .bind(new.timezone.name())
         .bind(new.currency.as_str())
+        .bind(new.locale.as_str())
         .bind(new.clock.to_string())
         .bind(new.vertical)
         .bind(modules.map(json_array))
@@ -245,10 +247,11 @@ impl Store {
         let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
         let rows: Vec<TenantRow> = sql::query_as(concat!(
             "UPDATE tenants SET name = coalesce($2, name), timezone = coalesce($3, timezone), \
-             currency = coalesce($4, currency), clock = coalesce($5, clock), \
-             vertical = CASE WHEN $6 THEN $7 ELSE vertical END, \
-             modules = CASE WHEN $8 THEN $9 ELSE modules END, \
-             branding = CASE WHEN $10 THEN $11 ELSE branding END \
+             currency = coalesce($4, currency), locale = coalesce($5, locale), \
+             clock = coalesce($6, clock), \
+             vertical = CASE WHEN $7 THEN $8 ELSE vertical END, \
+             modules = CASE WHEN $9 THEN $10 ELSE modules END, \
+             branding = CASE WHEN $11 THEN $12 ELSE branding END \
              WHERE id = $1 AND deleted_at IS NULL RETURNING ",
             columns!()
         ))
@@ -256,6 +259,7 @@ impl Store {
         .bind(change.name)
         .bind(change.timezone.map(chrono_tz::Tz::name))
         .bind(change.currency.map(String::from))
+        .bind(change.locale.map(String::from))
         .bind(change.clock.map(String::from))
         .bind(change.vertical.is_some())
         .bind(change.vertical.flatten())
@@ -307,6 +311,7 @@ struct TenantRow {
     name: String,
     timezone: String,
     currency: String,
+    locale: String,
     clock: String,
     vertical: Option<String>,
     modules: Option<String>,
@@ -335,6 +340,10 @@ impl TenantRow {
                 .currency
                 .parse()
                 .map_err(|e: crate::Invalid| damaged("currency", e.message))?,
+            locale: self
+                .locale
+                .parse()
+                .map_err(|e: crate::Invalid| damaged("locale", e.message))?,
             clock: self.clock.parse().map_err(|e: crate::Invalid| damaged("clock", e.message))?,
             vertical: self.vertical,
             modules,

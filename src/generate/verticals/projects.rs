@@ -16,7 +16,7 @@ pub(super) static SERVICES: Profile = Profile {
         milestone: 14,
         status: 3,
         budget: 5,
-        compliance: 10,
+        compliance: 30,
         people: 5,
         task: 2,
         ..Weights::NONE
@@ -223,7 +223,7 @@ pub(super) static AGENCY: Profile = Profile {
         milestone: 24,
         status: 8,
         budget: 10,
-        compliance: 5,
+        compliance: 25,
         people: 7,
         task: 2,
         ..Weights::NONE

@@ -16,6 +16,8 @@ use crate::{
 };
 
 const MARKER: &str = "Marker-of-the-deleted";
+/// A dashboard of which only its last version is known.
+const DELETED_BOARD: &str = "board-of-the-deleted";
 
 fn new_tenant(id: &str) -> NewTenant {
     serde_json::from_value(json!({
@@ -70,9 +72,13 @@ fn gift() -> TemplateGift {
 
 async fn fill(store: &Store, tenant: u32) {
     assert!(store.create_dashboard(tenant, &dashboard("mine"), 9).await.unwrap());
+    let deleted = dashboard(DELETED_BOARD);
+    assert!(store.create_dashboard(tenant, &deleted, 9).await.unwrap());
+    assert!(store.delete_dashboard(tenant, &deleted.head.id, None).await.unwrap());
     let update = TemplateUpdate {
         revision: None,
         by: MARKER.to_owned(),
+        modules: None,
         gift: gift(),
         dashboards: Vec::new(),
         reports: Vec::new(),
@@ -180,6 +186,7 @@ async fn of_an_erased_tenant_only_the_tombstone_and_the_record_stay(place: &Plac
     store.erase_tenant(&stone).await.unwrap();
     assert_eq!(found(place, MARKER).await, 0);
     assert_eq!(found(place, "2031-05-17").await, 0);
+    assert_eq!(found(place, DELETED_BOARD).await, 0);
 }
 
 async fn records_of_the_audit_are_neither_removed_nor_changed(place: &Place) {

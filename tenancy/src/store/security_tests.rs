@@ -9,7 +9,8 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
 use self::rows::{
-    dashboard, decide, entry, fill, key, new_tenant, service_token, taken_over, view,
+    dashboard, decide, deleted_dashboard, entry, fill, key, new_tenant, service_token, taken_over,
+    view,
 };
 use super::places::{Place, authority};
 use super::*;
@@ -418,6 +419,18 @@ async fn only_own_templates(store: &Store, a: u32, b: u32) {
     let removed = TemplateUpdate { removed: vec![part], ..taken_over(Some(2)) };
     assert!(!store.update_template(a, &removed, 9).await.unwrap());
     assert_eq!(store.given_template(a).await.unwrap().unwrap().revision, 2);
+    // That another has had it before is nothing to whom it is given.
+    let given = deleted_dashboard(b);
+    let gift = TemplateGift { dashboards: vec![given.clone()], ..taken_over(None).gift };
+    let brought = TemplateUpdate { gift, ..taken_over(Some(2)) };
+    assert!(store.update_template(a, &brought, 9).await.unwrap());
+    assert_eq!(store.dashboard(a, &given.head.id).await.unwrap(), Some(given));
+    let all: Vec<String> = MODULES.map(str::to_owned).to_vec();
+    let modules = Some(SwitchedModules { before: all.clone(), after: all[..1].to_vec() });
+    let switched = TemplateUpdate { modules, ..taken_over(Some(3)) };
+    assert!(store.update_template(a, &switched, 9).await.unwrap());
+    let other = store.tenant(&"b".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(other.modules, all);
 }
 
 /// Every query on custom fields, as `a`, upon what is its own and what is of `b`.

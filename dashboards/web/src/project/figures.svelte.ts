@@ -8,6 +8,14 @@ import { amountOf, byLargest, currencyOf, linesOf, type Line } from './lines';
 /** Details come less often than rows of views, since a query may have to be asked anew for them. */
 const DETAILS_EVERY_MS = 2_000;
 
+/** In this order. */
+const ABOUT = ['status', 'manager', 'due_date'] as const;
+
+export interface About {
+  id: (typeof ABOUT)[number];
+  text: string;
+}
+
 export class ProjectFigures {
   readonly money: Followed;
   readonly budgets: Followed;
@@ -111,6 +119,20 @@ export class ProjectFigures {
       this.details = null;
     };
   }
+
+  /** What is said of it: how it stands, who manages it, by which day it is due. */
+  readonly about: readonly About[] = $derived.by(() => {
+    const said = new Map(this.detailsOf('fact').map(({ id, name }) => [id, name]));
+    return ABOUT.flatMap((id): About[] => {
+      const text = said.get(id);
+      return text === undefined || text === '' ? [] : [{ id, text }];
+    });
+  });
+
+  /** The milestones that were reached, the last first. */
+  readonly milestones: Detail[] = $derived.by(
+    () => this.detailsOf('milestone').sort((a, b) => (a.day < b.day ? 1 : a.day > b.day ? -1 : 0)),
+  );
 
   detailsOf(kind: Kind): Detail[] {
     return this.details?.ready === true ? detailsOf(this.details.rows, kind) : [];

@@ -7,8 +7,10 @@ import { byType, declarationOf, EMPTY, wrongPart, type DeclaredField, type NewFi
 import { changeOf, formOf, MODULES, modulesOf, wrongIn, type Form } from '../../src/settings/firm';
 import { dataAddress, kindOf } from '../../src/settings/logo';
 import {
-  conflictsOf, doneTo, GROUPS, namesWithin, openConflicts, outcomeOf, settlement, sideText, waysOf, type Given, type Part,
+  conflictsOf, doneTo, GROUPS, namesWithin, openConflicts, outcomeOf, settlement, sideText, waysOf, type Given, type Outcome,
+  type Part,
 } from '../../src/settings/merge';
+import { sayOf, titleOf } from '../../src/settings/words';
 
 /** The same sequence whenever it is asked for (Lehmer's, modulo 2³¹ − 1). */
 function numbers(seed: number): () => number {
@@ -236,6 +238,15 @@ describe('a newer version of a template', () => {
     expect(done.map(({ part: { title }, outcome }) => `${title} ${outcome}`)).toEqual([
       'stock merged', 'stock-value merged', 'returns left-out', 'sales kept', 'old deleted',
     ]);
+  });
+
+  it('says of a module that it is switched', () => {
+    const module: Part = { path: '/modules/hr', kind: 'module', id: 'hr', title: 'hr', state: 'new', conflicts: 0 };
+    expect([titleOf(module), titleOf(first)]).toEqual(['People', 'stock']);
+    expect(['added', 'left-out', 'kept'].map((outcome) => sayOf('ways', module, outcome as Outcome))).toEqual(
+      ['Switch it on', 'Leave it off', 'Keep yours'],
+    );
+    expect([sayOf('outcomes', module, 'deleted'), sayOf('outcomes', first, 'deleted')]).toEqual(['switched off', 'deleted']);
   });
 
   it('reads paths and sides', () => {
