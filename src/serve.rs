@@ -114,7 +114,8 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     let directory = Directory::open(store.clone()).await?;
     let registered = store.event_types().await?;
     let declared = store.custom_fields().await?;
-    let types = TypeDirectory::new(store.clone(), registered, declared, config.limits.types.clone())?;
+    let types =
+        TypeDirectory::new(store.clone(), registered, declared, config.limits.types.clone())?;
     let source = Source::open(&config, &store, &directory, &types, since).await?;
     let (count, home) = source.partitions(&directory);
     // Only its readers' side is used: it is that of all partitions.

@@ -295,8 +295,9 @@ impl Comparison {
         for part in parts {
             let id = self.theirs.part_id(&part.id);
             match (&part.step, part.kind) {
-                // Switched, and seeded.
-                (_, PartKind::Module | PartKind::Event) => {}
+                // Switched, seeded, and as they were.
+                (_, PartKind::Module | PartKind::Event)
+                | (Step::Keep, PartKind::Report | PartKind::AlertRule) => {}
                 (Step::Give, _) => give(&mut update.gift, &whole, part.kind, &id),
                 (Step::Delete, _) => update.removed.extend(self.ours.removed(part.kind, &id)),
                 (step, PartKind::Dashboard) => {
@@ -346,7 +347,6 @@ impl Comparison {
                         });
                     }
                 }
-                (Step::Keep, PartKind::Report | PartKind::AlertRule) => {}
             }
         }
         Ok(update)

@@ -381,7 +381,7 @@ async fn a_module_is_switched_as_it_was_looked_at() {
     problem(stale.send().await.unwrap(), 412, "changed-meanwhile").await;
     // What the firm has switched off itself stays off, unless it is settled otherwise.
     assert_eq!(take(&service, &admin, 2, &json!({ LOW: "ours" })).await.status(), 200);
-    let on = get(&service, &admin, "/v1/tenant").await;
+    let on = service.read("/v1/tenant", &admin).await;
     assert_eq!(on["modules"], json!(["hr", "tasks"]));
 }
 
@@ -395,7 +395,7 @@ async fn one_module_at_least_stays_on() {
     let settle = json!({ LOW: "ours", "/modules/hr": "ours", "/modules/invoicing": "theirs" });
     let refused = problem(take(&service, &admin, 2, &settle).await, 422, "template-unfit").await;
     assert_eq!(refused["path"], "/modules/invoicing");
-    let on = get(&service, &admin, "/v1/tenant").await;
+    let on = service.read("/v1/tenant", &admin).await;
     assert_eq!(on["modules"], json!(["invoicing"]));
 }
 

@@ -21,7 +21,7 @@ fn widget(id: &str, (x, y, w, h): Cells) -> Value {
 }
 
 /// A board on which no widget lies on another: later ones are moved down.
-fn board(widgets: Vec<Value>) -> Value {
+fn board(widgets: &[Value]) -> Value {
     let document = json!({ "schema": 1, "filters": [], "widgets": widgets });
     json!(arrange(document, &Value::Null).unwrap())
 }
@@ -43,10 +43,10 @@ fn merged(base: &Value, theirs: &Value, ours: &Value) -> (Value, Vec<Conflict>) 
 #[test]
 fn what_a_template_adds_makes_room_for_what_the_tenant_has_placed() {
     let (wide, low) = ((0, 0, 6, 3), (0, 3, 6, 3));
-    let base = board(vec![widget("a", wide), widget("b", (6, 0, 6, 3))]);
-    let ours = board(vec![widget("a", wide), widget("b", low)]);
+    let base = board(&[widget("a", wide), widget("b", (6, 0, 6, 3))]);
+    let ours = board(&[widget("a", wide), widget("b", low)]);
     let added = widget("n", low);
-    let theirs = board(vec![widget("a", wide), added, widget("b", (6, 0, 6, 3))]);
+    let theirs = board(&[widget("a", wide), added, widget("b", (6, 0, 6, 3))]);
     let (arranged, conflicts) = merged(&base, &theirs, &ours);
     assert_eq!(conflicts, []);
     assert_eq!(place(&arranged, "b"), place(&ours, "b"));
@@ -56,7 +56,7 @@ fn what_a_template_adds_makes_room_for_what_the_tenant_has_placed() {
 
 #[test]
 fn a_place_is_of_one_side_or_of_the_other() {
-    let board = |at: Cells| board(vec![widget("a", at)]);
+    let board = |at: Cells| board(&[widget("a", at)]);
     let (base, wider, moved) = (board((0, 0, 6, 3)), board((0, 0, 12, 3)), board((6, 0, 6, 3)));
     // Half of each would be a place outside the grid.
     let merged = merge(&base, &wider, &moved);
@@ -94,7 +94,7 @@ fn edited(base: &Value, (edits, added): &Edits, name: &str) -> Value {
     for (number, (index, cells)) in added.iter().enumerate() {
         list.insert(index.index(list.len() + 1), widget(&format!("{name}{number}"), *cells));
     }
-    board(list)
+    board(&list)
 }
 
 proptest! {
@@ -103,7 +103,7 @@ proptest! {
         places in vec(cells(), 0..6), theirs in edits(), ours in edits(),
     ) {
         let base = places.iter().enumerate().map(|(n, cells)| widget(&format!("w{n}"), *cells));
-        let base = board(base.collect());
+        let base = board(&base.collect::<Vec<_>>());
         let (theirs, ours) = (edited(&base, &theirs, "t"), edited(&base, &ours, "o"));
         let (arranged, conflicts) = merged(&base, &theirs, &ours);
         for id in widgets(&ours).iter().map(|widget| widget["id"].as_str().unwrap()) {
