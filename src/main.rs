@@ -21,6 +21,7 @@ mod onboarding;
 mod own_views;
 mod rank;
 mod reports;
+mod schemas;
 mod serve;
 mod shown;
 mod template_versions;
