@@ -13,6 +13,7 @@
 //!   once: the store takes a schema only over the one that it was compared with.
 //! - What one tenant registers is seen by that tenant alone, and stands before whatever the
 //!   platform registers under the same name.
+//! - No two names, of whomever, differ in `.` and `_` alone: Kafka would not have topics for both.
 
 mod fields;
 
@@ -51,9 +52,11 @@ pub(crate) enum RegisterError {
     /// The schema cannot be taken.
     #[error("{0}")]
     Schema(SchemaError),
-    /// The name is that of a type which all tenants have.
+    /// The name is that of a type which all tenants have, or one that Kafka would not tell from that
+    /// of somebody's type.
     #[error(
-        "`{0}` is a type that every tenant has, and is not to be changed here; choose another name"
+        "`{0}` cannot be registered here: the name, or one that differs from it in `.` and `_` alone, is \
+         taken; choose another name"
     )]
     Taken(String),
     /// The type is there with other fields.
@@ -221,6 +224,9 @@ impl TypeDirectory {
         ingest::check_name(name).map_err(RegisterError::Name)?;
         let fields = ingest::fields(schema.get(), limits).map_err(RegisterError::Schema)?;
         let before = self.before(owner, name)?;
+        if before.is_none() && self.collides(name).await? {
+            return Err(RegisterError::Taken(name.to_owned()));
+        }
         let grown = match before.as_ref().map(|old| ingest::compare(old.fields(), &fields)) {
             Some(Growth::Other(differences)) => {
                 return Err(RegisterError::Incompatible { name: name.to_owned(), differences });
@@ -274,6 +280,20 @@ impl TypeDirectory {
             return Err(RegisterError::Full { limit: limits.count });
         }
         Ok(before)
+    }
+
+    /// Whether Kafka would not have topics for this name and one that somebody has registered: it
+    /// takes `.` and `_` for the same. Tenants may share a name, and with it the topic.
+    async fn collides(&self, name: &str) -> Result<bool, StoreError> {
+        let folded = |name: &str| name.replace('.', "_");
+        let of_name = folded(name);
+        let is_same = |other: &str| other != name && folded(other) == of_name;
+        if self.shared.builtin.iter().any(|event_type| is_same(event_type.name())) {
+            return Ok(true);
+        }
+        // In the store, where those stand too that other processes have registered.
+        let alike = self.shared.store.event_types_alike(name).await?;
+        Ok(alike.iter().any(|other| other != name))
     }
 
     /// A type as the outside sees it.

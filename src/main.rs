@@ -22,6 +22,7 @@ mod onboarding;
 mod own_views;
 mod rank;
 mod reports;
+mod schemas;
 mod serve;
 mod shown;
 mod template_versions;

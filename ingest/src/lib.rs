@@ -30,7 +30,7 @@ pub mod objects;
 mod schema;
 mod stored;
 
-pub use avro::{RegistryError, SchemaRegistry};
+pub use avro::{KeptSchemas, RegistryError, SchemaRegistry};
 pub use dead_letters::{DeadLetter, DeadLetterError, DeadLetters, KEPT_BYTES};
 pub use decode::{BodyError, Decoded, DecodedBatch, Rejected, Sender, decode};
 pub use format::Format;

@@ -32,6 +32,8 @@ use crate::reports::Reports;
 const INPUTS: usize = 16;
 /// How often it is looked whether the engine has taken what was sent to it.
 const LOOK: Duration = Duration::from_millis(2);
+/// After how long a position is waited for again.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// What all partitions of a node have in common.
 pub(super) struct Host {
@@ -140,8 +142,10 @@ impl Host {
             let number = Tenant(tenant.number);
             let position = Position::new(number, intake.sequence(number));
             // For as long as it takes: the engine's end is watched elsewhere.
-            while self.hub.wait_for(position, Duration::from_mins(1)).await.is_err() {
-                tracing::info!("the events are read, the views are being computed");
+            while let Err(not_yet) = self.hub.wait_for(position, Duration::from_mins(1)).await {
+                tracing::info!(%not_yet, "the events are read, the views are being computed");
+                // Where too many wait already the answer comes at once.
+                tokio::time::sleep(AGAIN).await;
             }
         }
         Ok(self.own_views.settle(number as usize).await?)

@@ -38,6 +38,7 @@ mod report_runs;
 mod reports;
 mod scope;
 mod service_tokens;
+mod source;
 mod sql;
 mod templates;
 mod writer;

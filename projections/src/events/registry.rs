@@ -64,6 +64,12 @@ impl EventRegistry {
         names.get(name).cloned()
     }
 
+    /// Whether anybody has a type of that name.
+    pub fn has(&self, name: &str) -> bool {
+        let types = self.read();
+        types.shared.contains_key(name) || types.own.values().any(|names| names.contains_key(name))
+    }
+
     /// How many types `owner` has alone; without an owner, how many all have.
     pub fn count(&self, owner: Option<Tenant>) -> usize {
         let types = self.read();
