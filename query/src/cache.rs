@@ -22,8 +22,8 @@ use serde_json::Value;
 use bounded::Bounded;
 pub(crate) use reads::Reads;
 
-use crate::QueryLimits;
 use crate::catalog::Relations;
+use crate::{QueryLimits, literals};
 
 /// Bytes of SQL and parameters up to which a query is remembered.
 const KEY_BYTES: usize = 16 << 10;
@@ -32,6 +32,9 @@ const KEY_BYTES: usize = 16 << 10;
 /// hundred bytes a node, and how large one is cannot be asked.
 const PLAN_BYTES_PER_BYTE: usize = 32;
 const PLAN_BYTES: usize = 8 << 10;
+
+/// Bytes of the values in a plan up to which it is kept.
+const PLAN_VALUES: usize = 64 << 10;
 
 /// What is asked, by whom.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -98,9 +101,13 @@ impl Cache {
         self.plans.find(asked, |kept| kept.reads.is_defined_alike(relations))
     }
 
+    /// Keeps a plan, unless values that were made while it was planned make it large.
     pub(crate) fn keep_plan(&self, asked: &Arc<Asked>, kept: KeptPlan) {
-        let bytes = PLAN_BYTES + asked.bytes() * PLAN_BYTES_PER_BYTE;
-        self.plans.keep(asked, kept, bytes);
+        let values = literals::bytes(&kept.plan).unwrap_or(usize::MAX);
+        if values <= PLAN_VALUES {
+            let bytes = PLAN_BYTES + asked.bytes() * PLAN_BYTES_PER_BYTE + values;
+            self.plans.keep(asked, kept, bytes);
+        }
     }
 
     /// The answer, if it would be the same now.

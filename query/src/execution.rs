@@ -5,6 +5,7 @@
 //! slow reader slows the query, and the query's time goes on. The reader keeps the time too, so
 //! the limit holds even while the query's thread is busy and cannot be asked.
 
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use projections::{EventRegistry, Position, Tenant, TenantSnapshot};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -33,6 +34,7 @@ use crate::history::History;
 use crate::joins::is_hashed;
 use crate::lanes::Lanes;
 use crate::session::{Joins, Means, Planned, Prepared, Template};
+use crate::transit::{Held, Transit};
 use crate::turn::{FREE, Turn};
 use crate::{QueryError, QueryLimits, statement, thread};
 
@@ -183,10 +185,11 @@ impl Queries {
         let (sql, most, template) = (sql.to_owned(), self.limits.sql_bytes, self.template.clone());
         let within = turn.clone();
         let running = thread::spawn(turn, move || async move {
-            let described = match statement::parse(&sql, most) {
-                Ok(statement) => template.describe(&relations, statement, &within).await,
-                Err(error) => Err(error),
-            };
+            let described = unpanicked(async {
+                let statement = statement::parse(&sql, most)?;
+                template.describe(&relations, statement, &within).await
+            })
+            .await;
             drop(permit);
             // Nobody may be waiting any more; then there is nobody to tell.
             let _ = sender.send(described);
@@ -253,13 +256,20 @@ fn internal(error: &impl std::fmt::Display) -> QueryError {
     QueryError::Internal { message: error.to_string() }
 }
 
+/// The end of some work of the engine, which in some places gives up with a panic: that is an error of the
+/// query.
+async fn unpanicked<T>(work: impl Future<Output = Result<T, QueryError>>) -> Result<T, QueryError> {
+    let ended = AssertUnwindSafe(work).catch_unwind().await;
+    ended.unwrap_or_else(|panic| Err(QueryError::given_up(panic.as_ref())))
+}
+
 fn died() -> QueryError {
     QueryError::Internal { message: "the query ended without an answer".into() }
 }
 
 /// What a query's thread tells its reader.
 enum Message {
-    Batch(RecordBatch),
+    Batch(RecordBatch, Held),
     Failed(QueryError),
     Done,
 }
@@ -301,7 +311,7 @@ impl Query {
     ) {
         let (planned, reads, kept) = (Some(planned), None, None);
         let mut outlet = Outlet { planned, reads, sender, rows: 0, kept };
-        let end = self.answer(&mut outlet).await;
+        let end = unpanicked(self.answer(&mut outlet)).await;
         self.permit = None;
         let last = match (end, outlet.planned.take()) {
             (Ok(None), _) => return,
@@ -330,7 +340,7 @@ impl Query {
         outlet.reads = reads.filter(|_| is_repeatable);
         outlet.kept = outlet.reads.clone().map(|reads| self.cache.collect(reads));
         let schema = prepared.plan.schema();
-        let ended = match self.forward(prepared, outlet).await {
+        let ended = match self.forward(prepared, outlet, &means).await {
             Ok(ended) => ended,
             Err(error) => {
                 let error = self.blame(error, &means);
@@ -363,7 +373,7 @@ impl Query {
         if is_hashed(&prepared.plan) {
             return Err(error);
         }
-        self.forward(prepared, outlet).await.map_err(|error| self.blame(error, &means))
+        self.forward(prepared, outlet, &means).await.map_err(|error| self.blame(error, &means))
     }
 
     /// The plan that is kept, or a new one, which is kept from now on.
@@ -394,8 +404,10 @@ impl Query {
         &self,
         prepared: Prepared,
         outlet: &mut Outlet<'_>,
+        means: &Means,
     ) -> Result<Option<()>, QueryError> {
         let watch = self.turn.watch();
+        let transit = Transit::new(means.memory.clone());
         let mut batches = execute_stream(prepared.plan, prepared.context)?;
         if let Some(planned) = outlet.planned.take()
             && planned.send(Ok((batches.schema(), outlet.reads.take()))).is_err()
@@ -424,7 +436,13 @@ impl Query {
             if let Some(kept) = &mut outlet.kept {
                 kept.add(&batch);
             }
-            if outlet.sender.send(Message::Batch(batch)).await.is_err() {
+            let held = tokio::select! {
+                biased;
+                () = outlet.sender.closed() => return Ok(None),
+                held = tokio::time::timeout_at(watch.deadline().into(), transit.hold(&batch)) => held,
+            };
+            let held = held.map_err(|_| watch.over())??;
+            if outlet.sender.send(Message::Batch(batch, held)).await.is_err() {
                 return Ok(None);
             }
         }
@@ -480,7 +498,7 @@ impl Reader {
         let message =
             tokio::time::timeout_at(watch.deadline().into(), reader.receiver.recv()).await;
         let error = match message {
-            Ok(Some(Message::Batch(batch))) => return Some((Ok(batch), Some(reader))),
+            Ok(Some(Message::Batch(batch, _held))) => return Some((Ok(batch), Some(reader))),
             Ok(Some(Message::Done)) => return None,
             Ok(Some(Message::Failed(error))) => error,
             Ok(None) => died(),

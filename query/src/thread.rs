@@ -52,6 +52,7 @@ fn run<F: Future<Output = ()>>(turn: &Arc<Turn>, query: impl FnOnce() -> F) -> i
         let _ = turn.look();
         query.as_mut().poll(context)
     });
+    // What the engine gives up with is told to the reader (`execution.rs`); this is the rest.
     if runtime.block_on(stepped).is_err() {
         tracing::error!("a query panicked");
     }
