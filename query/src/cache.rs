@@ -103,9 +103,7 @@ impl Cache {
 
     /// Keeps a plan, unless values that were made while it was planned make it large.
     pub(crate) fn keep_plan(&self, asked: &Arc<Asked>, kept: KeptPlan) {
-        let values = literals::bytes(&kept.plan).unwrap_or(usize::MAX);
-        if values <= PLAN_VALUES {
-            let bytes = PLAN_BYTES + asked.bytes() * PLAN_BYTES_PER_BYTE + values;
+        if let Some(bytes) = plan_bytes(asked, &kept.plan) {
             self.plans.keep(asked, kept, bytes);
         }
     }
@@ -143,6 +141,12 @@ impl Cache {
     }
 }
 
+/// What a plan weighs; none of one that is not kept.
+fn plan_bytes(asked: &Asked, plan: &LogicalPlan) -> Option<usize> {
+    let values = literals::bytes(plan).ok().filter(|values| *values <= PLAN_VALUES)?;
+    Some(PLAN_BYTES + asked.bytes() * PLAN_BYTES_PER_BYTE + values)
+}
+
 /// An answer on its way out, as long as it is small.
 pub(crate) struct Collected {
     reads: Reads,
@@ -160,5 +164,25 @@ impl Collected {
         } else {
             self.batches.push(batch.clone());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use datafusion::logical_expr::{LogicalPlanBuilder, lit};
+
+    use super::*;
+
+    #[test]
+    fn a_plan_weighs_its_values_and_is_not_kept_with_large_ones() {
+        let asked = Asked::new(Tenant(1), "SELECT 1", &[]).unwrap();
+        let bytes = |text: usize| {
+            let plan = LogicalPlanBuilder::empty(true).project([lit("x".repeat(text))]).unwrap();
+            plan_bytes(&asked, &plan.build().unwrap())
+        };
+        let small = bytes(10).unwrap();
+        assert_eq!(bytes(10_010), Some(small + 10_000));
+        assert_eq!(bytes(PLAN_VALUES + 1), None);
     }
 }

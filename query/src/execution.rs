@@ -5,7 +5,6 @@
 //! slow reader slows the query, and the query's time goes on. The reader keeps the time too, so
 //! the limit holds even while the query's thread is busy and cannot be asked.
 
-use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +17,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use futures::{FutureExt, StreamExt, stream};
+use futures::{StreamExt, stream};
 use projections::{EventRegistry, Position, Tenant, TenantSnapshot};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -185,7 +184,7 @@ impl Queries {
         let (sql, most, template) = (sql.to_owned(), self.limits.sql_bytes, self.template.clone());
         let within = turn.clone();
         let running = thread::spawn(turn, move || async move {
-            let described = unpanicked(async {
+            let described = thread::unpanicked(async {
                 let statement = statement::parse(&sql, most)?;
                 template.describe(&relations, statement, &within).await
             })
@@ -256,13 +255,6 @@ fn internal(error: &impl std::fmt::Display) -> QueryError {
     QueryError::Internal { message: error.to_string() }
 }
 
-/// The end of some work of the engine, which in some places gives up with a panic: that is an error of the
-/// query.
-async fn unpanicked<T>(work: impl Future<Output = Result<T, QueryError>>) -> Result<T, QueryError> {
-    let ended = AssertUnwindSafe(work).catch_unwind().await;
-    ended.unwrap_or_else(|panic| Err(QueryError::given_up(panic.as_ref())))
-}
-
 fn died() -> QueryError {
     QueryError::Internal { message: "the query ended without an answer".into() }
 }
@@ -311,7 +303,7 @@ impl Query {
     ) {
         let (planned, reads, kept) = (Some(planned), None, None);
         let mut outlet = Outlet { planned, reads, sender, rows: 0, kept };
-        let end = unpanicked(self.answer(&mut outlet)).await;
+        let end = thread::unpanicked(self.answer(&mut outlet)).await;
         self.permit = None;
         let last = match (end, outlet.planned.take()) {
             (Ok(None), _) => return,

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use tokio::runtime::Builder;
 
+use crate::QueryError;
 use crate::standing::Standing;
 use crate::turn::Turn;
 
@@ -36,6 +37,15 @@ pub(crate) fn spawn<F: Future<Output = ()> + 'static>(
     running.map(drop)
 }
 
+/// What some work of the engine comes to. In some places it gives up with a panic: that is an error of the
+/// query, and the thread has its end to tell.
+pub(crate) async fn unpanicked<T>(
+    work: impl Future<Output = Result<T, QueryError>>,
+) -> Result<T, QueryError> {
+    let ended = AssertUnwindSafe(work).catch_unwind().await;
+    ended.unwrap_or_else(|panic| Err(QueryError::given_up(panic.as_ref())))
+}
+
 fn run<F: Future<Output = ()>>(turn: &Arc<Turn>, query: impl FnOnce() -> F) -> io::Result<()> {
     let (pausing, resuming) = (Arc::clone(turn), Arc::clone(turn));
     let runtime = Builder::new_current_thread()
@@ -52,7 +62,7 @@ fn run<F: Future<Output = ()>>(turn: &Arc<Turn>, query: impl FnOnce() -> F) -> i
         let _ = turn.look();
         query.as_mut().poll(context)
     });
-    // What the engine gives up with is told to the reader (`execution.rs`); this is the rest.
+    // What the engine gives up with has been told; this is the rest.
     if runtime.block_on(stepped).is_err() {
         tracing::error!("a query panicked");
     }
@@ -89,6 +99,14 @@ mod tests {
         })
         .unwrap();
         assert!(same.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_that_says_why() {
+        let ended = unpanicked::<()>(async { panic!("offset overflow\nin the midst of a batch") });
+        let error = ended.await.unwrap_err();
+        assert_eq!(error, QueryError::GivenUp { reason: "offset overflow".into() });
+        assert_eq!(unpanicked(async { Ok(1) }).await, Ok(1));
     }
 
     #[tokio::test(flavor = "multi_thread")]
