@@ -24,13 +24,13 @@ use datafusion::logical_expr::{
 };
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
+use projections::functions::{Open, charge, charge_column};
 
 use compact::compact;
 pub(crate) use compact::row_bytes;
 use gathered::count;
 use paced::pace;
 use passing::{Pass, PassingExec};
-use projections::functions::{Open, charge, charge_column};
 use texts::Texts;
 pub(crate) use watch::Watch;
 use watch::Watched;

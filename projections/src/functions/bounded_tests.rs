@@ -43,8 +43,7 @@ fn charges(sql: &str) -> Vec<(usize, usize)> {
     let expr = charge(expr, &mut || Some(account.clone())).unwrap().data;
     let physical = state.create_physical_expr(expr, &schema).unwrap();
     physical.evaluate(&rows).unwrap();
-    let charges = ledger.0.lock().unwrap().clone();
-    charges
+    ledger.0.lock().unwrap().clone()
 }
 
 #[test]
