@@ -10,6 +10,8 @@
 //!   defined and what the partition maintains never contradict each other.
 //! - A view that is replaced serves until its successor is filled. Views that read it are filled
 //!   and swapped together with it. If that fails, all stays as it was.
+//! - A view that makes too much or computes for too long fails, and one with which the engine gives up in a
+//!   panic; neither takes others with it, nor the start.
 //! - One thread fills, one group of views at a time, tenants in turn; it steps back while the
 //!   engine is busy. SQL that is followed is filled by another, so that no view waits for it.
 
@@ -21,6 +23,7 @@ mod names;
 mod passing;
 mod queue;
 mod start;
+mod time;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -40,6 +43,7 @@ pub(crate) use self::error::OwnViewError;
 use self::passing::Passing;
 pub(crate) use self::passing::PassingView;
 use self::queue::Queue;
+pub(crate) use self::time::STEP_TIME;
 use crate::serve::{EventHistory, Orders};
 
 /// The own views of all tenants. Cheap to clone; all clones are one.

@@ -21,6 +21,7 @@ use futures::FutureExt;
 use rustix::process::nice;
 use tokio::runtime::Builder;
 
+use crate::QueryError;
 use crate::standing::Standing;
 use crate::turn::Turn;
 
@@ -98,6 +99,15 @@ fn locked(waiting: &Waiting) -> MutexGuard<'_, Vec<Sender<Job>>> {
     waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What some work of the engine comes to. In some places it gives up with a panic: that is an error of the
+/// query, and the thread has its end to tell.
+pub(crate) async fn unpanicked<T>(
+    work: impl Future<Output = Result<T, QueryError>>,
+) -> Result<T, QueryError> {
+    let ended = AssertUnwindSafe(work).catch_unwind().await;
+    ended.unwrap_or_else(|panic| Err(QueryError::given_up(panic.as_ref())))
+}
+
 fn run<F: Future<Output = ()>>(turn: &Arc<Turn>, query: impl FnOnce() -> F) -> io::Result<()> {
     let (pausing, resuming) = (Arc::clone(turn), Arc::clone(turn));
     let runtime = Builder::new_current_thread()
@@ -114,6 +124,7 @@ fn run<F: Future<Output = ()>>(turn: &Arc<Turn>, query: impl FnOnce() -> F) -> i
         let _ = turn.look();
         query.as_mut().poll(context)
     });
+    // What the engine gives up with has been told; this is the rest.
     if runtime.block_on(stepped).is_err() {
         tracing::error!("a query panicked");
     }
@@ -193,6 +204,14 @@ mod tests {
         let waiting = Arc::downgrade(&threads.waiting);
         drop(threads);
         assert!(waiting.upgrade().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_that_says_why() {
+        let ended = unpanicked::<()>(async { panic!("offset overflow\nin the midst of a batch") });
+        let error = ended.await.unwrap_err();
+        assert_eq!(error, QueryError::GivenUp { reason: "offset overflow".into() });
+        assert_eq!(unpanicked(async { Ok(1) }).await, Ok(1));
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use ingest::history::HistoryError;
 use projections::{Fill, FillError, OwnView, Tenant, View};
 use tokio::runtime::Handle;
 
-use super::compile::STACK_BYTES;
+use super::compile::{STACK_BYTES, unpanicked};
 use super::queue::Job;
 use super::{Definitions, OwnViewError, Shared, stored};
 
@@ -89,7 +89,7 @@ impl Filler<'_> {
         let begun = Instant::now();
         let mut outcome = Ok(());
         for attempt in 1..=ATTEMPTS {
-            outcome = self.fill().and_then(|fill| self.attach(fill));
+            outcome = unpanicked(Stop::Failed, || self.fill()).and_then(|fill| self.attach(fill));
             let Err(Stop::Again(reason)) = &outcome else { break };
             tracing::info!(tenant = self.job.tenant.0, attempt, reason, "a fill begins anew");
         }

@@ -14,7 +14,7 @@ use projections::{
 use tenancy::StoredView;
 use tokio::runtime::Handle;
 
-use super::compile::on_large_stack;
+use super::compile::{on_large_stack, unpanicked};
 use super::definitions::{Definition, Definitions, State};
 use super::{OwnViewError, names};
 
@@ -86,7 +86,8 @@ fn attach(
 ) -> Definition {
     let StoredView { name, sql, key } = stored;
     let definition = ViewDefinition { name, sql, key, internal: false };
-    let (view, reads, state) = match attached(partition, history, types, tenant, &definition) {
+    let put = || attached(partition, history, types, tenant, &definition);
+    let (view, reads, state) = match unpanicked(|why| why, put) {
         Ok((view, reads)) => (Some(view), reads, State::Live),
         Err(reason) => {
             tracing::warn!(tenant = tenant.0, view = definition.name, reason, "a view has failed");

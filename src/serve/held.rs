@@ -24,7 +24,7 @@ use super::slots::Slots;
 use super::{Cuts, EventHistory, Intake, Orders, ServeError, clock, restore};
 use crate::event_types::TypeDirectory;
 use crate::exports::Exports;
-use crate::own_views::OwnViews;
+use crate::own_views::{OwnViews, STEP_TIME};
 use crate::reports::Reports;
 
 /// Inputs between the source and the engine; each is one group of submissions, or one poll of
@@ -116,6 +116,7 @@ impl Host {
         let restored = restore::open(&self.place, wanted).await?;
         let restore::Opened { mut partition, accepted, checkpointer, epoch, .. } = restored;
         partition.limit_own_views(self.views.clone());
+        partition.time_own_views(STEP_TIME);
         partition.limit_tenants(self.tenant_bytes);
         let slot = number as usize;
         let partition = self.own_views.load(slot, partition, accepted.clone()).await?;

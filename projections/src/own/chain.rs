@@ -8,6 +8,7 @@ use arrow::compute::{take, take_record_batch};
 
 use super::{OwnView, Reads};
 use crate::circuit::Circuit;
+use crate::functions::made::{self, Limit};
 use crate::snapshot::TenantPart;
 use crate::{Change, EventBatch, RuntimeError, Tenant, Tick, View};
 
@@ -152,11 +153,12 @@ impl Chain {
         outcomes
     }
 
-    /// Takes a feed through all views; what each changes is added to the feed.
-    pub(super) fn step(&mut self, feed: &mut Feed) -> Vec<(usize, Outcome)> {
+    /// Takes a feed through all views; what each changes is added to the feed. Each has the time of
+    /// `limit` for it.
+    pub(super) fn step(&mut self, feed: &mut Feed, limit: Option<Limit>) -> Vec<(usize, Outcome)> {
         let mut outcomes = Vec::new();
         for (index, link) in self.links.iter_mut().enumerate() {
-            match link.step(feed) {
+            match link.step(feed, limit) {
                 Some(Outcome::Changed(part)) => {
                     feed.add_change(&link.view, &part);
                     outcomes.push((index, Outcome::Changed(part)));
@@ -211,8 +213,8 @@ impl Link {
         self.circuit.as_ref().map_or(0, |circuit| circuit.bytes(tenant))
     }
 
-    /// Takes a feed through it.
-    pub(super) fn step(&mut self, feed: &Feed) -> Option<Outcome> {
+    /// Takes a feed through it, in the time of `limit`.
+    pub(super) fn step(&mut self, feed: &Feed, limit: Option<Limit>) -> Option<Outcome> {
         let circuit = self.circuit.as_mut()?;
         let failures = &feed.failures;
         let broken = failures.iter().find(|(view, _)| self.reads.views.contains(view.name()));
@@ -225,7 +227,14 @@ impl Link {
         let changes = feed.changes.iter().filter(|(view, _)| reads.views.contains(view.name()));
         let changes: Vec<(&str, Change)> =
             changes.map(|(view, change)| (view.name(), change.clone())).collect();
-        let output = circuit.step_over(events.cloned().collect(), &changes, &feed.ticks).pop()?;
+        let events = events.cloned().collect();
+        let (outputs, in_time) =
+            made::step(limit, || circuit.step_over(events, &changes, &feed.ticks));
+        if let Err(error) = in_time {
+            self.circuit = None;
+            return Some(Outcome::Failed(error.into()));
+        }
+        let output = outputs.into_iter().next_back()?;
         if let Some((_, error)) = output.failures.into_iter().next() {
             self.circuit = None;
             return Some(Outcome::Failed(error));

@@ -6,6 +6,7 @@ use arrow::array::{Array, Int64Array, RecordBatch};
 
 use super::Reads;
 use super::chain::{Chain, Feed, Outcome, owners};
+use crate::functions::made::Limit;
 use crate::{Change, EventBatch, RuntimeError, Tenant, TenantSnapshot, Tick, View, ViewSnapshot};
 
 /// Rows of a view that are fed in one step.
@@ -48,6 +49,8 @@ pub struct Fill {
     /// The bytes that the views may come to hold, and why they cannot hold more.
     room: usize,
     over: RuntimeError,
+    /// The time of a step.
+    limit: Option<Limit>,
 }
 
 /// What a tenant's partition was given since a fill began, as far as the fill reads it.
@@ -137,7 +140,13 @@ impl Fill {
             .map(|link| ViewSnapshot::empty(link.view.clone()))
             .collect::<Result<_, _>>()?;
         let tap = Arc::new(Tap { reads, bound, kept: Mutex::default() });
-        Ok(Self { tenant: base.tenant(), base, chain, snapshots, tap, room, over })
+        let (tenant, limit) = (base.tenant(), None);
+        Ok(Self { tenant, base, chain, snapshots, tap, room, over, limit })
+    }
+
+    /// Sets the time that each step of it may take from here on.
+    pub(super) fn limit(&mut self, limit: Option<Limit>) {
+        self.limit = limit;
     }
 
     pub(super) fn tap(&self) -> &Arc<Tap> {
@@ -223,7 +232,7 @@ impl Fill {
         if let Some((view, _)) = feed.failures.first() {
             return Err(FillError::Changed(view.name().to_owned()));
         }
-        let outcomes = self.chain.step(&mut feed);
+        let outcomes = self.chain.step(&mut feed, self.limit);
         self.take(outcomes)?;
         for (view, state) in self.snapshots.iter_mut().zip(self.chain.state(self.tenant)) {
             view.hold(state);

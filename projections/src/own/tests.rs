@@ -1,6 +1,8 @@
 //! Own views at their bounds: what they may hold, what fails with what, what is refused.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod bounds;
+
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array};

@@ -64,6 +64,7 @@ impl Catalog {
                 self.check(&relation)?;
             }
             let plan = block_on(self.state.statement_to_plan(statement))?;
+            dialect::check_widths(&plan)?;
             Ok(read_late(self.state.optimize(&clock::open(plan)?)?)?)
         }));
         planned.unwrap_or_else(|_| {

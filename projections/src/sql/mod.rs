@@ -25,6 +25,7 @@ mod subquery_names;
 mod top;
 mod unique;
 mod unnest;
+mod widths;
 mod window;
 
 use std::collections::HashMap;
