@@ -106,19 +106,24 @@ fn is_charged(expr: &Expr) -> bool {
 /// Where a literal is compared, or must be one, it is put into no row, and stays as it is.
 fn with_literals(expr: Expr) -> Expr {
     match expr {
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
-            Expr::BinaryExpr(BinaryExpr { left: literal(*left), op, right: literal(*right) })
+        Expr::BinaryExpr(mut binary) => {
+            as_literal(&mut binary.left);
+            as_literal(&mut binary.right);
+            Expr::BinaryExpr(binary)
         }
         Expr::Like(mut like) => {
-            (like.expr, like.pattern) = (literal(*like.expr), literal(*like.pattern));
+            as_literal(&mut like.expr);
+            as_literal(&mut like.pattern);
             Expr::Like(like)
         }
         Expr::SimilarTo(mut like) => {
-            (like.expr, like.pattern) = (literal(*like.expr), literal(*like.pattern));
+            as_literal(&mut like.expr);
+            as_literal(&mut like.pattern);
             Expr::SimilarTo(like)
         }
         Expr::Between(mut between) => {
-            (between.low, between.high) = (literal(*between.low), literal(*between.high));
+            as_literal(&mut between.low);
+            as_literal(&mut between.high);
             Expr::Between(between)
         }
         Expr::InList(mut list) => {
@@ -138,8 +143,8 @@ fn with_literals(expr: Expr) -> Expr {
     }
 }
 
-fn literal(operand: Expr) -> Box<Expr> {
-    Box::new(plain(operand))
+fn as_literal(operand: &mut Expr) {
+    *operand = plain(std::mem::take(operand));
 }
 
 /// A literal that was counted, as it was.
@@ -300,10 +305,10 @@ impl ScalarUDFImpl for Counted {
     }
 
     fn return_field_from_args(&self, arguments: ReturnFieldArgs) -> Result<FieldRef> {
-        match arguments.arg_fields.first() {
-            Some(field) => Ok(Arc::clone(field)),
-            None => internal_err!("what is counted is one argument"),
-        }
+        let Some(field) = arguments.arg_fields.first() else {
+            return internal_err!("what is counted is one argument");
+        };
+        Ok(Arc::clone(field))
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {

@@ -122,13 +122,13 @@ pub(super) fn array_bytes(array: &ArrayRef) -> usize {
             let lengths = array.as_string_view().views().iter().map(|view| *view as u32 as usize);
             lengths.sum()
         }
-        other => match other.primitive_width() {
-            Some(width) => array.len().saturating_mul(width),
-            None => {
-                let slice = array.to_data().get_slice_memory_size();
-                slice.unwrap_or_else(|_| array.get_buffer_memory_size())
+        other => {
+            if let Some(width) = other.primitive_width() {
+                return array.len().saturating_mul(width);
             }
-        },
+            let slice = array.to_data().get_slice_memory_size();
+            slice.unwrap_or_else(|_| array.get_buffer_memory_size())
+        }
     }
 }
 

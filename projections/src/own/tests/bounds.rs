@@ -68,7 +68,7 @@ fn what_is_evaluated_in_slices_is_what_it_is_at_once() {
     );
     define(&mut partition, ONE, &[("mine", &sql)]);
     let ids: Vec<String> = (0..10_000).map(|i| format!("i{i}")).collect();
-    let reason = |i: usize| if i % 3 == 0 { "other" } else { "r" };
+    let reason = |i: usize| if i.is_multiple_of(3) { "other" } else { "r" };
     let events: Vec<(Tenant, &str, &str)> =
         ids.iter().enumerate().map(|(i, id)| (ONE, id.as_str(), reason(i))).collect();
     partition.apply(voided(&events));
