@@ -64,17 +64,16 @@ impl Filter {
 
 impl FilterKind {
     fn takes(self, value: &Value) -> bool {
-        let words = |text: &str| text.starts_with("{{") && text.ends_with("}}");
         match (self, value) {
             (Self::Text, Value::String(_)) | (Self::Bool, Value::Bool(_)) => true,
             (Self::Int, value) => value.is_i64(),
             (Self::Decimal, Value::String(text)) => is_decimal(text),
             (Self::Decimal, Value::Number(number)) => is_decimal(&number.to_string()),
             (Self::Date, Value::String(text)) => {
-                words(text) || NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok()
+                is_words(text) || NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok()
             }
             (Self::Timestamp, Value::String(text)) => {
-                words(text) || DateTime::parse_from_rfc3339(text).is_ok()
+                is_words(text) || DateTime::parse_from_rfc3339(text).is_ok()
             }
             _ => false,
         }
@@ -85,9 +84,36 @@ impl FilterKind {
             Self::Text => "a text",
             Self::Int => "a whole number",
             Self::Decimal => "a decimal like \"12.50\"",
-            Self::Date => "a date like \"2026-01-31\", or words like \"{{this_month.start}}\"",
-            Self::Timestamp => "an instant like \"2026-01-31T12:00:00Z\"",
+            Self::Date => {
+                "a date like \"2026-01-31\", or words that name a day, like \"{{today - 7}}\" or \
+                 \"{{this_month.start}}\""
+            }
+            Self::Timestamp => {
+                "an instant like \"2026-01-31T12:00:00Z\", or words that name a day, like \
+                 \"{{today - 7}}\" or \"{{this_month.start}}\""
+            }
             Self::Bool => "true or false",
         }
     }
+}
+
+/// Whether a text is words in double braces that name one day: those of reports' parameters but for the
+/// names of whole periods. Misspelt ones would narrow nothing, and nobody would see that.
+fn is_words(text: &str) -> bool {
+    let inner = text.strip_prefix("{{").and_then(|text| text.strip_suffix("}}"));
+    let Some(word) = inner.map(str::trim) else { return false };
+    if matches!(word, "today" | "yesterday" | "tomorrow") {
+        return true;
+    }
+    if let Some(away) = word.strip_prefix("today") {
+        let days = away.trim_start().strip_prefix(['+', '-']).map(str::trim_start);
+        return days.is_some_and(|days| {
+            (1..=5).contains(&days.len()) && days.bytes().all(|byte| byte.is_ascii_digit())
+        });
+    }
+    let Some((period, edge)) = word.split_once('.') else { return false };
+    let Some((which, unit)) = period.split_once('_') else { return false };
+    matches!(which, "last" | "this" | "next")
+        && matches!(unit, "week" | "month" | "quarter" | "year" | "fiscal_quarter" | "fiscal_year")
+        && matches!(edge, "start" | "end" | "next")
 }
