@@ -23,6 +23,7 @@ export const texts = {
     failed: (why: string) => `The sign-in did not work: ${why.replace(/[.\s]+$/, '')}.`,
     insecure: 'this address is not secure; open the page by HTTPS',
     signedOut: 'You have signed out.',
+    last: 'as last signed in here',
   },
   header: {
     overview: 'Overview',
