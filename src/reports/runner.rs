@@ -11,7 +11,9 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{Stream, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use projections::{Position, Tenant, TenantSnapshot};
-use query::{Answer, Calendar, QueryError, XlsxFile, csv_body, parquet_body, view_answer};
+use query::{
+    Answer, Calendar, QueryError, TitleSheet, XlsxFile, csv_body, parquet_body, view_answer,
+};
 use sha2::{Digest, Sha256};
 use tenancy::{PositionMark, StoredRun, TenantRecord, hex};
 use tokio::fs::File;
@@ -64,7 +66,13 @@ impl Shared {
         answer.batches = Box::pin(RecordBatchStreamAdapter::new(schema, counted));
         let draft = tempfile::Builder::new().prefix("run-").tempfile_in(&self.parts.scratch);
         let draft = draft.map_err(|error| disk(&error))?.into_temp_path();
-        let written = self.write(report, answer, &draft).await?;
+        let title = TitleSheet {
+            firm: tenant.firm().to_owned(),
+            colour: tenant.colour(),
+            title: report.name.clone(),
+            facts: vec![("As of", as_of.to_string()), ("Position", position.clone())],
+        };
+        let written = self.write(report, answer, title, &draft).await?;
         let folder = run_folder(tenant.number, &run.id);
         let file = Path::from(format!("{folder}/{attempt}.{}", report.format.extension()));
         exports::upload(&self.parts.objects, &draft, &file)
@@ -162,11 +170,12 @@ impl Shared {
         as_of::find(&self.parts.sources, snapshot, &as_of).await
     }
 
-    /// Writes the rows to a file.
+    /// Writes the rows to a file; of a sheet also what it is.
     async fn write(
         &self,
         report: &Definition,
         answer: Answer,
+        title: TitleSheet,
         to: &FilePath,
     ) -> Result<Written, Failure> {
         let parts: Pin<Box<dyn Stream<Item = Result<Bytes, QueryError>> + Send>> =
@@ -174,7 +183,7 @@ impl Shared {
                 FileFormat::Csv => Box::pin(csv_body(answer, report.raw)),
                 FileFormat::Parquet => Box::pin(parquet_body(answer)),
                 FileFormat::Xlsx => {
-                    self.write_sheet(answer, to).await?;
+                    self.write_sheet(answer, title, to).await?;
                     return self.look_through(to).await;
                 }
             };
@@ -200,11 +209,16 @@ impl Shared {
     }
 
     /// Writes a sheet, on a thread that may wait.
-    async fn write_sheet(&self, answer: Answer, to: &FilePath) -> Result<(), Failure> {
+    async fn write_sheet(
+        &self,
+        answer: Answer,
+        title: TitleSheet,
+        to: &FilePath,
+    ) -> Result<(), Failure> {
         let (scratch, to) = (self.parts.scratch.clone(), to.to_owned());
         let runtime = tokio::runtime::Handle::current();
         let written = tokio::task::spawn_blocking(move || {
-            let mut sheet = XlsxFile::begin(&answer.schema, &scratch)?;
+            let mut sheet = XlsxFile::begin(&answer.schema, &scratch, &title)?;
             let mut batches = answer.batches;
             while let Some(batch) = runtime.block_on(batches.next()) {
                 sheet.batch(&batch?)?;

@@ -5,6 +5,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::{Any, FromRow, Transaction};
 
+use super::reading::time;
 use super::{Scope, Store, sql};
 use crate::StoreError;
 
@@ -100,15 +101,9 @@ impl Store {
         now: DateTime<Utc>,
         most: u32,
     ) -> Result<Vec<ReportJob>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "looking for what is due", source };
-        let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
-        let rows: Vec<Row> = sql::query_as(due)
-            .bind(now.timestamp_micros())
-            .bind(i64::from(most))
-            .fetch_all(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+        let statement = sql::query_as(due).bind(now.timestamp_micros()).bind(i64::from(most));
+        let rows: Vec<Row> =
+            self.rows(Scope::Platform, "looking for what is due", statement).await?;
         Ok(rows.into_iter().filter_map(Row::job).collect())
     }
 
@@ -285,7 +280,7 @@ impl Row {
             kind: JobKind::read(&self.kind)?,
             id: self.id,
             place: u32::try_from(self.place).ok()?,
-            due_at: DateTime::from_timestamp_micros(self.due_at).unwrap_or_default(),
+            due_at: time(self.due_at),
             attempts: u32::try_from(self.attempts).unwrap_or(u32::MAX),
         })
     }

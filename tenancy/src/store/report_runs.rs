@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{Any, FromRow, Transaction};
 
 use super::position_marks::PositionMark;
+use super::reading::{count, time};
 use super::report_deliveries::{DeliveryRow, StoredDelivery};
 use super::report_jobs::{self, JobKind, ReportJob};
 use super::{Scope, Store, position_marks, sql, text};
@@ -142,13 +143,8 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let failed = |source| StoreError::Database { doing: "queueing a run", source };
         let mut transaction = self.write(Scope::Tenant(tenant)).await.map_err(failed)?;
-        let (open,): (i64,) =
-            sql::query_as("SELECT count(*) FROM report_jobs WHERE tenant_id = $1 AND kind = 'run'")
-                .bind(i64::from(tenant))
-                .fetch_one(&mut *transaction)
-                .await
-                .map_err(failed)?;
-        if usize::try_from(open).unwrap_or(usize::MAX) >= most {
+        let queued = "SELECT count(*) FROM report_jobs WHERE tenant_id = $1 AND kind = 'run'";
+        if count(&mut transaction, tenant, queued).await.map_err(failed)? >= most {
             return Ok(false);
         }
         insert(&mut transaction, tenant, run).await.map_err(failed)?;
@@ -329,15 +325,10 @@ impl Store {
 
     /// A run of a tenant.
     pub async fn report_run(&self, tenant: u32, id: &str) -> Result<Option<StoredRun>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "reading a run", source };
-        let mut transaction = self.read(Scope::Tenant(tenant)).await.map_err(failed)?;
-        let row: Option<RunRow> = sql::query_as(concat!(runs!(), " AND id = $2"))
-            .bind(i64::from(tenant))
-            .bind(text(id))
-            .fetch_optional(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+        let statement =
+            sql::query_as(concat!(runs!(), " AND id = $2")).bind(i64::from(tenant)).bind(text(id));
+        let row: Option<RunRow> =
+            self.row(Scope::Tenant(tenant), "reading a run", statement).await?;
         Ok(row.map(RunRow::stored))
     }
 
@@ -472,10 +463,6 @@ async fn insert(
     .execute(&mut **transaction)
     .await?;
     Ok(())
-}
-
-pub(super) fn time(micros: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp_micros(micros).unwrap_or_default()
 }
 
 impl RunRow {

@@ -9,12 +9,15 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
 use self::rows::{
-    dashboard, decide, entry, fill, key, new_tenant, service_token, taken_over, view,
+    dashboard, decide, deleted_dashboard, entry, fill, key, new_tenant, service_token, taken_over,
+    view,
 };
 use super::places::{Place, authority};
 use super::*;
 use crate::audit::{Action, AuditEntry, AuditFilter, AuditKey, Chain, verify};
+use crate::custom_fields::{CustomFields, DeclaredField};
 use crate::dashboards::{Dashboard, Head, NewDashboard, Origin};
+use crate::templates::CustomFieldType;
 use crate::templates::parts::PartKind;
 use crate::{Role, RoleSet, templates};
 
@@ -244,6 +247,8 @@ async fn a_tenant_sees_nothing_of_the_platform() {
     let of_all = StoredEventType { tenant: None, name: "x.y".into(), schema: "{}".into() };
     store.put_event_type(&of_all, None).await.unwrap();
     store.acquire_partition(0, "me", None).await.unwrap();
+    store.source_partitions(6).await.unwrap();
+    assert!(store.put_schema("http://registry/", 1, "{}").await.unwrap());
     let mut transaction = store.write(Scope::Tenant(a.number)).await.unwrap();
     for table in [
         "platform_audit",
@@ -255,6 +260,8 @@ async fn a_tenant_sees_nothing_of_the_platform() {
         "platform_id_key",
         "platform_nodes",
         "platform_partitions",
+        "platform_schemas",
+        "platform_source",
     ] {
         let sql = format!("SELECT count(*) FROM {table}");
         let seen: i64 =
@@ -342,6 +349,7 @@ async fn queries_that_forget_the_tenant_reach_its_own_rows_only() {
     only_own_alerts(&store, a, b).await;
     only_own_dashboards(&store, a, b).await;
     only_own_templates(&store, a, b).await;
+    only_own_fields(&store, a, b).await;
     let tokens = [service_token(a, 1), service_token(a, 2)];
     assert_eq!(store.service_tokens(a).await.unwrap(), tokens);
     assert!(!store.put_service_token(a, &service_token(a, 3), 2).await.unwrap());
@@ -415,6 +423,37 @@ async fn only_own_templates(store: &Store, a: u32, b: u32) {
     let removed = TemplateUpdate { removed: vec![part], ..taken_over(Some(2)) };
     assert!(!store.update_template(a, &removed, 9).await.unwrap());
     assert_eq!(store.given_template(a).await.unwrap().unwrap().revision, 2);
+    // That another has had it before is nothing to whom it is given.
+    let given = deleted_dashboard(b);
+    let gift = TemplateGift { dashboards: vec![given.clone()], ..taken_over(None).gift };
+    let brought = TemplateUpdate { gift, ..taken_over(Some(2)) };
+    assert!(store.update_template(a, &brought, 9).await.unwrap());
+    assert_eq!(store.dashboard(a, &given.head.id).await.unwrap(), Some(given));
+    let all: Vec<String> = MODULES.map(str::to_owned).to_vec();
+    let modules = Some(SwitchedModules { before: all.clone(), after: all[..1].to_vec() });
+    let switched = TemplateUpdate { modules, ..taken_over(Some(3)) };
+    assert!(store.update_template(a, &switched, 9).await.unwrap());
+    let other = store.tenant(&"b".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(other.modules, all);
+}
+
+/// Every query on custom fields, as `a`, upon what is its own and what is of `b`.
+async fn only_own_fields(store: &Store, a: u32, b: u32) {
+    let own = store.custom_fields_of(a).await.unwrap();
+    assert_eq!((own.revision, own.is_empty()), (2, true));
+    let field = DeclaredField {
+        on: "hr.time_logged".to_owned(),
+        name: "mine".to_owned(),
+        title: "Mine".to_owned(),
+        r#type: CustomFieldType::Text,
+        choices: Vec::new(),
+    };
+    assert!(store.put_custom_fields(a, &own.with(field)).await.unwrap());
+    assert_eq!(store.custom_fields_of(a).await.unwrap().len(), 1);
+    // The platform reads those of all.
+    let all = store.custom_fields().await.unwrap();
+    let counts: Vec<(u32, usize)> = all.iter().map(|(of, fields)| (*of, fields.len())).collect();
+    assert_eq!(counts, [(a, 1), (b, 0)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@
  */
 import { ONE, round, SCALE, type Decimal } from './decimal';
 import { locale, marksOf } from './locale.svelte';
+import { units } from './units';
 import { dayAt, knownZone } from './zone';
 
 export const MINUS = '\u2212';
@@ -110,10 +111,10 @@ export function count(value: number): string {
 }
 
 const STEPS: ReadonlyArray<readonly [Decimal, string]> = [
-  [1_000_000_000_000n, 'tn'],
-  [1_000_000_000n, 'bn'],
-  [1_000_000n, 'm'],
-  [1_000n, 'k'],
+  [1_000_000_000_000n, units.trillion],
+  [1_000_000_000n, units.billion],
+  [1_000_000n, units.million],
+  [1_000n, units.thousand],
 ];
 
 /** Three or four digits and a letter (`1.28m`), for labels beside bars. */
@@ -187,12 +188,11 @@ export function capitalized(text: string): string {
 /** How long something has been: `now`, `4 s`, `2 min`, `3 h`, `5 days`. */
 export function age(milliseconds: number): string {
   const seconds = Math.max(0, Math.floor(milliseconds / 1000));
-  if (seconds < 1) return 'now';
-  if (seconds < 60) return `${seconds} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
-  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h`;
-  const days = Math.floor(seconds / 86_400);
-  return days === 1 ? '1 day' : `${days} days`;
+  if (seconds < 1) return units.now;
+  if (seconds < 60) return units.seconds(seconds);
+  if (seconds < 3600) return units.minutes(Math.floor(seconds / 60));
+  if (seconds < 86_400) return units.hours(Math.floor(seconds / 3600));
+  return units.days(Math.floor(seconds / 86_400));
 }
 
 /** Today's date where the tenant is, `YYYY-MM-DD`. */

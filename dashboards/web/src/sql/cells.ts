@@ -2,6 +2,7 @@
 import { fraction, group, MINUS } from '../lib/format';
 import type { Cell, Column, Row } from '../lib/protocol';
 import { isNumberType as isNumber } from '../lib/tables';
+import { LANGUAGE } from '../lib/units';
 
 export { isNumber };
 
@@ -54,7 +55,7 @@ export function sorted(rows: readonly Row[], columns: readonly Column[], order: 
   const column = order ? columns[order.column] : undefined;
   if (!order || !column) return rows;
   const sign = order.descending ? -1 : 1;
-  const collator = new Intl.Collator('en', { numeric: true });
+  const collator = new Intl.Collator(LANGUAGE, { numeric: true });
   const keys = keysOf(rows, order.column, column.type);
   const places = rows.map((_, i) => i);
   places.sort((x, y) => {

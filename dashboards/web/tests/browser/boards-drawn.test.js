@@ -120,7 +120,7 @@ async function drilled(page, id, options) {
   await until(`${id} has a mark`, async () => (mark = await markOf(page, id, options)) !== null, 30);
   await page.mouse.click(mark.x, mark.y);
   await until(`${id} leads to its rows`, async () => new URL(page.url()).searchParams.get('rows') === id, 10);
-  await reads(page.locator('[data-drawer=rows] [role=status]').first(), /^\d+ rows?/);
+  await reads(page.locator('[data-drawer=rows] [data-counted]'), /^\d+ rows?/);
   const pick = JSON.parse(new URL(page.url()).searchParams.get('pick') ?? '{}');
   await page.keyboard.press('Escape');
   await until('the dashboard stands there again', async () => (await page.locator('[data-drawer=rows]').count()) === 0);
@@ -236,7 +236,7 @@ test('a contradiction of a widget and a filter has no rows, in the widget and be
     [{ id: 'customer', title: 'Customer', column: 'customer_id', type: 'text', default: 'C1' }],
   );
   const { page } = await open(t, `/dashboards/${id}?rows=owed`);
-  await reads(page.locator('[data-drawer=rows] [role=status]').first(), /^0 rows/);
+  await reads(page.locator('[data-drawer=rows] [data-counted]'), /^0 rows/);
   assert.equal(await page.locator('[data-drawer=rows] td[data-column=customer_id]').count(), 0);
 });
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import dateWords from '../../../date_words.json';
 import { calendarsOf, spanOf } from '../../src/boards/calendar';
 import { dayOf } from '../../src/boards/dates';
 import {
@@ -314,12 +315,24 @@ describe('what is followed', () => {
       .toEqual([true, false, false]);
   });
 
-  it('takes words that name a day, and no others', () => {
+  it('takes words for days where days are meant, and keeps them as they are', () => {
     const date: Filter = { id: 'd', title: 'D', type: 'date' };
-    for (const words of ['{{today}}', '{{ today - 7 }}', '{{this_month.start}}']) expect(readValue(date, words), words).toBe(words);
-    for (const words of ['{{todya}}', '{{this_month}}', '{{}}', '{{today']) expect(isValue(date, words), words).toBe(false);
+    expect([readValue(date, ' {{ today - 7 }} '), readValue(date, '{{today'), readValue(date, '{{today + 123456}}')])
+      .toEqual(['{{ today - 7 }}', null, null]);
     expect(isValue({ id: 'n', title: 'N', type: 'int' }, '{{today}}')).toBe(false);
     expect(isValue({ id: 't', title: 'T', type: 'text' }, '{{anything')).toBe(true);
+  });
+
+  it('reads the words that the service takes, and no others', () => {
+    const filter = (type: 'date' | 'timestamp'): Filter => ({ id: 'd', title: 'D', type });
+    for (const [text, day] of Object.entries(dateWords.days)) {
+      expect(dayOf(text, dateWords.today), text).toBe(day);
+      expect([isValue(filter('date'), text), isValue(filter('timestamp'), text)], text).toEqual([true, true]);
+    }
+    for (const text of dateWords.none) {
+      expect(dayOf(text, dateWords.today), text).toBeNull();
+      expect(isValue(filter('date'), text), text).toBe(false);
+    }
   });
 });
 
