@@ -24,7 +24,9 @@ use utoipa::ToSchema;
 pub use self::filter::{Filter, FilterKind};
 pub use self::grid::Place;
 pub use self::names::{ColumnName, Decimal, FilterId, Unfit, ViewName, WidgetId};
-pub use self::show::{Aggregate, Better, Delta, Measure, Show, Since, Sort, Sparkline, Target};
+pub use self::show::{
+    Aggregate, Better, Delta, Format, Measure, Show, Since, Sort, Sparkline, Target,
+};
 pub use self::widget::{Comparison, Param, Source, Threshold, Tone, Widget};
 
 /// The version of the schema that is read and written.

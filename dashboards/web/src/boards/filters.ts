@@ -51,10 +51,10 @@ const SHAPES: Record<Exclude<Filter['type'], 'text'>, RegExp> = {
 /** Any day, to see whether words name one. */
 const SOME_DAY = '2000-01-01';
 
-/** Whether a text is a value of the filter. */
+/** Whether a text is a value of the filter; words for dates are those that name a day. */
 export function isValue({ type }: Filter, text: string): boolean {
   if (type === 'text') return true;
   const typed = text.trim();
-  if ((type === 'date' || type === 'timestamp') && typed.startsWith('{{')) return dayOf(typed, SOME_DAY) !== null;
+  if (typed.startsWith('{{')) return (type === 'date' || type === 'timestamp') && dayOf(typed, SOME_DAY) !== null;
   return SHAPES[type].test(typed);
 }

@@ -8,6 +8,11 @@ export const words = {
   list: {
     none: 'No dashboard yet.',
     noneWay: 'Analysts and admins make them. A firm that is created with a line of business begins with some.',
+    noneForYou: 'No dashboard shows anything to you now.',
+    leftOut: (n: number) => (n === 1
+      ? 'One dashboard is left out: what it shows belongs to modules that are switched off.'
+      : `${n} dashboards are left out: what they show belongs to modules that are switched off.`),
+    toModules: 'Modules',
     make: 'New dashboard',
     filter: 'Find a dashboard', noMatch: 'No dashboard matches.',
     changed: 'Changed', by: 'by', template: 'its template',
@@ -48,6 +53,7 @@ export const words = {
     old: (age: string) => `${age} old`,
     loading: 'Loading',
     again: 'Try again',
+    broken: 'This cannot be shown as it is.',
     pngFailed: 'The picture could not be made. Try again when the chart is shown.',
     more: (shown: string, all: string) => `${shown} of ${all} rows.`,
     allRows: 'Show all',
@@ -97,6 +103,7 @@ export const words = {
   nameless: 'none',
   other: 'Other',
   noCurrency: 'no currency',
+  inCurrency: (currency: string) => `in ${currency}`,
   measured: {
     count: (name: string) => name,
     avg: (name: string) => `${name} (mean)`,

@@ -1,9 +1,11 @@
 /** What one signed-in person looks at: the firm, its live figures and the state of the line. */
+import { untrack } from 'svelte';
 import { Alerts } from '../alerts/alerts.svelte';
 import { Template } from '../settings/template.svelte';
 import { CallFailed, connectLive, readAsOf, readMayAnalyse, readTenant, type Tenant } from './api';
 import { brandOf, type Brand } from './branding';
 import { todayIn } from './format';
+import { locale } from './locale.svelte';
 import { uses } from './modules';
 import { Live, Refused, type Link, type Refusal, type Subscription } from './live';
 import type { Cell, Problem, Target } from './protocol';
@@ -16,6 +18,7 @@ import { Trail } from './trail';
 /** The rows of a view or an answer, readable in templates: reading `rows` notices every change. */
 export class Followed {
   #version = $state(0);
+  #hasRows = false;
   problem = $state<Problem | undefined>();
   /** When the rows changed last; null while they are as they were first seen. */
   changedAt = $state<number | null>(null);
@@ -30,8 +33,11 @@ export class Followed {
     this.subscription = live.follow(target, () => {
       this.problem = this.subscription.problem;
       this.#version += 1;
+      if (this.problem !== undefined) return;
+      const isFirst = !this.#hasRows;
+      this.#hasRows = true;
       // The first rows are where changes are counted from.
-      if (this.#version === 1) return;
+      if (isFirst) return;
       this.changedAt = Date.now();
       onchange();
     }, everyMs);
@@ -98,6 +104,8 @@ export class Desk {
   administers = $state<boolean | null>(null);
   /** The date of the newest event, for a firm whose events decide what day it is. */
   #eventsDate = $state<string | null>(null);
+  /** Whether it was read; there is none as long as there are no events. */
+  #isDated = $state(false);
   readonly alerts: Alerts;
   readonly template: Template;
   readonly start: StartPage;
@@ -112,6 +120,7 @@ export class Desk {
   });
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #listeners = new AbortController();
+  readonly #following: () => void;
   readonly #known = () => this.tenant !== null;
 
   constructor(readonly token: string, private readonly onrefused: (why: Refusal) => void) {
@@ -134,6 +143,14 @@ export class Desk {
     this.analyses = mayAnalyse(claims);
     this.administers = mayAdminister(claims);
     this.start = new StartPage(claims);
+    this.#following = $effect.root(() => {
+      $effect(() => locale.take(this.tenant?.locale));
+      // What was refused for a module may be there now.
+      const modules = $derived(this.tenant?.modules.join(' '));
+      $effect(() => {
+        if (modules !== undefined) untrack(() => this.#live.askAgain());
+      });
+    });
     void this.#readFirm();
     this.#timer = setInterval(() => {
       if (this.tenant?.clock === 'events' && this.link.state === 'live') void this.#readAsOf();
@@ -197,6 +214,11 @@ export class Desk {
     return tenant.clock === 'wall' ? todayIn(tenant.timezone, now) : this.#eventsDate;
   }
 
+  /** Whether it is known which day that is, or that no event has said it yet. */
+  get isDayKnown(): boolean {
+    return this.tenant !== null && (this.tenant.clock !== 'events' || this.#isDated);
+  }
+
   /** How the figures look while the line is down: they fade as they age. */
   faded(now: number): '' | 'ageing' | 'old' {
     if (this.link.state === 'live' || this.heardAt === null) return '';
@@ -216,6 +238,7 @@ export class Desk {
   close(): void {
     clearInterval(this.#timer);
     this.#listeners.abort();
+    this.#following();
     this.#followed.close();
     this.#live.close();
   }
@@ -249,7 +272,7 @@ export class Desk {
 
   async #readAsOf(): Promise<void> {
     try {
-      this.#eventsDate = await readAsOf(this.token);
+      [this.#eventsDate, this.#isDated] = [await readAsOf(this.token), true];
     } catch (error) {
       this.#failed(error);
     }

@@ -28,6 +28,7 @@ export const texts = {
     issuerSays: (error: string) => `the issuer says ${error}`,
     serviceAnswers: (status: number) => `the service answers ${status}`,
     signedOut: 'You have signed out.',
+    last: 'as last signed in here',
   },
   header: {
     overview: 'Overview', work: 'Projects',

@@ -1,6 +1,6 @@
 /** The language of the page, and the small words that stand beside figures in every part of it. */
 
-/** By which dates and times are written, and names are sorted. */
+/** By which names are sorted, and figures are written where no firm is; a firm's are by its locale. */
 export const LANGUAGE = 'en-GB';
 
 export const units = {

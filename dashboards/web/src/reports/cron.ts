@@ -1,5 +1,5 @@
 /** What five fields of cron mean, in words; the service alone decides when a report is due. */
-import { LANGUAGE } from '../lib/units';
+import { locale } from '../lib/locale.svelte';
 import { words } from './words';
 
 /** As cron names them, in every language. */
@@ -88,7 +88,7 @@ export function instantIn(instant: string, timezone: string): string {
   const date = new Date(instant);
   if (Number.isNaN(date.getTime())) return instant;
   try {
-    return new Intl.DateTimeFormat(LANGUAGE, {
+    return new Intl.DateTimeFormat(locale.tag, {
       weekday: 'short', day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit',
       timeZone: timezone,
     }).format(date);

@@ -1,5 +1,6 @@
 /** What a firm's services send beside the fields of event types, as the service lists it and as it is typed. */
 import type { Problem } from '../lib/protocol';
+import { LANGUAGE } from '../lib/units';
 
 export const TYPES = ['text', 'int', 'decimal', 'date', 'timestamp', 'bool'] as const;
 export type FieldType = (typeof TYPES)[number];
@@ -44,7 +45,7 @@ export function declarationOf(field: NewField): Declaration {
 export function byType(fields: readonly DeclaredField[]): readonly (readonly [on: string, fields: readonly DeclaredField[]])[] {
   const found = new Map<string, DeclaredField[]>();
   for (const field of fields) found.set(field.on, [...(found.get(field.on) ?? []), field]);
-  return [...found].sort(([a], [b]) => a.localeCompare(b, 'en'));
+  return [...found].sort(([a], [b]) => a.localeCompare(b, LANGUAGE));
 }
 
 /** The parts of the form that something can be wrong with. */

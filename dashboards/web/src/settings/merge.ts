@@ -34,14 +34,15 @@ export interface Conflict {
   ours?: unknown;
 }
 
-/** The template that a firm was given. */
+/** The template that a firm was given, or that of its line of business where it was given none. */
 export interface Given {
   vertical: string;
   title: string;
-  version: number;
+  /** Null for a firm that was given none. */
+  version: number | null;
   newest: number;
   is_newer: boolean;
-  given_at: string;
+  given_at: string | null;
   parts: readonly Part[];
   conflicts: readonly Conflict[];
 }

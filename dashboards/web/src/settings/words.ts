@@ -12,6 +12,8 @@ export const words = {
     title: 'Firm',
     name: 'Name',
     timezone: 'Time zone', timezoneHint: 'Where its days begin and end.',
+    locale: 'Numbers and dates', localeHint: (sample: string) => `As in ${sample}.`,
+    localeUnknown: 'A language and a country, such as de-DE. This browser does not know this one.',
     currency: 'Currency', currencyHint: 'Of amounts that name none, from now on. What is there keeps the one it came with.',
     modules: 'Modules', modulesHint: 'What is switched off is kept and not shown. With all of them on, those of later versions are too.',
     save: 'Save', saving: 'Saving…', saved: 'Saved.', unchanged: 'Nothing is changed.',
@@ -41,6 +43,8 @@ export const words = {
   template: {
     title: 'Template',
     none: 'This firm was begun without a template.',
+    never: (title: string, newest: number) => `${title}: version ${newest} is there, and this firm was given none of it.`,
+    neverWay: 'It is named as the line of business only. Look at what the template brings and take it over: nothing of yours is lost.',
     newest: (title: string, version: number) => `${title}, version ${version}: the newest there is.`,
     newer: (title: string, version: number, newest: number) => `${title}: version ${newest} is there; yours is ${version}.`,
     newerWay: 'Look at what it brings, decide where both have changed the same, and take it over. Nothing of yours is lost: what a dashboard was is kept as a version.',

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Tenant } from '../../src/lib/api';
 import { accentOf, brandOf, initial, LEAST, nearest, pictureOf, SUNKEN, SURFACES, type Shade } from '../../src/lib/branding';
 import { contrast, parseHex, toHex, type Rgb } from '../../src/lib/colour';
+import { keepBrand, lastBrand } from '../../src/lib/last_brand';
 import { mayAdminister } from '../../src/lib/token';
 import { byType, declarationOf, EMPTY, wrongPart, type DeclaredField, type NewField } from '../../src/settings/fields';
 import { changeOf, formOf, MODULES, modulesOf, wrongIn, type Form } from '../../src/settings/firm';
@@ -106,6 +107,25 @@ describe('branding', () => {
     for (const other of ['RIFF1234WAVE', 'GIF89a', '<svg/>', '\x89PN', '']) expect(of(other), other).toBeNull();
   });
 
+  it('is kept for the sign-in, as far as it can be read again', () => {
+    const held = new Map<string, string>();
+    const storage = {
+      getItem: (name: string) => held.get(name) ?? null, setItem: (name: string, text: string) => void held.set(name, text),
+      removeItem: (name: string) => void held.delete(name),
+    } as unknown as Storage;
+    expect(lastBrand(storage)).toBeNull();
+    const brand = brandOf({ logo: 'data:image/png;base64,AAAA', colours: { accent: '#0055aa' } });
+    keepBrand('Harbour', brand, storage);
+    expect(lastBrand(storage)).toEqual({ ...brand, name: 'Harbour' });
+    const full = { ...storage, setItem: () => { throw new DOMException('full', 'QuotaExceededError'); } } as Storage;
+    keepBrand('Another', brand, full);
+    expect(lastBrand(storage)).toBeNull();
+    for (const damaged of ['', '{', '7', '{"name":7}', '[]']) {
+      storage.setItem('tidemark.brand', damaged);
+      expect(lastBrand(storage), damaged).toBeNull();
+    }
+  });
+
   it('has a letter for those without a logo', () => {
     expect([' harbour', 'élan', '𝒜b', ''].map(initial)).toEqual(['H', 'É', '𝒜', '']);
   });
@@ -150,7 +170,31 @@ describe('the form of a firm', () => {
     expect(changed({ colours: { light: 'blue', dark: '' } })).toMatchObject({ branding: { colours: { accent: 'blue' } } });
   });
 
+  it('changes in what is kept as a whole nothing but what was typed', () => {
+    const now: Tenant = {
+      ...tenant, modules: ['crm', 'invoicing', 'hr'],
+      branding: { name: 'Finch & Co', logo: 'data:image/png;base64,BBBB', colours: { accent: '#0055aa', accent_dark: '#ffd166' } },
+    };
+    const onto = (by: Partial<Form>) => changeOf(tenant, { ...formOf(tenant), ...by }, now);
+    expect(onto({ colours: { light: '#333333', dark: '' } })).toEqual({
+      branding: { name: 'Finch & Co', logo: 'data:image/png;base64,BBBB', colours: { accent: '#333333', accent_dark: '#ffd166' } },
+    });
+    expect(onto({ brandName: '' })).toEqual({
+      branding: { logo: 'data:image/png;base64,BBBB', colours: { accent: '#0055aa', accent_dark: '#ffd166' } },
+    });
+    expect(onto({ modules: ['crm', 'invoicing', 'tasks'] })).toEqual({ modules: ['crm', 'invoicing', 'hr', 'tasks'] });
+    expect(onto({ name: 'Harbour Ltd' })).toEqual({ name: 'Harbour Ltd' });
+  });
+
+  it('has a locale where the service keeps one', () => {
+    expect(formOf(tenant).locale).toBe('en-GB');
+    expect(changed({ locale: 'de-DE' })).toEqual({ locale: 'de-DE' });
+    const german = { ...tenant, locale: 'de-DE' };
+    expect(changeOf(german, formOf(german))).toEqual({});
+  });
+
   it.each([
+    ['locale: a locale is a language tag such as en-GB', 'locale'],
     ['name: has 1 to 200 characters, and no control characters', 'name'],
     ['timezone: a timezone is the name of a place in the IANA database, such as Europe/Berlin, or UTC', 'timezone'],
     ['currency: a currency is an ISO 4217 code of three capital letters, such as EUR', 'currency'],

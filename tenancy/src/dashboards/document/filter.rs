@@ -98,8 +98,14 @@ impl FilterKind {
             Self::Text => "a text",
             Self::Int => "a whole number",
             Self::Decimal => "a decimal like \"12.50\"",
-            Self::Date => "a date like \"2026-01-31\", or words like \"{{this_month.start}}\"",
-            Self::Timestamp => "an instant like \"2026-01-31T12:00:00Z\"",
+            Self::Date => {
+                "a date like \"2026-01-31\", or words that name a day, like \"{{today - 7}}\" or \
+                 \"{{this_month.start}}\""
+            }
+            Self::Timestamp => {
+                "an instant like \"2026-01-31T12:00:00Z\", or words that name a day, like \
+                 \"{{today - 7}}\" or \"{{this_month.start}}\""
+            }
             Self::Bool => "true or false",
         }
     }

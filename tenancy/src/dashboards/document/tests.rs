@@ -15,7 +15,7 @@ fn document() -> Value {
         }
         widget
     };
-    let total = json!({ "column": "total", "how": "max", "title": "Total" });
+    let total = json!({ "column": "total", "how": "max", "title": "Total", "format": "quantity" });
     let values = json!([{ "column": "current" }, { "column": "total" }]);
     let sort = json!({ "column": "total", "descending": true });
     let mut widgets = vec![
@@ -63,6 +63,7 @@ fn document() -> Value {
             7,
             json!({
                 "kind": "table", "columns": ["customer_id", "total"], "sort": sort, "limit": 100,
+                "formats": { "total": "percent" },
             }),
         ),
         widget(
@@ -193,6 +194,10 @@ fn what_is_wrong_is_told_with_its_place() {
         ("/widgets/1/show/colour", json!("red"), "widgets[1].show"),
         ("/widgets/1/show/value", json!({}), "widgets[1].show.value.column"),
         ("/widgets/1/show/value/column", json!("a"), "widgets[1].show.value.column"),
+        ("/widgets/1/show/value/format", json!("count"), "widgets[1].show.value.format"),
+        ("/widgets/0/show/value/format", json!("euros"), "widgets[0].show"),
+        ("/widgets/7/show/formats", json!({ "balance": "money" }), "widgets[7].show.formats"),
+        ("/widgets/7/show/formats", json!({ "total": "euros" }), "widgets[7].show"),
         ("/widgets/2/show/values", json!([]), "widgets[2].show.values"),
         ("/widgets/2/show/split", json!("currency"), "widgets[2].show.values"),
         ("/widgets/3/show/by", json!(""), "widgets[3].show"),
@@ -239,6 +244,12 @@ fn a_default_is_of_its_filters_type() {
     ] {
         assert!(takes(kind, right), "{kind}");
         assert!(!takes(kind, wrong), "{kind}");
+    }
+    assert!(!takes("int", json!("{{today}}")));
+    // More days than the page reads, and words that are not all of it.
+    for text in ["{{today + 123456}}", "before {{today}}"] {
+        assert!(!takes("date", json!(text)), "{text}");
+        assert!(!takes("timestamp", json!(text)), "{text}");
     }
 }
 

@@ -1,6 +1,6 @@
 /** What the pages say on which dashboards are made and changed. */
 import { units } from '../../lib/units';
-import type { Aggregate, Better, Comparison, FilterType, Kind, Place, Tone } from '../document';
+import type { Aggregate, Better, Comparison, FilterType, Format, Kind, Place, Tone } from '../document';
 import type { How, Member, Part } from './compare';
 import type { ValueKind } from './values';
 
@@ -78,6 +78,8 @@ export const words = {
     value: 'Number', values: 'Numbers', addValue: 'Add a number',
     measure: (n: number) => `Number ${n}`, how: (of: string) => `${of}: how`, of: (of: string) => `${of}: column`,
     called: (of: string) => `${of}: called`, calledHint: 'like its column',
+    format: (of: string) => `${of}: read as`, byColumn: 'as its column says',
+    formats: { money: 'an amount', quantity: 'a quantity', hours: 'hours', percent: 'a percentage', count: 'a whole number' } satisfies Record<Format, string>,
     removeValue: (n: number) => `Without number ${n}`,
     hows: { sum: 'Sum of', count: 'Number of rows', avg: 'Mean of', min: 'Smallest', max: 'Largest' } satisfies Record<Aggregate, string>,
     by: 'Along', group: 'For each', part: 'Parts by', steps: 'Steps by', day: 'Day',
