@@ -9,7 +9,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, nice, setpriority_process};
+use rustix::process::{Pid, getpriority_process, setpriority_process};
 use tokio::task::JoinHandle;
 
 use crate::turn::Turn;
@@ -40,7 +40,7 @@ impl Standing {
     pub(crate) fn watched(turn: &Arc<Turn>) -> Option<Self> {
         let thread = this_thread()?;
         let before = processor_time(thread).unwrap_or_default();
-        let place = Place { thread, begun: nice(0).ok()?, before };
+        let place = Place { thread, begun: getpriority_process(None).ok()?, before };
         if turn.ran() >= AFTER {
             place.stand_back();
             return None;
@@ -124,8 +124,10 @@ mod tests {
         let of_query = Arc::clone(&turn);
         Threads::default()
             .run(turn, move || async move {
-                while nice(0).unwrap() < wanted && of_query.watch().check().is_ok() {}
-                sender.send(nice(0).unwrap()).unwrap();
+                while getpriority_process(None).unwrap() < wanted
+                    && of_query.watch().check().is_ok()
+                {}
+                sender.send(getpriority_process(None).unwrap()).unwrap();
             })
             .unwrap();
         receiver.await.unwrap()
@@ -133,15 +135,15 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_thread_that_computes_on_stands_back_in_the_midst_of_a_step() {
-        let here = nice(0).unwrap();
+        let here = getpriority_process(None).unwrap();
         let last = (here + STEPS).min(19);
         assert_eq!(stands(Duration::ZERO, last).await, last);
-        assert_eq!(nice(0).unwrap(), here, "and no other does");
+        assert_eq!(getpriority_process(None).unwrap(), here, "and no other does");
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn one_that_is_known_to_be_long_stands_back_from_its_beginning() {
-        let here = nice(0).unwrap();
+        let here = getpriority_process(None).unwrap();
         assert_eq!(stands(FREE, i32::MIN).await, (here + STEPS).min(19));
     }
 }

@@ -18,7 +18,7 @@ use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use futures::FutureExt;
-use rustix::process::nice;
+use rustix::process::getpriority_process;
 use tokio::runtime::Builder;
 
 use crate::QueryError;
@@ -50,13 +50,13 @@ impl Threads {
         query: impl FnOnce() -> F + Send + 'static,
     ) -> io::Result<()> {
         let mut job: Job = Box::new(move || {
-            let begun = nice(0);
+            let begun = getpriority_process(None);
             // Where it does not run, its channels close without an end, which the reader takes for
             // what it is.
             if let Err(error) = run(&turn, query) {
                 tracing::error!(%error, "a query has no runtime");
             }
-            begun.is_ok() && nice(0) == begun
+            begun.is_ok() && getpriority_process(None) == begun
         });
         // The one that waits since the shortest time: what it has in memory is likeliest to be at hand.
         while let Some(thread) = locked(&self.waiting).pop() {
@@ -146,6 +146,7 @@ mod tests {
     use std::thread::ThreadId;
     use std::time::Duration;
 
+    use rustix::process::setpriority_process;
     use tokio::sync::oneshot;
 
     use super::*;
@@ -170,7 +171,7 @@ mod tests {
     async fn thread_of(threads: &Threads, back: i32) -> ThreadId {
         let (sender, ran) = oneshot::channel();
         let query = move || async move {
-            nice(back).unwrap();
+            setpriority_process(None, getpriority_process(None).unwrap() + back).unwrap();
             sender.send(std::thread::current().id()).unwrap();
         };
         threads.run(Turn::of(1, &Lanes::of(1), Duration::ZERO), query).unwrap();
