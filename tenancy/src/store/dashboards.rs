@@ -80,7 +80,7 @@ impl Store {
         most: usize,
     ) -> Result<bool, StoreError> {
         let failed = |source| StoreError::Database { doing: "storing a dashboard", source };
-        let mut transaction = self.write(Scope::Tenant(tenant)).await.map_err(failed)?;
+        let mut transaction = self.write_in_turn(tenant).await.map_err(failed)?;
         let (count,): (i64,) =
             sql::query_as("SELECT count(*) FROM dashboards WHERE tenant_id = $1")
                 .bind(i64::from(tenant))

@@ -1,6 +1,6 @@
 //! Runs of reports.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Any, FromRow, Transaction};
 
 use super::position_marks::PositionMark;
@@ -122,6 +122,11 @@ struct RunRow {
 
 /// Runs without a file that are kept of a report.
 const KEPT: i64 = 1_000;
+/// After its beginning it is looked whether something has come of a run.
+const LOOKED_AFTER: TimeDelta = TimeDelta::hours(1);
+/// For how long whoever makes a run may still bring something of it after it was called off: longer
+/// than until the next time that a lease is renewed.
+const STRAGGLING: TimeDelta = TimeDelta::minutes(2);
 
 /// What a statement reads of a run.
 macro_rules! runs {
@@ -141,14 +146,8 @@ impl Store {
         most: usize,
     ) -> Result<bool, StoreError> {
         let failed = |source| StoreError::Database { doing: "queueing a run", source };
-        let mut transaction = self.write(Scope::Tenant(tenant)).await.map_err(failed)?;
-        let (open,): (i64,) =
-            sql::query_as("SELECT count(*) FROM report_jobs WHERE tenant_id = $1 AND kind = 'run'")
-                .bind(i64::from(tenant))
-                .fetch_one(&mut *transaction)
-                .await
-                .map_err(failed)?;
-        if usize::try_from(open).unwrap_or(usize::MAX) >= most {
+        let mut transaction = self.write_in_turn(tenant).await.map_err(failed)?;
+        if open(&mut transaction, tenant).await.map_err(failed)? >= most {
             return Ok(false);
         }
         insert(&mut transaction, tenant, run).await.map_err(failed)?;
@@ -157,7 +156,8 @@ impl Store {
     }
 
     /// Queues the runs that a schedule named, and has it due again at `next`; false, and nothing was
-    /// done, if the report has another version or the job is another's by now.
+    /// done, if the report has another version or the job is another's by now. What comes when `most`
+    /// of the tenant's wait or run is missed.
     pub async fn queue_scheduled(
         &self,
         job: &ReportJob,
@@ -165,9 +165,10 @@ impl Store {
         version: u64,
         runs: &[NewRun],
         next: Option<DateTime<Utc>>,
+        most: usize,
     ) -> Result<bool, StoreError> {
         let failed = |source| StoreError::Database { doing: "queueing scheduled runs", source };
-        let mut transaction = self.write(Scope::Tenant(job.tenant)).await.map_err(failed)?;
+        let mut transaction = self.write_in_turn(job.tenant).await.map_err(failed)?;
         let now: Option<(i64,)> =
             sql::query_as("SELECT version FROM reports WHERE tenant_id = $1 AND id = $2")
                 .bind(i64::from(job.tenant))
@@ -180,8 +181,13 @@ impl Store {
         {
             return Ok(false);
         }
+        let mut waiting = open(&mut transaction, job.tenant).await.map_err(failed)?;
         for run in runs {
-            insert(&mut transaction, job.tenant, run).await.map_err(failed)?;
+            let full = (waiting >= most)
+                .then(|| format!("{most} runs waited or were made, and no more may be"));
+            let run = NewRun { missed: run.missed.clone().or(full), ..run.clone() };
+            let is_new = insert(&mut transaction, job.tenant, &run).await.map_err(failed)?;
+            waiting += usize::from(is_new && run.missed.is_none());
         }
         transaction.commit().await.map_err(failed)?;
         Ok(true)
@@ -209,6 +215,10 @@ impl Store {
         if done.rows_affected() == 0 {
             return Ok(None);
         }
+        let later = now + LOOKED_AFTER;
+        report_jobs::sweep_at(&mut transaction, job.tenant, &job.id, later)
+            .await
+            .map_err(failed)?;
         let row: Option<RunRow> = sql::query_as(concat!(runs!(), " AND id = $2"))
             .bind(i64::from(job.tenant))
             .bind(&job.id)
@@ -266,6 +276,10 @@ impl Store {
         report_jobs::add(&mut transaction, job.tenant, kind, id, 0, finished.expires_at)
             .await
             .map_err(failed)?;
+        // Its folder goes with its file.
+        report_jobs::remove(&mut transaction, job.tenant, JobKind::Sweep, id, 0)
+            .await
+            .map_err(failed)?;
         position_marks::add(&mut transaction, job.tenant, &finished.mark).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
         Ok(true)
@@ -299,6 +313,11 @@ impl Store {
         .execute(&mut *transaction)
         .await
         .map_err(failed)?;
+        if again.is_none() {
+            report_jobs::sweep_at(&mut transaction, job.tenant, &job.id, at)
+                .await
+                .map_err(failed)?;
+        }
         transaction.commit().await.map_err(failed)?;
         Ok(true)
     }
@@ -323,8 +342,22 @@ impl Store {
         .await
         .map_err(failed)?;
         report_jobs::remove(&mut transaction, tenant, JobKind::Run, id, 0).await.map_err(failed)?;
+        let is_called_off = done.rows_affected() == 1;
+        if is_called_off {
+            // There is nothing to be removed of one that was never begun.
+            sql::query(
+                "UPDATE report_jobs SET due_at = $3 \
+                 WHERE tenant_id = $1 AND kind = 'sweep' AND id = $2",
+            )
+            .bind(i64::from(tenant))
+            .bind(id)
+            .bind((at + STRAGGLING).timestamp_micros())
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        }
         transaction.commit().await.map_err(failed)?;
-        Ok(done.rows_affected() == 1)
+        Ok(is_called_off)
     }
 
     /// A run of a tenant.
@@ -423,13 +456,26 @@ pub struct FinishedRun<'a> {
     pub mark: PositionMark,
 }
 
+/// How many runs of a tenant wait or are made.
+async fn open(
+    transaction: &mut Transaction<'static, Any>,
+    tenant: u32,
+) -> Result<usize, sqlx::Error> {
+    let (open,): (i64,) =
+        sql::query_as("SELECT count(*) FROM report_jobs WHERE tenant_id = $1 AND kind = 'run'")
+            .bind(i64::from(tenant))
+            .fetch_one(&mut **transaction)
+            .await?;
+    Ok(usize::try_from(open).unwrap_or(usize::MAX))
+}
+
 /// Inserts a run unless there is one of its due time, with its job if it is to be made, and lets old
-/// runs without files go.
+/// runs without files go; whether there was none.
 async fn insert(
     transaction: &mut Transaction<'static, Any>,
     tenant: u32,
     run: &NewRun,
-) -> Result<(), sqlx::Error> {
+) -> Result<bool, sqlx::Error> {
     let state = if run.missed.is_some() { RunState::Missed } else { RunState::Queued };
     let done = sql::query(
         "INSERT INTO report_runs (tenant_id, id, report_id, state, due_at, requested_by, request, \
@@ -448,7 +494,7 @@ async fn insert(
     .execute(&mut **transaction)
     .await?;
     if done.rows_affected() == 0 {
-        return Ok(());
+        return Ok(false);
     }
     if run.missed.is_none() {
         report_jobs::add(transaction, tenant, JobKind::Run, &run.id, 0, run.created_at).await?;
@@ -471,7 +517,7 @@ async fn insert(
     .bind(i64::from(tenant))
     .execute(&mut **transaction)
     .await?;
-    Ok(())
+    Ok(true)
 }
 
 pub(super) fn time(micros: i64) -> DateTime<Utc> {
