@@ -24,6 +24,7 @@ mod delivery;
 mod jobs;
 mod owners;
 mod records;
+mod report;
 mod runner;
 mod runs;
 mod schedule;
@@ -48,8 +49,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tenancy::audit::Trail;
 use tenancy::{
-    Directory, Identity, StoreError, StoredDelivery, StoredOwner, StoredReport, StoredRun,
-    TenantRecord,
+    Directory, Identity, StoreError, StoredDelivery, StoredOwner, StoredRun, TenantRecord,
 };
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -61,6 +61,7 @@ use self::delivery::{Carrier, Undelivered};
 pub(crate) use self::delivery::{Notice, ShownTarget, Target};
 pub(crate) use self::jobs::wait;
 use self::owners::Owners;
+pub(crate) use self::report::{Report, Unread};
 use self::settings::ReportSettings;
 use self::slots::Slots;
 pub(crate) use self::template::{definition_given, reports_given};
@@ -123,60 +124,6 @@ pub(crate) enum Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::Again(error.to_string())
-    }
-}
-
-/// A report of a tenant.
-#[derive(Clone, Debug)]
-pub(crate) struct Report {
-    pub(crate) id: String,
-    pub(crate) version: u64,
-    /// By whose rights it runs; empty: a template gave it, and nobody has replaced it.
-    pub(crate) owner: String,
-    pub(crate) created_at: DateTime<Utc>,
-    pub(crate) changed_at: DateTime<Utc>,
-    pub(crate) definition: Definition,
-}
-
-impl Report {
-    /// A report as it is stored.
-    pub(crate) fn read(stored: StoredReport) -> Result<Self, ReportError> {
-        let StoredReport { id, version, owner, definition, created_at, changed_at } = stored;
-        let definition = serde_json::from_str(&definition)?;
-        Ok(Self { id, version, owner, created_at, changed_at, definition })
-    }
-
-    /// A report as it is stored, or what is known of one that cannot be read.
-    pub(crate) fn listed(stored: StoredReport) -> Result<Self, Box<Unread>> {
-        Self::read(stored.clone()).map_err(|error| Box::new(Unread::of(stored, &error)))
-    }
-
-    /// When it is made by itself next, after `now`.
-    pub(crate) fn next(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.definition.timetable().ok().flatten()?.after(now)
-    }
-}
-
-/// What is known of a report that this version cannot read.
-#[derive(Clone, Debug)]
-pub(crate) struct Unread {
-    pub(crate) id: String,
-    pub(crate) version: u64,
-    pub(crate) owner: String,
-    pub(crate) created_at: DateTime<Utc>,
-    pub(crate) changed_at: DateTime<Utc>,
-    /// Its name, if that can be told.
-    pub(crate) name: Option<String>,
-    /// Why it cannot be read.
-    pub(crate) error: String,
-}
-
-impl Unread {
-    fn of(stored: StoredReport, error: &ReportError) -> Self {
-        let StoredReport { id, version, owner, definition, created_at, changed_at } = stored;
-        let definition: Value = serde_json::from_str(&definition).unwrap_or_default();
-        let name = definition["name"].as_str().map(str::to_owned);
-        Self { id, version, owner, created_at, changed_at, name, error: error.to_string() }
     }
 }
 
@@ -493,20 +440,6 @@ impl Reports {
         }
         self.shared.owners.leave(tenant.0);
         self.shared.remove_below(&Path::from(Self::folder(tenant))).await
-    }
-}
-
-impl Report {
-    /// The report as it is stored.
-    pub(crate) fn stored(&self) -> Result<StoredReport, ReportError> {
-        Ok(StoredReport {
-            id: self.id.clone(),
-            version: self.version,
-            owner: self.owner.clone(),
-            definition: serde_json::to_string(&self.definition)?,
-            created_at: self.created_at,
-            changed_at: self.changed_at,
-        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! What this version cannot read: it may be a newer one's, as while nodes are replaced one by one.
 
-use tenancy::{FinishedRun, JobKind, PositionMark};
+use tenancy::{FinishedRun, JobKind, PositionMark, StoredReport};
 
 use super::*;
 
