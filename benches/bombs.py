@@ -8,24 +8,18 @@ query, each with another constant so that no kept answer helps, one after the ot
 first alone, then beside clients of the other that send bombs as fast as they end. Prints Markdown.
 `TIDEMARK` names another binary than target/release/tidemark. Nothing but Python is needed.
 """
-import base64
 import collections
-import hashlib
-import hmac
 import http.client
 import json
 import multiprocessing
 import os
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 
-SECRET = "0123456789abcdef0123456789abcdef-bench"
-LISTEN = "127.0.0.1:18082"
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-BINARY = os.environ.get("TIDEMARK", os.path.join(ROOT, "target/release/tidemark"))
+from service import Client, memory, serve, token
+
 LIMITS = {"SECONDS": "5", "MEMORY_BYTES": str(64 << 20), "SPILL_BYTES": str(256 << 20)}
 
 SERIES = "generate_series(1, 1000000000)"
@@ -45,28 +39,13 @@ BOMBS = {
 BODIES = {name: json.dumps({"sql": sql}) for name, sql in BOMBS.items()}
 
 
-def token(tenant=None):
-    """A token as `tidemark token` makes it."""
-    claims = {"sub": "bench", "exp": int(time.time()) + 7200, "roles": ["admin" if tenant else "platform"]}
-    if tenant:
-        claims["tenant"] = tenant
-    part = lambda value: base64.urlsafe_b64encode(value).rstrip(b"=")
-    text = b".".join(part(json.dumps(value).encode()) for value in ({"alg": "HS256", "typ": "JWT"}, claims))
-    return (text + b"." + part(hmac.new(SECRET.encode(), text, hashlib.sha256).digest())).decode()
+class Attempts(Client):
+    """One connection that is kept, whatever is answered on it."""
 
-
-class Client:
-    """One connection that is kept."""
-
-    def __init__(self):
-        self.connection = http.client.HTTPConnection(LISTEN, timeout=120)
-
-    def call(self, method, path, bearer, body=None, kind="application/json", read=True):
+    def attempt(self, method, path, bearer, body=None, read=True):
         """The status and the text; without reading, the connection is dropped after ten seconds."""
-        headers = {"Authorization": f"Bearer {bearer}", "Content-Type": kind}
         try:
-            self.connection.request(method, path, body, headers)
-            answer = self.connection.getresponse()
+            answer = self.ask(method, path, bearer, body)
             if not read:
                 time.sleep(10)
                 self.connection.close()
@@ -77,59 +56,31 @@ class Client:
             return 0, b"{}"
 
 
-def memory(process):
-    """Resident memory at most, in MiB."""
-    with open(f"/proc/{process.pid}/status") as status:
-        fields = dict(line.split(":", 1) for line in status)
-    return int(fields["VmHWM"].split()[0]) / 1024
-
-
-def serve(data):
-    limits = {f"TIDEMARK_LIMITS_QUERY_{name}": value for name, value in LIMITS.items()}
-    environment = {**os.environ, **limits, "TIDEMARK_JWT_SECRET": SECRET}
-    log = open(os.path.join(os.path.dirname(data), "log"), "ab")
-    process = subprocess.Popen([BINARY, "serve", "--data", data, "--listen", LISTEN], env=environment, stderr=log)
-    for _ in range(3000):
-        try:
-            connection = http.client.HTTPConnection(LISTEN, timeout=5)
-            connection.request("GET", "/readyz")
-            if connection.getresponse().status == 200:
-                return process
-        except OSError:
-            pass
-        time.sleep(0.02)
-    raise RuntimeError(f"the service does not become ready; see {log.name}")
-
-
 def firm(name, invoices):
     """A tenant with so many open invoices."""
     client = Client()
     tenant = {"id": name, "name": name, "timezone": "Europe/Berlin", "currency": "EUR", "clock": "fixed:2025-06-30"}
-    status, text = client.call("POST", "/v1/platform/tenants", token(), json.dumps(tenant))
-    assert status == 201, text
+    client.call("POST", "/v1/platform/tenants", token(), json.dumps(tenant))
     event = lambda n: {
         "specversion": "1.0", "id": f"e{n}", "source": "/invoicing", "type": "invoicing.invoice_issued",
         "time": "2025-06-01T10:00:00Z", "data": {
             "invoice_id": f"i{n}", "customer_id": f"c{n % 97}", "issue_date": "2025-06-01",
             "due_date": "2025-06-15", "amount": "12.50"}}
     lines = "\n".join(json.dumps(event(n)) for n in range(invoices))
-    status, text = client.call("POST", "/v1/events", token(name), lines, "application/x-ndjson")
-    assert status == 202, text
-    path = f"/v1/views/ar_aging?limit=1&wait_ms=60000&wait_for={json.loads(text)['position']}"
-    status, text = client.call("GET", path, token(name))
-    assert status == 200, text
+    receipt = client.call("POST", "/v1/events", token(name), lines, "application/x-ndjson")
+    client.call("GET", f"/v1/views/ar_aging?limit=1&wait_ms=60000&wait_for={receipt['position']}", token(name))
 
 
 def measure(seconds):
     """The times of the quiet tenant's view and query, sorted, in milliseconds."""
-    client, bearer, times, number = Client(), token("quiet"), {"view": [], "query": []}, 0
+    client, bearer, times, number = Attempts(), token("quiet"), {"view": [], "query": []}, 0
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         number += 1
         sql = json.dumps({"sql": f"SELECT currency, sum(total), {number} FROM ar_aging GROUP BY 1"})
         for what, call in (("view", ("GET", "/v1/views/ar_aging", bearer)), ("query", ("POST", "/v1/query", bearer, sql))):
             begun = time.monotonic()
-            status, text = client.call(*call)
+            status, text = client.attempt(*call)
             times[what].append((time.monotonic() - begun) * 1000)
             assert status == 200, (status, text)
             time.sleep(0.01)
@@ -138,11 +89,11 @@ def measure(seconds):
 
 def bomb(names, seconds, ends):
     """Sends bombs in turn for so long, and counts how they end."""
-    client, bearer, number, end = Client(), token("bomber"), 0, time.monotonic() + seconds
+    client, bearer, number, end = Attempts(), token("bomber"), 0, time.monotonic() + seconds
     while time.monotonic() < end:
         name = names[number % len(names)]
         number += 1
-        status, text = client.call("POST", "/v1/query", bearer, BODIES[name], read="not read" not in name)
+        status, text = client.attempt("POST", "/v1/query", bearer, BODIES[name], read="not read" not in name)
         try:
             said = json.loads(text)
             why = said.get("limit", said.get("type", "").rsplit(":", 1)[-1])
@@ -169,8 +120,9 @@ def bombers(names, clients, seconds, told):
 def main():
     seconds, clients = (int(given) for given in (sys.argv[1:] + ["30", "8"][len(sys.argv) - 1:])[:2])
     at = lambda taken, share: taken[min(len(taken) - 1, int(share * len(taken)))]
+    os.environ.update({f"TIDEMARK_LIMITS_QUERY_{name}": value for name, value in LIMITS.items()})
     with tempfile.TemporaryDirectory() as folder:
-        process = serve(os.path.join(folder, "data"))
+        process, _ = serve(os.path.join(folder, "data"))
         try:
             firm("quiet", 2000)
             firm("bomber", 2000)
@@ -189,7 +141,7 @@ def main():
                     ends[name].update(counted)
                 sending.join()
                 rows.append((names[0] if len(names) == 1 else "all of them", beside))
-            peak = memory(process)
+            _, peak = memory(process)
         finally:
             process.kill()
             process.wait()

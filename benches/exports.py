@@ -18,7 +18,7 @@ import tempfile
 import time
 
 from history import COLUMNS, RELATION, cpu, expenses, feed, need_duckdb, settled, texts
-from tenants import LISTEN, Client, memory, serve, token
+from service import LISTEN, Client, memory, serve, token
 
 TENANT = "archive"
 BUFFER = 1 << 20

@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.request
 
-from tenants import BINARY, LISTEN, ROOT, token
+from service import BINARY, LISTEN, ROOT, token
 
 PROJECTS = 1000
 # Two and a half times as long as between two checkpoints.

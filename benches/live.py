@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 
-from tenants import LISTEN, ROOT, Client, serve, token
+from service import LISTEN, ROOT, Client, serve, token
 
 WANTED_FILES = 131_072
 # Of each process, beside connections: the log, the control store, checkpoints, calls.

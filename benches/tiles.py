@@ -24,7 +24,7 @@ import threading
 import time
 
 from history import RELATION, feed, need_duckdb, settled
-from tenants import BINARY, LISTEN, Client, memory, serve, token
+from service import BINARY, LISTEN, Client, memory, serve, token
 
 RATE = 50_000
 TENANTS = 300

@@ -10,6 +10,8 @@
 //!   defined and what the partition maintains never contradict each other.
 //! - A view that is replaced serves until its successor is filled. Views that read it are filled
 //!   and swapped together with it. If that fails, all stays as it was.
+//! - A view that makes too much or computes for too long fails, and one with which the engine gives up in a
+//!   panic; neither takes others with it, nor the start.
 //! - One thread fills, one group of views at a time, tenants in turn; it steps back while the
 //!   engine is busy. SQL that is followed is filled by another, so that no view waits for it.
 
@@ -17,9 +19,11 @@ mod compile;
 mod definitions;
 mod error;
 mod filler;
+mod names;
 mod passing;
 mod queue;
 mod start;
+mod time;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -31,7 +35,7 @@ use projections::{
     ViewDefinition,
 };
 use tenancy::{Store, StoredView};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, MutexGuard, watch};
 
 use self::compile::{Reading, compile};
 use self::definitions::{Definition, Definitions, State};
@@ -39,6 +43,7 @@ pub(crate) use self::error::OwnViewError;
 use self::passing::Passing;
 pub(crate) use self::passing::PassingView;
 use self::queue::Queue;
+pub(crate) use self::time::STEP_TIME;
 use crate::serve::{EventHistory, Orders};
 
 /// The own views of all tenants. Cheap to clone; all clones are one.
@@ -229,6 +234,20 @@ impl OwnViews {
         }
     }
 
+    /// Keeps all definitions as they are for as long as it is held.
+    pub(crate) async fn hold(&self) -> MutexGuard<'_, u64> {
+        self.shared.turn.lock().await
+    }
+
+    /// The tenant's own views that read a field which it has declared beside those of an event type, or
+    /// are to be served until others of their names are filled and read it.
+    pub(crate) fn reading(&self, tenant: Tenant, event_type: &str, field: &str) -> Vec<String> {
+        let tenants = self.shared.read();
+        let views = tenants.get(&tenant).map_or(&[][..], Definitions::all);
+        let reading = views.iter().filter(|view| view.reads_declared(event_type, field));
+        reading.map(|view| view.name().to_owned()).collect()
+    }
+
     /// Waits until the view can be read or has failed, at most for `patience`. False if it is still
     /// being filled then.
     pub(crate) async fn wait(&self, tenant: Tenant, name: &str, patience: Duration) -> bool {
@@ -297,7 +316,7 @@ impl Shared {
         definition: ViewDefinition,
         hidden: &Hidden,
     ) -> Result<bool, OwnViewError> {
-        check_name(&definition.name)?;
+        names::check(&definition.name)?;
         check_shown(&definition.name, hidden.view(&definition.name))?;
         let name = definition.name.clone();
         let definitions = self.definitions(tenant);
@@ -376,9 +395,9 @@ impl Shared {
             _ => before.former.clone(),
         });
         let (view, state) = (Some(view), State::Filling);
-        let Reads { views: reads, events } = reads;
+        let Reads { views: reads, events, declared } = reads;
         let (stated, refused) = (definition, None);
-        Definition { stated, view, reads, events, group: 0, state, former, refused }
+        Definition { stated, view, reads, events, declared, group: 0, state, former, refused }
     }
 
     fn has_failed(&self, tenant: Tenant, view: &Definition) -> bool {
@@ -413,8 +432,11 @@ impl Shared {
     async fn remove(&self, tenant: Tenant, name: String) -> Result<(), OwnViewError> {
         let definitions = self.definitions(tenant);
         let Some(view) = definitions.get(&name) else {
-            let error =
-                if is_builtin(&name) { OwnViewError::BuiltIn } else { OwnViewError::Unknown };
+            let error = if names::is_builtin(&name) {
+                OwnViewError::BuiltIn
+            } else {
+                OwnViewError::Unknown
+            };
             return Err(error(name));
         };
         let readers: Vec<String> =
@@ -477,11 +499,6 @@ fn stored(view: &Definition) -> StoredView {
     StoredView { name: name.clone(), sql: sql.clone(), key: key.clone() }
 }
 
-/// Whether every tenant has a view of that name, also if only other views read it.
-fn is_builtin(name: &str) -> bool {
-    ViewDefinition::builtin().iter().any(|view| view.name == name)
-}
-
 fn check_shown(view: &str, hidden_by: Option<&str>) -> Result<(), OwnViewError> {
     match hidden_by {
         None => Ok(()),
@@ -489,18 +506,6 @@ fn check_shown(view: &str, hidden_by: Option<&str>) -> Result<(), OwnViewError> 
             Err(OwnViewError::SwitchedOff { view: view.to_owned(), module: module.to_owned() })
         }
     }
-}
-
-fn check_name(name: &str) -> Result<(), OwnViewError> {
-    let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    let begins = name.starts_with(|c: char| c.is_ascii_lowercase());
-    if !begins || name.len() > 63 || !name.chars().all(is_word) {
-        return Err(OwnViewError::Name(name.chars().take(80).collect()));
-    }
-    if is_builtin(name) {
-        return Err(OwnViewError::BuiltIn(name.to_owned()));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -26,7 +26,9 @@ mod intake;
 mod kafka;
 mod registry;
 mod restore;
+mod running;
 mod slots;
+mod source;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -35,15 +37,13 @@ use std::time::Duration;
 
 use axum::middleware::from_fn;
 use chrono::Utc;
-use ingest::{KafkaIntake, KafkaSource, Log};
+use ingest::KafkaIntake;
 use projections::{Partition, ViewDefinition};
 use query::Queries;
 use stream::Hub;
 use tenancy::audit::{AuditKey, Chain, Trail};
 use tenancy::{Directory, Issuer, Pace, Store, Verifier};
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -51,11 +51,10 @@ use self::checkpointer::Rhythm;
 use self::cluster::Cluster;
 use self::held::Host;
 use self::registry::Registry;
-use self::slots::Home;
+use self::source::Source;
 use crate::alerts::settings::AlertSettings;
 use crate::alerts::{self, Alerts};
 use crate::background::Background;
-use crate::changes::Changes;
 use crate::config::Config;
 use crate::event_types::TypeDirectory;
 use crate::exports::{Exports, Sources};
@@ -77,44 +76,13 @@ pub(crate) use self::folder::Folder;
 pub(crate) use self::history::EventHistory;
 pub(crate) use self::intake::{Awaited, Body, Intake, NotCome};
 pub(crate) use self::kafka::sender;
-pub(crate) use self::slots::{Slots, alone};
+pub(crate) use self::running::{Keys, Running};
+pub(crate) use self::slots::Slots;
+#[cfg(test)]
+pub(crate) use self::slots::alone;
 
-/// For calls in progress to be answered at shutdown.
-const ANSWER_TIME: Duration = Duration::from_secs(5);
 /// For the queue of the intake to be written, and for the engine to apply it.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
-
-/// A service that runs.
-pub(crate) struct Running {
-    /// Where it listens.
-    pub(crate) address: SocketAddr,
-    app: Arc<App>,
-    tls: Option<Arc<Tls>>,
-    /// Holds the partitions: takes them up, keeps them, and lets go of them at the end. Ends by
-    /// itself only with an error.
-    keeper: JoinHandle<Result<(), ServeError>>,
-    accepting: JoinHandle<()>,
-    connections: TaskTracker,
-    /// Takes no new connections.
-    closing: CancellationToken,
-    /// Lets go of the partitions.
-    ending: CancellationToken,
-    log: Option<Log>,
-    /// Writes the audit.
-    writer: JoinHandle<()>,
-    /// Of the tasks above.
-    _background: Background,
-    // Last, so that it is let go of last.
-    _folder: Folder,
-}
-
-/// Where events come from.
-#[expect(clippy::large_enum_variant, reason = "there is one")]
-enum Source {
-    Log(Log),
-    /// With what other nodes change; in the embedded mode this process is the only one.
-    Kafka(KafkaSource, Arc<Changes>),
-}
 
 /// Opens everything and begins to listen; the partitions are put together behind. `/readyz` says
 /// when that is done.
@@ -145,13 +113,10 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     let since = store.last_change().await?;
     let directory = Directory::open(store.clone()).await?;
     let registered = store.event_types().await?;
-    let types = TypeDirectory::new(store.clone(), registered, config.limits.types.clone())?;
-    let source = if config.kafka.brokers.is_empty() {
-        Source::Log(Log::open(&config.log(), types.registry().clone()).await?)
-    } else {
-        let changes = Changes::new(store.clone(), directory.clone(), types.clone(), since);
-        Source::Kafka(kafka::open(&config, &store, Arc::clone(&changes)).await?, changes)
-    };
+    let declared = store.custom_fields().await?;
+    let types =
+        TypeDirectory::new(store.clone(), registered, declared, config.limits.types.clone())?;
+    let source = Source::open(&config, &store, &directory, &types, since).await?;
     let (count, home) = source.partitions(&directory);
     // Only its readers' side is used: it is that of all partitions.
     let readers = Partition::new(&types.registry().shared(), ViewDefinition::builtin())?.readers();
@@ -370,50 +335,6 @@ fn verifier(config: &Config) -> Result<Verifier, ServeError> {
     Ok(verifier.with_issuer(Issuer::new(config.oidc.clone(), Pace::default())?))
 }
 
-impl Source {
-    /// How many partitions it has.
-    fn count(&self) -> i32 {
-        match self {
-            Self::Log(_) => 1,
-            Self::Kafka(source, _) => source.partitions(),
-        }
-    }
-
-    /// How many partitions it has, and in which of them a tenant lives.
-    fn partitions(&self, directory: &Directory) -> (usize, Home) {
-        let count = self.count();
-        let home = match self {
-            Self::Log(_) => alone(),
-            Self::Kafka(..) => kafka::home(directory, count),
-        };
-        (usize::try_from(count).unwrap_or(1), home)
-    }
-
-    /// The key of the hashes of event ids.
-    async fn id_key(&self, store: &Store) -> Result<[u8; 16], ServeError> {
-        match self {
-            Self::Log(log) => Ok(*log.id_key()),
-            Self::Kafka(..) => Ok(store.id_key().await?),
-        }
-    }
-
-    /// What other nodes change, if there may be any.
-    fn changes(&self) -> Option<&Arc<Changes>> {
-        match self {
-            Self::Log(_) => None,
-            Self::Kafka(_, changes) => Some(changes),
-        }
-    }
-
-    /// The log, if that is the source.
-    fn log(&self) -> Option<&Log> {
-        match self {
-            Self::Log(log) => Some(log),
-            Self::Kafka(..) => None,
-        }
-    }
-}
-
 /// Keeps the process' figures bounded, and live views as they are to be shown, for as long as the
 /// other runs.
 async fn beside_upkeep<T>(app: Arc<App>, other: impl Future<Output = T>) -> T {
@@ -438,97 +359,6 @@ async fn sealed_with(store: &Store, key: &AuditKey) -> Result<(), ServeError> {
             Err(ServeError::AuditKeyChanged { sealed: head.key_id, given: key.id().to_owned() })
         }
         _ => Ok(()),
-    }
-}
-
-/// What can be replaced while the service runs.
-pub(crate) struct Keys {
-    app: Arc<App>,
-    tls: Option<Arc<Tls>>,
-}
-
-impl Keys {
-    /// Takes secrets, certificate and key from a configuration; the rest of it stays as it was at
-    /// the start. What cannot be used changes nothing.
-    pub(crate) fn replace(&self, config: &Config) -> Result<(), ServeError> {
-        // The issuer is that of the start, whatever the configuration says of one by now.
-        if config.jwt_secrets.is_empty() && self.app.verifier().issuer().is_none() {
-            return Err(ServeError::NoSecret);
-        }
-        if let Some(tls) = &self.tls {
-            tls.replace(&config.tls)?;
-        }
-        self.app.verifier().replace_secrets(&config.jwt_secrets);
-        Ok(())
-    }
-}
-
-impl Running {
-    /// What can be replaced while it runs.
-    pub(crate) fn keys(&self) -> Keys {
-        Keys { app: Arc::clone(&self.app), tls: self.tls.clone() }
-    }
-
-    /// How a client reaches it.
-    pub(crate) fn url(&self) -> String {
-        let scheme = if self.tls.is_some() { "https" } else { "http" };
-        format!("{scheme}://{}", self.address)
-    }
-
-    /// Serves until `signal`, or until a part fails that the rest rests on; then ends all parts in
-    /// order.
-    pub(crate) async fn until_shutdown(
-        mut self,
-        signal: impl Future<Output = ()>,
-    ) -> Result<(), ServeError> {
-        let mut is_kept = true;
-        let outcome = tokio::select! {
-            () = signal => Ok(()),
-            ended = &mut self.keeper => {
-                is_kept = false;
-                match ended {
-                    Ok(Err(error)) => Err(error),
-                    Ok(Ok(())) | Err(_) => Err(ServeError::Ended("the keeper of the partitions")),
-                }
-            }
-            _ = &mut self.accepting => Err(ServeError::Ended("the listener")),
-        };
-        if let Err(error) = &outcome {
-            tracing::error!(%error, "stopping");
-        } else {
-            tracing::info!("stopping");
-        }
-        outcome.and(self.close(is_kept).await)
-    }
-
-    /// No new connections, live streams told, calls answered, what is queued written and applied,
-    /// stores closed; each step within its time.
-    async fn close(self, is_kept: bool) -> Result<(), ServeError> {
-        self.closing.cancel();
-        self.app.hub.close();
-        self.connections.close();
-        let answered = async { tokio::join!(self.connections.wait(), self.app.hub.closed()) };
-        if timeout(ANSWER_TIME, answered).await.is_err() {
-            let (calls, live) = (self.connections.len(), self.app.hub.connections());
-            tracing::warn!(calls, live, "connections were cut off");
-        }
-        self.app.own_views.close();
-        self.ending.cancel();
-        let mut outcome = Ok(());
-        if is_kept {
-            let ended = self.keeper.await;
-            outcome = ended.unwrap_or(Err(ServeError::Ended("the keeper of the partitions")));
-        }
-        if let Some(log) = self.log {
-            log.close().await;
-        }
-        self.app.audit.settle(true);
-        self.app.audit.trail.close();
-        if timeout(2 * DRAIN_TIME, self.writer).await.is_err() {
-            tracing::warn!("the last records of the audit are not written");
-        }
-        tracing::info!("stopped");
-        outcome
     }
 }
 

@@ -1,10 +1,13 @@
-//! XLSX: one sheet with a header row that stays in sight, and cells of their own kinds.
+//! XLSX: a sheet with a header row that stays in sight, and cells of their own kinds; and behind it one
+//! that says whose they are and as of when ([`TitleSheet`]).
 //!
 //! - Numbers, dates, instants (in UTC) and booleans are such cells. A decimal of more than 15 digits,
 //!   more than a cell's number keeps, is text, so that no digit is lost; so is a date that the format
 //!   does not reach, before 1900-03-01 or after 9999.
 //! - Text is never taken for a formula, whatever it begins with.
-//! - The same rows make the same bytes.
+//! - The same rows under the same title make the same bytes.
+
+mod title;
 
 use std::path::Path;
 
@@ -16,6 +19,7 @@ use arrow::datatypes::{
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, Workbook, Worksheet, XlsxError};
 
+pub use self::title::TitleSheet;
 use crate::QueryError;
 use crate::error::LimitKind;
 
@@ -74,8 +78,14 @@ impl Formats {
 }
 
 impl XlsxFile {
-    /// A sheet with the header of `schema`, whose cells may take `most` bytes before they are packed.
-    pub fn begin(schema: &Schema, scratch: &Path, most: u64) -> Result<Self, QueryError> {
+    /// A sheet with the header of `schema`, whose cells may take `most` bytes before they are packed, and
+    /// the one that says what it is.
+    pub fn begin(
+        schema: &Schema,
+        scratch: &Path,
+        title: &TitleSheet,
+        most: u64,
+    ) -> Result<Self, QueryError> {
         let mut workbook = Workbook::new();
         // When it was made stands with the run; here it would make equal files differ.
         let made = ExcelDateTime::from_ymd(2000, 1, 1).map_err(failed)?;
@@ -88,6 +98,7 @@ impl XlsxFile {
             let column = column(place)?;
             sheet.write_string_with_format(0, column, field.name(), &bold).map_err(failed)?;
         }
+        title.add(&mut workbook)?;
         Ok(Self { workbook, formats: Formats::new(), rows: 0, bytes: 0, most })
     }
 
@@ -326,11 +337,20 @@ mod tests {
         RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
     }
 
+    fn title() -> TitleSheet {
+        TitleSheet {
+            firm: "Harbour & Finch".to_owned(),
+            colour: Some(0x0b_6b_75),
+            title: "=Debts".to_owned(),
+            facts: vec![("As of", "2026-03-31".to_owned()), ("Position", "p7".to_owned())],
+        }
+    }
+
     fn written(batches: &[RecordBatch]) -> (u64, Vec<u8>) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rows.xlsx");
         let schema = batches[0].schema_ref();
-        let mut file = XlsxFile::begin(schema, folder.path(), u64::MAX).unwrap();
+        let mut file = XlsxFile::begin(schema, folder.path(), &title(), u64::MAX).unwrap();
         for batch in batches {
             file.batch(batch).unwrap();
         }
@@ -371,6 +391,22 @@ mod tests {
     }
 
     #[test]
+    fn it_says_whose_it_is_and_as_of_when_behind_the_rows() {
+        let (_, file) = written(&[rows()]);
+        let sheets = part(&file, "xl/workbook.xml");
+        let names: Vec<&str> = sheets.split("<sheet name=\"").skip(1).collect();
+        assert_eq!(names.len(), 2, "{sheets}");
+        assert!(names[1].starts_with("About\""), "{sheets}");
+        let texts = part(&file, "xl/sharedStrings.xml");
+        for text in ["Harbour &amp; Finch", "=Debts", "As of", "2026-03-31", "Position", "p7"] {
+            assert!(texts.contains(&format!(">{text}<")), "{text} in {texts}");
+        }
+        assert!(!part(&file, "xl/worksheets/sheet2.xml").contains("<f>"), "nothing is a formula");
+        let styles = part(&file, "xl/styles.xml").to_lowercase();
+        assert!(styles.contains("rgb=\"ff0b6b75\""), "{styles}");
+    }
+
+    #[test]
     fn equal_rows_make_equal_files() {
         assert_eq!(written(&[rows()]), written(&[rows()]));
     }
@@ -380,7 +416,8 @@ mod tests {
         let long: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(32_768)]));
         let batch = RecordBatch::try_from_iter([("long", long)]).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let mut file = XlsxFile::begin(batch.schema_ref(), folder.path(), u64::MAX).unwrap();
+        let mut file =
+            XlsxFile::begin(batch.schema_ref(), folder.path(), &title(), u64::MAX).unwrap();
         let error = file.batch(&batch).unwrap_err().to_string();
         assert!(error.contains("32,767"), "{error}");
     }
@@ -391,7 +428,8 @@ mod tests {
         let text: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(1_000); 100]));
         let batch = RecordBatch::try_from_iter([("text", text)]).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let mut file = XlsxFile::begin(batch.schema_ref(), folder.path(), 250_000).unwrap();
+        let mut file =
+            XlsxFile::begin(batch.schema_ref(), folder.path(), &title(), 250_000).unwrap();
         file.batch(&batch).unwrap();
         file.batch(&batch).unwrap();
         assert!(!file.is_full());

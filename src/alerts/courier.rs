@@ -263,7 +263,9 @@ impl Shared {
         let lines = [words.subject, words.details].concat().join("\n");
         let text = format!(
             "{head}\n{}, {}, {when}\n\n{lines}\n\nAlert {}\n",
-            tenant.name, alert.severity, alert.id,
+            tenant.firm(),
+            alert.severity,
+            alert.id,
         );
         Ok(Notice {
             key: format!("{}.{}", alert.id, delivery.place),

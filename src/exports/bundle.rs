@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `tenant.json` | the settings |
 //! | `event_types.json` | the types that the tenant has registered, with their schemas |
+//! | `custom_fields.json` | what it has declared beside the fields of event types |
 //! | `own_views.json` | the views that it has defined |
 //! | `events/<module>/<fact>.ndjson` | its events as CloudEvents, one a line: they can be sent again |
 //! | `views/<name>.csv` | the rows of each view |
@@ -37,7 +38,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tenancy::audit::Chain;
-use tenancy::{AlertFilter, Store, TenantRecord, hex};
+use tenancy::{AlertFilter, DeclaredField, FieldOrigin, Store, TenantRecord, hex};
 use tokio::io::AsyncReadExt;
 
 use super::tar::Archive;
@@ -85,6 +86,7 @@ pub(super) async fn write(
     let own: Vec<&Arc<EventType>> = own.iter().filter(|t| t.owner() == Some(number)).collect();
     let own: Vec<_> = own.into_iter().map(|t| sources.types.describe(t)).collect();
     file(&mut archive, "event_types.json", json!(own)).await?;
+    file(&mut archive, "custom_fields.json", custom_fields(sources, number)).await?;
     let own = sources.own_views.all(number);
     let own = own.iter().map(|view| {
         let of = &view.definition;
@@ -127,6 +129,16 @@ pub(super) async fn write(
     file(&mut archive, "manifest.json", manifest).await?;
     let bytes = archive.finish().await?;
     Ok((bytes, digest(path).await?))
+}
+
+/// The fields that the tenant has declared, each with who has declared it.
+fn custom_fields(sources: &Sources, tenant: Tenant) -> Value {
+    let told = |(origin, field): (FieldOrigin, &DeclaredField)| {
+        let mut told = json!(field);
+        told["origin"] = json!(origin);
+        told
+    };
+    sources.types.fields(tenant).all().map(told).collect()
 }
 
 /// A file of one JSON value.

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{ETAG, LOCATION};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,7 +17,7 @@ use utoipa::ToSchema;
 use super::audit::Trace;
 use super::caller::Caller;
 use super::params::{Name, Params};
-use super::reports::{Meant, if_match};
+use super::stored::{Meant, if_match, located, tagged};
 use super::{App, body, problems};
 use crate::alerts::rule::{Definition, Rule, rank_of};
 use crate::alerts::told::{ShownAlert, ShownRule, TOLD, WholeAlert, instant};
@@ -72,11 +71,7 @@ pub(super) async fn create(
     note(&trace, &definition);
     let made = app.alerts.create(&caller.tenant, &caller.identity, definition).await;
     let rule = made.map_err(|error| problems::alert(&error))?;
-    let mut response = tagged(StatusCode::CREATED, &rule);
-    if let Ok(at) = HeaderValue::from_str(&format!("/v1/alert-rules/{}", rule.id)) {
-        response.headers_mut().insert(LOCATION, at);
-    }
-    Ok(response)
+    Ok(located(shown(StatusCode::CREATED, &rule), &format!("/v1/alert-rules/{}", rule.id)))
 }
 
 /// A rule.
@@ -88,7 +83,7 @@ pub(super) async fn read_rule(
 ) -> Result<Response, Problem> {
     params.finish("")?;
     let rule = app.alerts.rule(&caller.tenant, &id).await;
-    Ok(tagged(StatusCode::OK, &rule.map_err(|error| problems::alert(&error))?))
+    Ok(shown(StatusCode::OK, &rule.map_err(|error| problems::alert(&error))?))
 }
 
 /// Puts another definition in a rule's place.
@@ -110,7 +105,7 @@ pub(super) async fn replace(
     let version = if_match(&headers)?.ok_or_else(problems::no_if_match)?.version();
     let replaced =
         app.alerts.replace(&caller.tenant, &caller.identity, &id, version, definition).await;
-    Ok(tagged(StatusCode::OK, &replaced.map_err(|error| problems::alert(&error))?))
+    Ok(shown(StatusCode::OK, &replaced.map_err(|error| problems::alert(&error))?))
 }
 
 /// Deletes a rule.
@@ -135,11 +130,7 @@ pub(super) async fn list(
     trace: Trace,
     mut params: Params,
 ) -> Result<Json<Listed>, Problem> {
-    let expected = format!("a number from 1 to {PAGE_MOST}");
-    let most = params.parsed("limit", &expected)?.unwrap_or(PAGE);
-    if !(1..=PAGE_MOST).contains(&most) {
-        return Err(problems::parameter("limit", &format!("{most} is not {expected}")));
-    }
+    let most = params.limit(PAGE_MOST)?.unwrap_or(PAGE);
     let state = state(params.one("state")?.as_deref())?;
     let (rule, before) = (params.one("rule")?, params.one("after")?);
     params.finish("state, rule, limit and after")?;
@@ -238,10 +229,6 @@ fn note(trace: &Trace, definition: &Definition) {
     }
 }
 
-fn tagged(status: StatusCode, rule: &Rule) -> Response {
-    let mut response = (status, Json(ShownRule::of(rule))).into_response();
-    if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", rule.version)) {
-        response.headers_mut().insert(ETAG, tag);
-    }
-    response
+fn shown(status: StatusCode, rule: &Rule) -> Response {
+    tagged(status, rule.version, ShownRule::of(rule))
 }

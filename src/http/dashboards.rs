@@ -7,8 +7,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::header::{ETAG, IF_NONE_MATCH, LOCATION};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::header::{ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -22,7 +22,7 @@ pub(super) use self::shown::{Shown, ShownHead, ShownVersion, WholeVersion};
 use super::audit::Trace;
 use super::caller::Caller;
 use super::params::{Name, Params};
-use super::reports::{Meant, if_match, matches_tag};
+use super::stored::{Meant, if_match, located, matches_tag, tag, tagged};
 use super::{App, body, problems};
 
 /// The dashboards of a tenant.
@@ -85,11 +85,7 @@ pub(super) async fn create(
     let made = app.dashboards.create(caller.tenant.number, &caller.identity.subject, new).await;
     let made = made.map_err(|error| problems::dashboard(&error))?;
     trace.note("dashboard", made.head.id.as_str());
-    let mut response = tagged(StatusCode::CREATED, &made);
-    if let Ok(at) = HeaderValue::from_str(&format!("/v1/dashboards/{}", made.head.id)) {
-        response.headers_mut().insert(LOCATION, at);
-    }
-    Ok(response)
+    Ok(located(whole(StatusCode::CREATED, &made), &format!("/v1/dashboards/{}", made.head.id)))
 }
 
 /// A dashboard, unless the caller has it as it is.
@@ -106,7 +102,7 @@ pub(super) async fn read(
     if matches_tag(&headers, &IF_NONE_MATCH, &tag) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response());
     }
-    Ok(tagged(StatusCode::OK, &dashboard))
+    Ok(whole(StatusCode::OK, &dashboard))
 }
 
 /// Puts another name and document in a dashboard's place.
@@ -200,14 +196,9 @@ async fn known(app: &App, caller: &Caller, id: &str) -> Result<Dashboard, Proble
 fn changed(trace: &Trace, outcome: Result<Dashboard, DashboardError>) -> Result<Response, Problem> {
     let dashboard = outcome.map_err(|error| problems::dashboard(&error))?;
     trace.note("version", dashboard.head.version);
-    Ok(tagged(StatusCode::OK, &dashboard))
+    Ok(whole(StatusCode::OK, &dashboard))
 }
 
-fn tag(version: u64) -> String {
-    format!("\"{version}\"")
-}
-
-fn tagged(status: StatusCode, dashboard: &Dashboard) -> Response {
-    let tag = [(ETAG, tag(dashboard.head.version))];
-    (status, tag, Json(Shown::of(dashboard))).into_response()
+fn whole(status: StatusCode, dashboard: &Dashboard) -> Response {
+    tagged(status, dashboard.head.version, Shown::of(dashboard))
 }

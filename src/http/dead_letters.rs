@@ -73,11 +73,7 @@ pub(super) async fn replay_shared(
 }
 
 async fn page(app: &App, tenant: Option<u32>, mut params: Params) -> Result<Json<Listed>, Problem> {
-    let expected = format!("a number from 1 to {MOST}");
-    let limit: u32 = params.parsed("limit", &expected)?.unwrap_or(PAGE);
-    if !(1..=MOST).contains(&limit) {
-        return Err(problems::parameter("limit", &format!("it is not {expected}")));
-    }
+    let limit = params.limit(MOST)?.unwrap_or(PAGE);
     let after = params.one("after")?;
     params.finish("limit and after")?;
     let letters = app.store.dead_letters(tenant, after.as_deref(), limit).await;

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::LOCATION;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use projections::Tenant;
 use serde::{Deserialize, Serialize};
@@ -16,6 +15,7 @@ use utoipa::ToSchema;
 
 use super::caller::Caller;
 use super::params::{Name, Params};
+use super::stored::located;
 use super::{App, body, problems};
 use crate::event_types::Described;
 
@@ -119,17 +119,12 @@ async fn take(
     if let Some(module) = hidden.event_type(&r#type) {
         return Err(Problem::switched_off(&format!("the event type '{type}'"), module));
     }
-    let location = format!("{path}/{type}");
+    let at = format!("{path}/{type}");
     let (described, new) = app
         .types
         .register(owner, r#type, schema)
         .await
         .map_err(|error| problems::event_type(&error))?;
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
-    let mut response = (status, Json(described)).into_response();
-    // A type's name has only characters that a header may have.
-    if let Ok(location) = HeaderValue::from_str(&location) {
-        response.headers_mut().insert(LOCATION, location);
-    }
-    Ok(response)
+    Ok(located((status, Json(described)).into_response(), &at))
 }

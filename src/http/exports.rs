@@ -5,13 +5,14 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use stream::Problem;
 
 use super::caller::Caller;
 use super::params::{Name, Params};
+use super::stored::located;
 use super::{App, problems};
 use crate::exports::{self, Run};
 
@@ -23,12 +24,8 @@ pub(super) async fn start(
 ) -> Result<Response, Problem> {
     params.finish("")?;
     let run = app.exports.start(&caller.tenant, &caller.identity.subject);
-    let location = format!("/v1/tenant/export/{}", run.id);
-    let mut response = (StatusCode::ACCEPTED, Json(run)).into_response();
-    if let Ok(location) = HeaderValue::from_str(&location) {
-        response.headers_mut().insert(LOCATION, location);
-    }
-    Ok(response)
+    let at = format!("/v1/tenant/export/{}", run.id);
+    Ok(located((StatusCode::ACCEPTED, Json(run)).into_response(), &at))
 }
 
 /// How far an export has come.

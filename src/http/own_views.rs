@@ -5,8 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::LOCATION;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use projections::encode::column_types;
 use projections::{TenantSnapshot, ViewDefinition, ViewSnapshot};
@@ -16,6 +15,7 @@ use utoipa::ToSchema;
 
 use super::caller::Caller;
 use super::params::{Name, Params};
+use super::stored::located;
 use super::views::Described;
 use super::{App, body, problems};
 use crate::forward::ForwardError;
@@ -66,12 +66,8 @@ pub(super) async fn define(
     // It is done, and what can be said of it is said by another node.
     let snapshot = snapshot.map_err(|_| problems::forward(ForwardError::Interrupted))?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    let mut response = (status, Json(described(&view, &snapshot))).into_response();
-    // A name has only characters that a header may have.
-    if let Ok(at) = HeaderValue::from_str(&format!("/v1/views/{}", view.definition.name)) {
-        response.headers_mut().insert(LOCATION, at);
-    }
-    Ok(response)
+    let response = (status, Json(described(&view, &snapshot))).into_response();
+    Ok(located(response, &format!("/v1/views/{}", view.definition.name)))
 }
 
 /// Deletes a view.

@@ -1,6 +1,7 @@
 //! The query part of an address: every parameter is read by name, and what is left over is
 //! refused, so that a misspelt one is not silently without effect.
 
+use std::fmt::Display;
 use std::str::FromStr;
 
 use axum::extract::{FromRequestParts, Path, Query};
@@ -52,6 +53,20 @@ impl Params {
             problems::parameter(name, &format!("'{shown}' is not {expected}"))
         };
         text.parse().map(Some).map_err(refused)
+    }
+
+    /// How many of a list are wanted, from 1 to `most`.
+    pub(super) fn limit<T>(&mut self, most: T) -> Result<Option<T>, Problem>
+    where
+        T: Copy + Display + From<u8> + FromStr + PartialOrd,
+    {
+        let expected = format!("a number from 1 to {most}");
+        match self.parsed::<T>("limit", &expected)? {
+            Some(limit) if limit < T::from(1_u8) || limit > most => {
+                Err(problems::parameter("limit", &format!("{limit} is not {expected}")))
+            }
+            limit => Ok(limit),
+        }
     }
 
     /// Refuses what nobody has taken; `known` are the names the call has.

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::{Body, HttpBody};
 use axum::extract::{Path, State};
-use axum::http::header::{ETAG, IF_MATCH, LOCATION};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -18,12 +17,13 @@ use utoipa::ToSchema;
 use super::audit::Trace;
 use super::caller::Caller;
 use super::params::{Name, Params};
+use super::stored::{Meant, if_match, located, tagged};
 use super::{App, body, problems};
 use crate::reports::definition::Definition;
 use crate::reports::told::TOLD;
 use crate::reports::{Report, Run, Target};
 
-pub(super) use self::download::{download, matches_tag};
+pub(super) use self::download::download;
 pub(super) use crate::reports::told::{ShownReport, ShownRun};
 
 /// Runs of a page, unless it says, and at most.
@@ -79,11 +79,7 @@ pub(super) async fn create(
     note(&trace, &definition);
     let made = app.reports.create(&caller.tenant, &caller.identity, definition).await;
     let report = made.map_err(|error| problems::report(&error))?;
-    let mut response = tagged(StatusCode::CREATED, &report);
-    if let Ok(at) = HeaderValue::from_str(&format!("/v1/reports/{}", report.id)) {
-        response.headers_mut().insert(LOCATION, at);
-    }
-    Ok(response)
+    Ok(located(shown(StatusCode::CREATED, &report), &format!("/v1/reports/{}", report.id)))
 }
 
 /// A report.
@@ -96,7 +92,7 @@ pub(super) async fn read(
     params.finish("")?;
     let report = app.reports.get(caller.tenant.number, &id).await;
     let report = report.map_err(|error| problems::report(&error))?;
-    Ok(tagged(StatusCode::OK, &report))
+    Ok(shown(StatusCode::OK, &report))
 }
 
 /// Puts another definition in a report's place.
@@ -119,7 +115,7 @@ pub(super) async fn replace(
     let replaced =
         app.reports.replace(&caller.tenant, &caller.identity, &id, version, definition).await;
     let report = replaced.map_err(|error| problems::report(&error))?;
-    Ok(tagged(StatusCode::OK, &report))
+    Ok(shown(StatusCode::OK, &report))
 }
 
 /// Deletes a report.
@@ -169,12 +165,8 @@ pub(super) async fn run(
     let queued =
         app.reports.run(&caller.tenant, &caller.identity, &id, asked.params, asked.as_of).await;
     let run = queued.map_err(|error| problems::report(&error))?;
-    let location = format!("/v1/reports/{id}/runs/{run}");
-    let mut response = (StatusCode::ACCEPTED, Json(Queued { run_id: run })).into_response();
-    if let Ok(location) = HeaderValue::from_str(&location) {
-        response.headers_mut().insert(LOCATION, location);
-    }
-    Ok(response)
+    let at = format!("/v1/reports/{id}/runs/{run}");
+    Ok(located((StatusCode::ACCEPTED, Json(Queued { run_id: run })).into_response(), &at))
 }
 
 /// The runs of a report, the newest first.
@@ -184,11 +176,7 @@ pub(super) async fn runs(
     Name(id): Name,
     mut params: Params,
 ) -> Result<Json<Runs>, Problem> {
-    let expected = format!("a number from 1 to {PAGE_MOST}");
-    let most = params.parsed("limit", &expected)?.unwrap_or(PAGE);
-    if !(1..=PAGE_MOST).contains(&most) {
-        return Err(problems::parameter("limit", &format!("{most} is not {expected}")));
-    }
+    let most = params.limit(PAGE_MOST)?.unwrap_or(PAGE);
     let after = params.one("after")?;
     params.finish("limit and after")?;
     let tenant = caller.tenant.number;
@@ -238,36 +226,6 @@ async fn of_report(app: &App, caller: &Caller, id: &str, run: &str) -> Result<Ru
     Err(problems::report(&crate::reports::ReportError::UnknownRun(run.chars().take(40).collect())))
 }
 
-/// What is to be changed.
-#[derive(Clone, Copy)]
-pub(super) enum Meant {
-    /// Whatever version there is.
-    Any,
-    /// That one.
-    Version(u64),
-}
-
-impl Meant {
-    pub(super) fn version(self) -> Option<u64> {
-        match self {
-            Self::Any => None,
-            Self::Version(version) => Some(version),
-        }
-    }
-}
-
-/// What `If-Match` says, if there is one.
-pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<Meant>, Problem> {
-    let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
-    let text = value.to_str().map_err(|_| problems::bad_if_match())?.trim();
-    if text == "*" {
-        return Ok(Some(Meant::Any));
-    }
-    let version = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-    let version = version.and_then(|text| text.parse().ok()).ok_or_else(problems::bad_if_match)?;
-    Ok(Some(Meant::Version(version)))
-}
-
 /// What of a definition stands in the audit.
 fn note(trace: &Trace, definition: &Definition) {
     trace.note("name", definition.name.as_str());
@@ -283,10 +241,6 @@ fn note(trace: &Trace, definition: &Definition) {
     }
 }
 
-fn tagged(status: StatusCode, report: &Report) -> Response {
-    let mut response = (status, Json(ShownReport::of(report))).into_response();
-    if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", report.version)) {
-        response.headers_mut().insert(ETAG, tag);
-    }
-    response
+fn shown(status: StatusCode, report: &Report) -> Response {
+    tagged(status, report.version, ShownReport::of(report))
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -16,6 +15,7 @@ use utoipa::ToSchema;
 
 use super::caller::Caller;
 use super::params::{Name, Params};
+use super::stored::located;
 use super::{App, body, problems};
 
 /// A token to be made.
@@ -86,9 +86,9 @@ pub(super) async fn create(
     let by = &caller.identity.subject;
     let made = app.service_tokens.create(&caller.tenant, &name, expires_at, by).await;
     let made = made.map_err(|error| problems::service_token(&error))?;
-    let location = format!("/v1/service-tokens/{}", made.stored.id);
+    let at = format!("/v1/service-tokens/{}", made.stored.id);
     let answer = Made { shown: shown(&made.stored), token: made.token };
-    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(answer)).into_response())
+    Ok(located((StatusCode::CREATED, Json(answer)).into_response(), &at))
 }
 
 /// All of the caller's tenant, the oldest first.

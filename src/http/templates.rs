@@ -6,7 +6,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{ETAG, IF_MATCH};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
@@ -33,15 +33,19 @@ pub(super) struct Update {
     settle: Settlements,
 }
 
-/// What the caller's tenant was given of its template, and what a newer version would do.
+/// What the caller's tenant was given of its template, and what a newer version would do. That it has
+/// none is an answer and no refusal: whoever shows a tenant's settings asks without knowing.
 pub(super) async fn read(
     State(app): State<Arc<App>>,
     caller: Caller,
     params: Params,
 ) -> Result<Response, Problem> {
     params.finish("")?;
-    let outlook = template_versions::outlook(&app.store, &caller.tenant).await;
-    tagged(&outlook.map_err(|error| problems::template(&error))?)
+    match template_versions::outlook(&app.store, &caller.tenant).await {
+        Ok(outlook) => tagged(&outlook),
+        Err(VersionError::None) => Ok(StatusCode::NO_CONTENT.into_response()),
+        Err(error) => Err(problems::template(&error)),
+    }
 }
 
 /// Takes the newest version of its template over for the caller's tenant.
@@ -62,7 +66,8 @@ pub(super) async fn update(
     }
     let means = Means {
         store: &app.store,
-        types: app.types.registry(),
+        directory: &app.directory,
+        types: &app.types,
         intake: app.intake()?,
         hub: &app.hub,
         alerts: &app.alerts,

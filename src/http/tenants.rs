@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::LOCATION;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use ingest::IntakeError;
@@ -23,6 +22,7 @@ use utoipa::ToSchema;
 use super::audit::Trace;
 use super::caller::{Caller, Operator};
 use super::params::{Name, Params};
+use super::stored::located;
 use super::{App, body, problems};
 use crate::onboarding;
 use crate::serve::tick_one;
@@ -150,18 +150,14 @@ pub(super) async fn create(
     trace.about(tenant.number);
     begin(&app, &tenant).await?;
     settle(&app, &tenant).await?;
-    let mut response = (status, Json(tenant.as_ref().clone())).into_response();
-    // An id has only characters that a header may have.
-    if let Ok(at) = HeaderValue::from_str(&format!("/v1/platform/tenants/{}", tenant.id)) {
-        response.headers_mut().insert(LOCATION, at);
-    }
-    Ok(response)
+    let response = (status, Json(tenant.as_ref().clone())).into_response();
+    Ok(located(response, &format!("/v1/platform/tenants/{}", tenant.id)))
 }
 
 /// Gives a tenant what its template holds, or waits until the node that serves it has done so.
 async fn begin(app: &App, tenant: &TenantRecord) -> Result<(), Problem> {
     if app.serves(&tenant.id) {
-        let (types, intake) = (app.types.registry(), app.intake()?);
+        let (types, intake) = (&app.types, app.intake()?);
         let (hub, directory, alerts) = (&app.hub, &app.directory, &app.alerts);
         let given = onboarding::give(tenant, types, intake, hub, directory, alerts).await;
         return given.map_err(|error| problems::onboarding(&error));

@@ -183,11 +183,7 @@ pub(super) fn page(
     params: &mut Params,
     format: Format,
 ) -> Result<(Option<usize>, Option<String>), Problem> {
-    let expected = format!("a number of rows from 1 to {MAX_PAGE}");
-    let limit: Option<usize> = params.parsed("limit", &expected)?;
-    if limit.is_some_and(|limit| limit == 0 || limit > MAX_PAGE) {
-        return Err(problems::parameter("limit", &format!("it is not {expected}")));
-    }
+    let limit = params.limit(MAX_PAGE)?;
     let after = params.one("after")?;
     if format != Format::Json && (limit.is_some() || after.is_some()) {
         return Err(problems::parameter(

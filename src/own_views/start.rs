@@ -5,19 +5,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::UInt32Array;
 use futures::TryStreamExt;
 use ingest::history::Accepted;
 use projections::{
-    EventBatch, EventRegistry, EventTypes, Fill, OwnView, Partition, Reads, RuntimeError, Tenant,
-    Unready, View, ViewDefinition,
+    EventRegistry, EventTypes, Fill, OwnView, Partition, Reads, RuntimeError, Tenant, Unready,
+    View, ViewDefinition,
 };
 use tenancy::StoredView;
 use tokio::runtime::Handle;
 
-use super::compile::on_large_stack;
+use super::compile::{on_large_stack, unpanicked};
 use super::definitions::{Definition, Definitions, State};
-use super::{OwnViewError, is_builtin};
+use super::{OwnViewError, names};
 
 /// Puts views as the store has them into a partition that does not run yet; `accepted` has what it
 /// holds already.
@@ -66,14 +65,12 @@ impl History<'_> {
     fn feed(&self, types: &EventTypes, tenant: Tenant, fill: &mut Fill) -> Result<(), String> {
         let names: Vec<String> = fill.event_types().map(str::to_owned).collect();
         for event_type in names.iter().filter_map(|name| types.get(name)) {
-            let rows = self.accepted.scan(tenant, event_type, fill.offset(), None);
-            let mut rows = std::pin::pin!(rows);
-            while let Some(rows) =
-                self.runtime.block_on(rows.try_next()).map_err(|error| error.to_string())?
+            let batches = self.accepted.events(tenant, event_type, fill.offset());
+            let mut batches = std::pin::pin!(batches);
+            while let Some(events) =
+                self.runtime.block_on(batches.try_next()).map_err(|error| error.to_string())?
             {
-                let tenants = UInt32Array::from(vec![tenant.0; rows.num_rows()]);
-                let event_type = event_type.clone();
-                fill.feed(EventBatch { event_type, tenants, rows }).map_err(|e| e.to_string())?;
+                fill.feed(events).map_err(|error| error.to_string())?;
             }
         }
         Ok(())
@@ -89,15 +86,26 @@ fn attach(
 ) -> Definition {
     let StoredView { name, sql, key } = stored;
     let definition = ViewDefinition { name, sql, key, internal: false };
-    let (view, reads, state) = match attached(partition, history, types, tenant, &definition) {
+    let put = || attached(partition, history, types, tenant, &definition);
+    let (view, reads, state) = match unpanicked(|why| why, put) {
         Ok((view, reads)) => (Some(view), reads, State::Live),
         Err(reason) => {
             tracing::warn!(tenant = tenant.0, view = definition.name, reason, "a view has failed");
             (None, Reads::default(), State::Failed(reason))
         }
     };
-    let (Reads { views: reads, events }, former) = (reads, None);
-    Definition { stated: definition, view, reads, events, group: 0, state, former, refused: None }
+    let Reads { views: reads, events, declared } = reads;
+    Definition {
+        stated: definition,
+        view,
+        reads,
+        events,
+        declared,
+        group: 0,
+        state,
+        former: None,
+        refused: None,
+    }
 }
 
 fn attached(
@@ -107,7 +115,7 @@ fn attached(
     tenant: Tenant,
     definition: &ViewDefinition,
 ) -> Result<(Arc<View>, Reads), String> {
-    if is_builtin(&definition.name) {
+    if names::is_builtin(&definition.name) {
         return Err("a built-in view has its name now; define it under another one".to_owned());
     }
     let snapshot = partition.readers().snapshot(tenant);

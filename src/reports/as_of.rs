@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::thread;
 
-use arrow::array::UInt32Array;
 use chrono::{Months, NaiveDate};
 use futures::TryStreamExt;
 use projections::{
@@ -217,16 +216,15 @@ impl Past<'_> {
         let failed = |error: &dyn std::fmt::Display| Failure::Again(format!("history: {error}"));
         let moved = || Failure::Again("the tenant is served by another node now".into());
         let accepted = self.sources.history.of(self.tenant).ok_or_else(moved)?;
-        let reading = accepted.read(self.tenant, event_type, self.moment.mark.offset, None);
-        let mut batches = std::pin::pin!(reading.batches());
-        while let Some((_, rows)) =
+        let batches = accepted.events(self.tenant, event_type, self.moment.mark.offset);
+        let mut batches = std::pin::pin!(batches);
+        while let Some(events) =
             self.runtime.block_on(batches.try_next()).map_err(|error| failed(&error))?
         {
             if (self.is_called_off)() {
                 return Err(Failure::Again("the run was called off".into()));
             }
-            let tenants = UInt32Array::from(vec![self.tenant.0; rows.num_rows()]);
-            take(EventBatch { event_type: Arc::clone(event_type), tenants, rows })?;
+            take(events)?;
         }
         Ok(())
     }

@@ -289,8 +289,10 @@ impl Carrier {
                         return Err(Undelivered::for_good(message));
                     }
                     let attached = self.attached(delivery).await?;
-                    let subject = subject.as_deref().unwrap_or(&delivery.report.name);
-                    let subject = words(delivery, subject)?;
+                    let subject = match subject {
+                        Some(subject) => words(delivery, subject)?,
+                        None => format!("{}: {}", delivery.tenant.firm(), delivery.report.name),
+                    };
                     let mail = email::of_file(&self.settings, delivery, subject, attached);
                     email::send(&self.settings, to, mail).await
                 }

@@ -11,7 +11,9 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{Stream, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use projections::{Position, Tenant, TenantSnapshot};
-use query::{Answer, Calendar, QueryError, XlsxFile, csv_body, parquet_body, view_answer};
+use query::{
+    Answer, Calendar, QueryError, TitleSheet, XlsxFile, csv_body, parquet_body, view_answer,
+};
 use sha2::{Digest, Sha256};
 use tenancy::{PositionMark, StoredRun, TenantRecord, hex};
 use tokio::fs::File;
@@ -64,7 +66,13 @@ impl Shared {
         answer.batches = Box::pin(RecordBatchStreamAdapter::new(schema, counted));
         let draft = tempfile::Builder::new().prefix("run-").tempfile_in(&self.parts.scratch);
         let draft = draft.map_err(|error| disk(&error))?.into_temp_path();
-        let written = self.write(report, answer, &draft, running).await?;
+        let title = TitleSheet {
+            firm: tenant.firm().to_owned(),
+            colour: tenant.colour(),
+            title: report.name.clone(),
+            facts: vec![("As of", as_of.to_string()), ("Position", position.clone())],
+        };
+        let written = self.write(report, answer, title, &draft, running).await?;
         let folder = run_folder(tenant.number, &run.id);
         let file = Path::from(format!("{folder}/{attempt}.{}", report.format.extension()));
         self.upload(&draft, &file, running).await?;
@@ -160,11 +168,12 @@ impl Shared {
         as_of::find(&self.parts.sources, snapshot, &as_of).await
     }
 
-    /// Writes the rows to a file.
+    /// Writes the rows to a file; of a sheet also what it is.
     async fn write(
         &self,
         report: &Definition,
         answer: Answer,
+        title: TitleSheet,
         to: &FilePath,
         running: &Running,
     ) -> Result<Written, Failure> {
@@ -173,7 +182,7 @@ impl Shared {
                 FileFormat::Csv => Box::pin(csv_body(answer, report.raw)),
                 FileFormat::Parquet => Box::pin(parquet_body(answer)),
                 FileFormat::Xlsx => {
-                    self.write_sheet(answer, to, running).await?;
+                    self.write_sheet(answer, title, to, running).await?;
                     return self.look_through(to).await;
                 }
             };
@@ -202,6 +211,7 @@ impl Shared {
     async fn write_sheet(
         &self,
         answer: Answer,
+        title: TitleSheet,
         to: &FilePath,
         running: &Running,
     ) -> Result<(), Failure> {
@@ -210,7 +220,7 @@ impl Shared {
         let runtime = tokio::runtime::Handle::current();
         let written = running.tasks.spawn_blocking(move || {
             let stopped = || Failure::Again("the run was stopped".into());
-            let begun = XlsxFile::begin(&answer.schema, &scratch, most);
+            let begun = XlsxFile::begin(&answer.schema, &scratch, &title, most);
             let mut sheet = begun.map_err(|error| failed(&error))?;
             let mut batches = answer.batches;
             while let Some(batch) = runtime.block_on(batches.next()) {

@@ -9,19 +9,22 @@ mod alerts;
 mod answers;
 mod payload;
 mod redefine;
+mod refusals;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::http::StatusCode;
-use projections::{Position, RuntimeError, TenantSnapshot, Unready, View, ViewSnapshot};
+use projections::{Position, RuntimeError, TenantSnapshot, View, ViewSnapshot};
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, watch};
 
 use self::alerts::Bell;
 use self::answers::Following;
 use self::payload::Payload;
+use self::refusals::{
+    absent, duplicate, too_many_subscriptions, unknown_subscription, view_failed,
+};
 use crate::body::Format;
 use crate::filter::Filter;
 use crate::hub::{Hub, Seat};
@@ -469,61 +472,12 @@ impl Drop for Connection {
     }
 }
 
-fn unknown_view(name: &str) -> Problem {
-    let name: String = name.chars().take(80).collect();
-    let detail = format!("There is no view '{name}': GET /v1/views lists those there are.");
-    Problem::new("unknown-view", StatusCode::NOT_FOUND, "Unknown view", detail)
-}
-
-/// Why there is no such view to be read: it is being filled, it never was, it is not shown, or there
-/// is none.
-fn absent(name: &str, snapshot: &TenantSnapshot) -> Problem {
-    if let Some(module) = snapshot.hidden().view(name) {
-        return Problem::switched_off(&format!("the view '{name}'"), module);
-    }
-    match snapshot.unready(name) {
-        None => unknown_view(name),
-        Some(Unready { failure: Some(failure), .. }) => view_failed(name, failure),
-        Some(Unready { failure: None, .. }) => {
-            let detail = format!(
-                "The view '{name}' is being filled from history: subscribe when \
-                 GET /v1/views/{name}/status says that it is live."
-            );
-            Problem::new("view-filling", StatusCode::CONFLICT, "The view is being filled", detail)
-        }
-    }
-}
-
-fn view_failed(name: &str, failure: &RuntimeError) -> Problem {
-    let detail = format!("The view '{name}' cannot be read: {failure}");
-    Problem::new("view-failed", StatusCode::CONFLICT, "View failed", detail)
-}
-
-fn duplicate(id: &str) -> Problem {
-    let detail = format!(
-        "This connection already has a subscription '{id}': unsubscribe it first, or take \
-         another id."
-    );
-    Problem::new("duplicate-subscription", StatusCode::CONFLICT, "Duplicate subscription", detail)
-}
-
-fn too_many_subscriptions(bound: usize) -> Problem {
-    let detail = format!(
-        "A connection can have {bound} subscriptions: unsubscribe one, or open another connection."
-    );
-    let status = StatusCode::TOO_MANY_REQUESTS;
-    Problem::new("too-many-subscriptions", status, "Too many subscriptions", detail)
-}
-
-fn unknown_subscription() -> Problem {
-    let detail = "This connection has no subscription with that id; it may have ended already.";
-    Problem::new("unknown-subscription", StatusCode::NOT_FOUND, "Unknown subscription", detail)
-}
-
 #[cfg(test)]
 mod answers_model_tests;
 #[cfg(test)]
 mod arrow_tests;
+#[cfg(test)]
+mod bench;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]

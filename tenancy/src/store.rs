@@ -8,18 +8,20 @@
 /// The columns of a record, in the order in which they are read.
 macro_rules! columns {
     () => {
-        "number, id, name, timezone, currency, clock, vertical, modules, branding, created_at, \
-         template"
+        "number, id, name, timezone, currency, locale, clock, vertical, modules, branding, \
+         created_at, template"
     };
 }
 
 mod alert_decisions;
 mod alert_deliveries;
 mod alert_rules;
+mod alert_transitions;
 mod alerts;
 mod audit;
 mod changes;
 mod checkpoints;
+mod custom_fields;
 mod dashboards;
 mod database;
 mod dead_letters;
@@ -29,12 +31,14 @@ mod migrations;
 mod nodes;
 mod own_views;
 mod position_marks;
+mod reading;
 mod report_deliveries;
 mod report_jobs;
 mod report_runs;
 mod reports;
 mod scope;
 mod service_tokens;
+mod source;
 mod sql;
 mod templates;
 mod writer;
@@ -50,9 +54,8 @@ use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, FromRow};
 pub use self::alert_decisions::{AlertBounds, AlertSubject, Decided, Decision};
 pub use self::alert_deliveries::{StoredAlertDelivery, StoredNotice};
 pub use self::alert_rules::{RuleState, StoredAlertRule};
-pub use self::alerts::{
-    AlertFilter, AlertState, Fence, StoredAlert, StoredTransition, TransitionKind,
-};
+pub use self::alert_transitions::{StoredTransition, TransitionKind};
+pub use self::alerts::{AlertFilter, AlertState, Fence, StoredAlert};
 pub use self::checkpoints::{CommitOutcome, StoredCheckpoint};
 pub(crate) use self::dashboards::Change as DashboardChange;
 pub use self::database::{Access, Database, Server};
@@ -69,7 +72,7 @@ pub use self::reports::{StoredOwner, StoredReport};
 use self::scope::Scope;
 pub use self::service_tokens::StoredServiceToken;
 pub use self::templates::{
-    GivenTemplate, RemovedPart, TemplateGift, TemplateUpdate, UpdatedDashboard,
+    GivenTemplate, RemovedPart, SwitchedModules, TemplateGift, TemplateUpdate, UpdatedDashboard,
 };
 use self::writer::Writer;
 use crate::change::timezone;
@@ -177,8 +180,9 @@ impl Store {
         // Read to the end: a statement that changes is done only then. The condition keeps PostgreSQL from drawing a number for an id that is taken.
         let rows: Vec<TenantRow> = sql::query_as(concat!(
             "INSERT INTO tenants \
-             (id, name, timezone, currency, clock, vertical, modules, branding, created_at, template) \
-             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 \
+             (id, name, timezone, currency, locale, clock, vertical, modules, branding, \
+             created_at, template) \
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 \
              WHERE NOT EXISTS (SELECT 1 FROM tenants WHERE id = $1) \
              ON CONFLICT (id) DO NOTHING RETURNING ",
             columns!()
@@ -187,6 +191,7 @@ impl Store {
         .bind(new.name)
         .bind(new.timezone.name())
         .bind(new.currency.as_str())
+        .bind(new.locale.as_str())
         .bind(new.clock.to_string())
         .bind(new.vertical)
         .bind(modules.map(json_array))
@@ -208,34 +213,26 @@ impl Store {
 
     /// All tenants that are not deleted, in the order of their creation.
     pub async fn tenants(&self) -> Result<Vec<TenantRecord>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "listing the tenants", source };
-        let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
-        let rows: Vec<TenantRow> = sql::query_as(concat!(
+        let statement = sql::query_as(concat!(
             "SELECT ",
             columns!(),
             " FROM tenants WHERE deleted_at IS NULL ORDER BY number"
-        ))
-        .fetch_all(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+        ));
+        let rows: Vec<TenantRow> =
+            self.rows(Scope::Platform, "listing the tenants", statement).await?;
         rows.into_iter().map(TenantRow::record).collect()
     }
 
     /// The tenant with this id, if there is one.
     pub async fn tenant(&self, id: &TenantId) -> Result<Option<TenantRecord>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "reading a tenant", source };
-        let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
-        let row: Option<TenantRow> = sql::query_as(concat!(
+        let statement = sql::query_as(concat!(
             "SELECT ",
             columns!(),
             " FROM tenants WHERE id = $1 AND deleted_at IS NULL"
         ))
-        .bind(id.as_str())
-        .fetch_optional(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+        .bind(id.as_str());
+        let row: Option<TenantRow> =
+            self.row(Scope::Platform, "reading a tenant", statement).await?;
         row.map(TenantRow::record).transpose()
     }
 
@@ -251,10 +248,11 @@ impl Store {
         let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
         let rows: Vec<TenantRow> = sql::query_as(concat!(
             "UPDATE tenants SET name = coalesce($2, name), timezone = coalesce($3, timezone), \
-             currency = coalesce($4, currency), clock = coalesce($5, clock), \
-             vertical = CASE WHEN $6 THEN $7 ELSE vertical END, \
-             modules = CASE WHEN $8 THEN $9 ELSE modules END, \
-             branding = CASE WHEN $10 THEN $11 ELSE branding END \
+             currency = coalesce($4, currency), locale = coalesce($5, locale), \
+             clock = coalesce($6, clock), \
+             vertical = CASE WHEN $7 THEN $8 ELSE vertical END, \
+             modules = CASE WHEN $9 THEN $10 ELSE modules END, \
+             branding = CASE WHEN $11 THEN $12 ELSE branding END \
              WHERE id = $1 AND deleted_at IS NULL RETURNING ",
             columns!()
         ))
@@ -262,6 +260,7 @@ impl Store {
         .bind(change.name)
         .bind(change.timezone.map(chrono_tz::Tz::name))
         .bind(change.currency.map(String::from))
+        .bind(change.locale.map(String::from))
         .bind(change.clock.map(String::from))
         .bind(change.vertical.is_some())
         .bind(change.vertical.flatten())
@@ -313,6 +312,7 @@ struct TenantRow {
     name: String,
     timezone: String,
     currency: String,
+    locale: String,
     clock: String,
     vertical: Option<String>,
     modules: Option<String>,
@@ -341,6 +341,10 @@ impl TenantRow {
                 .currency
                 .parse()
                 .map_err(|e: crate::Invalid| damaged("currency", e.message))?,
+            locale: self
+                .locale
+                .parse()
+                .map_err(|e: crate::Invalid| damaged("locale", e.message))?,
             clock: self.clock.parse().map_err(|e: crate::Invalid| damaged("clock", e.message))?,
             vertical: self.vertical,
             modules,

@@ -44,18 +44,10 @@ fn check(id: &str, passed: bool, hour: u32) -> Value {
     event
 }
 
-async fn read(service: &Service, token: &str, path: &str) -> Value {
-    let answer = service.get(path, token).send().await.unwrap();
-    let status = answer.status();
-    let body: Value = answer.json().await.unwrap();
-    assert_eq!(status, 200, "{body}");
-    body
-}
-
 /// Waits until so many alerts are listed.
 async fn until(service: &Service, token: &str, query: &str, count: usize) -> Vec<Value> {
     for _ in 0..600 {
-        let listed = read(service, token, &format!("/v1/alerts{query}")).await;
+        let listed = service.read(&format!("/v1/alerts{query}"), token).await;
         let alerts = listed["alerts"].as_array().unwrap();
         if alerts.len() == count {
             return alerts.clone();
@@ -86,7 +78,7 @@ async fn a_budget_that_is_exceeded_is_told_once_over_a_kill_and_once_when_it_is_
     let mut service = Service::start_with(Arc::clone(&data), &allowed).await;
     let admin = service.tenant("acme").await;
     let executive = of_subject("eve", "acme", Role::Executive);
-    let mut rule = read(&service, &admin, BUDGET).await;
+    let mut rule = service.read(BUDGET, &admin).await;
     assert_eq!((&rule["builtin"], &rule["owner"]), (&json!(true), &Value::Null));
     let secret = "a secret of the receiver";
     rule["deliver"] = json!([{ "kind": "webhook", "url": url, "secret": secret }]);
@@ -125,7 +117,7 @@ async fn a_budget_that_is_exceeded_is_told_once_over_a_kill_and_once_when_it_is_
     assert_eq!(cleared["text"], "Cleared: Budget exceeded: project P1, currency EUR.");
     assert_ne!(other, key);
     assert!(until(&service, &executive, "", 0).await.is_empty());
-    let whole = read(&service, &executive, &path).await;
+    let whole = service.read(&path, &executive).await;
     let kinds: Vec<&Value> =
         whole["history"].as_array().unwrap().iter().map(|t| &t["kind"]).collect();
     assert_eq!(kinds, ["fired", "acknowledged", "cleared"]);
@@ -193,7 +185,7 @@ async fn a_rule_is_written_by_analysts_and_its_alerts_are_for_its_roles() {
     let path = answer.headers()["location"].to_str().unwrap().to_owned();
     let made: Value = answer.json().await.unwrap();
     assert_eq!((&made["owner"], &made["state"]), (&json!("ann"), &json!("waiting")));
-    let listed = read(&service, &analyst, "/v1/alert-rules").await;
+    let listed = service.read("/v1/alert-rules", &analyst).await;
     let ids: Vec<&Value> =
         listed["rules"].as_array().unwrap().iter().map(|rule| &rule["id"]).collect();
     assert_eq!(ids, [&json!("budget-exceeded"), &json!("compliance-failed"), &made["id"]]);
@@ -203,11 +195,11 @@ async fn a_rule_is_written_by_analysts_and_its_alerts_are_for_its_roles() {
     let [alert]: [Value; 1] = until(&service, &analyst, "", 1).await.try_into().unwrap();
     assert_eq!(alert["subject"], json!({ "customer_id": "c1", "currency": "EUR" }));
     assert_eq!((&alert["title"], &alert["severity"]), (&rule["title"], &rule["severity"]));
-    assert_eq!(read(&service, &analyst, &path).await["state"], "live");
+    assert_eq!(service.read(&path, &analyst).await["state"], "live");
     // Who does not have the role, and who is of another firm, sees nothing of it.
     let at = format!("/v1/alerts/{}", alert["id"].as_str().unwrap());
     for (stranger, slug) in [(&executive, "unknown-alert"), (&other, "unknown-alert")] {
-        let listed = read(&service, stranger, "/v1/alerts?state=all").await;
+        let listed = service.read("/v1/alerts?state=all", stranger).await;
         assert_eq!((&listed["alerts"], &listed["open"]), (&json!([]), &json!(0)));
         problem(service.get(&at, stranger).send().await.unwrap(), 404, slug).await;
         let seen = service.post(&format!("{at}/acknowledge"), stranger).send().await.unwrap();
@@ -270,7 +262,7 @@ async fn who_follows_alerts_is_told_to_read_them() {
     assert_eq!(events.telling().await, told);
     service.send(&admin, &[check("c1", false, 10)]).await;
     assert_eq!(events.telling().await, told);
-    let alerts = read(&service, &executive, "/v1/alerts").await;
+    let alerts = service.read("/v1/alerts", &executive).await;
     assert_eq!((&alerts["open"], &alerts["next"]), (&json!(1), &Value::Null));
     let alert = &alerts["alerts"][0];
     assert_eq!(
@@ -280,13 +272,13 @@ async fn who_follows_alerts_is_told_to_read_them() {
     assert_eq!(alert["details"]["rule"], "exits are clear");
     service.send(&admin, &[check("c2", true, 11)]).await;
     assert_eq!(events.telling().await, told);
-    assert_eq!(read(&service, &executive, "/v1/alerts").await["open"], 0);
+    assert_eq!(service.read("/v1/alerts", &executive).await["open"], 0);
     // Switched off it says nothing, and its history stays.
     let off = json!({ "title": "Compliance", "enabled": false });
     let path = "/v1/alert-rules/compliance-failed";
     let answer = put(&service, &admin, path, "*", &off).await;
     assert_eq!(answer.json::<Value>().await.unwrap()["state"], "off");
     assert_eq!(events.telling().await, told);
-    let cleared = read(&service, &executive, "/v1/alerts?state=cleared").await;
+    let cleared = service.read("/v1/alerts?state=cleared", &executive).await;
     assert_eq!(cleared["alerts"].as_array().unwrap().len(), 1);
 }

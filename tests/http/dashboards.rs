@@ -40,14 +40,6 @@ async fn made(service: &Service, token: &str, body: &Value) -> String {
     path
 }
 
-async fn read(service: &Service, token: &str, path: &str) -> Value {
-    let answer = service.get(path, token).send().await.unwrap();
-    let status = answer.status();
-    let body: Value = answer.json().await.unwrap();
-    assert_eq!(status, 200, "{body}");
-    body
-}
-
 async fn put(service: &Service, token: &str, path: &str, tag: &str, body: &Value) -> Response {
     let request = service.client.put(service.url(path)).bearer_auth(token).json(body);
     request.header("if-match", tag).send().await.unwrap()
@@ -71,9 +63,9 @@ async fn a_dashboard_is_made_read_changed_restored_and_deleted() {
     let service = Service::start().await;
     let admin = service.tenant("acme").await;
     let analyst = of_subject("ann", "acme", Role::Analyst);
-    assert_eq!(read(&service, &admin, BOARDS).await, json!({ "dashboards": [] }));
+    assert_eq!(service.read(BOARDS, &admin).await, json!({ "dashboards": [] }));
     let path = made(&service, &analyst, &board(" Debts ", "a")).await;
-    let first = read(&service, &admin, &path).await;
+    let first = service.read(&path, &admin).await;
     assert_eq!((&first["name"], &first["changed_by"]), (&json!("Debts"), &json!("ann")));
     assert_eq!((&first["version"], &first["origin"]), (&json!(1), &Value::Null));
 
@@ -88,13 +80,13 @@ async fn a_dashboard_is_made_read_changed_restored_and_deleted() {
     let second: Value = answer.json().await.unwrap();
     assert_eq!((title(&second), &second["changed_by"]), (&json!("b"), &json!("test")));
     assert_eq!(second["created_at"], first["created_at"]);
-    assert_eq!(read(&service, &analyst, &path).await, second);
+    assert_eq!(service.read(&path, &analyst).await, second);
 
     let restored = restore(&service, &analyst, &path, 1, "\"2\"").await;
     assert_eq!(restored.headers()["etag"], "\"3\"");
     let third: Value = restored.json().await.unwrap();
     assert_eq!((&third["document"], &third["version"]), (&first["document"], &json!(3)));
-    let versions = read(&service, &analyst, &format!("{path}/versions")).await;
+    let versions = service.read(&format!("{path}/versions"), &analyst).await;
     let told: Vec<_> = versions["versions"]
         .as_array()
         .unwrap()
@@ -110,9 +102,9 @@ async fn a_dashboard_is_made_read_changed_restored_and_deleted() {
         [json!(1), json!("ann"), Value::Null],
     ];
     assert_eq!(told, expected);
-    let was = read(&service, &analyst, &format!("{path}/versions/2")).await;
+    let was = service.read(&format!("{path}/versions/2"), &analyst).await;
     assert_eq!((title(&was), &was["version"]), (&json!("b"), &json!(2)));
-    let listed = read(&service, &admin, BOARDS).await;
+    let listed = service.read(BOARDS, &admin).await;
     assert_eq!(listed["dashboards"].as_array().unwrap().len(), 1);
     assert_eq!(listed["dashboards"][0]["version"], 3);
     assert_eq!(listed["dashboards"][0].get("document"), None);
@@ -123,7 +115,7 @@ async fn a_dashboard_is_made_read_changed_restored_and_deleted() {
         problem(answer, 404, "unknown-dashboard").await;
     }
     // The audit has who did what.
-    let audit = read(&service, &admin, "/v1/audit?action=change").await;
+    let audit = service.read("/v1/audit?action=change", &admin).await;
     let records = audit["records"].as_array().unwrap().iter();
     let of = records.filter(|record| record["object"].as_str().unwrap().contains(BOARDS));
     let told: Vec<_> = of
@@ -170,10 +162,10 @@ async fn of_two_editors_the_later_is_shown_what_it_would_overwrite() {
         assert_eq!((&refused["version"], &refused["current"]), (&json!(2), &theirs));
     }
     problem(put(&service, &admin, &path, "2", &mine).await, 412, "changed-meanwhile").await;
-    assert_eq!(read(&service, &admin, &path).await, theirs);
+    assert_eq!(service.read(&path, &admin).await, theirs);
     // Whoever insists overwrites it, and it is among the versions.
     assert_eq!(put(&service, &admin, &path, "*", &mine).await.status(), 200);
-    let was = read(&service, &admin, &format!("{path}/versions/2")).await;
+    let was = service.read(&format!("{path}/versions/2"), &admin).await;
     assert_eq!((title(&was), &was["changed_by"]), (&json!("theirs"), &json!("bob")));
 }
 
@@ -209,7 +201,7 @@ async fn executives_read_and_nobody_of_another_tenant_does() {
     for path in
         [BOARDS.to_owned(), path.clone(), format!("{path}/versions"), format!("{path}/versions/1")]
     {
-        read(&service, &executive, &path).await;
+        service.read(&path, &executive).await;
     }
     let body = board("Mine", "b");
     for answer in [
@@ -222,7 +214,7 @@ async fn executives_read_and_nobody_of_another_tenant_does() {
     }
     // Word for word as one that never was.
     let never = format!("{BOARDS}/d0000000000000000");
-    assert_eq!(read(&service, &other, BOARDS).await["dashboards"], json!([]));
+    assert_eq!(service.read(BOARDS, &other).await["dashboards"], json!([]));
     for (theirs, nobodys) in [
         (
             service.get(&path, &other).send().await.unwrap(),
@@ -245,7 +237,7 @@ async fn executives_read_and_nobody_of_another_tenant_does() {
         let id = path.rsplit('/').next().unwrap();
         assert_eq!(theirs.replace(id, "d0000000000000000"), nobodys);
     }
-    assert_eq!(title(&read(&service, &admin, &path).await), "a");
+    assert_eq!(title(&service.read(&path, &admin).await), "a");
 }
 
 #[tokio::test]
@@ -290,7 +282,7 @@ async fn what_is_no_dashboard_is_refused_with_its_place() {
         let restore = service.post(&format!("{version}/restore"), &admin).header("if-match", "*");
         problem(restore.send().await.unwrap(), 404, "unknown-dashboard-version").await;
     }
-    assert_eq!(read(&service, &admin, &path).await["version"], 1);
+    assert_eq!(service.read(&path, &admin).await["version"], 1);
 }
 
 #[tokio::test]
@@ -321,8 +313,8 @@ async fn number_size_and_history_are_bounded_and_survive_a_kill() {
     service.process.kill().unwrap();
     service.process.wait().unwrap();
     let service = Service::start_with(data, &bounds).await;
-    assert_eq!(title(&read(&service, &admin, &path).await), "5");
-    let kept = read(&service, &admin, &format!("{path}/versions")).await;
+    assert_eq!(title(&service.read(&path, &admin).await), "5");
+    let kept = service.read(&format!("{path}/versions"), &admin).await;
     let kept: Vec<_> = kept["versions"].as_array().unwrap().iter().map(|v| &v["version"]).collect();
     assert_eq!(kept, [5, 4, 3]);
     let gone = restore(&service, &admin, &path, 2, "\"5\"").await;

@@ -7,14 +7,6 @@ use tenancy::Role;
 
 use crate::service::{Service, event, invoice, payment, problem, token};
 
-async fn get(service: &Service, token: &str, path: &str) -> Value {
-    let answer = service.get(path, token).send().await.unwrap();
-    let status = answer.status();
-    let answer: Value = answer.json().await.unwrap();
-    assert_eq!(status, 200, "{path}: {answer}");
-    answer
-}
-
 /// The column of that name in what is listed.
 fn listed(body: &Value, name: &str) -> Vec<Value> {
     let columns = body["columns"].as_array().unwrap();
@@ -85,7 +77,7 @@ async fn a_figure_is_followed_to_its_events() {
     let begin = path.clone();
     let mut seen = Vec::new();
     loop {
-        let page = get(&service, &admin, &path).await;
+        let page = service.read(&path, &admin).await;
         assert_eq!(page["sum"], "96.0000");
         assert_eq!(page["column"], "total", "the main figure");
         seen.extend(listed(&page, "event_id"));
@@ -123,7 +115,7 @@ async fn what_has_no_explanation_is_a_problem() {
     let own = json!({ "name": "debts", "sql": "SELECT customer_id, balance FROM open_invoices" });
     let made = service.post("/v1/views", &admin).json(&own).send().await.unwrap();
     assert_eq!(made.status(), 201);
-    get(&service, &admin, "/v1/views/debts?wait_ms=20000").await;
+    service.read("/v1/views/debts?wait_ms=20000", &admin).await;
     for (path, status, slug) in [
         ("open_invoices/explain?invoice_id=i9", 404, "unknown-row"),
         ("open_invoicez/explain?invoice_id=i1", 404, "unknown-view"),
@@ -172,7 +164,7 @@ async fn modules_that_are_off_count_and_are_not_listed() {
     let receipt = service.send(&admin, &sent).await;
     service.rows(&admin, "project_profitability", &receipt["position"]).await;
     let path = "/v1/views/project_profitability/explain?project_id=p1&currency=EUR&column=profit";
-    let body = get(&service, &admin, path).await;
+    let body = service.read(path, &admin).await;
     assert_eq!((&body["value"], &body["sum"]), (&json!("-82.2500"), &json!("-82.2500")), "{body}");
     let mut amounts = listed(&body, "amount");
     amounts.sort_by_key(Value::to_string);
@@ -181,7 +173,7 @@ async fn modules_that_are_off_count_and_are_not_listed() {
     let modules = json!({ "modules": ["projects", "governance"] });
     let switched = service.client.patch(service.url("/v1/tenant")).bearer_auth(&admin);
     assert_eq!(switched.json(&modules).send().await.unwrap().status(), 200);
-    let body = get(&service, &admin, path).await;
+    let body = service.read(path, &admin).await;
     assert_eq!((&body["value"], &body["sum"]), (&json!("-82.2500"), &json!("-82.2500")));
     assert_eq!(body["withheld"], json!([{ "module": "hr", "sum": "-75.00000000", "events": 2 }]));
     assert_eq!(listed(&body, "type"), ["governance.expense_recorded"]);
@@ -196,10 +188,10 @@ async fn a_drill_down_is_in_the_audit() {
     let admin = service.tenant("acme").await;
     let receipt = service.send(&admin, &[invoice("i1", "c1", "100")]).await;
     service.rows(&admin, "open_invoices", &receipt["position"]).await;
-    get(&service, &admin, "/v1/views/open_invoices/explain?invoice_id=i1").await;
+    service.read("/v1/views/open_invoices/explain?invoice_id=i1", &admin).await;
     let object = "GET /v1/views/open_invoices/explain";
     for _ in 0..200 {
-        let audit = get(&service, &admin, "/v1/audit?action=read&limit=1000").await;
+        let audit = service.read("/v1/audit?action=read&limit=1000", &admin).await;
         let records = audit["records"].as_array().unwrap();
         if let Some(record) = records.iter().find(|record| record["object"] == object) {
             let detail = &record["detail"];

@@ -11,12 +11,6 @@ use crate::reports;
 use crate::service::{Service, event, invoice, payment, problem, token};
 use crate::traces::traces;
 
-async fn get(service: &Service, token: &str, path: &str) -> Value {
-    let answer = service.get(path, token).send().await.unwrap();
-    assert_eq!(answer.status(), 200, "{path}");
-    answer.json().await.unwrap()
-}
-
 /// Makes an export and downloads it.
 async fn export(service: &Service, admin: &str) -> (Value, Vec<u8>) {
     let answer = service.post("/v1/tenant/export", admin).send().await.unwrap();
@@ -25,7 +19,7 @@ async fn export(service: &Service, admin: &str) -> (Value, Vec<u8>) {
     let run: Value = answer.json().await.unwrap();
     assert_eq!(at, format!("/v1/tenant/export/{}", run["run_id"].as_str().unwrap()));
     for _ in 0..600 {
-        let run = get(service, admin, &at).await;
+        let run = service.read(&at, admin).await;
         match run["state"].as_str().unwrap() {
             "running" => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
             "done" => {
@@ -132,7 +126,7 @@ async fn what_is_exported_can_be_sent_again_and_gives_the_same_views() {
     let own = json!({ "name": "debts", "sql": "SELECT customer_id, total FROM ar_aging" });
     let answer = service.post("/v1/views", &first).json(&own).send().await.unwrap();
     assert_eq!(answer.status(), 201);
-    let debts = get(&service, &first, "/v1/views/debts?wait_ms=60000").await;
+    let debts = service.read("/v1/views/debts?wait_ms=60000", &first).await;
     let board = json!({
         "name": "Debts", "document": { "schema": 1, "widgets": [{
             "id": "owed", "title": "Owed", "at": { "x": 0, "y": 0, "w": 3, "h": 2 },
@@ -141,6 +135,10 @@ async fn what_is_exported_can_be_sent_again_and_gives_the_same_views() {
         }] },
     });
     let answer = service.post("/v1/dashboards", &first).json(&board).send().await.unwrap();
+    assert_eq!(answer.status(), 201);
+    let field = service.url("/v1/tenant/fields/crm.call_logged/campaign");
+    let body = json!({ "title": "Campaign", "type": "text" });
+    let answer = service.client.put(field).bearer_auth(&first).json(&body).send().await.unwrap();
     assert_eq!(answer.status(), 201);
     // Hidden is not gone.
     let url = service.url("/v1/tenant");
@@ -178,6 +176,12 @@ async fn what_is_exported_can_be_sent_again_and_gives_the_same_views() {
     assert_eq!(views[0]["sql"], own["sql"]);
     let types: Value = serde_json::from_slice(&files["event_types.json"]).unwrap();
     assert_eq!((types.as_array().unwrap().len(), &types[0]["type"]), (1, &json!("acme.visit")));
+    let fields: Value = serde_json::from_slice(&files["custom_fields.json"]).unwrap();
+    let campaign = json!({
+        "on": "crm.call_logged", "name": "campaign", "title": "Campaign", "type": "text",
+        "origin": "tenant",
+    });
+    assert_eq!(fields, json!([campaign]));
     let boards: Value = serde_json::from_slice(&files["dashboards.ndjson"]).unwrap();
     assert_eq!((&boards["name"], &boards["version"]), (&board["name"], &json!(1)));
     assert_eq!(boards["document"]["widgets"][0]["id"], "owed");
@@ -186,7 +190,7 @@ async fn what_is_exported_can_be_sent_again_and_gives_the_same_views() {
     let audit: Vec<Value> = audit.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(audit.iter().zip(1..).all(|(record, place)| record["seq"] == place));
     let defined = audit.iter().find(|record| record["object"] == "POST /v1/views").unwrap();
-    let told = get(&service, &first, "/v1/audit?action=change").await;
+    let told = service.read("/v1/audit?action=change", &first).await;
     assert!(told["records"].as_array().unwrap().contains(defined), "{told}");
     let strange =
         String::from_utf8(files["events/invoicing/invoice_issued.ndjson"].clone()).unwrap();
@@ -211,11 +215,11 @@ async fn what_is_exported_can_be_sent_again_and_gives_the_same_views() {
     let url = service.url("/v1/tenant");
     let answer = service.client.patch(url).bearer_auth(&first).json(&change).send().await.unwrap();
     assert_eq!(answer.status(), 200);
-    let views = get(&service, &second, "/v1/views").await;
+    let views = service.read("/v1/views", &second).await;
     for view in views["views"].as_array().unwrap() {
         let path = format!("/v1/views/{}", view["name"].as_str().unwrap());
         let (before, after) =
-            (get(&service, &first, &path).await, get(&service, &second, &path).await);
+            (service.read(&path, &first).await, service.read(&path, &second).await);
         assert_eq!(before["rows"], after["rows"], "{path}");
     }
     // And again, from there: the same events, however they came.
@@ -289,7 +293,7 @@ async fn exports_are_the_tenants_and_the_newest_are_kept() {
     }
     let path = |id: &str| format!("/v1/tenant/export/{id}");
     problem(service.get(&path(&ids[0]), &mine).send().await.unwrap(), 404, "unknown-export").await;
-    assert_eq!(get(&service, &mine, &path(&ids[1])).await["state"], "done");
+    assert_eq!(service.read(&path(&ids[1]), &mine).await["state"], "done");
     // Another's and one that never was are the same to others.
     for id in [ids[2].as_str(), "20250101T000000000000-00000000", "..%2Fx", "a/b"] {
         for path in [path(id), format!("{}/archive", path(id))] {
@@ -305,7 +309,7 @@ async fn exports_are_the_tenants_and_the_newest_are_kept() {
     let data = Arc::clone(&service.data);
     drop(service);
     let service = Service::start_in(data).await;
-    assert_eq!(get(&service, &mine, &path(&ids[2])).await["state"], "done");
+    assert_eq!(service.read(&path(&ids[2]), &mine).await["state"], "done");
     let archive = service.get(&format!("{}/archive", path(&ids[2])), &mine).send().await.unwrap();
     assert!(files(&archive.bytes().await.unwrap()).contains_key("manifest.json"));
 }

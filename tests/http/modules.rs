@@ -30,12 +30,6 @@ async fn switch(service: &Service, admin: &str, on: &Value) -> Value {
     answer.json().await.unwrap()
 }
 
-async fn get(service: &Service, token: &str, path: &str) -> Value {
-    let answer = service.get(path, token).send().await.unwrap();
-    assert_eq!(answer.status(), 200, "{path}");
-    answer.json().await.unwrap()
-}
-
 /// The names in a list.
 fn names(list: &Value, member: &str, name: &str) -> Vec<String> {
     let list = list[member].as_array().unwrap();
@@ -55,14 +49,14 @@ async fn define(service: &Service, token: &str, name: &str, sql: &str) -> Respon
 async fn defined(service: &Service, token: &str, name: &str, sql: &str) {
     let answer = define(service, token, name, sql).await;
     assert_eq!(answer.status(), 201, "{}", answer.text().await.unwrap());
-    get(service, token, &format!("/v1/views/{name}?wait_ms=60000")).await;
+    service.read(&format!("/v1/views/{name}?wait_ms=60000"), token).await;
 }
 
 #[tokio::test]
 async fn every_built_in_view_belongs_to_modules_whose_events_it_reads() {
     let service = Service::start().await;
     let admin = service.tenant("whole").await;
-    let views = get(&service, &admin, "/v1/views").await;
+    let views = service.read("/v1/views", &admin).await;
     let mut listed = names(&views, "views", "name");
     let mut known: Vec<&str> = modules::VIEWS.iter().map(|(view, _)| *view).collect();
     listed.sort_unstable();
@@ -71,13 +65,13 @@ async fn every_built_in_view_belongs_to_modules_whose_events_it_reads() {
     // With one module on, exactly those are shown that name it, whatever else they count.
     for module in modules::MODULES {
         switch(&service, &admin, &json!([module])).await;
-        let mut listed = names(&get(&service, &admin, "/v1/views").await, "views", "name");
+        let mut listed = names(&service.read("/v1/views", &admin).await, "views", "name");
         let owned = modules::VIEWS.iter().filter(|(_, owners)| owners.contains(&module));
         let mut owned: Vec<&str> = owned.map(|(view, _)| *view).collect();
         listed.sort_unstable();
         owned.sort_unstable();
         assert_eq!(listed, owned, "{module}");
-        let types = get(&service, &admin, "/v1/event-types").await;
+        let types = service.read("/v1/event-types", &admin).await;
         for kind in names(&types, "event_types", "type") {
             assert_eq!(kind.split('.').next().unwrap(), module);
         }
@@ -109,12 +103,12 @@ async fn what_is_switched_off_is_shown_by_no_way_and_comes_back_whole() {
     defined(&service, &admin, "doubled", "SELECT user_id, 2 * calls AS n FROM calls_by_user").await;
     defined(&service, &admin, "opened", OPENED).await;
     defined(&service, &admin, "owed", "SELECT invoice_id, balance FROM open_invoices").await;
-    let whole = get(&service, &admin, "/v1/views").await;
-    let pipeline = get(&service, &admin, "/v1/views/pipeline").await;
+    let whole = service.read("/v1/views", &admin).await;
+    let pipeline = service.read("/v1/views/pipeline", &admin).await;
 
     let tenant = switch(&service, &admin, &json!(["invoicing", "hr"])).await;
     assert_eq!(tenant["modules"], json!(["invoicing", "hr"]));
-    let views = names(&get(&service, &admin, "/v1/views").await, "views", "name");
+    let views = names(&service.read("/v1/views", &admin).await, "views", "name");
     assert!(views.contains(&"open_invoices".to_owned()) && views.contains(&"owed".to_owned()));
     let hidden = ["pipeline", "call_activity", "calls_by_user", "doubled", "opened"];
     for view in hidden {
@@ -165,9 +159,9 @@ async fn what_is_switched_off_is_shown_by_no_way_and_comes_back_whole() {
     assert_eq!(service.ask(&other, "SELECT count(*) FROM pipeline").await, json!([[1]]));
 
     switch(&service, &admin, &Value::Null).await;
-    let again = get(&service, &admin, "/v1/views").await;
+    let again = service.read("/v1/views", &admin).await;
     assert_eq!(names(&again, "views", "name"), names(&whole, "views", "name"));
-    let shown = get(&service, &admin, "/v1/views/pipeline").await;
+    let shown = service.read("/v1/views/pipeline", &admin).await;
     assert_eq!(shown["rows"], pipeline["rows"]);
     assert_eq!(service.ask(&admin, "SELECT * FROM doubled").await, json!([["u1", 2]]));
     let receipt = service.send(&admin, &[opportunity("o2"), call("c2")]).await;

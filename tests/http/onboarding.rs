@@ -34,20 +34,14 @@ fn rules_of(template: &Template) -> Vec<String> {
 
 /// The ids of a tenant's rules of alerts without those that every tenant has.
 async fn rules(service: &Service, token: &str) -> Vec<String> {
-    let listed = get(service, token, "/v1/alert-rules").await;
+    let listed = service.read("/v1/alert-rules", token).await;
     let own = listed["rules"].as_array().unwrap().iter().filter(|rule| rule["builtin"] == false);
     own.map(|rule| rule["id"].as_str().unwrap().to_owned()).collect()
 }
 
-async fn get(service: &Service, token: &str, path: &str) -> Value {
-    let answer = service.get(path, token).send().await.unwrap();
-    assert_eq!(answer.status(), 200, "{path}");
-    answer.json().await.unwrap()
-}
-
 /// Each dashboard can be shown: its views and columns are there.
 async fn can_be_shown(service: &Service, admin: &str, template: &Template) {
-    let views = get(service, admin, "/v1/views").await;
+    let views = service.read("/v1/views", admin).await;
     let columns = |view: &str| -> Vec<&str> {
         let view = views["views"].as_array().unwrap().iter().find(|v| v["name"] == view);
         let columns = view.unwrap()["columns"].as_array().unwrap();
@@ -82,8 +76,15 @@ async fn can_be_made(service: &Service, admin: &str, template: &Template) {
         let what = format!("{}/{}", template.vertical, report.id);
         assert_eq!(status, 201, "{what}: {}", answer.text().await.unwrap());
     }
-    for field in &template.custom_fields {
-        let kind = get(service, admin, &format!("/v1/event-types/{}", field.on)).await;
+    let declared = service.read("/v1/tenant/fields", admin).await;
+    let declared = declared["fields"].as_array().unwrap();
+    assert_eq!(declared.len(), template.custom_fields.len(), "{}", template.vertical);
+    for (field, told) in template.custom_fields.iter().zip(declared) {
+        assert_eq!((&told["on"], &told["name"]), (&json!(field.on), &json!(field.name)));
+        assert_eq!((&told["type"], &told["origin"]), (&json!(field.r#type), &json!("template")));
+        let sql = format!("SELECT count({}) FROM events.\"{}\"", field.name, field.on);
+        assert_eq!(service.ask(admin, &sql).await, json!([[0]]), "{sql}");
+        let kind = service.read(&format!("/v1/event-types/{}", field.on), admin).await;
         let fields = kind["schema"]["fields"].as_array().unwrap();
         let is_taken = fields.iter().any(|known| known["name"] == field.name);
         assert!(!is_taken, "{}: {} has {}", template.vertical, field.on, field.name);
@@ -94,13 +95,13 @@ async fn can_be_made(service: &Service, admin: &str, template: &Template) {
 /// its rules of alerts.
 async fn are_there(service: &Service, admin: &str, template: &Template) {
     let vertical = &template.vertical;
-    let listed = get(service, admin, "/v1/dashboards").await;
+    let listed = service.read("/v1/dashboards", admin).await;
     let listed = listed["dashboards"].as_array().unwrap();
     assert_eq!(listed.len(), template.dashboards.len(), "{vertical}");
     for (head, given) in listed.iter().zip(&template.dashboards) {
         let id = format!("{vertical}-{}", given.id);
         assert_eq!((&head["id"], &head["name"]), (&json!(id), &json!(given.title)));
-        let board = get(service, admin, &format!("/v1/dashboards/{id}")).await;
+        let board = service.read(&format!("/v1/dashboards/{id}"), admin).await;
         assert_eq!(
             (&board["document"], &board["base"]),
             (&json!(given.document), &board["document"])
@@ -111,7 +112,7 @@ async fn are_there(service: &Service, admin: &str, template: &Template) {
         assert_eq!((&board["changed_by"], &board["origin"]), (&Value::Null, &origin));
     }
     assert_eq!(rules(service, admin).await, rules_of(template), "{vertical}");
-    let listed = get(service, admin, "/v1/reports").await;
+    let listed = service.read("/v1/reports", admin).await;
     let listed = listed["reports"].as_array().unwrap();
     for (report, given) in listed.iter().zip(&template.reports) {
         assert_eq!(report["id"], format!("{vertical}-{}", given.id));
@@ -146,7 +147,7 @@ async fn one_call_and_all_is_there() {
         are_there(&service, &admin, template).await;
     }
     let platform = token(None, &[Role::Platform]);
-    let listed = get(&service, &platform, "/v1/platform/verticals").await;
+    let listed = service.read("/v1/platform/verticals", &platform).await;
     assert_eq!(listed["verticals"], json!(templates::all()));
     let mut unknown = body("x", "services");
     unknown["vertical"] = json!("piracy");
@@ -165,7 +166,7 @@ async fn the_reports_of_a_template_are_made_by_nobodys_rights() {
     let run = format!("{at}/runs/{}", queued["run_id"].as_str().unwrap());
     let mut made = Value::Null;
     for _ in 0..600 {
-        made = get(&service, &analyst, &run).await;
+        made = service.read(&run, &analyst).await;
         if made["state"] != "queued" && made["state"] != "running" {
             break;
         }
@@ -173,12 +174,12 @@ async fn the_reports_of_a_template_are_made_by_nobodys_rights() {
     }
     assert_eq!((&made["state"], &made["owner"]), (&json!("done"), &Value::Null), "{made}");
     // Whoever replaces one owns it.
-    let mut report = get(&service, &analyst, at).await;
+    let mut report = service.read(at, &analyst).await;
     report["name"] = json!("Money");
     let put = service.client.put(service.url(at)).bearer_auth(&analyst).json(&report);
     let answer = put.header("if-match", "\"1\"").send().await.unwrap();
     assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
-    assert_eq!(get(&service, &analyst, at).await["owner"], "test");
+    assert_eq!(service.read(at, &analyst).await["owner"], "test");
 }
 
 #[tokio::test]
@@ -190,14 +191,14 @@ async fn a_repeat_gives_nothing_twice() {
     assert_eq!(tasks.as_array().unwrap().len(), 3);
     assert!(tasks.as_array().unwrap().iter().all(|row| row[2] == "2025-06-30"), "{tasks}");
     // What the tenant has taken away does not come back either.
-    let boards = get(&service, &admin, "/v1/dashboards").await;
+    let boards = service.read("/v1/dashboards", &admin).await;
     let boards = boards["dashboards"].as_array().unwrap();
     let url = service.url(&format!("/v1/dashboards/{}", boards[0]["id"].as_str().unwrap()));
     let deleted = service.client.delete(url).bearer_auth(&admin).send().await.unwrap();
     assert_eq!(deleted.status(), 204);
     assert_eq!(create(&service, &body("prop", "property")).await.status(), 200);
     assert_eq!(service.ask(&admin, TASKS).await, tasks);
-    let left = get(&service, &admin, "/v1/dashboards").await;
+    let left = service.read("/v1/dashboards", &admin).await;
     assert_eq!(left["dashboards"], json!(boards[1..]));
     problem(create(&service, &body("prop", "retail")).await, 409, "conflict").await;
     // What was named is on, and what the template has beside it is there when it is switched on.
@@ -232,7 +233,7 @@ async fn what_a_crash_left_is_finished_at_the_next_start() {
     let platform = token(None, &[Role::Platform]);
     let mut state = Value::Null;
     for _ in 0..600 {
-        state = get(&service, &platform, "/v1/platform/tenants/prop").await["state"].clone();
+        state = service.read("/v1/platform/tenants/prop", &platform).await["state"].clone();
         if state == "active" {
             break;
         }
@@ -244,11 +245,11 @@ async fn what_a_crash_left_is_finished_at_the_next_start() {
     assert_eq!(service.ask(&admin, TASKS).await.as_array().unwrap().len(), 3);
     let template = templates::find("property").unwrap();
     assert_eq!(rules(&service, &admin).await, rules_of(template));
-    let boards = get(&service, &admin, "/v1/dashboards").await;
+    let boards = service.read("/v1/dashboards", &admin).await;
     assert_eq!(boards["dashboards"].as_array().unwrap().len(), template.dashboards.len());
     assert_eq!(create(&service, &body("prop", "property")).await.status(), 200);
     assert_eq!(service.ask(&admin, TASKS).await.as_array().unwrap().len(), 3);
-    assert_eq!(get(&service, &admin, "/v1/dashboards").await, boards);
+    assert_eq!(service.read("/v1/dashboards", &admin).await, boards);
 }
 
 #[tokio::test]
@@ -260,7 +261,7 @@ async fn the_rules_of_a_template_are_the_tenants_own_once_it_has_them() {
     let admin = token(Some("prop"), &[Role::Admin]);
     // Nobody's rights are asked for, and nobody has to have called.
     let rent = "/v1/alert-rules/property-overdue-30-days";
-    let rule = get(&service, &admin, rent).await;
+    let rule = service.read(rent, &admin).await;
     assert_eq!((&rule["owner"], &rule["builtin"]), (&Value::Null, &json!(false)));
     let late = json!({
         "invoice_id": "i1", "customer_id": "lease 7", "issue_date": "2025-05-01",
@@ -269,7 +270,7 @@ async fn the_rules_of_a_template_are_the_tenants_own_once_it_has_them() {
     service.send(&admin, &[event("invoicing.invoice_issued", "i1", &late)]).await;
     let mut open = Value::Null;
     for _ in 0..600 {
-        open = get(&service, &admin, "/v1/alerts").await["alerts"].clone();
+        open = service.read("/v1/alerts", &admin).await["alerts"].clone();
         if open != json!([]) {
             break;
         }
@@ -282,7 +283,7 @@ async fn the_rules_of_a_template_are_the_tenants_own_once_it_has_them() {
     // One that reads a module which is off waits.
     let mut waits = Value::Null;
     for _ in 0..600 {
-        waits = get(&service, &admin, "/v1/alert-rules/property-urgent-open-3-days").await;
+        waits = service.read("/v1/alert-rules/property-urgent-open-3-days", &admin).await;
         if waits["state"] != "waiting" {
             break;
         }
@@ -295,7 +296,7 @@ async fn the_rules_of_a_template_are_the_tenants_own_once_it_has_them() {
     let deleted = service.client.delete(url(rent)).bearer_auth(&admin).send().await.unwrap();
     assert_eq!(deleted.status(), 204);
     let unmatched = "/v1/alert-rules/property-payment-unmatched";
-    let mut changed = get(&service, &admin, unmatched).await;
+    let mut changed = service.read(unmatched, &admin).await;
     changed["title"] = json!("Money that nobody knows of");
     let request = service.client.put(url(unmatched)).bearer_auth(&admin).json(&changed);
     let answer = request.header("if-match", "\"1\"").send().await.unwrap();
@@ -303,7 +304,7 @@ async fn the_rules_of_a_template_are_the_tenants_own_once_it_has_them() {
     assert_eq!(create(&service, &few).await.status(), 200);
     let left = ["property-payment-unmatched", "property-urgent-open-3-days"];
     assert_eq!(rules(&service, &admin).await, left);
-    let changed = get(&service, &admin, unmatched).await;
+    let changed = service.read(unmatched, &admin).await;
     assert_eq!(changed["title"], "Money that nobody knows of");
     assert_eq!(changed["owner"], "test");
 }

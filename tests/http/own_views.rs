@@ -30,7 +30,7 @@ pub(crate) async fn defined(service: &Service, token: &str, name: &str, sql: &st
 /// The status of a view once its state is `state`.
 async fn until(service: &Service, token: &str, name: &str, state: &str) -> Value {
     for _ in 0..600 {
-        let status = get(service, token, &format!("/v1/views/{name}/status")).await;
+        let status = service.read(&format!("/v1/views/{name}/status"), token).await;
         if status["state"] == state {
             return status;
         }
@@ -40,14 +40,6 @@ async fn until(service: &Service, token: &str, name: &str, state: &str) -> Value
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("{name} does not become {state}");
-}
-
-async fn get(service: &Service, token: &str, path: &str) -> Value {
-    let answer = service.get(path, token).send().await.unwrap();
-    let status = answer.status();
-    let answer: Value = answer.json().await.unwrap();
-    assert_eq!(status, 200, "{path}: {answer}");
-    answer
 }
 
 pub(crate) async fn delete(service: &Service, token: &str, name: &str) -> Response {
@@ -64,7 +56,7 @@ fn sorted(rows: &Value) -> Vec<String> {
 
 /// Whether a view holds what a query of the same SQL answers at the same position.
 async fn equals_its_query(service: &Service, token: &str, name: &str, sql: &str) {
-    let view = get(service, token, &format!("/v1/views/{name}")).await;
+    let view = service.read(&format!("/v1/views/{name}"), token).await;
     assert_eq!(sorted(&view["rows"]), sorted(&service.ask(token, sql).await), "{name}");
 }
 
@@ -150,25 +142,25 @@ async fn views_defined_under_load_equal_their_queries_and_come_back_after_a_cras
         }
     }
     for (name, _) in views {
-        get(&service, &admin, &format!("/v1/views/{name}?wait_ms=60000")).await;
+        service.read(&format!("/v1/views/{name}?wait_ms=60000"), &admin).await;
     }
     let position = load.end().await;
     let applied = format!("wait_for={}&wait_ms=60000", position.as_str().unwrap());
-    get(&service, &admin, &format!("/v1/views/both?{applied}")).await;
+    service.read(&format!("/v1/views/both?{applied}"), &admin).await;
     for (name, sql) in views {
         equals_its_query(&service, &admin, name, sql).await;
     }
-    let before = get(&service, &admin, "/v1/views/both").await;
+    let before = service.read("/v1/views/both", &admin).await;
     assert_eq!(before["rows"].as_array().unwrap().len(), 7);
 
     service.process.kill().unwrap();
     service.process.wait().unwrap();
     let again = Service::start_in(Arc::clone(&service.data)).await;
-    let after = get(&again, &admin, "/v1/views/both").await;
+    let after = again.read("/v1/views/both", &admin).await;
     assert_eq!((&after["rows"], &after["position"]), (&before["rows"], &before["position"]));
     for (name, sql) in views {
         equals_its_query(&again, &admin, name, sql).await;
-        let status = get(&again, &admin, &format!("/v1/views/{name}/status")).await;
+        let status = again.read(&format!("/v1/views/{name}/status"), &admin).await;
         assert_eq!(status, json!({ "state": "live", "filled": 1.0 }));
     }
     let sent = again.send(&admin, &[invoice("one-more", "c1", "5")]).await;
@@ -226,7 +218,7 @@ async fn a_replaced_view_is_never_missing_and_its_readers_change_with_it() {
     assert!(reader.await.unwrap() > 0);
     let position = load.end().await;
     let applied = format!("wait_for={}&wait_ms=60000", position.as_str().unwrap());
-    get(&service, &admin, &format!("/v1/views/doubled?{applied}")).await;
+    service.read(&format!("/v1/views/doubled?{applied}"), &admin).await;
     equals_its_query(&service, &admin, "doubled", doubled).await;
 
     let (mut resets, mut held) = (0, 0);
@@ -312,7 +304,7 @@ async fn bad_definitions_are_refused_with_a_way_out() {
     let executive = token(Some("refused"), &[Role::Executive]);
     problem(define(&service, &executive, "mine", DEBTS).await, 403, "forbidden").await;
     problem(delete(&service, &executive, "mine").await, 403, "forbidden").await;
-    let own = get(&service, &admin, "/v1/views").await;
+    let own = service.read("/v1/views", &admin).await;
     assert!(own["views"].as_array().unwrap().iter().all(|view| view["own"] == false), "{own}");
 }
 
@@ -393,7 +385,7 @@ async fn tenants_do_not_see_each_others_views() {
     told.sort_by(|a, b| a.0.cmp(&b.0));
     assert_eq!(told[0].1["problem"]["type"], "urn:tidemark:problem:unknown-view");
     assert_eq!(told[1].1["rows"], json!([["c1"]]));
-    let list = get(&service, &one, "/v1/views").await;
+    let list = service.read("/v1/views", &one).await;
     let own: Vec<&Value> =
         list["views"].as_array().unwrap().iter().filter(|view| view["own"] == true).collect();
     assert_eq!(own.len(), 1);
@@ -470,9 +462,9 @@ async fn a_view_that_cannot_be_filled_says_why_and_its_predecessor_stays() {
     assert_eq!(define(&service, &admin, "shares", &faulty).await.status(), 200);
     let kept = until(&service, &admin, "shares", "live").await;
     assert!(kept["error"].as_str().unwrap().to_lowercase().contains("divide by zero"), "{kept}");
-    let rows = get(&service, &admin, "/v1/views/shares").await["rows"].clone();
+    let rows = service.read("/v1/views/shares", &admin).await["rows"].clone();
     assert_eq!(sorted(&rows), [r#"["a",null]"#, r#"["b",5]"#]);
-    let list = get(&service, &admin, "/v1/views").await;
+    let list = service.read("/v1/views", &admin).await;
     let own = list["views"].as_array().unwrap().iter().find(|v| v["name"] == "shares").unwrap();
     assert_eq!(own["sql"], sound);
 
@@ -483,5 +475,5 @@ async fn a_view_that_cannot_be_filled_says_why_and_its_predecessor_stays() {
         service.process.wait().unwrap();
         Service::start_in(Arc::clone(&service.data)).await
     };
-    assert_eq!(sorted(&get(&again, &admin, "/v1/views/shares").await["rows"]), sorted(&rows));
+    assert_eq!(sorted(&again.read("/v1/views/shares", &admin).await["rows"]), sorted(&rows));
 }

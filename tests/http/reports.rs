@@ -326,6 +326,9 @@ async fn a_file_comes_by_mail_or_where_to_find_it() {
     let data = Arc::new(tempfile::tempdir().unwrap());
     let service = Service::start_with(data, &variables).await;
     let admin = service.tenant("acme").await;
+    let branding = json!({ "branding": { "name": "Acme Works" } });
+    let patch = service.client.patch(service.url("/v1/tenant")).bearer_auth(&admin);
+    assert_eq!(patch.json(&branding).send().await.unwrap().status(), 200);
     // The server is shared with other runs.
     let to = format!("{}@acme.example", std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos());
     let deliver = json!([{ "kind": "email", "to": [to], "subject": "Ones of {{this_month}}" }]);
@@ -340,6 +343,14 @@ async fn a_file_comes_by_mail_or_where_to_find_it() {
     let is_inside =
         mail.contains(&STANDARD.encode(&file)) || mail.replace('\r', "").contains("n\n1\n");
     assert!(is_inside, "{mail}");
+    assert!(mail.contains("Acme Works, as of 2025-06-30"), "{mail}");
+    // Without a subject of its own it says whose it is.
+    let plain = json!([{ "kind": "email", "to": [to] }]);
+    let plain = json!({ "name": "Twos", "sql": "SELECT 2 AS n", "deliver": plain });
+    let plain = create(&service, &admin, &plain).await;
+    run(&service, &admin, &plain, &json!({})).await;
+    let mails = mail_to(&maildir, &to);
+    assert!(mails.iter().any(|mail| mail.contains("Subject: Acme Works: Twos")), "{mails:?}");
     let large = json!({
         "name": "Many", "deliver": deliver, "sql": "SELECT event_id FROM events.\"hr.time_logged\" \
          UNION ALL SELECT repeat('x', 200)",

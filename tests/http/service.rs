@@ -114,6 +114,15 @@ impl Service {
         self.client.post(self.url(path)).bearer_auth(token)
     }
 
+    /// What is there to be read, as JSON.
+    pub(crate) async fn read(&self, path: &str, token: &str) -> Value {
+        let answer = self.get(path, token).send().await.unwrap();
+        let status = answer.status();
+        let answer: Value = answer.json().await.unwrap();
+        assert_eq!(status, 200, "{path}: {answer}");
+        answer
+    }
+
     /// Creates a tenant whose date stands still and gives back a token of its admin.
     pub(crate) async fn tenant(&self, id: &str) -> String {
         let body = json!({

@@ -20,7 +20,7 @@ mod writer;
 pub(crate) mod tests;
 
 pub(crate) use decoder::{AvroDecoder, Body};
-pub use registry::{RegistryError, SchemaRegistry};
+pub use registry::{KeptSchemas, RegistryError, SchemaRegistry};
 pub(crate) use rows::Bounds;
 
 /// The first byte of a body in Confluent's wire format.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
 
@@ -16,12 +17,32 @@ const MOST_BYTES: usize = 4 << 20;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long it is believed that there is no such schema: it may be registered later.
 const UNKNOWN_FOR: Duration = Duration::from_secs(10);
+/// How long a registry that does not answer is asked only for what is not kept.
+const AWAY_FOR: Duration = Duration::from_secs(5);
+
+/// Keeps the texts of schemas from one start to the next.
+#[async_trait]
+pub trait KeptSchemas: Send + Sync {
+    /// The text of a schema that was kept, by the address of its registry and its id there.
+    ///
+    /// # Errors
+    /// It cannot be told at this moment, for the reason given.
+    async fn find(&self, registry: &str, id: u32) -> Result<Option<String>, String>;
+
+    /// Keeps the text of a schema.
+    ///
+    /// # Errors
+    /// It is not kept, for the reason given.
+    async fn keep(&self, registry: &str, id: u32, schema: &str) -> Result<(), String>;
+}
 
 /// A schema registry; cheap to clone. What a schema's id means never changes, so it is asked for
-/// each id once, and goes on giving those that are known while it is down.
+/// each id once, and goes on giving those that are known while it is down: also those of an earlier
+/// start, if they are [kept](Self::keeping).
 #[derive(Clone)]
 pub struct SchemaRegistry {
     inner: Arc<Inner>,
+    kept: Option<Arc<dyn KeptSchemas>>,
 }
 
 struct Inner {
@@ -30,6 +51,8 @@ struct Inner {
     user: Option<(String, Option<String>)>,
     client: Client,
     known: Mutex<HashMap<u32, Known>>,
+    /// When it did not answer last, if it has not answered since.
+    away: Mutex<Option<Instant>>,
 }
 
 /// What the registry has said about an id: its text, or why it has none that can be read.
@@ -85,8 +108,15 @@ impl SchemaRegistry {
             .timeout(PATIENCE)
             .build()
             .map_err(|error| address(error.to_string()))?;
-        let inner = Inner { url, user, client, known: Mutex::default() };
-        Ok(Self { inner: Arc::new(inner) })
+        let (known, away) = (Mutex::default(), Mutex::default());
+        let inner = Inner { url, user, client, known, away };
+        Ok(Self { inner: Arc::new(inner), kept: None })
+    }
+
+    /// The same with its schemas kept there.
+    #[must_use]
+    pub fn keeping(self, kept: Arc<dyn KeptSchemas>) -> Self {
+        Self { kept: Some(kept), ..self }
     }
 
     /// The text of a schema, if it has been asked for before.
@@ -108,6 +138,11 @@ impl SchemaRegistry {
         if let Some(known) = self.known(id) {
             return known;
         }
+        if self.is_away()
+            && let Some(text) = self.recall(id).await
+        {
+            return Ok(text);
+        }
         let asked = self.ask(id).await;
         let outcome = match &asked {
             Ok(_) => "found",
@@ -115,17 +150,57 @@ impl SchemaRegistry {
             Err(_) => "unreachable",
         };
         metrics::counter!("tidemark_schema_requests_total", "outcome" => outcome).increment(1);
-        let remembered = match &asked {
-            Ok(text) => Ok(Arc::clone(text)),
-            Err(RegistryError::Unknown(reason)) => Err((Arc::clone(reason), Instant::now())),
-            Err(_) => return asked,
-        };
+        let is_away = matches!(&asked, Err(RegistryError::Unreachable { .. }));
+        *self.inner.away.lock().unwrap_or_else(PoisonError::into_inner) =
+            is_away.then(Instant::now);
+        match &asked {
+            Ok(text) => {
+                self.remember(id, Ok(Arc::clone(text)));
+                self.keep(id, text).await;
+            }
+            Err(RegistryError::Unknown(reason)) => {
+                self.remember(id, Err((Arc::clone(reason), Instant::now())));
+            }
+            Err(_) => return self.recall(id).await.map_or(asked, Ok),
+        }
+        asked
+    }
+
+    /// The text of a schema that was kept at an earlier start, without asking the registry.
+    pub async fn recall(&self, id: u32) -> Option<Arc<str>> {
+        let url = self.inner.url.as_str();
+        match self.kept.as_ref()?.find(url, id).await {
+            Ok(text) => {
+                let text: Arc<str> = text?.into();
+                self.remember(id, Ok(Arc::clone(&text)));
+                Some(text)
+            }
+            Err(reason) => {
+                tracing::warn!(id, reason, "it cannot be told whether a schema is kept");
+                None
+            }
+        }
+    }
+
+    async fn keep(&self, id: u32, text: &str) {
+        let Some(kept) = &self.kept else { return };
+        if let Err(reason) = kept.keep(self.inner.url.as_str(), id, text).await {
+            tracing::warn!(id, reason, "a schema is not kept for the next start");
+        }
+    }
+
+    fn remember(&self, id: u32, schema: Known) {
         let mut known = self.inner.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST_SCHEMAS {
             known.clear();
         }
-        known.insert(id, remembered);
-        asked
+        known.insert(id, schema);
+    }
+
+    /// Whether it did not answer a moment ago.
+    fn is_away(&self) -> bool {
+        let away = self.inner.away.lock().unwrap_or_else(PoisonError::into_inner);
+        away.is_some_and(|since| since.elapsed() < AWAY_FOR)
     }
 
     /// Has ids that were unknown asked for anew.
@@ -213,6 +288,7 @@ fn decoded(part: &str) -> String {
 
 impl fmt::Debug for SchemaRegistry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SchemaRegistry").field("url", &self.inner.url.as_str()).finish()
+        let url = self.inner.url.as_str();
+        f.debug_struct("SchemaRegistry").field("url", &url).finish_non_exhaustive()
     }
 }

@@ -1,5 +1,8 @@
 //! The intake of one partition number: read, decoded, deduplicated, and sent on in steps.
 
+mod beginning;
+mod progress;
+
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,12 +34,8 @@ use crate::{IntakeError, Known, Limits};
 const COMMANDS: usize = 1024;
 /// How long a poll waits for messages, and so how long a command waits for the thread.
 const POLL: Duration = Duration::from_millis(20);
-/// How often what waits for its schema is tried again, …
+/// How often what waits for its schema is tried again.
 const HELD_AGAIN: Duration = Duration::from_millis(500);
-/// … lag and ends of topics are looked at, …
-const LOOK: Duration = Duration::from_secs(1);
-/// … and offsets told to the group.
-const COMMIT: Duration = Duration::from_secs(5);
 /// How long a store of dead letters that cannot be written is left alone.
 const STORE_AGAIN: Duration = Duration::from_secs(1);
 /// How often a thread that waits for room looks whether it should end.
@@ -86,6 +85,7 @@ pub struct Outlet {
 enum Command {
     Ticks { ticks: Vec<Tick>, reply: oneshot::Sender<()> },
     Topics(Vec<String>),
+    Stop(SourceError),
     Forget { tenant: Tenant, reply: oneshot::Sender<u64> },
 }
 
@@ -114,6 +114,7 @@ struct Shared {
 
 /// The thread's own.
 struct Intake {
+    settings: KafkaSettings,
     reader: Reader,
     translator: Translator,
     letters: Arc<dyn DeadLetters>,
@@ -125,6 +126,10 @@ struct Intake {
     /// Messages that wait for their schema, with those behind them in their topics.
     held: Vec<OwnedMessage>,
     held_since: Instant,
+    /// Since when there have been some.
+    waiting_since: Option<Instant>,
+    /// Topics that are to be read too.
+    asked: BTreeSet<String>,
     /// Where topics ended at the start, as long as it is not reached.
     ends: Vec<(String, i64)>,
     looked: Instant,
@@ -132,8 +137,9 @@ struct Intake {
 }
 
 impl KafkaPartition {
-    /// Begins to read a partition number of `count` in these topics, and to send its steps as
-    /// inputs; their offset is the number of the step. What cannot be read ends it, as later too.
+    /// Begins to read a partition number of `count` in these topics and all others that there are by
+    /// then, and to send its steps as inputs; their offset is the number of the step. What cannot be
+    /// read ends it, as later too; brokers that do not answer are waited for.
     ///
     /// # Errors
     /// Kafka's client cannot be set up.
@@ -168,6 +174,7 @@ impl KafkaPartition {
         let (sender, commands) = mpsc::channel(COMMANDS);
         let (alive, watched) = watch::channel(());
         let intake = Intake {
+            settings: parts.settings.clone(),
             reader,
             translator,
             letters: Arc::clone(&parts.letters),
@@ -178,6 +185,8 @@ impl KafkaPartition {
             step: begin.step,
             held: Vec::new(),
             held_since: Instant::now(),
+            waiting_since: None,
+            asked: topics.into_iter().collect(),
             ends: Vec::new(),
             looked: Instant::now(),
             committed: Instant::now(),
@@ -186,7 +195,7 @@ impl KafkaPartition {
         let thread = thread::Builder::new().name(name).spawn(move || {
             // Dropped at the end of the thread, however it ends.
             let _alive = alive;
-            intake.work(&topics);
+            intake.work();
         });
         thread.map_err(|error| SourceError::Setup(format!("no thread: {error}")))?;
         Ok(Self { number, commands: sender, shared, alive: watched })
@@ -231,6 +240,14 @@ impl KafkaPartition {
     /// The partition is read no more.
     pub async fn read(&self, topics: Vec<String>) -> Result<(), IntakeError> {
         self.put(Command::Topics(topics)).await
+    }
+
+    /// Has the partition stop for that reason.
+    ///
+    /// # Errors
+    /// The partition is read no more.
+    pub(crate) async fn stop(&self, error: SourceError) -> Result<(), IntakeError> {
+        self.put(Command::Stop(error)).await
     }
 
     async fn put(&self, command: Command) -> Result<(), IntakeError> {
@@ -309,40 +326,51 @@ impl Shared {
 }
 
 impl Intake {
-    fn work(mut self, topics: &[String]) {
+    fn work(mut self) {
         let number = self.translator.partition.0;
         let gauge = || metrics::gauge!("tidemark_kafka_stopped", "partition" => number.to_string());
         gauge().set(0.0);
-        let mut turned = self.begin(topics);
+        let mut turned = self.begin();
         while !self.shared.is_closing() {
-            if let Err(error) = turned {
-                // At the end of the service nobody takes inputs any more.
-                if !matches!(error, SourceError::Stopped) {
-                    tracing::error!(%error, partition = number, "the partition stops");
+            turned = match turned {
+                Ok(()) => self.turn(),
+                Err(error) if error.passes() => {
                     gauge().set(1.0);
-                    *self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner) =
-                        Some(error);
+                    tracing::warn!(%error, partition = number, "the partition is not read for now; trying again");
+                    let again = self.rest().and_then(|()| self.begin_again());
+                    if again.is_ok() {
+                        gauge().set(0.0);
+                        tracing::info!(partition = number, "the partition is read again");
+                    }
+                    again
                 }
-                break;
-            }
-            turned = self.turn();
+                Err(error) => {
+                    // At the end of the service nobody takes inputs any more.
+                    if !matches!(error, SourceError::Stopped) {
+                        tracing::error!(%error, partition = number, "the partition stops");
+                        gauge().set(1.0);
+                        *self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner) =
+                            Some(error);
+                    }
+                    break;
+                }
+            };
         }
         self.reader.commit(&self.offsets);
-    }
-
-    fn begin(&mut self, topics: &[String]) -> Result<(), SourceError> {
-        self.ends = self.reader.ends(topics)?;
-        self.reader.read(topics, &self.offsets)
     }
 
     /// Commands, what waits, and what one poll brings.
     fn turn(&mut self) -> Result<(), SourceError> {
         self.commands()?;
+        if !self.asked.is_empty() {
+            let asked: Vec<String> = std::mem::take(&mut self.asked).into_iter().collect();
+            self.reader.read(&asked, &self.offsets)?;
+        }
         if !self.held.is_empty() && self.held_since.elapsed() >= HELD_AGAIN {
             self.try_held()?;
         }
         let client = self.reader.client();
-        let polled = self.reader.poll(&client, POLL)?;
+        let polled = self.reader.poll(&client, &self.offsets, POLL)?;
         let is_idle = polled.is_empty();
         let mut messages = Vec::with_capacity(polled.len());
         for message in &polled {
@@ -362,6 +390,7 @@ impl Intake {
                 self.reader.pause(message.topic())?;
                 self.held.push(message);
             }
+            self.pass_marks()?;
         }
         self.look(is_idle)
     }
@@ -383,7 +412,8 @@ impl Intake {
                     ticks.extend(new);
                     replies.push(reply);
                 }
-                Command::Topics(topics) => self.reader.read(&topics, &self.offsets)?,
+                Command::Topics(topics) => self.asked.extend(topics),
+                Command::Stop(error) => return Err(error),
                 Command::Forget { tenant, reply } => {
                     self.shared.ledger().forget(tenant);
                     // Who has gone away in the meantime does not need an answer.
@@ -542,33 +572,6 @@ impl Intake {
         while recent.len() > RECENT {
             recent.pop_front();
         }
-    }
-
-    /// What is looked at now and then; `is_idle` if there was nothing to read.
-    fn look(&mut self, is_idle: bool) -> Result<(), SourceError> {
-        if !self.ends.is_empty() && is_idle {
-            let reader = &self.reader;
-            self.ends.retain(|(topic, end)| !reader.has_reached(topic, *end));
-        }
-        if self.ends.is_empty() && self.held.is_empty() && !*self.shared.is_caught_up.borrow() {
-            self.shared.is_caught_up.send_replace(true);
-        }
-        if self.looked.elapsed() >= LOOK {
-            self.looked = Instant::now();
-            self.reader.check_ends()?;
-            let number = self.translator.partition.0.to_string();
-            if let Some(lag) = self.reader.lag() {
-                metrics::gauge!("tidemark_kafka_lag", "partition" => number.clone())
-                    .set(lag as f64);
-            }
-            metrics::gauge!("tidemark_kafka_waiting_for_schema", "partition" => number)
-                .set(self.held.len() as f64);
-        }
-        if self.committed.elapsed() >= COMMIT {
-            self.committed = Instant::now();
-            self.reader.commit(&self.offsets);
-        }
-        Ok(())
     }
 }
 

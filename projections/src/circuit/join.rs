@@ -4,19 +4,14 @@
 //! Δ(L ⋈ R) = L ⋈ ΔR + ΔL ⋈ (R + ΔR). Where it matters whether a left row has a partner (all kinds
 //! but the inner one) the row carries the number of its partners.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+mod residual;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, UInt32Array, new_null_array};
 use arrow::compute::take;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
-use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::utils::collect_columns;
 
-use super::evaluate::matching;
+pub(crate) use self::residual::Residual;
 use super::journal::Journal;
 use super::side::JoinSide;
 use super::state::{Capture, store};
@@ -86,35 +81,6 @@ impl Gained {
 enum Kept {
     Left,
     Right,
-}
-
-/// The further condition of a join, over those columns of both sides that it reads.
-pub(crate) struct Residual {
-    condition: Arc<dyn PhysicalExpr>,
-    /// The columns it reads, those of the left side first.
-    columns: Vec<usize>,
-    schema: SchemaRef,
-}
-
-impl Residual {
-    /// A condition over the columns of both sides, which are those of `schema`.
-    pub(crate) fn new(
-        condition: Arc<dyn PhysicalExpr>,
-        schema: &Schema,
-    ) -> Result<Self, RuntimeError> {
-        let read: BTreeSet<usize> = collect_columns(&condition).iter().map(Column::index).collect();
-        let columns: Vec<usize> = read.into_iter().collect();
-        let place = |index: usize| columns.partition_point(|column| *column < index);
-        let condition = condition.transform(|e| {
-            let column = e.downcast_ref::<Column>();
-            Ok(column.map_or_else(
-                || Transformed::no(e.clone()),
-                |c| Transformed::yes(Arc::new(Column::new(c.name(), place(c.index())))),
-            ))
-        })?;
-        let schema = Arc::new(schema.project(&columns)?);
-        Ok(Self { condition: condition.data, columns, schema })
-    }
 }
 
 /// The part of a change of the left side, and how many partners each of its rows has.
@@ -200,8 +166,7 @@ impl Join {
             return Ok(pairs);
         }
         let columns = self.columns(arrived, kept, &pairs, &residual.columns)?;
-        let rows = batch(residual.schema.clone(), columns, pairs.kept.len())?;
-        let keep = matching(residual.condition.as_ref(), &rows)?;
+        let keep = residual.holds(columns, pairs.kept.len())?;
         let chosen = |of: Vec<u32>| -> Vec<u32> {
             keep.values().set_indices().map(|place| of[place]).collect()
         };

@@ -17,6 +17,7 @@ mod join;
 mod journal;
 mod latest;
 mod memory;
+mod operator;
 mod ordered;
 mod packed;
 mod passing;
@@ -26,6 +27,7 @@ mod saving;
 mod side;
 mod single;
 mod slots;
+mod source;
 pub(crate) mod state;
 mod table;
 mod temporal;
@@ -33,7 +35,7 @@ mod top;
 mod window;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -44,19 +46,20 @@ pub(crate) use evaluate::{Expressions, Filter, Project, Union};
 pub(crate) use flips::{Crossing, Flips};
 pub(crate) use join::{Join, JoinKind, Residual};
 pub(crate) use latest::{Latest, Pick};
+pub(crate) use operator::{Operator, Step};
 pub(crate) use recompute::{PlanRunner, Recompute, Slot};
 pub(crate) use rowwise::RowWise;
 use saving::Plans;
 pub use saving::StateLoader;
 pub(crate) use side::JoinSide;
 pub(crate) use single::SingleRow;
-use state::Capture;
+use source::Source;
 pub(crate) use temporal::Temporal;
 pub(crate) use top::{Numbering, Top, TopRows};
 pub(crate) use window::{Window, WindowValue};
 
 use crate::change::{batch, runs};
-use crate::events::{EventType, fit};
+use crate::events::{EventType, Field};
 use crate::snapshot::{Layout, TenantPart};
 use crate::sql::Compiler;
 use crate::{
@@ -65,75 +68,6 @@ use crate::{
 
 /// A node of the circuit, by its place in the order of evaluation.
 pub(crate) type NodeId = usize;
-
-/// What an operator is given in one step.
-pub(crate) struct Step<'a> {
-    /// The change of each input; an input without one is empty.
-    pub(crate) inputs: &'a [Change],
-    /// The new dates of tenants, applied after the inputs.
-    pub(crate) ticks: &'a [Tick],
-}
-
-/// An operator: turns changes of its inputs into the change of its output.
-///
-/// It must not change its state when it returns an error: the step is then repeated for each
-/// tenant alone, and the tenants that fail are shut out.
-pub(crate) trait Operator: Send {
-    /// One step.
-    fn step(&mut self, step: &Step<'_>) -> Result<Change, RuntimeError>;
-
-    /// Whether ticks matter to it.
-    fn reads_clock(&self) -> bool {
-        false
-    }
-
-    /// How many rows it has evaluated again because a date changed.
-    fn rows_reevaluated(&self) -> u64 {
-        0
-    }
-
-    /// Whether its output has one row of a tenant at most, when it is said of which inputs that is so.
-    fn is_one_row(&self, _inputs: &[bool]) -> bool {
-        false
-    }
-
-    /// Whether a change may have it compute anew what is not changed: whole groups or partitions, or
-    /// all rows of a tenant. It is said which inputs have one row of a tenant at most.
-    fn recomputes(&self, _one_row: &[bool]) -> bool {
-        false
-    }
-
-    /// Told before the first step of which inputs no row ever goes; answers whether that is so of
-    /// its output.
-    fn append_only(&mut self, _inputs: &[bool]) -> bool {
-        false
-    }
-
-    /// The bytes of a tenant's state.
-    fn bytes(&self, _tenant: Tenant) -> usize {
-        0
-    }
-
-    /// Lets a tenant's state go.
-    fn forget(&mut self, _tenant: Tenant) {}
-
-    /// Makes a cut: the state as it stands now is what [`Operator::capture`] gives from here on, all
-    /// of it or, if not `whole`, what changed since the last cut.
-    fn cut(&mut self, _whole: bool) {}
-
-    /// Gives entries of the cut as long as there is room; answers whether there is nothing more.
-    fn capture(&mut self, _capture: &mut Capture) -> bool {
-        true
-    }
-
-    /// Puts back what was given, before the first step. [`Operator::restored`] follows.
-    fn restore(&mut self, _store: u32, _slot: u64, _entry: &[u8]) -> Result<(), RuntimeError> {
-        Err(state::damaged())
-    }
-
-    /// Told when all entries are back.
-    fn restored(&mut self) {}
-}
 
 struct Node {
     operator: Option<Box<dyn Operator>>,
@@ -170,7 +104,11 @@ pub(crate) struct ViewOutput {
 #[derive(Default)]
 pub struct Circuit {
     nodes: Vec<Node>,
-    sources: BTreeMap<(Option<Tenant>, String), NodeId>,
+    /// The nodes of event types: of one type with the fields that its tenant has declared, without, or
+    /// both.
+    sources: BTreeMap<(Option<Tenant>, String), Vec<Source>>,
+    /// The declared fields that are read, with their types.
+    declared_read: BTreeSet<(String, String)>,
     /// The nodes of views of another circuit that are read.
     views: BTreeMap<String, NodeId>,
     outputs: Vec<Output>,
@@ -202,15 +140,33 @@ impl Circuit {
         Ok((compiler.finish(), compiled))
     }
 
-    /// The node of an event type's events, made when it is first read.
-    pub(crate) fn source(&mut self, event_type: &EventType, schema: &SchemaRef) -> NodeId {
+    /// The node of an event type's events, made when it is first read: with the columns of `schema`,
+    /// which are those of the type and behind them those of `declared`.
+    pub(crate) fn source(
+        &mut self,
+        event_type: &EventType,
+        schema: &SchemaRef,
+        declared: &[Field],
+    ) -> NodeId {
         let key = (event_type.owner(), event_type.name().to_owned());
-        if let Some(node) = self.sources.get(&key) {
-            return *node;
+        let mut known = self.sources.get(&key).into_iter().flatten();
+        if let Some(source) = known.find(|source| source.declared == declared) {
+            return source.node;
         }
         let node = self.push(None, vec![], schema.clone());
-        self.sources.insert(key, node);
+        let source = Source { node, declared: declared.to_vec() };
+        self.sources.entry(key).or_default().push(source);
         node
+    }
+
+    /// Notes that a declared field of an event type is read.
+    pub(crate) fn note_declared(&mut self, event_type: &EventType, field: &Field) {
+        self.declared_read.insert((event_type.name().to_owned(), field.name.clone()));
+    }
+
+    /// The declared fields that are read, each with its event type before it.
+    pub(crate) fn declared_read(&self) -> &BTreeSet<(String, String)> {
+        &self.declared_read
     }
 
     /// The node that has one row without columns for each tenant, from its first event or tick on.
@@ -329,17 +285,12 @@ impl Circuit {
         }
         let given = events.clone();
         let mut arrived: HashMap<NodeId, Vec<Change>> = HashMap::new();
-        for mut batch in events {
+        for batch in events {
             let key = (batch.event_type.owner(), batch.event_type.name().to_owned());
-            if let Some(node) = self.sources.get(&key) {
-                // The type may have gained columns since the views were compiled.
-                let schema = &self.nodes[*node].schema;
-                if batch.rows.num_columns() != schema.fields().len()
-                    && let Ok(rows) = fit(&batch.rows, schema)
-                {
-                    batch.rows = rows;
-                }
-                arrived.entry(*node).or_default().push(Change::from_events(batch));
+            for source in self.sources.get(&key).into_iter().flatten() {
+                let schema = &self.nodes[source.node].schema;
+                let change = Change::from_events(source.fitted(&batch, schema));
+                arrived.entry(source.node).or_default().push(change);
             }
         }
         for (view, change) in views {

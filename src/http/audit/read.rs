@@ -70,11 +70,7 @@ async fn read(
     let format = answers::format(headers)?;
     let raw = answers::raw(&mut params)?;
     let filter = filter(&mut params)?;
-    let expected = format!("a number from 1 to {MOST}");
-    let limit: Option<u32> = params.parsed("limit", &expected)?;
-    if limit.is_some_and(|limit| !(1..=MOST).contains(&limit)) {
-        return Err(problems::parameter("limit", &format!("it is not {expected}")));
-    }
+    let limit = params.limit(MOST)?;
     let before: Option<u64> = params.parsed("after", "what an answer gave as next")?;
     params.finish("from, to, actor, action, limit, after and raw")?;
     if format != Format::Json {

@@ -24,6 +24,7 @@ use futures::{StreamExt, TryStreamExt};
 use crate::http::audit::Trace;
 use crate::http::caller::Caller;
 use crate::http::params::{Name, Params};
+use crate::http::stored::matches_tag;
 use crate::http::{App, answers, problems};
 use crate::reports::{Outcome, Run};
 
@@ -195,12 +196,6 @@ fn attachment(headers: &mut HeaderMap, name: &str) {
     if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
         headers.insert(CONTENT_DISPOSITION, value);
     }
-}
-
-/// Whether a header names a tag, or any.
-pub(in crate::http) fn matches_tag(headers: &HeaderMap, name: &HeaderName, tag: &str) -> bool {
-    let mut values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.any(|value| value.split(',').map(str::trim).any(|one| one == tag || one == "*"))
 }
 
 #[cfg(test)]

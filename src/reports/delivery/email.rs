@@ -97,7 +97,7 @@ fn text(settings: &ReportSettings, delivery: &Delivery<'_>, is_attached: bool) -
     let mut text = format!(
         "{}\n\n{}, as of {}\n{} rows, {} bytes, made at {}\n",
         delivery.report.name,
-        delivery.tenant.name,
+        delivery.tenant.firm(),
         outcome.as_of,
         outcome.rows,
         outcome.bytes,

@@ -5,18 +5,15 @@ use std::time::Instant;
 use projections::Tenant;
 use serde_json::{Value, json};
 
-use super::super::{Connection, Step};
+use super::super::Connection;
+use super::super::bench::{self, TENANT};
 use crate::hub::Hub;
 use crate::limits::StreamLimits;
 use crate::subscription::Subscription;
 use crate::support::World;
 
-const TENANT: Tenant = Tenant(1);
-
 fn connect(hub: &Hub, tenant: Tenant) -> Connection {
-    let place = hub.enter().unwrap_or_else(|r| panic!("{}", r.problem));
-    let seat = hub.attach(tenant, place).unwrap_or_else(|r| panic!("{}", r.problem));
-    Connection::new(hub.clone(), seat, Ok(()), Instant::now())
+    bench::connect(hub, tenant, Ok(()), Instant::now())
 }
 
 fn subscribe(connection: &mut Connection, wanted: &Value) -> bool {
@@ -25,17 +22,7 @@ fn subscribe(connection: &mut Connection, wanted: &Value) -> bool {
 }
 
 fn read(connection: &mut Connection) -> Vec<Value> {
-    let mut messages = Vec::new();
-    loop {
-        match connection.step(Instant::now()) {
-            Step::Message(message) => {
-                messages.push(serde_json::from_str(&message.into_json()).unwrap());
-            }
-            Step::Again => {}
-            Step::Idle => return messages,
-            Step::Stalled => panic!("stalled"),
-        }
-    }
+    bench::json(connection, Instant::now())
 }
 
 #[tokio::test]

@@ -321,5 +321,8 @@ fn merged(
 }
 
 #[cfg(test)]
+#[path = "answers_circuits_tests.rs"]
+mod circuits_tests;
+#[cfg(test)]
 #[path = "answers_tests.rs"]
 mod tests;

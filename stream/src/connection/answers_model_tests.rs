@@ -11,7 +11,7 @@ use projections::{Position, Tenant, TenantDelta};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Connection, Step};
+use super::{Connection, Step, bench};
 use crate::hub::Hub;
 use crate::limits::StreamLimits;
 use crate::subscription::Subscription;
@@ -155,9 +155,7 @@ impl Run {
 
     fn connect(&self) -> Connection {
         let _guard = self.runtime.enter();
-        let place = self.hub.enter().unwrap_or_else(|r| panic!("{}", r.problem));
-        let seat = self.hub.attach(TENANT, place).unwrap_or_else(|r| panic!("{}", r.problem));
-        Connection::new(self.hub.clone(), seat, Ok(()), self.now)
+        bench::connect(&self.hub, TENANT, Ok(()), self.now)
     }
 
     fn perform(&mut self, op: Op) {

@@ -7,27 +7,26 @@ use axum::http::StatusCode;
 use projections::{Position, Tenant};
 use serde_json::{Value, json};
 
-use super::super::{Connection, Step};
+use super::super::Connection;
+use super::super::bench::{self, TENANT, kinds};
 use crate::hub::Hub;
 use crate::limits::StreamLimits;
 use crate::message::Message;
 use crate::problem::Problem;
 use crate::subscription::Subscription;
-use crate::support::questions::{Asker, Keeping, Mood, SQL};
+use crate::support::questions::{Asker, Mood, SQL};
 use crate::support::{Edit, Shared, World};
 
-const TENANT: Tenant = Tenant(1);
-
-struct Bench {
+pub(super) struct Bench {
     world: Shared,
-    asker: Arc<Asker>,
-    hub: Hub,
-    now: Instant,
+    pub(super) asker: Arc<Asker>,
+    pub(super) hub: Hub,
+    pub(super) now: Instant,
     runtime: tokio::runtime::Runtime,
 }
 
 /// Limits under which evaluations wait for nothing but changes.
-fn limits() -> StreamLimits {
+pub(super) fn limits() -> StreamLimits {
     StreamLimits { sql_interval_ms: 0, ..StreamLimits::default() }
 }
 
@@ -36,49 +35,47 @@ fn no() -> Problem {
 }
 
 impl Bench {
-    fn new(limits: StreamLimits) -> Self {
+    pub(super) fn new(limits: StreamLimits) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (world, asker) = (World::shared(), Arc::<Asker>::default());
         let hub = Hub::answering(world.clone(), asker.clone(), limits);
         Self { world, asker, hub, now: Instant::now(), runtime }
     }
 
-    fn connect(&self) -> Connection {
+    pub(super) fn connect(&self) -> Connection {
         self.connect_as(Ok(()))
     }
 
     fn connect_as(&self, asking: Result<(), Problem>) -> Connection {
         let _guard = self.runtime.enter();
-        let place = self.hub.enter().unwrap_or_else(|r| panic!("{}", r.problem));
-        let seat = self.hub.attach(TENANT, place).unwrap_or_else(|r| panic!("{}", r.problem));
-        Connection::new(self.hub.clone(), seat, asking, self.now)
+        bench::connect(&self.hub, TENANT, asking, self.now)
     }
 
-    fn edit(&self, edits: &[Edit<'_>]) -> Position {
+    pub(super) fn edit(&self, edits: &[Edit<'_>]) -> Position {
         let delta = self.world.0.apply(TENANT, 1, edits);
         self.hub.shared.publish(std::slice::from_ref(&delta), self.now);
         delta.snapshot.position()
     }
 
     /// Puts an item of the red team, and has it evaluated.
-    fn put(&self, view: usize, item: &str, amount: i128) -> Position {
+    pub(super) fn put(&self, view: usize, item: &str, amount: i128) -> Position {
         let position = self.edit(&[(view, item, Some((Some("red"), amount)))]);
         self.evaluate();
         position
     }
 
-    fn subscribe(&self, connection: &mut Connection, wanted: &Value) -> bool {
+    pub(super) fn subscribe(&self, connection: &mut Connection, wanted: &Value) -> bool {
         let _guard = self.runtime.enter();
         connection.subscribe(Subscription::parse(&wanted.to_string()).unwrap(), self.now)
     }
 
-    fn follow(&self, connection: &mut Connection, id: &str) {
+    pub(super) fn follow(&self, connection: &mut Connection, id: &str) {
         assert!(self.subscribe(connection, &json!({"id": id, "sql": SQL[0]})));
         self.evaluate();
     }
 
     /// Waits until what is followed is evaluated, or nothing is.
-    fn evaluate(&self) {
+    pub(super) fn evaluate(&self) {
         let newest = self.world.0.position(TENANT).sequence;
         self.until("everything is evaluated", || {
             let channel = self.hub.shared.channel_of(TENANT);
@@ -87,7 +84,7 @@ impl Bench {
         });
     }
 
-    fn until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
+    pub(super) fn until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
         self.runtime.block_on(async {
             for _ in 0..10_000 {
                 for _ in 0..20 {
@@ -102,35 +99,23 @@ impl Bench {
         });
     }
 
-    fn standing(&self) -> usize {
+    pub(super) fn standing(&self) -> usize {
         self.hub.shared.channel_of(TENANT).unwrap().register().count()
     }
 
-    fn read(&self, connection: &mut Connection) -> Vec<Message> {
-        let mut messages = Vec::new();
-        loop {
-            match connection.step(self.now) {
-                Step::Message(message) => messages.push(message),
-                Step::Again => {}
-                Step::Idle => break,
-                Step::Stalled => panic!("stalled"),
-            }
-        }
+    pub(super) fn read(&self, connection: &mut Connection) -> Vec<Message> {
+        let messages = bench::read(connection, self.now);
         assert!(connection.deadline() > self.now, "a busy loop");
         messages
     }
 
-    fn json(&self, connection: &mut Connection) -> Vec<Value> {
+    pub(super) fn json(&self, connection: &mut Connection) -> Vec<Value> {
         let messages = self.read(connection).into_iter();
         messages.map(|m| serde_json::from_str(&m.into_json()).unwrap()).collect()
     }
 }
 
-fn kinds(messages: &[Value]) -> Vec<&str> {
-    messages.iter().map(|m| m["type"].as_str().unwrap()).collect()
-}
-
-fn slug(message: &Value) -> &str {
+pub(super) fn slug(message: &Value) -> &str {
     let kind = message["problem"]["type"].as_str().unwrap();
     kind.strip_prefix("urn:tidemark:problem:").unwrap()
 }
@@ -456,117 +441,4 @@ fn it_resumes_where_the_answer_at_hand_is_the_one_that_its_client_holds() {
         let (_, heard) = resumed(&bench, &from);
         assert_eq!(kinds(&heard), ["reset", "snapshot"], "{from}");
     }
-}
-
-impl Bench {
-    /// Has circuits say so, and whoever waits for one told.
-    fn keep(&self, keeping: Keeping) {
-        self.asker.keep(keeping);
-        self.hub.redefined(TENANT);
-    }
-
-    /// One who follows the query while a circuit keeps it; it was asked for twice.
-    fn kept(&self) -> Connection {
-        self.asker.keep(Keeping::NotYet);
-        let mut connection = self.connect();
-        self.follow(&mut connection, "x");
-        self.read(&mut connection);
-        assert_eq!((self.asker.asked(), self.asker.held()), (1, 1));
-        self.keep(Keeping::Ready);
-        self.until("it is compared", || self.asker.asked() == 2);
-        connection
-    }
-}
-
-#[test]
-fn a_circuit_takes_over_unseen_and_from_then_on_nothing_is_evaluated() {
-    let mut bench = Bench::new(limits());
-    bench.put(0, "a", 1);
-    let mut connection = bench.kept();
-    assert_eq!(bench.json(&mut connection), Vec::<Value>::new());
-    let position = bench.edit(&[(0, "a", None), (0, "b", Some((Some("red"), 2)))]);
-    bench.evaluate();
-    let due = json!({
-        "type": "delta", "id": "x", "position": position.to_string(),
-        "changes": [[-1, ["red", "0.0001"]], [1, ["red", "0.0002"]]],
-    });
-    assert_eq!(bench.json(&mut connection), [due]);
-    // What it does not read moves it on, and a row that is put in anew is no change.
-    bench.put(1, "a", 1);
-    let position = bench.put(0, "b", 2);
-    bench.now += Duration::from_secs(15);
-    let due = json!({"type": "heartbeat", "position": position.to_string()});
-    assert_eq!(bench.json(&mut connection), [due]);
-    // Who comes later begins with what the circuit has, and resumes from it.
-    let mut other = bench.connect();
-    bench.follow(&mut other, "y");
-    let heard = bench.json(&mut other);
-    assert_eq!(kinds(&heard), ["snapshot"]);
-    assert_eq!(heard[0]["rows"], json!([["red", "0.0002"]]));
-    let mut third = bench.connect();
-    let wanted = json!({"id": "z", "sql": SQL[0], "resume": position.to_string()});
-    bench.subscribe(&mut third, &wanted);
-    assert_eq!(kinds(&bench.json(&mut third)), ["resumed"]);
-    assert_eq!(bench.asker.asked(), 2);
-}
-
-#[test]
-fn a_circuit_that_has_another_answer_is_let_go_and_the_query_is_evaluated_on() {
-    let bench = Bench::new(limits());
-    bench.put(0, "a", 1);
-    bench.asker.keep(Keeping::NotYet);
-    let mut connection = bench.connect();
-    bench.follow(&mut connection, "x");
-    bench.read(&mut connection);
-    bench.keep(Keeping::Wrong);
-    bench.until("it is let go", || bench.asker.held() == 0);
-    bench.asker.keep(Keeping::Ready);
-    for asked in 3..6 {
-        bench.put(0, "a", asked);
-        assert_eq!(kinds(&bench.json(&mut connection)), ["delta"]);
-        assert_eq!((bench.asker.asked() as i128, bench.asker.held()), (asked, 0));
-    }
-}
-
-#[test]
-fn where_a_circuit_is_lost_the_query_is_evaluated_and_nothing_is_missed() {
-    for (lost, held) in [(Keeping::Anew, 1), (Keeping::Never, 0)] {
-        let bench = Bench::new(limits());
-        bench.put(0, "a", 1);
-        let mut connection = bench.kept();
-        bench.put(0, "a", 2);
-        assert_eq!(kinds(&bench.json(&mut connection)), ["delta"]);
-        bench.asker.keep(lost);
-        bench.put(0, "b", 3);
-        let heard = bench.json(&mut connection);
-        assert_eq!(kinds(&heard), ["delta"]);
-        assert_eq!(heard[0]["changes"], json!([[1, ["red", "0.0003"]]]));
-        assert_eq!((bench.asker.asked(), bench.asker.held()), (3, held));
-    }
-}
-
-#[test]
-fn a_circuit_goes_with_its_last_follower() {
-    let bench = Bench::new(limits());
-    let mut connection = bench.kept();
-    let mut other = bench.connect();
-    bench.follow(&mut other, "y");
-    connection.unsubscribe("x");
-    assert_eq!(bench.asker.held(), 1);
-    drop(other);
-    bench.until("it is let go", || bench.asker.held() == 0);
-}
-
-#[test]
-fn what_a_circuit_has_is_bounded_as_an_answer_is() {
-    let bench = Bench::new(StreamLimits { sql_answer_bytes: 200, ..limits() });
-    let mut connection = bench.kept();
-    let items: Vec<String> = (0..20).map(|item| format!("item {item}")).collect();
-    let edits: Vec<Edit<'_>> =
-        items.iter().map(|item| (0, item.as_str(), Some((Some("red"), 7)))).collect();
-    bench.edit(&edits);
-    bench.until("it has ended", || bench.standing() == 0);
-    let heard = bench.json(&mut connection);
-    assert_eq!((kinds(&heard), slug(&heard[0])), (vec!["error"], "answer-too-large"));
-    bench.until("it is let go", || bench.asker.held() == 0);
 }

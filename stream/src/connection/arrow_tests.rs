@@ -12,7 +12,7 @@ use projections::encode::RowEncoder;
 use serde_json::{Value, json};
 
 use super::Connection;
-use super::tests::Bench;
+use super::bench::Bench;
 use crate::limits::StreamLimits;
 use crate::message::Message;
 

@@ -8,7 +8,7 @@ use projections::{Tenant, TenantDelta};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 
-use super::{Connection, Step};
+use super::{Connection, Step, bench};
 use crate::hub::Hub;
 use crate::limits::StreamLimits;
 use crate::message::Message;
@@ -251,9 +251,7 @@ impl Run {
 }
 
 fn connect(hub: &Hub, now: Instant) -> Connection {
-    let place = hub.enter().unwrap_or_else(|r| panic!("{}", r.problem));
-    let seat = hub.attach(TENANT, place).unwrap_or_else(|r| panic!("{}", r.problem));
-    Connection::new(hub.clone(), seat, Ok(()), now)
+    bench::connect(hub, TENANT, Ok(()), now)
 }
 
 proptest! {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use projections::{TenantSnapshot, View};
 
-use super::{Connection, State, absent, view_failed};
+use super::refusals::{absent, view_failed};
+use super::{Connection, State};
 use crate::filter::Filter;
 use crate::message::Message;
 use crate::problem::Problem;

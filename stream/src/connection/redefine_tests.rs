@@ -6,17 +6,16 @@ use std::time::Instant;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array};
 use projections::{
-    EventBatch, EventTypes, Input, OwnView, Partition, Position, Tenant, Unready, View,
-    ViewDefinition,
+    EventBatch, EventTypes, Input, OwnView, Partition, Position, Unready, View, ViewDefinition,
 };
 use serde_json::{Value, json};
 
+use super::super::bench::{self, TENANT};
 use super::super::{Connection, Step};
 use crate::hub::Hub;
 use crate::limits::StreamLimits;
 use crate::subscription::Subscription;
 
-const TENANT: Tenant = Tenant(1);
 const VOIDED: &str = "SELECT invoice_id, reason FROM events.\"invoicing.invoice_voided\"";
 
 struct Bench {
@@ -39,9 +38,7 @@ impl Bench {
 
     fn connect(&self) -> Connection {
         let _guard = self.runtime.enter();
-        let place = self.hub.enter().unwrap_or_else(|r| panic!("{}", r.problem));
-        let seat = self.hub.attach(TENANT, place).unwrap_or_else(|r| panic!("{}", r.problem));
-        Connection::new(self.hub.clone(), seat, Ok(()), self.now)
+        bench::connect(&self.hub, TENANT, Ok(()), self.now)
     }
 
     /// Applies an event and gives back the position after it.
@@ -57,7 +54,7 @@ impl Bench {
         ];
         let rows = RecordBatch::try_new(event_type.relation().clone(), columns).unwrap();
         let tenants = UInt32Array::from(vec![TENANT.0]);
-        let events = vec![EventBatch { event_type, tenants, rows }];
+        let events = vec![EventBatch { event_type, tenants, rows, extra: None }];
         let input = Input { events, ..Input::default() };
         self.hub.publish(&self.partition.apply(input));
         self.sequence += 1;
@@ -86,15 +83,7 @@ impl Bench {
     }
 
     fn hear(&self, connection: &mut Connection) -> Vec<Value> {
-        let mut messages = Vec::new();
-        loop {
-            match connection.step(self.now) {
-                Step::Message(m) => messages.push(serde_json::from_str(&m.into_json()).unwrap()),
-                Step::Again => {}
-                Step::Idle => return messages,
-                Step::Stalled => panic!("stalled"),
-            }
-        }
+        bench::json(connection, self.now)
     }
 }
 

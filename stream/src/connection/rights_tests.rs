@@ -8,7 +8,7 @@ use projections::{Hidden, Tenant, TenantSnapshot};
 use serde_json::{Value, json};
 
 use super::Step;
-use super::tests::{Bench, TENANT, kinds};
+use super::bench::{Bench, TENANT, kinds};
 use crate::hub::Snapshots;
 use crate::limits::StreamLimits;
 use crate::message::Message;

@@ -1,89 +1,15 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use projections::{Position, Tenant};
 use serde_json::{Value, json};
 
-use super::{Connection, PART_BYTES, Step};
-use crate::hub::{Hub, Snapshots};
+use super::bench::{Bench, TENANT, kinds};
+use super::{PART_BYTES, Step};
+use crate::hub::Hub;
 use crate::limits::StreamLimits;
 use crate::message::Message;
-use crate::subscription::Subscription;
-use crate::support::{Edit, Shared, World};
-
-pub(super) const TENANT: Tenant = Tenant(1);
-
-pub(super) struct Bench {
-    world: Shared,
-    pub(super) hub: Hub,
-    pub(super) now: Instant,
-    runtime: tokio::runtime::Runtime,
-}
-
-impl Bench {
-    pub(super) fn new(limits: StreamLimits) -> Self {
-        Self::showing(limits, |world| world)
-    }
-
-    /// One whose hub reads what `shown` makes of the world.
-    pub(super) fn showing<S: Snapshots + 'static>(
-        limits: StreamLimits,
-        shown: impl FnOnce(Shared) -> S,
-    ) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let world = World::shared();
-        let hub = Hub::new(shown(world.clone()), limits);
-        Self { world, hub, now: Instant::now(), runtime }
-    }
-
-    pub(super) fn connect(&self) -> Connection {
-        self.connect_as(TENANT)
-    }
-
-    fn connect_as(&self, tenant: Tenant) -> Connection {
-        let _guard = self.runtime.enter();
-        let place = self.hub.enter().unwrap_or_else(|r| panic!("{}", r.problem));
-        let seat = self.hub.attach(tenant, place).unwrap_or_else(|r| panic!("{}", r.problem));
-        Connection::new(self.hub.clone(), seat, Ok(()), self.now)
-    }
-
-    pub(super) fn put(&self, view: usize, item: &str, amount: i128) -> Position {
-        self.edit(&[(view, item, Some((Some("red"), amount)))])
-    }
-
-    pub(super) fn edit(&self, edits: &[Edit<'_>]) -> Position {
-        let delta = self.world.0.apply(TENANT, 1, edits);
-        self.hub.shared.publish(std::slice::from_ref(&delta), self.now);
-        delta.snapshot.position()
-    }
-
-    pub(super) fn subscribe(&self, connection: &mut Connection, wanted: &Value) {
-        connection.subscribe(Subscription::parse(&wanted.to_string()).unwrap(), self.now);
-    }
-
-    /// All messages that can be read now.
-    pub(super) fn read(&self, connection: &mut Connection) -> Vec<Message> {
-        let mut messages = Vec::new();
-        loop {
-            match connection.step(self.now) {
-                Step::Message(message) => messages.push(message),
-                Step::Again => {}
-                Step::Idle => return messages,
-                Step::Stalled => panic!("stalled"),
-            }
-        }
-    }
-
-    pub(super) fn json(&self, connection: &mut Connection) -> Vec<Value> {
-        let messages = self.read(connection).into_iter();
-        messages.map(|m| serde_json::from_str(&m.into_json()).unwrap()).collect()
-    }
-}
-
-pub(super) fn kinds(messages: &[Value]) -> Vec<&str> {
-    messages.iter().map(|m| m["type"].as_str().unwrap()).collect()
-}
 
 /// The `id:` lines of an event stream: nothing, an empty one, or a position.
 fn ids(messages: &[Message]) -> Vec<Option<String>> {

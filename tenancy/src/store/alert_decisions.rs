@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use sqlx::{Any, Transaction};
 
-use super::alerts::{self, Fence, Noted, OpenAlert, TransitionKind};
+use super::alert_transitions::{self, Noted, TransitionKind};
+use super::alerts::{self, Fence, OpenAlert};
 use super::{Store, StoredAlertRule, alert_deliveries, alert_rules, sql};
 use crate::StoreError;
 
@@ -154,7 +155,8 @@ async fn fire(
         let sequence = Some(decision.sequence);
         let noted = Noted { sequence, ..Noted::of(TransitionKind::Fired) };
         let alert = subject.alert_id.as_str();
-        let number = alerts::note(transaction, tenant, alert, &noted, decision.at).await?;
+        let number =
+            alert_transitions::note(transaction, tenant, alert, &noted, decision.at).await?;
         let telling = Telling { alert, number, due_at: decision.at };
         tell(transaction, tenant, decision, &telling).await?;
         fired += 1;
@@ -175,7 +177,8 @@ async fn clear(
         alerts::clear(transaction, tenant, &gone.id, decision.at).await?;
         let sequence = Some(decision.sequence);
         let noted = Noted { sequence, ..Noted::of(TransitionKind::Cleared) };
-        let number = alerts::note(transaction, tenant, &gone.id, &noted, decision.at).await?;
+        let number =
+            alert_transitions::note(transaction, tenant, &gone.id, &noted, decision.at).await?;
         let until = gone.snoozed_until.and_then(DateTime::from_timestamp_micros);
         let due_at = until.map_or(decision.at, |until| until.max(decision.at));
         let telling = Telling { alert: &gone.id, number, due_at };

@@ -4,9 +4,10 @@
 use chrono::{DateTime, Utc};
 use sqlx::{Any, FromRow, Transaction};
 
-use super::alerts::{self, StoredAlert, StoredTransition};
+use super::alert_transitions::{self, StoredTransition};
+use super::alerts::{self, StoredAlert};
+use super::reading::{count, time};
 use super::report_jobs::{self, JobKind, ReportJob};
-use super::report_runs::time;
 use super::{Scope, Store, sql};
 use crate::StoreError;
 
@@ -77,15 +78,11 @@ impl Store {
         tenant: u32,
         alert: &str,
     ) -> Result<Vec<StoredAlertDelivery>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "reading deliveries", source };
-        let mut transaction = self.read(Scope::Tenant(tenant)).await.map_err(failed)?;
-        let rows: Vec<Row> = sql::query_as(concat!(deliveries!(), " ORDER BY place"))
+        let statement = sql::query_as(concat!(deliveries!(), " ORDER BY place"))
             .bind(i64::from(tenant))
-            .bind(alert)
-            .fetch_all(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+            .bind(alert);
+        let rows: Vec<Row> =
+            self.rows(Scope::Tenant(tenant), "reading deliveries", statement).await?;
         Ok(rows.into_iter().map(Row::stored).collect())
     }
 
@@ -102,8 +99,8 @@ impl Store {
             .map_err(failed)?;
         let alert = alerts::any(&mut transaction, job.tenant, &job.id).await.map_err(failed)?;
         let (Some(delivery), Some(alert)) = (row.map(Row::stored), alert) else { return Ok(None) };
-        let history = alerts::transitions(&mut transaction, job.tenant, &job.id).await;
-        let history = history.map_err(failed)?;
+        let history =
+            alert_transitions::list(&mut transaction, job.tenant, &job.id).await.map_err(failed)?;
         let owner: Option<(String,)> =
             sql::query_as("SELECT owner FROM alert_rules WHERE tenant_id = $1 AND id = $2")
                 .bind(i64::from(job.tenant))
@@ -165,11 +162,8 @@ pub(super) async fn add(
     delivery: &NewDelivery<'_>,
     most: usize,
 ) -> Result<(), sqlx::Error> {
-    let (waiting,): (i64,) =
-        sql::query_as("SELECT count(*) FROM report_jobs WHERE tenant_id = $1 AND kind = 'notify'")
-            .bind(i64::from(tenant))
-            .fetch_one(&mut **transaction)
-            .await?;
+    let waiting = "SELECT count(*) FROM report_jobs WHERE tenant_id = $1 AND kind = 'notify'";
+    let is_full = count(transaction, tenant, waiting).await? >= most;
     let (place,): (i64,) = sql::query_as(
         "SELECT count(*) FROM alert_deliveries WHERE tenant_id = $1 AND alert_id = $2",
     )
@@ -177,7 +171,6 @@ pub(super) async fn add(
     .bind(delivery.alert)
     .fetch_one(&mut **transaction)
     .await?;
-    let is_full = usize::try_from(waiting).unwrap_or(usize::MAX) >= most;
     let error = is_full
         .then(|| format!("{most} deliveries waited, and no more may: nobody was told by this one"));
     sql::query(

@@ -6,8 +6,9 @@
 use chrono::{DateTime, Utc};
 use sqlx::{Any, FromRow, Transaction};
 
-use super::alerts::{self, Fence, TransitionKind};
-use super::report_runs::time;
+use super::alert_transitions::{self, Noted, TransitionKind};
+use super::alerts::{self, Fence};
+use super::reading::time;
 use super::{Scope, Store, sql, text};
 use crate::StoreError;
 
@@ -127,15 +128,10 @@ impl Store {
         tenant: u32,
         id: &str,
     ) -> Result<Option<StoredAlertRule>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "reading a rule of alerts", source };
-        let mut transaction = self.read(Scope::Tenant(tenant)).await.map_err(failed)?;
-        let row: Option<Row> = sql::query_as(concat!(rules!(), " AND id = $2"))
-            .bind(i64::from(tenant))
-            .bind(text(id))
-            .fetch_optional(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+        let statement =
+            sql::query_as(concat!(rules!(), " AND id = $2")).bind(i64::from(tenant)).bind(text(id));
+        let row: Option<Row> =
+            self.row(Scope::Tenant(tenant), "reading a rule of alerts", statement).await?;
         Ok(row.map(Row::stored))
     }
 
@@ -164,10 +160,16 @@ impl Store {
                 alerts::clear(&mut transaction, tenant, &alert.id, rule.changed_at)
                     .await
                     .map_err(failed)?;
-                let noted = alerts::Noted { actor: Some(by), ..alerts::Noted::of(kind) };
-                alerts::note(&mut transaction, tenant, &alert.id, &noted, rule.changed_at)
-                    .await
-                    .map_err(failed)?;
+                let noted = Noted { actor: Some(by), ..Noted::of(kind) };
+                alert_transitions::note(
+                    &mut transaction,
+                    tenant,
+                    &alert.id,
+                    &noted,
+                    rule.changed_at,
+                )
+                .await
+                .map_err(failed)?;
             }
         }
         transaction.commit().await.map_err(failed)?;

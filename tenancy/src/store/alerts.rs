@@ -8,7 +8,8 @@
 use chrono::{DateTime, Utc};
 use sqlx::{Any, FromRow, Transaction};
 
-use super::report_runs::time;
+use super::alert_transitions::{self, Noted, StoredTransition, TransitionKind};
+use super::reading::time;
 use super::{Scope, Store, StoredAlertRule, alert_rules, sql, text};
 use crate::StoreError;
 
@@ -38,41 +39,6 @@ impl AlertState {
             Self::Open => "open",
             Self::Cleared => "cleared",
         }
-    }
-}
-
-/// What became of an alert.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TransitionKind {
-    /// Its condition became true: the first of each alert.
-    Fired,
-    /// Its condition became false, or its rule was switched off: the last one.
-    Cleared,
-    /// Somebody has seen it.
-    Acknowledged,
-    /// Somebody wants to hear of it later.
-    Snoozed,
-    /// Somebody wants to hear of it again.
-    Woken,
-}
-
-impl TransitionKind {
-    const ALL: [Self; 5] =
-        [Self::Fired, Self::Cleared, Self::Acknowledged, Self::Snoozed, Self::Woken];
-
-    /// The kind's name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Fired => "fired",
-            Self::Cleared => "cleared",
-            Self::Acknowledged => "acknowledged",
-            Self::Snoozed => "snoozed",
-            Self::Woken => "woken",
-        }
-    }
-
-    fn read(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 }
 
@@ -109,23 +75,6 @@ pub struct StoredAlert {
     pub snoozed_until: Option<DateTime<Utc>>,
 }
 
-/// Something that became of an alert.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredTransition {
-    /// 1, 2, 3, … of the alert.
-    pub number: u32,
-    /// What.
-    pub kind: TransitionKind,
-    /// When.
-    pub at: DateTime<Utc>,
-    /// By whom; none: the rule.
-    pub actor: Option<String>,
-    /// The tenant's position, where the rule decided.
-    pub sequence: Option<u64>,
-    /// Until when it was snoozed.
-    pub snoozed_until: Option<DateTime<Utc>>,
-}
-
 /// Which alerts are listed.
 #[derive(Clone, Copy, Debug)]
 pub struct AlertFilter<'a> {
@@ -149,20 +98,6 @@ pub(super) struct OpenAlert {
     pub(super) snoozed_until: Option<i64>,
 }
 
-/// What is noted of a transition.
-pub(super) struct Noted<'a> {
-    pub(super) kind: TransitionKind,
-    pub(super) actor: Option<&'a str>,
-    pub(super) sequence: Option<u64>,
-    pub(super) snoozed_until: Option<DateTime<Utc>>,
-}
-
-impl Noted<'_> {
-    pub(super) const fn of(kind: TransitionKind) -> Self {
-        Self { kind, actor: None, sequence: None, snoozed_until: None }
-    }
-}
-
 #[derive(FromRow)]
 struct AlertRow {
     id: String,
@@ -178,16 +113,6 @@ struct AlertRow {
     cleared_at: Option<i64>,
     acknowledged_by: Option<String>,
     acknowledged_at: Option<i64>,
-    snoozed_until: Option<i64>,
-}
-
-#[derive(FromRow)]
-struct TransitionRow {
-    number: i64,
-    kind: String,
-    at: i64,
-    actor: Option<String>,
-    sequence: Option<i64>,
     snoozed_until: Option<i64>,
 }
 
@@ -249,9 +174,7 @@ impl Store {
         tenant: u32,
         filter: AlertFilter<'_>,
     ) -> Result<Vec<StoredAlert>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "listing the alerts", source };
-        let mut transaction = self.read(Scope::Tenant(tenant)).await.map_err(failed)?;
-        let rows: Vec<AlertRow> = sql::query_as(concat!(
+        let statement = sql::query_as(concat!(
             alerts!(),
             " AND (a.state = $3 OR $3 = '') AND (a.rule_id = $4 OR $4 = '') \
              AND (a.id < $5 OR $5 = '') ORDER BY a.id DESC LIMIT $6"
@@ -261,11 +184,9 @@ impl Store {
         .bind(filter.state.map_or("", AlertState::as_str))
         .bind(text(filter.rule.unwrap_or_default()))
         .bind(text(filter.before.unwrap_or_default()))
-        .bind(i64::from(filter.most))
-        .fetch_all(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+        .bind(i64::from(filter.most));
+        let rows: Vec<AlertRow> =
+            self.rows(Scope::Tenant(tenant), "listing the alerts", statement).await?;
         Ok(rows.into_iter().map(AlertRow::stored).collect())
     }
 
@@ -304,7 +225,8 @@ impl Store {
             .await
             .map_err(failed)?;
         let Some(row) = row else { return Ok(None) };
-        let history = transitions(&mut transaction, tenant, id).await.map_err(failed)?;
+        let history =
+            alert_transitions::list(&mut transaction, tenant, id).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
         Ok(Some((row.stored(), history)))
     }
@@ -334,7 +256,7 @@ impl Store {
             return Ok(false);
         }
         let noted = Noted { actor: Some(by), ..Noted::of(TransitionKind::Acknowledged) };
-        note(&mut transaction, tenant, id, &noted, at).await.map_err(failed)?;
+        alert_transitions::note(&mut transaction, tenant, id, &noted, at).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
         Ok(true)
     }
@@ -366,7 +288,7 @@ impl Store {
         }
         let kind = if until.is_some() { TransitionKind::Snoozed } else { TransitionKind::Woken };
         let noted = Noted { actor: Some(by), snoozed_until: until, ..Noted::of(kind) };
-        note(&mut transaction, tenant, id, &noted, at).await.map_err(failed)?;
+        alert_transitions::note(&mut transaction, tenant, id, &noted, at).await.map_err(failed)?;
         sql::query(
             "UPDATE report_jobs SET due_at = $3 \
              WHERE tenant_id = $1 AND kind = 'notify' AND id = $2",
@@ -414,57 +336,6 @@ pub(super) async fn clear(
     .execute(&mut **transaction)
     .await
     .map(drop)
-}
-
-/// Notes a transition behind those there are; its number.
-pub(super) async fn note(
-    transaction: &mut Transaction<'static, Any>,
-    tenant: u32,
-    alert: &str,
-    noted: &Noted<'_>,
-    at: DateTime<Utc>,
-) -> Result<u32, sqlx::Error> {
-    let (before,): (i64,) = sql::query_as(
-        "SELECT count(*) FROM alert_transitions WHERE tenant_id = $1 AND alert_id = $2",
-    )
-    .bind(i64::from(tenant))
-    .bind(alert)
-    .fetch_one(&mut **transaction)
-    .await?;
-    let number = before + 1;
-    sql::query(
-        "INSERT INTO alert_transitions \
-         (tenant_id, alert_id, number, kind, at, actor, sequence, snoozed_until) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-    )
-    .bind(i64::from(tenant))
-    .bind(alert)
-    .bind(number)
-    .bind(noted.kind.as_str())
-    .bind(at.timestamp_micros())
-    .bind(noted.actor.map(text))
-    .bind(noted.sequence.map(u64::cast_signed))
-    .bind(noted.snoozed_until.map(|until| until.timestamp_micros()))
-    .execute(&mut **transaction)
-    .await?;
-    Ok(u32::try_from(number).unwrap_or(u32::MAX))
-}
-
-/// What became of an alert, in order.
-pub(super) async fn transitions(
-    transaction: &mut Transaction<'static, Any>,
-    tenant: u32,
-    alert: &str,
-) -> Result<Vec<StoredTransition>, sqlx::Error> {
-    let rows: Vec<TransitionRow> = sql::query_as(
-        "SELECT number, kind, at, actor, sequence, snoozed_until FROM alert_transitions \
-         WHERE tenant_id = $1 AND alert_id = $2 ORDER BY number",
-    )
-    .bind(i64::from(tenant))
-    .bind(alert)
-    .fetch_all(&mut **transaction)
-    .await?;
-    Ok(rows.into_iter().filter_map(TransitionRow::stored).collect())
 }
 
 /// An alert, whoever sees it.
@@ -519,20 +390,6 @@ impl AlertRow {
             acknowledged_at: self.acknowledged_at.map(time),
             snoozed_until: self.snoozed_until.map(time),
         }
-    }
-}
-
-impl TransitionRow {
-    /// Nothing, if a newer version made it and this one knows nothing of its kind.
-    fn stored(self) -> Option<StoredTransition> {
-        Some(StoredTransition {
-            number: u32::try_from(self.number).unwrap_or(u32::MAX),
-            kind: TransitionKind::read(&self.kind)?,
-            at: time(self.at),
-            actor: self.actor,
-            sequence: self.sequence.map(i64::cast_unsigned),
-            snoozed_until: self.snoozed_until.map(time),
-        })
     }
 }
 

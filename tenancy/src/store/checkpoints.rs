@@ -85,17 +85,13 @@ impl Store {
 
     /// The checkpoints of a partition that are kept, newest first.
     pub async fn checkpoints(&self, partition: u32) -> Result<Vec<StoredCheckpoint>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "listing the checkpoints", source };
-        let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
-        let rows: Vec<CheckpointRow> = sql::query_as(
+        let statement = sql::query_as(
             "SELECT part, epoch, number, manifest, checksum FROM platform_checkpoints \
              WHERE part = $1 ORDER BY number DESC",
         )
-        .bind(i64::from(partition))
-        .fetch_all(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+        .bind(i64::from(partition));
+        let rows: Vec<CheckpointRow> =
+            self.rows(Scope::Platform, "listing the checkpoints", statement).await?;
         Ok(rows.into_iter().map(CheckpointRow::stored).collect())
     }
 

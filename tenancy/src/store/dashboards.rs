@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{Any, FromRow, Transaction};
 
-use super::report_runs::time;
+use super::reading::{count, time};
 use super::{Scope, Store, sql, text};
 use crate::dashboards::{Dashboard, DashboardId, Head, Origin, Version};
 use crate::{Invalid, StoreError};
@@ -81,13 +81,8 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let failed = |source| StoreError::Database { doing: "storing a dashboard", source };
         let mut transaction = self.write_in_turn(tenant).await.map_err(failed)?;
-        let (count,): (i64,) =
-            sql::query_as("SELECT count(*) FROM dashboards WHERE tenant_id = $1")
-                .bind(i64::from(tenant))
-                .fetch_one(&mut *transaction)
-                .await
-                .map_err(failed)?;
-        if usize::try_from(count).unwrap_or(usize::MAX) >= most {
+        let there = "SELECT count(*) FROM dashboards WHERE tenant_id = $1";
+        if count(&mut transaction, tenant, there).await.map_err(failed)? >= most {
             return Ok(false);
         }
         insert(&mut transaction, tenant, dashboard).await.map_err(failed)?;
@@ -97,18 +92,14 @@ impl Store {
 
     /// The dashboards of a tenant, the oldest first.
     pub async fn dashboards(&self, tenant: u32) -> Result<Vec<Head>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "listing the dashboards", source };
-        let mut transaction = self.read(Scope::Tenant(tenant)).await.map_err(failed)?;
-        let rows: Vec<HeadRow> = sql::query_as(concat!(
+        let statement = sql::query_as(concat!(
             "SELECT ",
             head!(),
             " FROM dashboards WHERE tenant_id = $1 ORDER BY created_at, id"
         ))
-        .bind(i64::from(tenant))
-        .fetch_all(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+        .bind(i64::from(tenant));
+        let rows: Vec<HeadRow> =
+            self.rows(Scope::Tenant(tenant), "listing the dashboards", statement).await?;
         rows.into_iter().map(HeadRow::head).collect()
     }
 
@@ -118,19 +109,15 @@ impl Store {
         tenant: u32,
         id: &DashboardId,
     ) -> Result<Option<Dashboard>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "reading a dashboard", source };
-        let mut transaction = self.read(Scope::Tenant(tenant)).await.map_err(failed)?;
-        let row: Option<Row> = sql::query_as(concat!(
+        let statement = sql::query_as(concat!(
             "SELECT ",
             head!(),
             ", document, base FROM dashboards WHERE tenant_id = $1 AND id = $2"
         ))
         .bind(i64::from(tenant))
-        .bind(id.as_str())
-        .fetch_optional(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+        .bind(id.as_str());
+        let row: Option<Row> =
+            self.row(Scope::Tenant(tenant), "reading a dashboard", statement).await?;
         row.map(Row::dashboard).transpose()
     }
 
@@ -174,20 +161,16 @@ impl Store {
         tenant: u32,
         id: &DashboardId,
     ) -> Result<Vec<Version>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "listing versions", source };
-        let mut transaction = self.read(Scope::Tenant(tenant)).await.map_err(failed)?;
-        let rows: Vec<VersionRow> = sql::query_as(concat!(
+        let statement = sql::query_as(concat!(
             "SELECT ",
             version!(),
             " FROM dashboard_versions WHERE tenant_id = $1 AND dashboard_id = $2 \
              ORDER BY version DESC"
         ))
         .bind(i64::from(tenant))
-        .bind(id.as_str())
-        .fetch_all(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+        .bind(id.as_str());
+        let rows: Vec<VersionRow> =
+            self.rows(Scope::Tenant(tenant), "listing versions", statement).await?;
         Ok(rows.into_iter().map(VersionRow::version).collect())
     }
 
@@ -198,11 +181,9 @@ impl Store {
         id: &DashboardId,
         number: u64,
     ) -> Result<Option<(Version, Value)>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "reading a version", source };
         // No version has a number that does not fit.
         let Ok(number) = i64::try_from(number) else { return Ok(None) };
-        let mut transaction = self.read(Scope::Tenant(tenant)).await.map_err(failed)?;
-        let row: Option<WholeVersionRow> = sql::query_as(concat!(
+        let statement = sql::query_as(concat!(
             "SELECT ",
             version!(),
             ", document FROM dashboard_versions \
@@ -210,18 +191,39 @@ impl Store {
         ))
         .bind(i64::from(tenant))
         .bind(id.as_str())
-        .bind(number)
-        .fetch_optional(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+        .bind(number);
+        let row: Option<WholeVersionRow> =
+            self.row(Scope::Tenant(tenant), "reading a version", statement).await?;
         let Some(row) = row else { return Ok(None) };
         Ok(Some((row.version.version(), json(&row.document)?)))
     }
 }
 
+/// Brings a dashboard that a template has, which the tenant may have had and deleted: then its
+/// versions go on from the last of those, so that who holds one of them holds nothing of this.
+pub(super) async fn bring(
+    transaction: &mut Transaction<'static, Any>,
+    tenant: u32,
+    dashboard: &Dashboard,
+) -> Result<(), sqlx::Error> {
+    // Read to the end: a statement that changes is done only then.
+    let deleted: Vec<i64> = sql::query_scalar(
+        "DELETE FROM deleted_dashboards WHERE tenant_id = $1 AND dashboard_id = $2 \
+         RETURNING version",
+    )
+    .bind(i64::from(tenant))
+    .bind(dashboard.head.id.as_str())
+    .fetch_all(&mut **transaction)
+    .await?;
+    let Some(last) = deleted.first() else {
+        return insert(transaction, tenant, dashboard).await;
+    };
+    let head = Head { version: last.cast_unsigned() + 1, ..dashboard.head.clone() };
+    insert(transaction, tenant, &Dashboard { head, ..dashboard.clone() }).await
+}
+
 /// Inserts a dashboard and its first version.
-pub(super) async fn insert(
+async fn insert(
     transaction: &mut Transaction<'static, Any>,
     tenant: u32,
     dashboard: &Dashboard,
@@ -301,16 +303,29 @@ pub(super) async fn remove(
     id: &DashboardId,
     expected: Option<u64>,
 ) -> Result<bool, sqlx::Error> {
-    let done = sql::query(
-        "DELETE FROM dashboards WHERE tenant_id = $1 AND id = $2 AND (version = $3 OR $3 = 0)",
+    // Read to the end: a statement that changes is done only then.
+    let deleted: Vec<(i64, Option<String>)> = sql::query_as(
+        "DELETE FROM dashboards WHERE tenant_id = $1 AND id = $2 AND (version = $3 OR $3 = 0) \
+         RETURNING version, template",
     )
     .bind(i64::from(tenant))
     .bind(id.as_str())
     .bind(expected.unwrap_or(0).cast_signed())
-    .execute(&mut **transaction)
+    .fetch_all(&mut **transaction)
     .await?;
-    if done.rows_affected() == 0 {
-        return Ok(false);
+    let Some((last, template)) = deleted.into_iter().next() else { return Ok(false) };
+    // Any other id is drawn, and never again; that of a template's can come back.
+    if template.is_some() {
+        sql::query(
+            "INSERT INTO deleted_dashboards (tenant_id, dashboard_id, version) \
+             VALUES ($1, $2, $3) \
+             ON CONFLICT (tenant_id, dashboard_id) DO UPDATE SET version = excluded.version",
+        )
+        .bind(i64::from(tenant))
+        .bind(id.as_str())
+        .bind(last)
+        .execute(&mut **transaction)
+        .await?;
     }
     sql::query("DELETE FROM dashboard_versions WHERE tenant_id = $1 AND dashboard_id = $2")
         .bind(i64::from(tenant))

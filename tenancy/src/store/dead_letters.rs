@@ -9,6 +9,7 @@ use sqlx::any::AnyArguments;
 use sqlx::query::{Query, QueryAs, QueryScalar};
 use sqlx::{Any, AnyConnection, FromRow, Transaction};
 
+use super::reading::time;
 use super::{Scope, Store, sql, text};
 use crate::StoreError;
 
@@ -122,27 +123,21 @@ impl Store {
         after: Option<&str>,
         most: u32,
     ) -> Result<Vec<StoredDeadLetter>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "listing the dead letters", source };
-        let mut transaction = self.read(scope(tenant)).await.map_err(failed)?;
-        let statement = select!(tenant, "id > $1 ORDER BY id LIMIT $2", "$3");
-        let query =
-            sql::query_as(statement).bind(text(after.unwrap_or_default())).bind(i64::from(most));
+        let statement = sql::query_as(select!(tenant, "id > $1 ORDER BY id LIMIT $2", "$3"))
+            .bind(text(after.unwrap_or_default()))
+            .bind(i64::from(most));
+        let statement = of(statement, tenant);
         let rows: Vec<Row> =
-            of(query, tenant).fetch_all(&mut *transaction).await.map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+            self.rows(scope(tenant), "listing the dead letters", statement).await?;
         Ok(rows.into_iter().map(|row| row.letter(tenant)).collect())
     }
 
     /// How many dead letters each tenant has that has any, by the tenant's number.
     pub async fn dead_letters_by_tenant(&self) -> Result<HashMap<u32, u64>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "counting the dead letters", source };
-        let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
+        let statement =
+            sql::query_as("SELECT tenant_id, count(*) FROM dead_letters GROUP BY tenant_id");
         let rows: Vec<(i64, i64)> =
-            sql::query_as("SELECT tenant_id, count(*) FROM dead_letters GROUP BY tenant_id")
-                .fetch_all(&mut *transaction)
-                .await
-                .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+            self.rows(Scope::Platform, "counting the dead letters", statement).await?;
         let counted = rows.into_iter();
         Ok(counted.map(|(tenant, count)| (tenant as u32, count.cast_unsigned())).collect())
     }
@@ -153,12 +148,9 @@ impl Store {
         tenant: Option<u32>,
         id: &str,
     ) -> Result<Option<StoredDeadLetter>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "reading a dead letter", source };
-        let mut transaction = self.read(scope(tenant)).await.map_err(failed)?;
-        let query = sql::query_as(select!(tenant, "id = $1", "$2")).bind(text(id));
-        let row: Option<Row> =
-            of(query, tenant).fetch_optional(&mut *transaction).await.map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+        let statement = sql::query_as(select!(tenant, "id = $1", "$2")).bind(text(id));
+        let statement = of(statement, tenant);
+        let row: Option<Row> = self.row(scope(tenant), "reading a dead letter", statement).await?;
         Ok(row.map(|row| row.letter(tenant)))
     }
 
@@ -306,7 +298,7 @@ impl Row {
     fn letter(self, tenant: Option<u32>) -> StoredDeadLetter {
         StoredDeadLetter {
             id: self.id,
-            received_at: DateTime::from_timestamp_micros(self.received_at).unwrap_or_default(),
+            received_at: time(self.received_at),
             letter: NewDeadLetter {
                 tenant,
                 topic: self.topic,

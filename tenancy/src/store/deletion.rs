@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::{AnyConnection, FromRow};
 
+use super::reading::time;
 use super::{Engine, Scope, Store, sql, text};
 use crate::{StoreError, TenantId};
 
@@ -103,16 +104,12 @@ impl Store {
 
     /// Those that were deleted, or whose data is gone, after the change of this number.
     pub async fn tombstones_since(&self, change: u64) -> Result<Vec<Tombstone>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "listing deleted tenants", source };
-        let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
-        let rows: Vec<Row> =
+        let statement =
             sql::query_as(concat!(stones!(), " AND ($1 OR change > $2) ORDER BY number"))
                 .bind(change == 0)
-                .bind(change as i64)
-                .fetch_all(&mut *transaction)
-                .await
-                .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+                .bind(change as i64);
+        let rows: Vec<Row> =
+            self.rows(Scope::Platform, "listing deleted tenants", statement).await?;
         rows.into_iter().map(Row::tombstone).collect()
     }
 
@@ -168,7 +165,9 @@ impl Store {
             "DELETE FROM alert_deliveries WHERE tenant_id = $1",
             "DELETE FROM dashboards WHERE tenant_id = $1",
             "DELETE FROM dashboard_versions WHERE tenant_id = $1",
+            "DELETE FROM deleted_dashboards WHERE tenant_id = $1",
             "DELETE FROM given_templates WHERE tenant_id = $1",
+            "DELETE FROM custom_fields WHERE tenant_id = $1",
         ] {
             sql::query(delete)
                 .bind(i64::from(stone.number))
@@ -183,8 +182,8 @@ impl Store {
             .await
             .map_err(failed)?;
         sql::query(
-            "UPDATE tenants SET name = '', timezone = 'UTC', currency = 'XXX', clock = 'wall', \
-             vertical = NULL, modules = NULL, branding = NULL, template = NULL \
+            "UPDATE tenants SET name = '', timezone = 'UTC', currency = 'XXX', locale = 'en-GB', \
+             clock = 'wall', vertical = NULL, modules = NULL, branding = NULL, template = NULL \
              WHERE number = $1 AND deleted_at IS NOT NULL",
         )
         .bind(i64::from(stone.number))
@@ -225,18 +224,14 @@ impl Store {
 
     /// The erasure of a tenant, if it is deleted.
     pub async fn erasure(&self, id: &TenantId) -> Result<Option<Erasure>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "reading an erasure", source };
-        let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
-        let row: Option<ErasureRow> = sql::query_as(
+        let statement = sql::query_as(
             "SELECT at, actor, tenant, events, files, finished_at FROM platform_audit \
              WHERE action = $1 AND tenant = $2",
         )
         .bind(DELETED)
-        .bind(id.as_str())
-        .fetch_optional(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+        .bind(id.as_str());
+        let row: Option<ErasureRow> =
+            self.row(Scope::Platform, "reading an erasure", statement).await?;
         Ok(row.map(ErasureRow::erasure))
     }
 }
@@ -271,7 +266,6 @@ struct ErasureRow {
 
 impl ErasureRow {
     fn erasure(self) -> Erasure {
-        let time = |micros| DateTime::from_timestamp_micros(micros).unwrap_or_default();
         Erasure {
             at: time(self.at),
             actor: self.actor,

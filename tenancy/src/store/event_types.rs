@@ -27,18 +27,31 @@ pub(super) struct EventTypeRow {
 impl Store {
     /// All registered types: the platform's, then each tenant's, by name.
     pub async fn event_types(&self) -> Result<Vec<StoredEventType>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "listing the event types", source };
-        let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
-        let rows: Vec<EventTypeRow> = sql::query_as(
+        let statement = sql::query_as(
             "SELECT NULL AS tenant, type AS name, schema FROM platform_event_types \
              UNION ALL SELECT tenant_id, type, schema FROM event_types \
              ORDER BY tenant NULLS FIRST, name",
+        );
+        let rows: Vec<EventTypeRow> =
+            self.rows(Scope::Platform, "listing the event types", statement).await?;
+        Ok(rows.into_iter().map(EventTypeRow::stored).collect())
+    }
+
+    /// The names of types, of whomever, that are this one or differ from it in `.` and `_` alone.
+    pub async fn event_types_alike(&self, name: &str) -> Result<Vec<String>, StoreError> {
+        let failed =
+            |source| StoreError::Database { doing: "looking for names of event types", source };
+        let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
+        let names = sql::query_scalar(
+            "SELECT type FROM platform_event_types WHERE replace(type, '.', '_') = $1 \
+             UNION SELECT type FROM event_types WHERE replace(type, '.', '_') = $1",
         )
+        .bind(name.replace('.', "_"))
         .fetch_all(&mut *transaction)
         .await
         .map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
-        Ok(rows.into_iter().map(EventTypeRow::stored).collect())
+        Ok(names)
     }
 
     /// Stores a type, or a later schema of one that is there already, if what is there is what the

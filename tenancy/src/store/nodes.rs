@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 
+use super::reading::time;
 use super::{Scope, Store, sql};
 use crate::StoreError;
 
@@ -135,8 +136,7 @@ impl Store {
 impl NodeRow {
     fn stored(self) -> StoredNode {
         let Self { node, address, alive_until } = self;
-        let alive_until = DateTime::from_timestamp_micros(alive_until).unwrap_or_default();
-        StoredNode { node, address, alive_until }
+        StoredNode { node, address, alive_until: time(alive_until) }
     }
 }
 

@@ -29,15 +29,11 @@ impl Store {
     /// All own views with the numbers of their tenants, each tenant's in the order in which they
     /// build on each other.
     pub async fn own_views(&self) -> Result<Vec<(u32, StoredView)>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "listing the own views", source };
-        let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
-        let rows: Vec<ViewRow> = sql::query_as(
+        let statement = sql::query_as(
             "SELECT tenant_id, name, sql, key FROM own_views ORDER BY tenant_id, place, name",
-        )
-        .fetch_all(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+        );
+        let rows: Vec<ViewRow> =
+            self.rows(Scope::Platform, "listing the own views", statement).await?;
         rows.into_iter().map(ViewRow::stored).collect()
     }
 

@@ -46,18 +46,14 @@ impl Store {
         tenant: u32,
         sequence: u64,
     ) -> Result<Option<PositionMark>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "looking for a position", source };
-        let mut transaction = self.read(Scope::Tenant(tenant)).await.map_err(failed)?;
-        let row: Option<MarkRow> = sql::query_as(
+        let statement = sql::query_as(
             "SELECT sequence, at_offset, day, closes FROM position_marks \
              WHERE tenant_id = $1 AND sequence = $2",
         )
         .bind(i64::from(tenant))
-        .bind(sequence.cast_signed())
-        .fetch_optional(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+        .bind(sequence.cast_signed());
+        let row: Option<MarkRow> =
+            self.row(Scope::Tenant(tenant), "looking for a position", statement).await?;
         Ok(row.map(MarkRow::mark))
     }
 
@@ -67,18 +63,14 @@ impl Store {
         tenant: u32,
         day: NaiveDate,
     ) -> Result<Option<PositionMark>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "looking for a day", source };
-        let mut transaction = self.read(Scope::Tenant(tenant)).await.map_err(failed)?;
-        let row: Option<MarkRow> = sql::query_as(
+        let statement = sql::query_as(
             "SELECT sequence, at_offset, day, closes FROM position_marks \
              WHERE tenant_id = $1 AND closes = 1 AND day >= $2 ORDER BY day, sequence DESC LIMIT 1",
         )
         .bind(i64::from(tenant))
-        .bind(day.to_string())
-        .fetch_optional(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+        .bind(day.to_string());
+        let row: Option<MarkRow> =
+            self.row(Scope::Tenant(tenant), "looking for a day", statement).await?;
         Ok(row.map(MarkRow::mark))
     }
 }

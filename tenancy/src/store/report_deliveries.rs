@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 
+use super::reading::time;
 use super::report_jobs::{self, ReportJob};
-use super::report_runs::time;
 use super::{Scope, Store, sql};
 use crate::StoreError;
 
@@ -45,18 +45,14 @@ impl Store {
         tenant: u32,
         run: &str,
     ) -> Result<Vec<StoredDelivery>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "reading deliveries", source };
-        let mut transaction = self.read(Scope::Tenant(tenant)).await.map_err(failed)?;
-        let rows: Vec<DeliveryRow> = sql::query_as(
+        let statement = sql::query_as(
             "SELECT run_id, place, state, target, attempts, finished_at, error \
              FROM report_deliveries WHERE tenant_id = $1 AND run_id = $2 ORDER BY place",
         )
         .bind(i64::from(tenant))
-        .bind(run)
-        .fetch_all(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+        .bind(run);
+        let rows: Vec<DeliveryRow> =
+            self.rows(Scope::Tenant(tenant), "reading deliveries", statement).await?;
         Ok(rows.into_iter().map(DeliveryRow::stored).collect())
     }
 

@@ -5,6 +5,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::{Any, AssertSqlSafe, FromRow, Transaction};
 
+use super::reading::time;
 use super::{Scope, Store, sql};
 use crate::StoreError;
 
@@ -101,7 +102,6 @@ impl Store {
         tenants: &[u32],
         each: u32,
     ) -> Result<Vec<ReportJob>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "looking for what is due", source };
         if tenants.is_empty() {
             return Ok(Vec::new());
         }
@@ -115,14 +115,10 @@ impl Store {
              WHERE turn <= $2 ORDER BY due_at, id, place",
             tenants.join(", ")
         );
-        let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
-        let rows: Vec<Row> = sql::query_as(AssertSqlSafe(due))
-            .bind(now.timestamp_micros())
-            .bind(i64::from(each))
-            .fetch_all(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+        let statement =
+            sql::query_as(AssertSqlSafe(due)).bind(now.timestamp_micros()).bind(i64::from(each));
+        let rows: Vec<Row> =
+            self.rows(Scope::Platform, "looking for what is due", statement).await?;
         Ok(rows.into_iter().filter_map(Row::job).collect())
     }
 
@@ -320,7 +316,7 @@ impl Row {
             kind: JobKind::read(&self.kind)?,
             id: self.id,
             place: u32::try_from(self.place).ok()?,
-            due_at: DateTime::from_timestamp_micros(self.due_at).unwrap_or_default(),
+            due_at: time(self.due_at),
             attempts: u32::try_from(self.attempts).unwrap_or(u32::MAX),
         })
     }

@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Any, FromRow, Transaction};
 
 use super::position_marks::PositionMark;
+use super::reading::{count, time};
 use super::report_deliveries::{DeliveryRow, StoredDelivery};
 use super::report_jobs::{self, JobKind, ReportJob};
 use super::{Scope, Store, position_marks, sql, text};
@@ -362,15 +363,10 @@ impl Store {
 
     /// A run of a tenant.
     pub async fn report_run(&self, tenant: u32, id: &str) -> Result<Option<StoredRun>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "reading a run", source };
-        let mut transaction = self.read(Scope::Tenant(tenant)).await.map_err(failed)?;
-        let row: Option<RunRow> = sql::query_as(concat!(runs!(), " AND id = $2"))
-            .bind(i64::from(tenant))
-            .bind(text(id))
-            .fetch_optional(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+        let statement =
+            sql::query_as(concat!(runs!(), " AND id = $2")).bind(i64::from(tenant)).bind(text(id));
+        let row: Option<RunRow> =
+            self.row(Scope::Tenant(tenant), "reading a run", statement).await?;
         Ok(row.map(RunRow::stored))
     }
 
@@ -461,12 +457,8 @@ async fn open(
     transaction: &mut Transaction<'static, Any>,
     tenant: u32,
 ) -> Result<usize, sqlx::Error> {
-    let (open,): (i64,) =
-        sql::query_as("SELECT count(*) FROM report_jobs WHERE tenant_id = $1 AND kind = 'run'")
-            .bind(i64::from(tenant))
-            .fetch_one(&mut **transaction)
-            .await?;
-    Ok(usize::try_from(open).unwrap_or(usize::MAX))
+    let open = "SELECT count(*) FROM report_jobs WHERE tenant_id = $1 AND kind = 'run'";
+    count(transaction, tenant, open).await
 }
 
 /// Inserts a run unless there is one of its due time, with its job if it is to be made, and lets old
@@ -518,10 +510,6 @@ async fn insert(
     .execute(&mut **transaction)
     .await?;
     Ok(true)
-}
-
-pub(super) fn time(micros: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp_micros(micros).unwrap_or_default()
 }
 
 impl RunRow {

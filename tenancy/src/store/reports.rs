@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::{Any, FromRow, Transaction};
 
+use super::reading::{count, time};
 use super::report_jobs::{self, JobKind};
 use super::{Scope, Store, sql, text};
 use crate::{RoleSet, StoreError};
@@ -63,12 +64,8 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let failed = |source| StoreError::Database { doing: "storing a report", source };
         let mut transaction = self.write_in_turn(tenant).await.map_err(failed)?;
-        let (count,): (i64,) = sql::query_as("SELECT count(*) FROM reports WHERE tenant_id = $1")
-            .bind(i64::from(tenant))
-            .fetch_one(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        if usize::try_from(count).unwrap_or(usize::MAX) >= most {
+        let there = "SELECT count(*) FROM reports WHERE tenant_id = $1";
+        if count(&mut transaction, tenant, there).await.map_err(failed)? >= most {
             return Ok(false);
         }
         insert(&mut transaction, tenant, report, next).await.map_err(failed)?;
@@ -78,28 +75,20 @@ impl Store {
 
     /// The reports of a tenant, the oldest first.
     pub async fn reports(&self, tenant: u32) -> Result<Vec<StoredReport>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "listing the reports", source };
-        let mut transaction = self.read(Scope::Tenant(tenant)).await.map_err(failed)?;
-        let rows: Vec<Row> = sql::query_as(concat!(reports!(), " ORDER BY created_at, id"))
-            .bind(i64::from(tenant))
-            .fetch_all(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+        let statement =
+            sql::query_as(concat!(reports!(), " ORDER BY created_at, id")).bind(i64::from(tenant));
+        let rows: Vec<Row> =
+            self.rows(Scope::Tenant(tenant), "listing the reports", statement).await?;
         Ok(rows.into_iter().map(Row::stored).collect())
     }
 
     /// A report of a tenant.
     pub async fn report(&self, tenant: u32, id: &str) -> Result<Option<StoredReport>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "reading a report", source };
-        let mut transaction = self.read(Scope::Tenant(tenant)).await.map_err(failed)?;
-        let row: Option<Row> = sql::query_as(concat!(reports!(), " AND id = $2"))
+        let statement = sql::query_as(concat!(reports!(), " AND id = $2"))
             .bind(i64::from(tenant))
-            .bind(text(id))
-            .fetch_optional(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+            .bind(text(id));
+        let row: Option<Row> =
+            self.row(Scope::Tenant(tenant), "reading a report", statement).await?;
         Ok(row.map(Row::stored))
     }
 
@@ -168,21 +157,17 @@ impl Store {
         tenant: u32,
         subject: &str,
     ) -> Result<Option<StoredOwner>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "reading an owner of reports", source };
-        let mut transaction = self.read(Scope::Tenant(tenant)).await.map_err(failed)?;
-        let row: Option<(String, i64)> = sql::query_as(
+        let statement = sql::query_as(
             "SELECT roles, seen_at FROM report_owners WHERE tenant_id = $1 AND subject = $2",
         )
         .bind(i64::from(tenant))
-        .bind(subject)
-        .fetch_optional(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+        .bind(subject);
+        let row: Option<(String, i64)> =
+            self.row(Scope::Tenant(tenant), "reading an owner of reports", statement).await?;
         Ok(row.map(|(roles, seen_at)| StoredOwner {
             // A role that is not known gives no right.
             roles: roles.split(", ").filter_map(|role| role.parse().ok()).collect(),
-            seen_at: DateTime::from_timestamp_micros(seen_at).unwrap_or_default(),
+            seen_at: time(seen_at),
         }))
     }
 }
@@ -289,7 +274,6 @@ async fn schedule(
 
 impl Row {
     fn stored(self) -> StoredReport {
-        let time = |micros| DateTime::from_timestamp_micros(micros).unwrap_or_default();
         StoredReport {
             id: self.id,
             version: self.version.cast_unsigned(),

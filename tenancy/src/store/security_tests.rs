@@ -238,6 +238,8 @@ async fn a_tenant_sees_nothing_of_the_platform() {
     let of_all = StoredEventType { tenant: None, name: "x.y".into(), schema: "{}".into() };
     store.put_event_type(&of_all, None).await.unwrap();
     store.acquire_partition(0, "me", None).await.unwrap();
+    store.source_partitions(6).await.unwrap();
+    assert!(store.put_schema("http://registry/", 1, "{}").await.unwrap());
     let mut transaction = store.write(Scope::Tenant(a.number)).await.unwrap();
     for table in [
         "platform_audit",
@@ -249,6 +251,8 @@ async fn a_tenant_sees_nothing_of_the_platform() {
         "platform_id_key",
         "platform_nodes",
         "platform_partitions",
+        "platform_schemas",
+        "platform_source",
     ] {
         let sql = format!("SELECT count(*) FROM {table}");
         let seen: i64 =

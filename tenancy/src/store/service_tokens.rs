@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 
+use super::reading::{count, time};
 use super::{Scope, Store, sql, text};
 use crate::StoreError;
 
@@ -43,13 +44,8 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let failed = |source| StoreError::Database { doing: "storing a service token", source };
         let mut transaction = self.write_in_turn(tenant).await.map_err(failed)?;
-        let (count,): (i64,) =
-            sql::query_as("SELECT count(*) FROM service_tokens WHERE tenant_id = $1")
-                .bind(i64::from(tenant))
-                .fetch_one(&mut *transaction)
-                .await
-                .map_err(failed)?;
-        if usize::try_from(count).unwrap_or(usize::MAX) >= most {
+        let there = "SELECT count(*) FROM service_tokens WHERE tenant_id = $1";
+        if count(&mut transaction, tenant, there).await.map_err(failed)? >= most {
             return Ok(false);
         }
         sql::query(
@@ -73,17 +69,13 @@ impl Store {
 
     /// The tokens of a tenant, the oldest first.
     pub async fn service_tokens(&self, tenant: u32) -> Result<Vec<StoredServiceToken>, StoreError> {
-        let failed = |source| StoreError::Database { doing: "reading the service tokens", source };
-        let mut transaction = self.read(Scope::Tenant(tenant)).await.map_err(failed)?;
-        let rows: Vec<Row> = sql::query_as(
+        let statement = sql::query_as(
             "SELECT id, name, hash, created_by, created_at, expires_at FROM service_tokens \
              WHERE tenant_id = $1 ORDER BY created_at, id",
         )
-        .bind(i64::from(tenant))
-        .fetch_all(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+        .bind(i64::from(tenant));
+        let rows: Vec<Row> =
+            self.rows(Scope::Tenant(tenant), "reading the service tokens", statement).await?;
         Ok(rows.into_iter().map(Row::stored).collect())
     }
 
@@ -104,7 +96,6 @@ impl Store {
 
 impl Row {
     fn stored(self) -> StoredServiceToken {
-        let time = |micros| DateTime::from_timestamp_micros(micros).unwrap_or_default();
         StoredServiceToken {
             id: self.id,
             name: self.name,

@@ -14,7 +14,7 @@ const STEPS: Record<string, number> = { last: -1, this: 0, next: 1 };
  * name no day. Fiscal years are taken to begin in January.
  */
 export function dayOf(text: string, today: string): string | null {
-  const words = /^\{\{\s*(.+?)\s*\}\}$/.exec(text)?.[1];
+  const words = /^\{\{\s*(.*?)\s*\}\}$/.exec(text)?.[1];
   if (words === undefined) return text;
   const now = new Date(`${today}T00:00:00Z`);
   if (Number.isNaN(now.getTime())) return null;

@@ -8,6 +8,7 @@ import { divideRounded } from '../lib/decimal';
 import type { Cell, Row } from '../lib/protocol';
 import type { Columns } from '../lib/rows';
 import { kindOf } from '../lib/tables';
+import { LANGUAGE } from '../lib/units';
 import type { Measure } from './document';
 import { ofCount, readExact, type Exact } from './exact';
 
@@ -103,7 +104,7 @@ export function currenciesOf(groups: readonly Group[], own: string | undefined):
   return found.sort((a, b) => rank(a) - rank(b) || compareText(a, b));
 }
 
-const collator = new Intl.Collator('en', { numeric: true });
+const collator = new Intl.Collator(LANGUAGE, { numeric: true });
 
 function compareText(a: Cell, b: Cell): number {
   return collator.compare(String(a ?? ''), String(b ?? ''));

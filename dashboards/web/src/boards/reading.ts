@@ -4,6 +4,7 @@ import type { Cell, Column } from '../lib/protocol';
 import type { Columns } from '../lib/rows';
 import { cellText, columnLabel, isNumeric, kindOf, type Kind } from '../lib/tables';
 import { texts } from '../lib/texts';
+import { LANGUAGE } from '../lib/units';
 import type { Measure } from './document';
 import { toDecimal, type Exact } from './exact';
 import { words } from './words';
@@ -49,7 +50,7 @@ export function placesOf(currency: Cell): number {
   const kept = placesKept.get(currency);
   if (kept !== undefined) return kept;
   const { maximumFractionDigits = 2 } =
-    new Intl.NumberFormat('en-GB', { style: 'currency', currency }).resolvedOptions();
+    new Intl.NumberFormat(LANGUAGE, { style: 'currency', currency }).resolvedOptions();
   const places = Math.min(4, maximumFractionDigits);
   placesKept.set(currency, places);
   return places;

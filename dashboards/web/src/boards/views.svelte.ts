@@ -6,6 +6,7 @@ import { Refused } from '../lib/live';
 import type { Cell, Problem } from '../lib/protocol';
 import { session } from '../lib/session.svelte';
 import { texts } from '../lib/texts';
+import { LANGUAGE } from '../lib/units';
 import type { KnownView } from './source';
 
 /** The most rows that are looked through for what a filter may be. */
@@ -38,7 +39,7 @@ export class Views {
       const answer = (await (await call(this.token, path)).json()) as { columns: { name: string }[]; rows: Cell[][] };
       const at = answer.columns.findIndex(({ name }) => name === column);
       const found = new Set(answer.rows.flatMap((row) => (row[at] === null || row[at] === undefined ? [] : String(row[at]))));
-      return [...found].sort(new Intl.Collator('en', { numeric: true }).compare);
+      return [...found].sort(new Intl.Collator(LANGUAGE, { numeric: true }).compare);
     } catch (error) {
       if (error instanceof Refused) session.signOut(texts.signIn[error.refusal]);
       // What can be chosen is a help alone: the value can be typed in.

@@ -1,4 +1,5 @@
 /** What the pages for dashboards say. */
+import { units } from '../lib/units';
 import type { Tone } from './document';
 
 export const words = {
@@ -42,8 +43,8 @@ export const words = {
     actions: (title: string) => `What can be done with ${title}`,
     rows: 'Show rows', table: 'Show as table', chart: 'Show as chart', csv: 'Download CSV', png: 'Download PNG',
     asOf: (day: string) => `As of ${day}`,
-    changed: (age: string) => (age === 'now' ? 'changed just now' : `changed ${age} ago`),
-    unchanged: (age: string) => (age === 'now' ? 'no change yet' : `no change for ${age}`),
+    changed: (age: string) => (age === units.now ? 'changed just now' : `changed ${age} ago`),
+    unchanged: (age: string) => (age === units.now ? 'no change yet' : `no change for ${age}`),
     old: (age: string) => `${age} old`,
     loading: 'Loading',
     again: 'Try again',

@@ -123,7 +123,7 @@ export function isSum({ rule, parts }: Pick<Explanation, 'rule' | 'parts'>): boo
 
 /** How the amounts of the events read; null where the figure is not made of amounts, as days late. */
 export function amountKind(explanation: Explanation, figure: Kind): Kind | null {
-  if (explanation.view === 'inventory_levels') return 'quantity';
+  if (explanation.view === 'inventory_levels' || explanation.view === 'utilization') return 'quantity';
   if (isSum(explanation)) return figure;
   return figure === 'count' || figure === 'moment' ? null : 'money';
 }

@@ -1,5 +1,6 @@
 /** Figures and dates as they are read: true minus, grouped digits, fixed places. */
 import { ONE, round, SCALE, type Decimal } from './decimal';
+import { LANGUAGE, units } from './units';
 
 export const MINUS = '\u2212';
 const DASH = '\u2013';
@@ -67,10 +68,10 @@ export function count(value: number): string {
 }
 
 const STEPS: ReadonlyArray<readonly [Decimal, string]> = [
-  [1_000_000_000_000n, 'tn'],
-  [1_000_000_000n, 'bn'],
-  [1_000_000n, 'm'],
-  [1_000n, 'k'],
+  [1_000_000_000_000n, units.trillion],
+  [1_000_000_000n, units.billion],
+  [1_000_000n, units.million],
+  [1_000n, units.thousand],
 ];
 
 /** Three or four digits and a letter (`1.28m`), for labels beside bars. */
@@ -105,7 +106,7 @@ export function percent(value: Decimal | null, places = 0): string {
 export function day(iso: string): string {
   const date = new Date(`${iso}T00:00:00Z`);
   if (Number.isNaN(date.getTime())) return iso;
-  return date.toLocaleDateString('en-GB', {
+  return date.toLocaleDateString(LANGUAGE, {
     day: 'numeric', month: 'short', year: 'numeric', timeZone: 'UTC',
   });
 }
@@ -118,17 +119,17 @@ export function moment(iso: string, timezone: string): string {
     day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit',
   };
   try {
-    return date.toLocaleString('en-GB', { ...style, timeZone: timezone });
+    return date.toLocaleString(LANGUAGE, { ...style, timeZone: timezone });
   } catch (error) {
     // The browser may know fewer zones than the service.
     if (!(error instanceof RangeError)) throw error;
-    return date.toLocaleString('en-GB', { ...style, timeZone: 'UTC', timeZoneName: 'short' });
+    return date.toLocaleString(LANGUAGE, { ...style, timeZone: 'UTC', timeZoneName: 'short' });
   }
 }
 
 /** A moment as the reader's clock shows it, `09:41`. */
 export function clockTime(at: number, seconds = false): string {
-  return new Date(at).toLocaleTimeString('en-GB', {
+  return new Date(at).toLocaleTimeString(LANGUAGE, {
     hour: '2-digit', minute: '2-digit', ...(seconds ? { second: '2-digit' } : {}),
   });
 }
@@ -141,12 +142,11 @@ export function capitalized(text: string): string {
 /** How long something has been: `now`, `4 s`, `2 min`, `3 h`, `5 days`. */
 export function age(milliseconds: number): string {
   const seconds = Math.max(0, Math.floor(milliseconds / 1000));
-  if (seconds < 1) return 'now';
-  if (seconds < 60) return `${seconds} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
-  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h`;
-  const days = Math.floor(seconds / 86_400);
-  return days === 1 ? '1 day' : `${days} days`;
+  if (seconds < 1) return units.now;
+  if (seconds < 60) return units.seconds(seconds);
+  if (seconds < 3600) return units.minutes(Math.floor(seconds / 60));
+  if (seconds < 86_400) return units.hours(Math.floor(seconds / 3600));
+  return units.days(Math.floor(seconds / 86_400));
 }
 
 /** Today's date where the tenant is, `YYYY-MM-DD`. */

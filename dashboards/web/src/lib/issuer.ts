@@ -3,6 +3,7 @@
  * and takes the code back; the service gives the code to the issuer, so the page speaks with nobody
  * else.
  */
+import { texts } from './texts';
 
 /** Where what belongs to a sign-in under way is kept, in this tab. */
 const PLACE = 'tidemark.sign-in';
@@ -88,8 +89,8 @@ export function takePending(): Pending | null {
 
 /** The token for what the browser came back with. */
 export async function finish(back: Returned, pending: Pending): Promise<string> {
-  if (back.state !== pending.state) throw new SignInFailed('it was not begun in this tab');
-  if ('error' in back) throw new SignInFailed(`the issuer says ${back.error}`);
+  if (back.state !== pending.state) throw new SignInFailed(texts.signIn.notBegun);
+  if ('error' in back) throw new SignInFailed(texts.signIn.issuerSays(back.error));
   const answer = await ask('/v1/sign-in', {
     method: 'POST',
     headers: { 'Content-Type': 'application/json' },
@@ -105,7 +106,7 @@ async function ask(path: string, init: RequestInit): Promise<Response> {
   const answer = await fetch(path, { ...init, cache: 'no-store', signal });
   if (answer.ok) return answer;
   const problem = (await answer.json().catch(() => ({}))) as { detail?: string };
-  throw new SignInFailed(problem.detail ?? `the service answers ${answer.status}`);
+  throw new SignInFailed(problem.detail ?? texts.signIn.serviceAnswers(answer.status));
 }
 
 /** 256 random bits. */

@@ -1,9 +1,11 @@
 /** Rows as a table shows them: filtered, sorted, added up. */
 import type { Decimal } from './decimal';
+import { wordsOf } from './filter';
 import { decimalOf } from './folds';
 import type { Column, Row } from './protocol';
 import type { Rows } from './rows';
 import { cellText, kindOf, sortKey, type Kind } from './tables';
+import { LANGUAGE } from './units';
 
 export interface ListColumn extends Column {
   index: number;
@@ -30,7 +32,7 @@ export function listColumns(columns: readonly Column[], leading: readonly string
 
 /** The rows whose cells contain every word of the filter, in any case. */
 export function filterRows(rows: Rows, columns: readonly ListColumn[], filter: string): Row[] {
-  const words = filter.toLowerCase().split(/\s+/).filter((word) => word);
+  const words = wordsOf(filter);
   if (words.length === 0) return [...rows.values()];
   const kept: Row[] = [];
   for (const row of rows.values()) {
@@ -50,7 +52,7 @@ export function filterRows(rows: Rows, columns: readonly ListColumn[], filter: s
 export function sortRows(rows: readonly Row[], columns: readonly ListColumn[], order: Order): Row[] {
   const column = columns.find((c) => c.name === order.column);
   if (!column) return [...rows];
-  const collator = new Intl.Collator('en', { numeric: true });
+  const collator = new Intl.Collator(LANGUAGE, { numeric: true });
   const sign = order.descending ? -1 : 1;
   const keyed = rows.map((row) => ({ row, key: sortKey(row[column.index], column.kind) }));
   keyed.sort((a, b) => {

@@ -90,6 +90,10 @@ export class Live {
   #retry: ReturnType<typeof setTimeout> | undefined;
   #watch: ReturnType<typeof setTimeout> | undefined;
   readonly #subscriptions = new Map<string, Subscription>();
+  /** What is told to the service at the end of the turn in which it was asked for. */
+  readonly #ended = new Set<string>();
+  readonly #begun = new Set<Subscription>();
+  #isTelling = false;
   #onalerts: (() => void) | undefined;
   readonly #backoff: Backoff;
   readonly #now: () => number;
@@ -104,13 +108,19 @@ export class Live {
     this.#numbers += 1;
     const subscription = new Subscription(`s${this.#numbers}`, target, onchange, everyMs);
     this.#subscriptions.set(subscription.id, subscription);
-    if (this.#open) this.#send(subscription.message());
+    if (this.#open) {
+      this.#begun.add(subscription);
+      this.#tellSoon();
+    }
     return subscription;
   }
 
   unsubscribe(subscription: Subscription): void {
     if (!this.#subscriptions.delete(subscription.id)) return;
-    if (this.#open) this.#send({ type: 'unsubscribe', id: subscription.id });
+    // What was not asked for yet need not be taken back.
+    if (this.#begun.delete(subscription) || !this.#open) return;
+    this.#ended.add(subscription.id);
+    this.#tellSoon();
   }
 
   /** Calls back once the line stands, and whenever there may be something new about alerts. */
@@ -122,6 +132,7 @@ export class Live {
   /** Asks again for a subscription that was answered by a problem. */
   resubscribe(subscription: Subscription): void {
     if (!this.#subscriptions.has(subscription.id) || !this.#open) return this.retry();
+    if (this.#begun.has(subscription)) return;
     this.#send({ type: 'unsubscribe', id: subscription.id });
     subscription.rows.reset();
     this.#send(subscription.message());
@@ -234,6 +245,26 @@ export class Live {
     this.#socket?.send(JSON.stringify(message));
   }
 
+  #tellSoon(): void {
+    if (this.#isTelling) return;
+    this.#isTelling = true;
+    queueMicrotask(() => {
+      this.#isTelling = false;
+      this.#tell();
+    });
+  }
+
+  /**
+   * What ends comes before what begins, in whichever order a page was left and another one opened: a
+   * connection may have only so many subscriptions.
+   */
+  #tell(): void {
+    for (const id of this.#ended) this.#send({ type: 'unsubscribe', id });
+    for (const subscription of this.#begun) this.#send(subscription.message());
+    this.#ended.clear();
+    this.#begun.clear();
+  }
+
   #expectWithin(milliseconds: number): void {
     clearTimeout(this.#watch);
     this.#watch = setTimeout(() => this.#lost(), milliseconds);
@@ -259,6 +290,9 @@ export class Live {
     clearTimeout(this.#watch);
     clearTimeout(this.#retry);
     this.#retry = undefined;
+    // Whatever is followed by then is asked for when the line is back.
+    this.#ended.clear();
+    this.#begun.clear();
     // A snapshot cut off in the middle begins again from the start.
     for (const { rows } of this.#subscriptions.values()) rows.abandon();
     socket?.close();

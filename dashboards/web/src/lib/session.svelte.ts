@@ -19,7 +19,7 @@ class Session extends TabSession {
     const pending = takePending();
     history.replaceState(null, '', pending?.place ?? '/');
     dispatchEvent(new PopStateEvent('popstate'));
-    if (pending === null) return this.signOut(texts.signIn.failed('it was not begun in this tab'));
+    if (pending === null) return this.signOut(texts.signIn.failed(texts.signIn.notBegun));
     this.isReturning = true;
     try {
       this.take(await finish(back, pending));

@@ -76,6 +76,11 @@ export const tables: Record<string, Table> = {
     narrow: ['project_id', 'variance', 'used'], totals: ['budget', 'spent', 'variance'],
     leads: toProject,
   },
+  utilization: {
+    view: 'utilization', title: titles.utilization, sort: '-week',
+    leading: ['employee_id', 'week', 'utilization', 'billable_hours', 'hours', 'capacity'],
+    narrow: ['employee_id', 'week', 'utilization'], totals: ['hours', 'billable_hours'],
+  },
   compliance: {
     view: 'compliance_failures', title: titles.compliance_failures, sort: '-failed_at',
     leading: ['check_id', 'rule', 'project_id', 'failed_at'], narrow: ['check_id', 'rule'], totals: [],

@@ -1,4 +1,6 @@
 /** The overview as the service answers it, and how it is put in order. */
+import { hasAll, wordsOf } from '../lib/filter';
+import { LANGUAGE } from '../lib/units';
 import { words } from './words';
 
 export interface Line {
@@ -82,12 +84,11 @@ export function sorted(lines: readonly Line[], { column, descending }: Order): L
 
 /** Those in which every word of the filter is found. */
 export function filtered(lines: readonly Line[], filter: string): readonly Line[] {
-  const wanted = filter.toLowerCase().split(/\s+/).filter((word) => word !== '');
+  const wanted = wordsOf(filter);
   if (wanted.length === 0) return lines;
   return lines.filter((line) => {
     const state = words.states[line.state] ?? line.state;
-    const text = `${line.id} ${line.name} ${state} ${line.node ?? ''}`.toLowerCase();
-    return wanted.every((word) => text.includes(word));
+    return hasAll(`${line.id} ${line.name} ${state} ${line.node ?? ''}`, wanted);
   });
 }
 
@@ -95,6 +96,6 @@ export function filtered(lines: readonly Line[], filter: string): readonly Line[
 export function rate(value: number): string {
   if (value === 0) return '0';
   if (value < 0.01) return '<0.01';
-  if (value >= 100) return Math.round(value).toLocaleString('en-GB');
+  if (value >= 100) return Math.round(value).toLocaleString(LANGUAGE);
   return value.toFixed(value < 10 ? 2 : 1);
 }

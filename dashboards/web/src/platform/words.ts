@@ -1,5 +1,6 @@
 /** What the operators' page says. */
 export const words = {
+  product: 'Tidemark',
   title: 'Platform',
   signIn: {
     title: 'Sign in as an operator',
@@ -7,6 +8,7 @@ export const words = {
     label: 'Operator token',
     button: 'Sign in',
     help: 'An operator has a token of the role platform, which belongs to no tenant:',
+    command: 'tidemark token --role platform',
     empty: 'Paste a token first.',
     malformed: 'This is not a token: it has three parts with dots between them.',
     expired: 'The token has expired. Paste a new one.',

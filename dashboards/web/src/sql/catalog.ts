@@ -1,6 +1,8 @@
 /** What a query can read: views and events, with their columns. */
 import { call } from '../lib/api';
+import { hasAll, wordsOf } from '../lib/filter';
 import type { Cell } from '../lib/protocol';
+import { LANGUAGE } from '../lib/units';
 
 export interface Relation {
   /** `public` for views, `events` for events. */
@@ -53,7 +55,7 @@ export function relations(columns: readonly (readonly Cell[])[], views: readonly
     [relation.rows, relation.state, relation.isOwn] = [view.row_count, view.state, view.own];
   }
   const all = [...found.values()].filter(({ schema }) => schema !== 'information_schema');
-  return all.sort((a, b) => b.schema.localeCompare(a.schema, 'en') || a.name.localeCompare(b.name, 'en'));
+  return all.sort((a, b) => b.schema.localeCompare(a.schema, LANGUAGE) || a.name.localeCompare(b.name, LANGUAGE));
 }
 
 const BARE = /^[a-z_][a-z0-9_]*$/;
@@ -70,10 +72,8 @@ export function fullName(relation: Relation): string {
 
 /** Those in whose name or columns every word is found. */
 export function matching(all: readonly Relation[], filter: string): readonly Relation[] {
-  const wanted = filter.toLowerCase().split(/\s+/).filter((word) => word !== '');
+  const wanted = wordsOf(filter);
   if (wanted.length === 0) return all;
-  return all.filter((relation) => {
-    const text = [relation.schema, relation.name, ...relation.columns.map(({ name }) => name)].join(' ').toLowerCase();
-    return wanted.every((word) => text.includes(word));
-  });
+  return all.filter(({ schema, name, columns }) =>
+    hasAll([schema, name, ...columns.map((column) => column.name)].join(' '), wanted));
 }

@@ -1,6 +1,7 @@
 /** Cells of any query: how they read, how they compare, what is copied of them. */
 import { MINUS } from '../lib/format';
 import type { Cell, Column, Row } from '../lib/protocol';
+import { LANGUAGE } from '../lib/units';
 
 export function isNumber(type: string): boolean {
   return type === 'int' || type === 'decimal' || type === 'float';
@@ -55,7 +56,7 @@ export function sorted(rows: readonly Row[], columns: readonly Column[], order: 
   const column = order ? columns[order.column] : undefined;
   if (!order || !column) return rows;
   const sign = order.descending ? -1 : 1;
-  const collator = new Intl.Collator('en', { numeric: true });
+  const collator = new Intl.Collator(LANGUAGE, { numeric: true });
   const keys = keysOf(rows, order.column, column.type);
   const places = rows.map((_, i) => i);
   places.sort((x, y) => {

@@ -1,7 +1,7 @@
 // Dashboards are made and changed in a real browser, against the real service.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { launch, open as openPage, reads } from './browser.js';
+import { launch, open as openPage, overflow, reads, unexpected } from './browser.js';
 import { Service, tokenOf, until } from './service.js';
 
 /** @type {Service} */
@@ -30,9 +30,6 @@ async function open(t, path, { who = 'ann', role = 'analyst', ...size } = {}) {
   await reads(opened.page.locator('h1'), FIRM.name);
   return opened;
 }
-
-/** A refusal of the service is noted by the browser too. */
-const unexpected = (complaints) => complaints.filter((text) => !/status of 4\d\d/.test(text));
 
 const kpi = (id, title, x, column = 'total') => ({
   id, title, at: { x, y: 0, w: 4, h: 3 }, source: { view: 'ar_aging' },
@@ -335,14 +332,13 @@ test('an executive is not offered to change one', async (t) => {
 test('a widget is changed on a phone, and nothing scrolls sideways', async (t) => {
   const { id } = await made('On a phone', kpi('a', 'A number with quite a long title', 0), TABLE);
   const { page, complaints } = await open(t, `/dashboards/${id}/edit`, { width: 360, height: 740 });
-  const overflow = () => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   await choose(page, 'a', 'A number with quite a long title');
-  assert.equal(await overflow(), 0);
+  assert.equal(await overflow(page), 0);
   await reads(page.locator('.preview'), /A number with quite a long title/);
   await shot(page, 'board-edit-phone');
   await titled(page).fill('Short');
   await page.getByRole('button', { name: 'Close the form' }).click();
   await stands(page, 'Short, column 1, row 1, 4 wide and 3 tall');
-  assert.equal(await overflow(), 0);
+  assert.equal(await overflow(page), 0);
   assert.deepEqual(complaints, []);
 });

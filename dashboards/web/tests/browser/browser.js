@@ -2,16 +2,17 @@
 import { chromium } from 'playwright-core';
 import { until } from './service.js';
 
-export function launch() {
+/** With further arguments for it. */
+export function launch(...more) {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'],
+    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', ...more],
   });
 }
 
 /** Opens an address in a context of its own; what the page complains about is gathered in `complaints`. */
-export async function open(t, browser, address, { width = 1280, height = 900 } = {}) {
-  const context = await browser.newContext({ viewport: { width, height }, reducedMotion: 'reduce' });
+export async function open(t, browser, address, { width = 1280, height = 900, colorScheme = 'light', permissions } = {}) {
+  const context = await browser.newContext({ viewport: { width, height }, reducedMotion: 'reduce', colorScheme, permissions });
   t.after(() => context.close());
   const page = await context.newPage();
   const complaints = [];
@@ -20,9 +21,21 @@ export async function open(t, browser, address, { width = 1280, height = 900 } =
     // Content-security violations and failed loads are console errors too.
     if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());
   });
+  await page.addInitScript(() => {
+    document.addEventListener('securitypolicyviolation', (event) => {
+      console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`);
+    });
+  });
   await page.goto(address);
   return { page, context, complaints };
 }
+
+/** Complaints but for refusals of the service, which the browser notes too. */
+export const unexpected = (complaints) => complaints.filter((text) => !/status of 4\d\d/.test(text));
+
+/** How much wider the page is than the window. */
+export const overflow = (page) =>
+  page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 
 export const textOf = async (locator) => (await locator.textContent())?.replaceAll(/\s+/g, ' ').trim() ?? '';
 
@@ -34,6 +47,17 @@ export async function reads(locator, expected, seconds = 30) {
   }, seconds).catch((error) => {
     throw new Error(`it reads "${text}", not ${expected}`, { cause: error });
   });
+}
+
+export const hasFocus = (locator) => locator.evaluate((element) => element === element.ownerDocument.activeElement);
+
+/** Goes on with Tab until it is reached. */
+export async function tabTo(page, locator, most = 60) {
+  for (let n = 0; n < most; n += 1) {
+    await page.keyboard.press('Tab');
+    if (await hasFocus(locator)) return;
+  }
+  throw new Error(`Tab does not lead to ${locator}`);
 }
 
 /** A figure of the overview. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
-import { figure, launch, open, reads, textOf } from './browser.js';
+import { figure, launch, open, overflow, reads, textOf } from './browser.js';
 import { Line } from './line.js';
 import { Service, until } from './service.js';
 
@@ -99,8 +99,7 @@ test('rows that cover the page of a phone say that the line is down', async (t) 
   assert.equal(await rows.locator('[data-link]').count(), 0);
   await service.kill();
   await reads(rows.locator('[data-link]'), /^Connection lost/);
-  const beyond = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  assert.equal(beyond, 0, 'it fits');
+  assert.equal(await overflow(page), 0, 'it fits');
   await service.up();
   await until('it is gone', async () => (await rows.locator('[data-link]').count()) === 0);
   await service.post('covered', invoice('A5', '7'));

@@ -1,7 +1,7 @@
 // The operators' page in a real browser against the real service.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { chromium } from 'playwright-core';
+import { launch, open as openPage, textOf } from './browser.js';
 import { Service, until } from './service.js';
 
 /** @type {Service} */
@@ -23,10 +23,7 @@ before(async () => {
   await service.post(id(7), ...Array.from({ length: 20 }, (_, n) => (
     ['crm.call_logged', { call_id: `C${n}`, user_id: 'ada', disposition: 'reached', duration_s: 60 }]
   )));
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'],
-  });
+  browser = await launch();
 });
 
 after(async () => {
@@ -34,21 +31,10 @@ after(async () => {
   await service?.stop();
 });
 
-async function open(t, { token, path = '/platform', width = 1280, height = 800 } = {}) {
-  const context = await browser.newContext({ viewport: { width, height }, reducedMotion: 'reduce' });
-  t.after(() => context.close());
-  const page = await context.newPage();
-  const complaints = [];
-  page.on('pageerror', (error) => complaints.push(error.message));
-  page.on('console', (message) => {
-    if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());
-  });
-  await page.goto(`${service.address}${path}${token ? `#token=${token}` : ''}`);
-  return { page, complaints };
-}
+const open = async (t, { token, path = '/platform', height = 800, ...more } = {}) =>
+  openPage(t, browser, `${service.address}${path}${token ? `#token=${token}` : ''}`, { height, ...more });
 
 const first = (page) => page.locator('tbody tr:not(.space)').first();
-const textOf = async (locator) => (await locator.textContent())?.replaceAll(/\s+/g, ' ').trim() ?? '';
 
 test('all tenants stand in one table, and each look is recorded', async (t) => {
   const { page, complaints } = await open(t, { token: await service.token('platform') });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
-import { chromium } from 'playwright-core';
+import { launch, open as openPage, overflow, reads, unexpected } from './browser.js';
 import { Service, until } from './service.js';
 
 /** @type {Service} */
@@ -19,10 +19,7 @@ before(async () => {
   await service.post(FIRM.id, ...Array.from({ length: 12 }, (_, n) => ['invoicing.invoice_issued', {
     invoice_id: `I${n}`, customer_id: `C${n % 3}`, issue_date: '2026-01-05', due_date: '2026-02-04', amount: `${n + 1}`,
   }]));
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'],
-  });
+  browser = await launch();
 });
 
 after(async () => {
@@ -30,37 +27,8 @@ after(async () => {
   await service?.stop();
 });
 
-async function open(t, { role = 'analyst', path = '/reports', width = 1280, height = 900 } = {}) {
-  const context = await browser.newContext({ viewport: { width, height }, reducedMotion: 'reduce' });
-  t.after(() => context.close());
-  const page = await context.newPage();
-  const complaints = [];
-  page.on('pageerror', (error) => complaints.push(error.message));
-  page.on('console', (message) => {
-    // A refusal of the service is noted by the browser too.
-    if (/status of 4\d\d/.test(message.text())) return;
-    if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());
-  });
-  await page.addInitScript(() => {
-    document.addEventListener('securitypolicyviolation', (event) => {
-      console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`);
-    });
-  });
-  await page.goto(`${service.address}${path}#token=${await service.token(role, FIRM.id)}`);
-  return { page, complaints };
-}
-
-const textOf = async (locator) => (await locator.textContent())?.replaceAll(/\s+/g, ' ').trim() ?? '';
-
-async function reads(locator, expected) {
-  let text = '';
-  await until(`it reads ${expected}`, async () => {
-    text = await textOf(locator);
-    return typeof expected === 'string' ? text === expected : expected.test(text);
-  }, 30).catch((error) => {
-    throw new Error(`it reads "${text}", not ${expected}`, { cause: error });
-  });
-}
+const open = async (t, { role = 'analyst', path = '/reports', ...more } = {}) =>
+  openPage(t, browser, `${service.address}${path}#token=${await service.token(role, FIRM.id)}`, more);
 
 const editor = (page) => page.getByRole('textbox', { name: 'SQL' });
 
@@ -112,7 +80,7 @@ test('a query becomes a report, is run with another value, and its file is downl
   await page.getByLabel(/^days/).fill('soon');
   await page.getByRole('button', { name: 'Run', exact: true }).click();
   await reads(page.locator('.problem'), /days.*whole number/);
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(unexpected(complaints), []);
 });
 
 test('what is wrong with a report stands where it is wrong', async (t) => {
@@ -131,7 +99,7 @@ test('what is wrong with a report stands where it is wrong', async (t) => {
   await reads(page.locator('.means'), /^Means every Monday at 07:00 \(Europe\/London\)/);
   await page.getByRole('button', { name: 'Make the report' }).click();
   await reads(page.locator('dl'), /By itself ?every Monday at 07:00 \(Europe\/London\).*Next ?Mon.*07:00/);
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(unexpected(complaints), []);
 });
 
 test('a report is changed, not over somebody else’s change, and deleted', async (t) => {
@@ -158,7 +126,7 @@ test('a report is changed, not over somebody else’s change, and deleted', asyn
   await page.getByRole('button', { name: 'Delete the report' }).click();
   await reads(page.locator('h2'), 'Reports');
   assert.equal(await page.getByRole('link', { name: 'Debts of all' }).count(), 0);
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(unexpected(complaints), []);
 });
 
 test('a long run shows that it is made, and is cancelled', async (t) => {
@@ -192,17 +160,16 @@ test('an executive sees no reports', async (t) => {
 test('nothing scrolls sideways on a phone', async (t) => {
   await make({ name: 'A report of a view with quite a long name', view: 'open_invoices', schedule: { cron: '0 7 * * MON-FRI' } });
   const { page, complaints } = await open(t, { width: 360, height: 740 });
-  const overflow = () => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   const link = page.getByRole('link', { name: /^A report of a view/ }).first();
   await until('it is listed', async () => (await link.count()) === 1);
-  assert.equal(await overflow(), 0);
+  assert.equal(await overflow(page), 0);
   await shot(page, 'reports-phone');
   await link.click();
   await until('it is shown', async () => (await page.getByRole('button', { name: 'Run', exact: true }).count()) === 1);
-  assert.equal(await overflow(), 0);
+  assert.equal(await overflow(page), 0);
   await page.getByRole('link', { name: 'Edit' }).click();
   await until('the form is shown', async () => (await page.getByRole('button', { name: 'Save', exact: true }).count()) === 1);
-  assert.equal(await overflow(), 0);
+  assert.equal(await overflow(page), 0);
   await shot(page, 'report-form-phone');
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(unexpected(complaints), []);
 });

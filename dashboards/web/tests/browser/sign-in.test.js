@@ -1,7 +1,7 @@
 // Signing in by an issuer, in a real browser against the real service.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { chromium } from 'playwright-core';
+import { launch, open as openPage } from './browser.js';
 import { Issuer } from './issuer.js';
 import { Service, until } from './service.js';
 
@@ -22,13 +22,7 @@ before(async () => {
     TIDEMARK_OIDC_CLAIMS_TENANT: 'firm.id',
   });
   await service.createTenant({ id: 'quay', name: 'Quay & Sons', timezone: 'UTC', currency: 'EUR', clock: 'fixed:2026-03-31' });
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: [
-      '--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update',
-      '--host-resolver-rules=MAP figures.test 127.0.0.1',
-    ],
-  });
+  browser = await launch('--host-resolver-rules=MAP figures.test 127.0.0.1');
 });
 
 after(async () => {
@@ -37,18 +31,7 @@ after(async () => {
   issuer?.stop();
 });
 
-async function open(t, path = '/') {
-  const context = await browser.newContext({ reducedMotion: 'reduce' });
-  t.after(() => context.close());
-  const page = await context.newPage();
-  const complaints = [];
-  page.on('pageerror', (error) => complaints.push(error.message));
-  page.on('console', (message) => {
-    if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());
-  });
-  await page.goto(service.address + path);
-  return { page, complaints };
-}
+const open = (t, path = '/') => openPage(t, browser, service.address + path);
 
 const button = (page) => page.getByRole('button', { name: /^Sign in with 127\.0\.0\.1/ });
 const heading = (page, text) =>

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import dateWords from '../../../date_words.json';
 import { calendarsOf, spanOf } from '../../src/boards/calendar';
 import { dayOf } from '../../src/boards/dates';
 import {
@@ -289,6 +290,18 @@ describe('what is followed', () => {
     for (const [words, day] of Object.entries(days)) expect(dayOf(words, '2026-03-31'), words).toBe(day);
     expect(dayOf('{{last_month}}', '2026-03-31')).toBeNull();
     expect(dayOf('{{today}}', '')).toBeNull();
+  });
+
+  it('reads the words that the service takes, and no others', () => {
+    const filter = (type: 'date' | 'timestamp'): Filter => ({ id: 'd', title: 'D', type });
+    for (const [text, day] of Object.entries(dateWords.days)) {
+      expect(dayOf(text, dateWords.today), text).toBe(day);
+      expect([isValue(filter('date'), text), isValue(filter('timestamp'), text)], text).toEqual([true, true]);
+    }
+    for (const text of dateWords.none) {
+      expect(dayOf(text, dateWords.today), text).toBeNull();
+      expect(isValue(filter('date'), text), text).toBe(false);
+    }
   });
 });
 

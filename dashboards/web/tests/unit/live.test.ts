@@ -224,6 +224,37 @@ describe('a live connection', () => {
     expect(sub.rows.complete).toBe(false);
   });
 
+  it('ends what is left before it begins what comes, whichever was asked for first', async () => {
+    const { live, last } = begin();
+    const left = live.follow({ view: 'pipeline' }, () => {});
+    await settle();
+    last().onopen?.();
+    last().heard.length = 0;
+    const next = live.follow({ view: 'headcount' }, () => {});
+    // Given up before anybody was asked: nobody is.
+    live.unsubscribe(live.follow({ view: 'utilization' }, () => {}));
+    live.unsubscribe(left);
+    expect(last().heard).toEqual([]);
+    await settle();
+    expect(last().heard).toMatchObject([
+      { type: 'unsubscribe', id: left.id }, { type: 'subscribe', id: next.id, view: 'headcount' },
+    ]);
+    expect(last().heard).toHaveLength(2);
+  });
+
+  it('asks once for what is begun as the line drops', async () => {
+    const { live, last } = begin();
+    await settle();
+    last().onopen?.();
+    const sub = live.follow({ view: 'pipeline' }, () => {});
+    last().onclose?.({ code: 1006 });
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(last().heard).toEqual([]);
+    last().onopen?.();
+    await settle();
+    expect(last().heard.map((message) => message['id'])).toEqual([sub.id]);
+  });
+
   it('ends when signing in again is the only way', async () => {
     const refusing = begin(() => Promise.reject(new Refused('expired')));
     await settle();

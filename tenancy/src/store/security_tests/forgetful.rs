@@ -7,18 +7,20 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use super::rows::{
-    dashboard, entry, fill, fill_reports, key, mark, new_tenant, now, report, run, service_token,
-    taken_over, view,
+    dashboard, deleted_dashboard, entry, fill, fill_reports, key, mark, new_tenant, now, report,
+    run, service_token, taken_over, view,
 };
 use super::*;
 use crate::audit::{AuditFilter, Chain, verify};
+use crate::custom_fields::DeclaredField;
 use crate::dashboards::{NewDashboard, Origin};
+use crate::templates::CustomFieldType;
 use crate::templates::parts::PartKind;
 use crate::{Role, RoleSet};
 
 /// What opens a store, and what asks for the platform's rows, those that a policy opens to it among
 /// them: there a tenant is told by the condition alone, or asked for by no condition.
-const OF_THE_PLATFORM: [&str; 29] = [
+const OF_THE_PLATFORM: [&str; 34] = [
     "acquire_partition",
     "beat",
     "checkpoints",
@@ -27,9 +29,11 @@ const OF_THE_PLATFORM: [&str; 29] = [
     "connect",
     "count_dead_letters",
     "create_tenant",
+    "custom_fields_since",
     "dead_letters_by_tenant",
     "delete_tenant",
     "erasure",
+    "event_types_alike",
     "event_types_since",
     "finish_erasure",
     "id_key",
@@ -39,8 +43,11 @@ const OF_THE_PLATFORM: [&str; 29] = [
     "open",
     "ownership",
     "put_dead_letters",
+    "put_schema",
     "release_partition",
     "retire",
+    "schema",
+    "source_partitions",
     "tenant",
     "tenants",
     "tenants_since",
@@ -147,6 +154,7 @@ async fn queries_that_forget_the_tenant_reach_its_own_rows_only() {
     only_own_alerts(&store, a, b).await;
     only_own_dashboards(&store, a, b).await;
     only_own_templates(&store, a, b).await;
+    only_own_fields(&store, a, b).await;
     let tokens = [service_token(a, 1), service_token(a, 2)];
     assert_eq!(store.service_tokens(a).await.unwrap(), tokens);
     assert!(!store.put_service_token(a, &service_token(a, 3), 2).await.unwrap());
@@ -367,4 +375,35 @@ async fn only_own_templates(store: &Store, a: u32, b: u32) {
     let removed = TemplateUpdate { removed: vec![part], ..taken_over(Some(2)) };
     assert!(!store.update_template(a, &removed, 9).await.unwrap());
     assert_eq!(store.given_template(a).await.unwrap().unwrap().revision, 2);
+    // That another has had it before is nothing to whom it is given.
+    let given = deleted_dashboard(b);
+    let gift = TemplateGift { dashboards: vec![given.clone()], ..taken_over(None).gift };
+    let brought = TemplateUpdate { gift, ..taken_over(Some(2)) };
+    assert!(store.update_template(a, &brought, 9).await.unwrap());
+    assert_eq!(store.dashboard(a, &given.head.id).await.unwrap(), Some(given));
+    let all: Vec<String> = MODULES.map(str::to_owned).to_vec();
+    let modules = Some(SwitchedModules { before: all.clone(), after: all[..1].to_vec() });
+    let switched = TemplateUpdate { modules, ..taken_over(Some(3)) };
+    assert!(store.update_template(a, &switched, 9).await.unwrap());
+    let other = store.tenant(&"b".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(other.modules, all);
+}
+
+/// Every query on custom fields, as `a`, upon what is its own and what is of `b`.
+async fn only_own_fields(store: &Store, a: u32, b: u32) {
+    let own = store.custom_fields_of(a).await.unwrap();
+    assert_eq!((own.revision, own.is_empty()), (4, true));
+    let field = DeclaredField {
+        on: "hr.time_logged".to_owned(),
+        name: "mine".to_owned(),
+        title: "Mine".to_owned(),
+        r#type: CustomFieldType::Text,
+        choices: Vec::new(),
+    };
+    assert!(store.put_custom_fields(a, &own.with(field)).await.unwrap());
+    assert_eq!(store.custom_fields_of(a).await.unwrap().len(), 1);
+    // The platform reads those of all.
+    let all = store.custom_fields().await.unwrap();
+    let counts: Vec<(u32, usize)> = all.iter().map(|(of, fields)| (*of, fields.len())).collect();
+    assert_eq!(counts, [(a, 1), (b, 0)]);
 }

@@ -7,7 +7,8 @@ use serde_json::json;
 use super::forgetful::decide;
 use super::*;
 use crate::audit::{Action, AuditEntry, AuditKey, Chain};
-use crate::dashboards::{Dashboard, Head};
+use crate::custom_fields::CustomFields;
+use crate::dashboards::{Dashboard, Head, Origin};
 use crate::{Role, RoleSet, templates};
 
 pub(super) fn new_tenant(id: &str) -> NewTenant {
@@ -65,6 +66,9 @@ pub(super) async fn fill(store: &Store, tenant: u32) {
     fill_reports(store, tenant).await;
     fill_alerts(store, tenant).await;
     assert!(store.create_dashboard(tenant, &dashboard(tenant), 9).await.unwrap());
+    let deleted = deleted_dashboard(tenant);
+    assert!(store.create_dashboard(tenant, &deleted, 9).await.unwrap());
+    assert!(store.delete_dashboard(tenant, &deleted.head.id, None).await.unwrap());
     assert!(store.update_template(tenant, &taken_over(None), 9).await.unwrap());
 }
 
@@ -73,6 +77,7 @@ pub(super) fn taken_over(revision: Option<u64>) -> TemplateUpdate {
     TemplateUpdate {
         revision,
         by: "jo".to_owned(),
+        modules: None,
         gift: TemplateGift {
             template: templates::find("household").unwrap().clone(),
             at: DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
@@ -84,6 +89,8 @@ pub(super) fn taken_over(revision: Option<u64>) -> TemplateUpdate {
         reports: Vec::new(),
         rules: Vec::new(),
         removed: Vec::new(),
+        // Each update is one change of them too.
+        fields: CustomFields { revision: revision.unwrap_or_default(), ..CustomFields::default() },
     }
 }
 
@@ -102,6 +109,14 @@ pub(super) fn dashboard(tenant: u32) -> Dashboard {
         document: json!({ "of": tenant }),
         base: None,
     }
+}
+
+/// One of a template's, which the tenant has had.
+pub(super) fn deleted_dashboard(tenant: u32) -> Dashboard {
+    let origin = Some(Origin { template: "household/deleted".to_owned(), version: 1 });
+    let id = format!("deleted{tenant}").parse().unwrap();
+    let head = Head { id, origin, ..dashboard(tenant).head };
+    Dashboard { head, ..dashboard(tenant) }
 }
 
 /// A rule with an alert that is to be told.

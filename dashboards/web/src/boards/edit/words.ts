@@ -1,4 +1,5 @@
 /** What the pages say on which dashboards are made and changed. */
+import { units } from '../../lib/units';
 import type { Aggregate, Better, Comparison, FilterType, Kind, Place, Tone } from '../document';
 import type { How, Member, Part } from './compare';
 import type { ValueKind } from './values';
@@ -127,7 +128,7 @@ export const words = {
   },
   conflict: {
     title: 'Somebody changed this dashboard meanwhile',
-    by: (who: string, age: string) => `${who} saved it ${age === 'now' ? 'just now' : `${age} ago`}. Nothing of yours is lost, and nothing of theirs.`,
+    by: (who: string, age: string) => `${who} saved it ${age === units.now ? 'just now' : `${age} ago`}. Nothing of yours is lost, and nothing of theirs.`,
     template: 'Its template', mine: 'You changed', theirs: 'They changed',
     nothing: 'Nothing that shows.', shared: 'both changed it',
     keep: 'Keep mine', keepHint: 'Yours takes the place of theirs, which stays among the versions.',
