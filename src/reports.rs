@@ -51,7 +51,7 @@ use self::delivery::{Carrier, Undelivered};
 pub(crate) use self::delivery::{Notice, ShownTarget, Target};
 use self::owners::Owners;
 pub(crate) use self::scheduler::wait;
-use self::settings::ReportSettings;
+use self::settings::{ReportSettings, SmtpUrl};
 pub(crate) use self::template::{definition_given, reports_given};
 use crate::exports::Sources;
 use crate::forward::Places;
@@ -247,6 +247,11 @@ impl Reports {
         let (running, slots, wake) = (Mutex::default(), scheduler::Slots::new(), Notify::new());
         let shared = Shared { parts, carrier, owners, running, slots, wake };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Sends messages through another mail server from now on, or through none.
+    pub(crate) fn replace_smtp(&self, smtp: Option<SmtpUrl>) {
+        self.shared.carrier.replace_smtp(smtp);
     }
 
     fn now(&self) -> DateTime<Utc> {
