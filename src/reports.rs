@@ -62,7 +62,7 @@ pub(crate) use self::delivery::{Notice, ShownTarget, Target};
 pub(crate) use self::jobs::wait;
 use self::owners::Owners;
 pub(crate) use self::report::{Report, Unread};
-use self::settings::ReportSettings;
+use self::settings::{ReportSettings, SmtpUrl};
 use self::slots::Slots;
 pub(crate) use self::template::{definition_given, reports_given};
 use crate::exports::Sources;
@@ -246,6 +246,11 @@ impl Reports {
         let closings = Closings::default();
         let shared = Shared { parts, carrier, owners, running, slots, closings, wake };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Sends messages through another mail server from now on, or through none.
+    pub(crate) fn replace_smtp(&self, smtp: Option<SmtpUrl>) {
+        self.shared.carrier.replace_smtp(smtp);
     }
 
     fn now(&self) -> DateTime<Utc> {

@@ -364,6 +364,32 @@ async fn a_file_comes_by_mail_or_where_to_find_it() {
     assert!(!linked.contains("filename="), "{linked}");
 }
 
+/// The password of a mail server is part of its address, which is read anew.
+#[tokio::test]
+async fn messages_go_by_the_mail_server_of_now() {
+    let (address, maildir) = mail_server();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("smtp");
+    // Nobody listens there.
+    std::fs::write(&file, "smtp://me:one@127.0.0.1:9").unwrap();
+    let variables = [
+        ("TIDEMARK_SMTP_URL_FILE", file.to_str().unwrap()),
+        ("TIDEMARK_SMTP_FROM", "Figures <figures@tidemark.example>"),
+    ];
+    let service = Service::start_with(Arc::new(tempfile::tempdir().unwrap()), &variables).await;
+    let admin = service.tenant("acme").await;
+    std::fs::write(&file, format!("smtp://{address}")).unwrap();
+    service.hang_up();
+    service.until_logged("were read anew", 1).await;
+    let to = format!("{}@acme.example", std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos());
+    let deliver = json!([{ "kind": "email", "to": [to] }]);
+    let report = json!({ "name": "Ones", "sql": "SELECT 1 AS n", "deliver": deliver });
+    let report = create(&service, &admin, &report).await;
+    let done = run(&service, &admin, &report, &json!({})).await;
+    assert_eq!(done["deliveries"][0]["state"], "done", "{done}");
+    assert_eq!(mail_to(&maildir, &to).len(), 1);
+}
+
 type Calls = mpsc::UnboundedSender<(HeaderMap, String)>;
 
 async fn take(State(calls): State<Calls>, headers: HeaderMap, body: String) -> StatusCode {

@@ -49,7 +49,7 @@ impl Store {
     ) -> Result<Transaction<'static, Any>, sqlx::Error> {
         match &self.engine {
             Engine::Sqlite(writer) => writer.begin().await,
-            Engine::Postgres => self.begin("BEGIN", scope).await,
+            Engine::Postgres(_) => self.begin("BEGIN", scope).await,
         }
     }
 

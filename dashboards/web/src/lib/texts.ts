@@ -24,9 +24,6 @@ export const texts = {
     returning: 'Signing you in…',
     failed: (why: string) => `The sign-in did not work: ${why.replace(/[.\s]+$/, '')}.`,
     insecure: 'this address is not secure; open the page by HTTPS',
-    notBegun: 'it was not begun in this tab',
-    issuerSays: (error: string) => `the issuer says ${error}`,
-    serviceAnswers: (status: number) => `the service answers ${status}`,
     signedOut: 'You have signed out.',
   },
   header: {
