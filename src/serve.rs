@@ -235,7 +235,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     };
     let (share, wire_limits) = (config.limits.address_connections, config.limits.wire.clone());
     let app = Arc::new(App::new(Parts {
-        store,
+        store: store.clone(),
         directory: directory.clone(),
         verifier,
         hub,
@@ -303,6 +303,8 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         address,
         app,
         tls,
+        store,
+        registry: config.schema_registry,
         keeper: keeping,
         accepting,
         connections,

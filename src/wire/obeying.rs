@@ -26,7 +26,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
             Command::Fetch { cursor, .. } => {
                 let mut portal = self.held.take(cursor)?;
                 let schema = self.columns(&mut portal).await?;
-                self.held.keep(cursor, portal);
+                self.held.keep(cursor, portal)?;
                 self.outlet.columns(&schema, formats);
             }
             _ => self.outlet.no_rows(),
@@ -104,7 +104,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
                 let mut portal = self.held.take(&cursor)?;
                 portal.formats = formats.clone();
                 let sent = self.send(&mut portal, rows).await?;
-                self.held.keep(&cursor, portal);
+                self.held.keep(&cursor, portal)?;
                 format!("FETCH {sent}")
             }
             Command::Close(None) => {

@@ -53,7 +53,8 @@ pub use error::{Invalid, StoreError};
 pub use hex::hex;
 pub use id::TenantId;
 pub use issuer::{
-    ClientSecret, Exchanged, Issuer, IssuerError, IssuerSettings, Pace, SignIn, SignInError,
+    Account, ClientSecret, Exchanged, Issuer, IssuerError, IssuerSettings, Pace, PageClient,
+    SignIn, SignInError,
 };
 pub use locale::Locale;
 pub use modules::MODULES;

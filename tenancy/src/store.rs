@@ -31,6 +31,7 @@ mod migrations;
 mod nodes;
 mod own_views;
 mod position_marks;
+mod queued_runs;
 mod reading;
 mod report_deliveries;
 mod report_jobs;
@@ -48,7 +49,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
-use sqlx::any::AnyPoolOptions;
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, FromRow};
 
 pub use self::alert_decisions::{AlertBounds, AlertSubject, Decided, Decision};
@@ -65,9 +66,10 @@ pub use self::event_types::StoredEventType;
 pub use self::nodes::{Ownership, StoredNode, StoredPartition};
 pub use self::own_views::StoredView;
 pub use self::position_marks::PositionMark;
+pub use self::queued_runs::NewRun;
 pub use self::report_deliveries::StoredDelivery;
 pub use self::report_jobs::{JobKind, ReportJob};
-pub use self::report_runs::{FinishedRun, NewRun, RunState, StoredRun};
+pub use self::report_runs::{FinishedRun, RunState, StoredRun};
 pub use self::reports::{StoredOwner, StoredReport};
 use self::scope::Scope;
 pub use self::service_tokens::StoredServiceToken;
@@ -100,7 +102,8 @@ pub struct Store {
 enum Engine {
     /// A file; the pool's connections only read it.
     Sqlite(Writer),
-    Postgres,
+    /// As it was opened; its password may be another by now.
+    Postgres(Server),
 }
 
 impl Store {
@@ -131,7 +134,7 @@ impl Store {
             Database::Server(server) => {
                 migrations::check_server(server).await?;
                 let pool = options.connect(&server.pooled_url()).await.map_err(failed)?;
-                Ok(Self { pool, engine: Engine::Postgres })
+                Ok(Self { pool, engine: Engine::Postgres(server.clone()) })
             }
         }
     }
@@ -161,6 +164,22 @@ impl Store {
             writer.close().await;
         }
         self.pool.close().await;
+    }
+
+    /// Has connections that are made from now on use the password of this address; those that there
+    /// are go on. Where it is no other address of the same database for the same role, nothing is
+    /// taken, as its password is nobody else's affair: the answer is false then.
+    pub fn replace_password(&self, database: &Database) -> Result<bool, StoreError> {
+        let (Engine::Postgres(opened), Database::Server(server)) = (&self.engine, database) else {
+            return Ok(self.is_file() && matches!(database, Database::File(_)));
+        };
+        if server.to_string() != opened.to_string() {
+            return Ok(false);
+        }
+        let failed = |source| StoreError::Open { place: server.to_string(), source };
+        let options: AnyConnectOptions = server.pooled_url().parse().map_err(failed)?;
+        self.pool.set_connect_options(options);
+        Ok(true)
     }
 
     fn is_file(&self) -> bool {

@@ -7,6 +7,7 @@ export { words as alerts } from './alerts/words';
 export { words as boards } from './boards/words';
 export { words as editor } from './boards/edit/words';
 export { words as explanation } from './explanation/words';
+export { issuing } from './lib/issuer_words';
 export { linkOffer } from './lib/link_offer';
 export { texts as page } from './lib/texts';
 export { units } from './lib/units';

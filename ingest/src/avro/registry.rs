@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -48,7 +48,8 @@ pub struct SchemaRegistry {
 struct Inner {
     /// Without what proves who asks.
     url: Url,
-    user: Option<(String, Option<String>)>,
+    /// What proves it: a name, and a password.
+    user: RwLock<Option<(String, Option<String>)>>,
     client: Client,
     known: Mutex<HashMap<u32, Known>>,
     /// When it did not answer last, if it has not answered since.
@@ -109,7 +110,7 @@ impl SchemaRegistry {
             .build()
             .map_err(|error| address(error.to_string()))?;
         let (known, away) = (Mutex::default(), Mutex::default());
-        let inner = Inner { url, user, client, known, away };
+        let inner = Inner { url, user: RwLock::new(user), client, known, away };
         Ok(Self { inner: Arc::new(inner), kept: None })
     }
 
@@ -117,6 +118,22 @@ impl SchemaRegistry {
     #[must_use]
     pub fn keeping(self, kept: Arc<dyn KeptSchemas>) -> Self {
         Self { kept: Some(kept), ..self }
+    }
+
+    /// Has all clones of this one ask as the user of another one from now on. Where that is at another
+    /// address nothing is taken, as its password is nobody else's affair: the answer is false then.
+    pub fn replace_user(&self, other: &Self) -> bool {
+        if other.inner.url != self.inner.url {
+            return false;
+        }
+        // Of itself it would wait for its own lock.
+        let user = other.user();
+        *self.inner.user.write().unwrap_or_else(PoisonError::into_inner) = user;
+        true
+    }
+
+    fn user(&self) -> Option<(String, Option<String>)> {
+        self.inner.user.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The text of a schema, if it has been asked for before.
@@ -210,15 +227,15 @@ impl SchemaRegistry {
     }
 
     async fn ask(&self, id: u32) -> Result<Arc<str>, RegistryError> {
-        let Inner { url, user, client, .. } = &*self.inner;
+        let Inner { url, client, .. } = &*self.inner;
         let unreachable =
             |reason: String| RegistryError::Unreachable { url: url.to_string(), id, reason };
         let path = format!("{}/schemas/ids/{id}", url.as_str().trim_end_matches('/'));
         let mut request = client
             .get(path)
             .header("Accept", "application/vnd.schemaregistry.v1+json, application/json");
-        if let Some((name, password)) = user {
-            request = request.basic_auth(name, password.as_ref());
+        if let Some((name, password)) = self.user() {
+            request = request.basic_auth(name, password);
         }
         let mut response = request.send().await.map_err(|error| unreachable(said(&error)))?;
         let status = response.status();
@@ -290,5 +307,60 @@ impl fmt::Debug for SchemaRegistry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = self.inner.url.as_str();
         f.debug_struct("SchemaRegistry").field("url", &url).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A registry that gives a schema to whoever shows this password, as the user `me`.
+    async fn guarded(password: &Arc<Mutex<&'static str>>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let password = Arc::clone(password);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    assert!(stream.read_buf(&mut head).await.unwrap() > 0);
+                }
+                let shown = match *password.lock().unwrap() {
+                    "one" => "Basic bWU6b25l",
+                    _ => "Basic bWU6dHdv",
+                };
+                let is_let_in = String::from_utf8(head).unwrap().contains(shown);
+                let status = if is_let_in { "200 OK" } else { "401 Unauthorized" };
+                let body = r#"{"schema": "\"string\""}"#;
+                let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n", body.len());
+                let answer = format!("{head}connection: close\r\n\r\n{body}");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn a_password_is_replaced_in_all_clones() {
+        let password = Arc::new(Mutex::new("one"));
+        let address = guarded(&password).await;
+        let of = |password: &str| {
+            SchemaRegistry::new(&format!("http://me:{password}@{address}")).unwrap()
+        };
+        let registry = of("one");
+        let clone = registry.clone();
+        registry.schema(1).await.unwrap();
+        *password.lock().unwrap() = "two";
+        assert!(matches!(clone.schema(2).await, Err(RegistryError::Unreachable { .. })));
+        assert!(registry.replace_user(&of("two")));
+        clone.schema(2).await.unwrap();
+        assert!(clone.known(1).is_some(), "what is known stays known");
+        // What is meant for another registry is not sent to this one.
+        assert!(!registry.replace_user(&SchemaRegistry::new("http://me:x@127.0.0.1:9").unwrap()));
+        clone.schema(3).await.unwrap();
     }
 }

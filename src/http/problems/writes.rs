@@ -177,7 +177,7 @@ pub(in crate::http) fn onboarding(error: &OnboardingError) -> Problem {
 pub(in crate::http) fn export(error: &ExportError) -> Problem {
     match error {
         ExportError::Moved => moving(),
-        ExportError::Deleted => unknown_tenant(),
+        ExportError::Stopped => unknown_tenant(),
         ExportError::Disk(_) | ExportError::Objects(_) | ExportError::Read(_) => {
             failed("an export", &error.to_string())
         }

@@ -244,7 +244,7 @@ async fn a_template_is_given_once(place: &Place) {
     assert_eq!(done, crate::TenantRecord { template: None, ..made.clone() });
     assert_eq!(store.alert_rules(done.number).await.unwrap(), rules);
     assert_eq!(store.reports(done.number).await.unwrap(), [report]);
-    let jobs = store.due_report_jobs(due, 9).await.unwrap();
+    let jobs = store.due_report_jobs(due, &[done.number], 9).await.unwrap();
     assert_eq!(jobs.iter().map(|job| job.id.as_str()).collect::<Vec<_>>(), ["retail-cash"]);
     let given = store.given_template(done.number).await.unwrap().unwrap();
     assert_eq!((&given.template, given.revision), (&gift.template, 1));

@@ -161,7 +161,7 @@ async fn a_newer_version_is_taken_over_as_one(place: &Place) {
     assert_eq!((reports, rules), (vec![report("r", 2)], vec![rule("x", 2)]));
     let second = GivenTemplate { template: gift(2).template, given_at: at(2), revision: 2 };
     assert_eq!(given, Some(second));
-    let due = store.due_report_jobs(at(100), 9).await.unwrap();
+    let due = store.due_report_jobs(at(100), &[1, 2], 9).await.unwrap();
     let due: Vec<_> = due.into_iter().map(|job| (job.tenant, job.due_at)).collect();
     assert_eq!(due, [(2, at(60)), (1, at(90))]);
     // The other tenant has what it had.

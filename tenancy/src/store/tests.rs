@@ -355,3 +355,32 @@ async fn a_store_with_tenants_takes_the_later_migrations(place: &Place) {
     assert_eq!(store.event_types().await.unwrap(), [own]);
 }
 }
+
+/// Connections that are made after a password was replaced use the new one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_replaced_while_the_store_is_open() {
+    async fn run(connection: &mut sqlx::postgres::PgConnection, sql: String) {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.unwrap();
+    }
+    let place = Place::server().await;
+    let mut superuser = place.superuser().await;
+    let role = format!("reloaded_{}", std::process::id());
+    run(&mut superuser, format!("CREATE ROLE {role} LOGIN PASSWORD 'one'")).await;
+    let store = Store::connect(&place.access_as(&role, "one")).await.unwrap();
+    store.tenants().await.unwrap();
+    run(&mut superuser, format!("ALTER ROLE {role} PASSWORD 'two'")).await;
+    store.tenants().await.expect("connections that there are go on");
+    let end = format!(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = '{role}'"
+    );
+    run(&mut superuser, end).await;
+    store.tenants().await.unwrap_err();
+    assert!(store.replace_password(&place.access_as(&role, "two").database).unwrap());
+    store.tenants().await.unwrap();
+    // What is meant for another role, or another place, is not shown to this one.
+    assert!(!store.replace_password(&place.access().database).unwrap());
+    assert!(!store.replace_password(&Database::File("control.db".into())).unwrap());
+    store.tenants().await.unwrap();
+    store.close().await;
+    run(&mut superuser, format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
+}

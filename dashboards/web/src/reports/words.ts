@@ -13,7 +13,7 @@ export const words = {
     make: 'New report',
     none: 'No report yet. A report is a query or a view that becomes a file: now, or by itself.',
     name: 'Name', of: 'Of', format: 'Format', schedule: 'By itself', next: 'Next', owner: 'Owner', template: 'The template',
-    sql: 'SQL', noSchedule: 'when run', never: '–',
+    sql: 'SQL', noSchedule: 'when run', never: '–', unread: 'cannot be read',
     filter: 'Filter reports', noMatch: 'No report matches the filter.',
   },
   formats: { csv: 'CSV', xlsx: 'Excel (XLSX)', parquet: 'Parquet' } satisfies Record<Format, string>,
