@@ -97,7 +97,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
                     return Err(Failure::new("25P01", message).into());
                 }
                 let portal = Portal::new(work(&sql)?, Vec::new(), Formats::default());
-                self.held.bind(cursor, portal)?;
+                self.held.bind(&cursor, portal)?;
                 "DECLARE CURSOR".to_owned()
             }
             Command::Fetch { cursor, rows } => {

@@ -205,18 +205,18 @@ impl Held {
     }
 
     /// Keeps a portal. One with a name stays until it is closed; one without gives way.
-    pub(super) fn bind(&mut self, name: String, portal: Portal) -> Result<(), Failure> {
-        check_name(&name)?;
+    pub(super) fn bind(&mut self, name: &str, portal: Portal) -> Result<(), Failure> {
+        check_name(name)?;
         if name.is_empty() {
-            self.portals.remove(&name);
-        } else if self.portals.contains_key(&name) {
+            self.portals.remove(name);
+        } else if self.portals.contains_key(name) {
             return Err(Failure::new("42P03", format!("there is a cursor '{name}' already")));
         }
         if self.portals.len() >= PORTALS {
             let message = format!("a connection has at most {PORTALS} portals and cursors");
             return Err(Failure::new("54000", message));
         }
-        self.keep(&name, portal)
+        self.keep(name, portal)
     }
 
     /// Takes a portal out, to be given back by [`keep`](Self::keep).
@@ -303,10 +303,10 @@ mod tests {
         assert_eq!(held.prepare("c".into(), statement(BYTES)).unwrap_err().code, "54000");
         for number in 0..PORTALS {
             let portal = Portal::new(Work::Nothing, Vec::new(), Formats::default());
-            held.bind(number.to_string(), portal).unwrap();
+            held.bind(&number.to_string(), portal).unwrap();
         }
         let portal = Portal::new(Work::Nothing, Vec::new(), Formats::default());
-        assert_eq!(held.bind("x".into(), portal).unwrap_err().code, "54000");
+        assert_eq!(held.bind("x", portal).unwrap_err().code, "54000");
     }
 
     /// How many of a kind a connection that may have a thousand takes.
@@ -343,17 +343,17 @@ mod tests {
     fn all_that_is_held_of_a_portal_counts() {
         let formats = |held: &mut Held, name: String| {
             let formats = Formats::new(vec![1; 65_535]).unwrap();
-            held.bind(name, Portal::new(Work::Nothing, Vec::new(), formats))
+            held.bind(&name, Portal::new(Work::Nothing, Vec::new(), formats))
         };
         assert_eq!(taken(formats), 31);
         let values = |held: &mut Held, name: String| {
             let values = vec![Value::Null; 65_535];
-            held.bind(name, Portal::new(Work::Nothing, values, Formats::default()))
+            held.bind(&name, Portal::new(Work::Nothing, values, Formats::default()))
         };
         assert!(taken(values) <= BYTES / (65_535 * size_of::<Value>()));
         // A cursor takes the formats of each `FETCH`.
         let fetched = |held: &mut Held, name: String| {
-            held.bind(name.clone(), Portal::new(Work::Nothing, Vec::new(), Formats::default()))?;
+            held.bind(&name, Portal::new(Work::Nothing, Vec::new(), Formats::default()))?;
             let mut portal = held.take(&name)?;
             portal.formats = Formats::new(vec![1; 65_535])?;
             held.keep(&name, portal)
@@ -377,7 +377,7 @@ mod tests {
         assert!(held.statement("b").unwrap().promised.is_none());
         let mut portal = Portal::new(Work::Nothing, Vec::new(), Formats::default());
         portal.promised = Some(wide.clone());
-        assert_eq!(held.bind("c".into(), portal).unwrap_err().code, "54000");
+        assert_eq!(held.bind("c", portal).unwrap_err().code, "54000");
         assert!(held.close_statement("a"));
         held.describe("b", description()).unwrap();
     }
@@ -388,9 +388,9 @@ mod tests {
         let portal = || Portal::new(Work::Nothing, Vec::new(), Formats::default());
         let (longest, longer) = ("n".repeat(NAME), "n".repeat(NAME + 1));
         held.prepare(longest.clone(), statement(1)).unwrap();
-        held.bind(longest, portal()).unwrap();
+        held.bind(&longest, portal()).unwrap();
         assert_eq!(held.prepare(longer.clone(), statement(1)).unwrap_err().code, "42622");
-        assert_eq!(held.bind(longer, portal()).unwrap_err().code, "42622");
+        assert_eq!(held.bind(&longer, portal()).unwrap_err().code, "42622");
     }
 
     #[test]

@@ -263,7 +263,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         let params = parameters::values(&bind.values, &bind.formats, &types)?;
         let mut portal = Portal::new(work, params, Formats::new(bind.columns)?);
         portal.promised = promised;
-        self.held.bind(bind.portal, portal)
+        self.held.bind(&bind.portal, portal)
     }
 
     async fn describe_statement(&mut self, name: &str) -> Result<(), Stop> {

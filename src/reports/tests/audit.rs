@@ -1,6 +1,6 @@
 //! What is recorded of runs and deliveries.
 
-use tenancy::audit::{AuditFilter, Chain};
+use tenancy::audit::{AuditFilter, AuditRecord, Chain};
 
 use super::*;
 
@@ -8,7 +8,7 @@ use super::*;
 async fn records(node: &Reports) -> Vec<Value> {
     let (chain, filter) = (Chain::Tenant(1), AuditFilter::default());
     let page = node.shared.store().audit_records(chain, &filter, None, 100).await.unwrap();
-    page.records.iter().rev().map(|record| record.to_json()).collect()
+    page.records.iter().rev().map(AuditRecord::to_json).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
