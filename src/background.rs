@@ -48,27 +48,29 @@ impl Drop for Background {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use rustix::process::nice;
+    use rustix::process::getpriority_process;
 
     use super::*;
 
     #[tokio::test]
     async fn its_threads_stand_back_and_the_others_stay() {
-        let here = nice(0).unwrap();
+        let here = getpriority_process(None).unwrap();
         let background = Background::start().unwrap();
-        let task = background.handle().spawn(async { nice(0).unwrap() });
-        let blocking = background.handle().spawn_blocking(|| nice(0).unwrap());
+        let task = background.handle().spawn(async { getpriority_process(None).unwrap() });
+        let blocking = background.handle().spawn_blocking(|| getpriority_process(None).unwrap());
         // The thread for this one is started by one of theirs.
         let within = background.handle().spawn(async {
-            tokio::task::spawn_blocking(|| tokio::task::spawn_blocking(|| nice(0).unwrap()))
-                .await
-                .unwrap()
-                .await
-                .unwrap()
+            tokio::task::spawn_blocking(|| {
+                tokio::task::spawn_blocking(|| getpriority_process(None).unwrap())
+            })
+            .await
+            .unwrap()
+            .await
+            .unwrap()
         });
         let expected = (here + 5).min(19);
         assert_eq!((task.await.unwrap(), blocking.await.unwrap()), (expected, expected));
         assert_eq!(within.await.unwrap(), expected);
-        assert_eq!(nice(0).unwrap(), here);
+        assert_eq!(getpriority_process(None).unwrap(), here);
     }
 }

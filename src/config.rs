@@ -329,7 +329,13 @@ impl Loaded {
         let Config { oidc, tls, reports, .. } = &self.config;
         let pairs = [
             ("oidc.issuer", !oidc.issuer.is_empty(), "oidc.audience", !oidc.audience.is_empty()),
-            ("oidc.client_id", oidc.client_id.is_some(), "oidc.issuer", !oidc.issuer.is_empty()),
+            ("oidc.client_id", oidc.client.id.is_some(), "oidc.issuer", !oidc.issuer.is_empty()),
+            (
+                "oidc.platform_client_id",
+                oidc.platform_client.id.is_some(),
+                "oidc.issuer",
+                !oidc.issuer.is_empty(),
+            ),
             ("tls.certificate", tls.certificate.is_some(), "tls.key", tls.key.is_some()),
             ("tls.key", tls.key.is_some(), "tls.certificate", tls.certificate.is_some()),
             ("smtp_url", reports.smtp.is_some(), "smtp_from", reports.smtp_from.is_some()),

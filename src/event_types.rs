@@ -1,5 +1,6 @@
 //! The event types of the running service: built in, registered by the platform for all tenants,
-//! and registered by tenants for themselves.
+//! and registered by tenants for themselves; and the fields that tenants declare beside them
+//! ([`fields`]).
 //!
 //! **In:** a name and an Avro schema, or what another process registered in the same control store.
 //! **Out:** the type, in the control store and in the [`EventRegistry`] that intake, log, queries
@@ -12,6 +13,9 @@
 //!   once: the store takes a schema only over the one that it was compared with.
 //! - What one tenant registers is seen by that tenant alone, and stands before whatever the
 //!   platform registers under the same name.
+//! - No two names, of whomever, differ in `.` and `_` alone: Kafka would not have topics for both.
+
+mod fields;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -20,7 +24,7 @@ use ingest::{Growth, SchemaError, TypeLimits};
 use projections::{EventRegistry, EventType, EventTypes, Tenant};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
-use tenancy::{Store, StoreError, StoredEventType};
+use tenancy::{CustomFields, Store, StoreError, StoredEventType};
 use tokio::sync::Mutex;
 use utoipa::ToSchema;
 
@@ -48,9 +52,11 @@ pub(crate) enum RegisterError {
     /// The schema cannot be taken.
     #[error("{0}")]
     Schema(SchemaError),
-    /// The name is that of a type which all tenants have.
+    /// The name is that of a type which all tenants have, or one that Kafka would not tell from that
+    /// of somebody's type.
     #[error(
-        "`{0}` is a type that every tenant has, and is not to be changed here; choose another name"
+        "`{0}` cannot be registered here: the name, or one that differs from it in `.` and `_` alone, is \
+         taken; choose another name"
     )]
     Taken(String),
     /// The type is there with other fields.
@@ -117,40 +123,53 @@ struct Shared {
     registry: EventRegistry,
     /// The schemas as they were sent.
     schemas: RwLock<Schemas>,
+    /// What tenants have declared.
+    fields: RwLock<HashMap<Tenant, Arc<CustomFields>>>,
     /// Registrations take turns, so that what one has looked at is so when it stores.
     turn: Mutex<()>,
 }
 
 impl TypeDirectory {
-    /// Loads what is registered: `stored` is what the store holds.
+    /// Loads what is registered and declared: `stored` and `declared` are what the store holds.
     pub(crate) fn new(
         store: Store,
         stored: Vec<StoredEventType>,
+        declared: Vec<(u32, CustomFields)>,
         limits: TypeLimits,
     ) -> Result<Self, DamagedType> {
         let builtin = EventTypes::builtin();
         let registry = EventRegistry::from(builtin.clone());
-        let (schemas, turn) = (RwLock::default(), Mutex::default());
-        let shared = Shared { store, limits, builtin, registry, schemas, turn };
+        let (schemas, fields, turn) = (RwLock::default(), RwLock::default(), Mutex::default());
+        let shared = Shared { store, limits, builtin, registry, schemas, fields, turn };
         shared.adopt(stored)?;
+        for (tenant, fields) in declared {
+            shared.adopt_fields(Tenant(tenant), fields);
+        }
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Takes over what was registered in the store after its change `since`, by whomever; answers
-    /// how many types that are.
+    /// Takes over what was registered and declared in the store after its change `since`, by
+    /// whomever; answers how many types that are.
     pub(crate) async fn refresh(&self, since: u64) -> Result<usize, RefreshError> {
         let _turn = self.shared.turn.lock().await;
         let changed = self.shared.store.event_types_since(since).await?;
         let count = changed.len();
         self.shared.adopt(changed)?;
+        for (tenant, fields) in self.shared.store.custom_fields_since(Some(since)).await? {
+            self.shared.adopt_fields(Tenant(tenant), fields);
+        }
         Ok(count)
     }
 
-    /// Lets the types of a deleted tenant go, of which there are no events any more.
+    /// Lets the types of a deleted tenant go, of which there are no events any more, and what it has
+    /// declared.
     pub(crate) fn forget(&self, tenant: Tenant) {
         self.shared.registry.forget(tenant);
         let mut schemas = self.shared.schemas.write().unwrap_or_else(PoisonError::into_inner);
         schemas.retain(|(owner, _), _| *owner != Some(tenant));
+        drop(schemas);
+        let mut fields = self.shared.fields.write().unwrap_or_else(PoisonError::into_inner);
+        fields.remove(&tenant);
     }
 
     /// The types as the service reads them.
@@ -205,6 +224,9 @@ impl TypeDirectory {
         ingest::check_name(name).map_err(RegisterError::Name)?;
         let fields = ingest::fields(schema.get(), limits).map_err(RegisterError::Schema)?;
         let before = self.before(owner, name)?;
+        if before.is_none() && self.collides(name).await? {
+            return Err(RegisterError::Taken(name.to_owned()));
+        }
         let grown = match before.as_ref().map(|old| ingest::compare(old.fields(), &fields)) {
             Some(Growth::Other(differences)) => {
                 return Err(RegisterError::Incompatible { name: name.to_owned(), differences });
@@ -258,6 +280,20 @@ impl TypeDirectory {
             return Err(RegisterError::Full { limit: limits.count });
         }
         Ok(before)
+    }
+
+    /// Whether Kafka would not have topics for this name and one that somebody has registered: it
+    /// takes `.` and `_` for the same. Tenants may share a name, and with it the topic.
+    async fn collides(&self, name: &str) -> Result<bool, StoreError> {
+        let folded = |name: &str| name.replace('.', "_");
+        let of_name = folded(name);
+        let is_same = |other: &str| other != name && folded(other) == of_name;
+        if self.shared.builtin.iter().any(|event_type| is_same(event_type.name())) {
+            return Ok(true);
+        }
+        // In the store, where those stand too that other processes have registered.
+        let alike = self.shared.store.event_types_alike(name).await?;
+        Ok(alike.iter().any(|other| other != name))
     }
 
     /// A type as the outside sees it.

@@ -1,7 +1,8 @@
 //! All of a tenant's data as one file: made beside the running service, kept in the object store.
 //!
 //! **In:** the word of an admin. **Out:** a run, and once it is done a tar archive: events as they can
-//! be sent again, views as CSV, settings, and a manifest with counts and checksums ([`bundle`]).
+//! be sent again, views as CSV, settings, the files of reports, and a manifest with counts and
+//! checksums ([`bundle`]).
 //!
 //! Invariants:
 //! - An export states one position: events and views up to there, and nothing beyond.
@@ -12,6 +13,7 @@
 //! - A tenant has one run at a time and its newest [`KEPT`] archives; all go when it is deleted.
 
 mod bundle;
+mod report_files;
 mod tar;
 
 use std::collections::HashMap;
@@ -23,7 +25,7 @@ use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
 use projections::Tenant;
 use serde::{Deserialize, Serialize};
 use tenancy::{Directory, TenantRecord};
@@ -59,9 +61,9 @@ pub(crate) enum ExportError {
     /// The tenant is not served here any more.
     #[error("the tenant is served by another node now; ask for the export again")]
     Moved,
-    /// The tenant was deleted.
-    #[error("the tenant is deleted")]
-    Deleted,
+    /// It was stopped, as an export is when its tenant is deleted.
+    #[error("it was stopped")]
+    Stopped,
 }
 
 /// An export: under way, done or failed.
@@ -236,7 +238,7 @@ impl Shared {
         let noted = match made {
             // It may have been deleted before this began, and nobody comes to clear up after it.
             _ if !is_there => self.clear(number).await,
-            Ok(()) | Err(ExportError::Deleted) => Ok(()),
+            Ok(()) | Err(ExportError::Stopped) => Ok(()),
             Err(error) => {
                 tracing::warn!(%error, tenant = number.0, "an export failed");
                 self.note(number, &run.failed(&error.to_string())).await
@@ -261,14 +263,15 @@ impl Shared {
         self.note(number, run).await?;
         let written = async {
             let room = self.room.acquire().await.map_err(|_| ExportError::Moved)?;
-            Ok::<_, ExportError>((room, bundle::write(&self.sources, tenant, scratch).await?))
+            let written = bundle::write(&self.sources, &self.objects, tenant, scratch).await?;
+            Ok::<_, ExportError>((room, written))
         };
         // What comes after is not cut off: half an upload would stay where nobody finds it.
         let (_room, (bytes, sha256)) = tokio::select! {
-            () = stop.cancelled() => return Err(ExportError::Deleted),
+            () = stop.cancelled() => return Err(ExportError::Stopped),
             written = written => written?,
         };
-        upload(&self.objects, scratch, &archive_path(number, &run.id)).await?;
+        upload(&self.objects, scratch, &archive_path(number, &run.id), stop).await?;
         let done = Run {
             state: State::Done,
             finished_at: Some(Utc::now()),
@@ -330,26 +333,58 @@ impl Run {
     }
 }
 
-/// Copies a file into the object store, a part at a time.
+/// Copies a file into the object store, a part at a time. One that fails or is stopped leaves nothing
+/// there; one that is dropped may leave half a file.
 pub(crate) async fn upload(
     objects: &Arc<dyn ObjectStore>,
     from: &std::path::Path,
     to: &Path,
+    stop: &CancellationToken,
 ) -> Result<(), ExportError> {
-    let mut file = tokio::fs::File::open(from).await?;
-    let upload = objects.put_multipart(to).await?;
-    let mut upload = WriteMultipart::new_with_chunk_size(upload, PART);
-    let mut part = vec![0; PART];
-    loop {
-        let read = file.read(&mut part).await?;
-        if read == 0 {
-            break;
-        }
-        upload.wait_for_capacity(1).await?;
-        upload.write(&part[..read]);
+    let file = tokio::fs::File::open(from).await?;
+    let mut upload = objects.put_multipart(to).await?;
+    send(file, upload.as_mut(), stop).await
+}
+
+/// Sends a file, or nothing of it.
+async fn send(
+    file: tokio::fs::File,
+    upload: &mut dyn MultipartUpload,
+    stop: &CancellationToken,
+) -> Result<(), ExportError> {
+    let sent = send_parts(file, upload, stop).await;
+    if sent.is_err()
+        && let Err(error) = upload.abort().await
+    {
+        tracing::warn!(%error, "half of a file may be left in the object store");
     }
-    upload.finish().await?;
+    sent
+}
+
+/// Sends a file's parts, each while the next one is read.
+async fn send_parts(
+    mut file: tokio::fs::File,
+    upload: &mut dyn MultipartUpload,
+    stop: &CancellationToken,
+) -> Result<(), ExportError> {
+    let mut part = next_part(&mut file).await?;
+    while !part.is_empty() {
+        if stop.is_cancelled() {
+            return Err(ExportError::Stopped);
+        }
+        let sent = upload.put_part(PutPayload::from(part));
+        let (sent, next) = tokio::join!(sent, next_part(&mut file));
+        sent?;
+        part = next?;
+    }
+    upload.complete().await?;
     Ok(())
+}
+
+async fn next_part(file: &mut tokio::fs::File) -> std::io::Result<Vec<u8>> {
+    let mut part = Vec::new();
+    file.take(PART as u64).read_to_end(&mut part).await?;
+    Ok(part)
 }
 
 fn folder(tenant: Tenant) -> Path {
@@ -370,3 +405,7 @@ fn archive_path(tenant: Tenant, id: &str) -> Path {
 fn run_of(path: &Path) -> Option<&str> {
     path.filename()?.split('.').next()
 }
+
+#[cfg(test)]
+#[path = "exports/upload_tests.rs"]
+mod tests;

@@ -26,6 +26,7 @@ mod event_types;
 mod events;
 mod explanations;
 mod exports;
+mod fields;
 mod forwarded;
 mod health;
 mod limits;
@@ -415,6 +416,11 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/service-tokens", get(service_tokens::list).post(service_tokens::create))
         .route("/v1/service-tokens/{id}", get(service_tokens::read).delete(service_tokens::revoke))
         .route("/v1/tenant", get(tenants::own).patch(tenants::change_own))
+        .route("/v1/tenant/fields", get(fields::list))
+        .route(
+            "/v1/tenant/fields/{type}/{name}",
+            get(fields::read).put(fields::declare).delete(fields::remove),
+        )
         .route("/v1/tenant/revocations", get(revocations::list).post(revocations::end))
         .route("/v1/tenant/template", get(templates::read))
         .route("/v1/tenant/template/update", post(templates::update))

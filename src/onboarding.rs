@@ -1,9 +1,9 @@
-//! What tenants begin with: the reference data of their template, its dashboards, reports and rules of
-//! alerts, given to each once.
+//! What tenants begin with: the reference data of their template, its dashboards, reports, rules of
+//! alerts and custom fields, given to each once.
 //!
 //! **In:** tenants whose template is still to be given. **Out:** its events, through the same way in
 //! as all others, and in one step with the word in the control store that they are in, its dashboards,
-//! reports and rules.
+//! reports, rules and fields.
 //!
 //! The ids of the events follow from the template and repeats have no effect, so whatever is cut off
 //! is done again: by the call that created the tenant when it is repeated, and without it by the
@@ -24,6 +24,7 @@ use tenancy::templates::{self, Template};
 use tenancy::{Directory, StoreError, TemplateGift, TenantRecord};
 
 use crate::alerts::{AlertError, Alerts, rules_given};
+use crate::event_types::TypeDirectory;
 use crate::reports::{ReportError, reports_given};
 use crate::serve::{Awaited, Intake, ServeError, sender};
 
@@ -71,7 +72,7 @@ impl From<BodyError> for OnboardingError {
 /// finds it.
 pub(crate) async fn give(
     tenant: &TenantRecord,
-    types: &EventRegistry,
+    types: &TypeDirectory,
     intake: &Intake,
     hub: &Hub,
     directory: &Directory,
@@ -80,8 +81,9 @@ pub(crate) async fn give(
     let Some(name) = &tenant.template else { return Ok(()) };
     let template = templates::find(name).ok_or_else(|| OnboardingError::Unknown(name.clone()))?;
     let gift = gift(template, tenant.timezone, Utc::now())?;
-    seed(tenant, template.cloud_events(tenant), types, intake, hub).await?;
+    seed(tenant, template.cloud_events(tenant), types.registry(), intake, hub).await?;
     directory.finish_template(&tenant.id, gift).await?;
+    types.reread_fields(Tenant(tenant.number)).await?;
     alerts.changed(tenant.number);
     Ok(())
 }
@@ -145,7 +147,7 @@ pub(crate) async fn seed(
 /// Gives what was left undone to the tenants that are served here, for as long as it is polled.
 pub(crate) async fn keep(
     directory: &Directory,
-    types: &EventRegistry,
+    types: &TypeDirectory,
     intake: &Intake,
     hub: &Hub,
     alerts: &Alerts,

@@ -10,6 +10,8 @@
 //!   defined and what the partition maintains never contradict each other.
 //! - A view that is replaced serves until its successor is filled. Views that read it are filled
 //!   and swapped together with it. If that fails, all stays as it was.
+//! - A view that makes too much or computes for too long fails, and one with which the engine gives up in a
+//!   panic; neither takes others with it, nor the start.
 //! - One thread fills, one group of views at a time, tenants in turn; it steps back while the
 //!   engine is busy. SQL that is followed is filled by another, so that no view waits for it.
 
@@ -21,6 +23,7 @@ mod names;
 mod passing;
 mod queue;
 mod start;
+mod time;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -32,7 +35,7 @@ use projections::{
     ViewDefinition,
 };
 use tenancy::{Store, StoredView};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, MutexGuard, watch};
 
 use self::compile::{Reading, compile};
 use self::definitions::{Definition, Definitions, State};
@@ -40,6 +43,7 @@ pub(crate) use self::error::OwnViewError;
 use self::passing::Passing;
 pub(crate) use self::passing::PassingView;
 use self::queue::Queue;
+pub(crate) use self::time::STEP_TIME;
 use crate::serve::{EventHistory, Orders};
 
 /// The own views of all tenants. Cheap to clone; all clones are one.
@@ -230,6 +234,20 @@ impl OwnViews {
         }
     }
 
+    /// Keeps all definitions as they are for as long as it is held.
+    pub(crate) async fn hold(&self) -> MutexGuard<'_, u64> {
+        self.shared.turn.lock().await
+    }
+
+    /// The tenant's own views that read a field which it has declared beside those of an event type, or
+    /// are to be served until others of their names are filled and read it.
+    pub(crate) fn reading(&self, tenant: Tenant, event_type: &str, field: &str) -> Vec<String> {
+        let tenants = self.shared.read();
+        let views = tenants.get(&tenant).map_or(&[][..], Definitions::all);
+        let reading = views.iter().filter(|view| view.reads_declared(event_type, field));
+        reading.map(|view| view.name().to_owned()).collect()
+    }
+
     /// Waits until the view can be read or has failed, at most for `patience`. False if it is still
     /// being filled then.
     pub(crate) async fn wait(&self, tenant: Tenant, name: &str, patience: Duration) -> bool {
@@ -377,9 +395,9 @@ impl Shared {
             _ => before.former.clone(),
         });
         let (view, state) = (Some(view), State::Filling);
-        let Reads { views: reads, events } = reads;
+        let Reads { views: reads, events, declared } = reads;
         let (stated, refused) = (definition, None);
-        Definition { stated, view, reads, events, group: 0, state, former, refused }
+        Definition { stated, view, reads, events, declared, group: 0, state, former, refused }
     }
 
     fn has_failed(&self, tenant: Tenant, view: &Definition) -> bool {

@@ -9,7 +9,7 @@
 
 use std::sync::OnceLock;
 
-use rustix::process::{nice, setpriority_process};
+use rustix::process::{getpriority_process, setpriority_process};
 
 /// How far the background stands back, as `nice` has it: it gets a third of the time of those before,
 /// when both want a processor. It is never none.
@@ -23,7 +23,7 @@ static START: OnceLock<i32> = OnceLock::new();
 /// Notes where the process was started, by where this thread stands: to be called before any stands back.
 pub(crate) fn begin() -> i32 {
     // Where the system does not say it, it is where most processes are started.
-    *START.get_or_init(|| nice(0).unwrap_or(0))
+    *START.get_or_init(|| getpriority_process(None).unwrap_or(0))
 }
 
 /// Has this thread stand with the background, whoever started it: bodies to be decoded, checkpoints,
@@ -46,12 +46,12 @@ mod tests {
         let here = begin();
         let taken = || {
             stand_back();
-            nice(0).unwrap()
+            getpriority_process(None).unwrap()
         };
         let within =
             std::thread::spawn(move || (taken(), std::thread::spawn(taken).join().unwrap()));
         let behind = (here + STEPS).min(LAST);
         assert_eq!(within.join().unwrap(), (behind, behind));
-        assert_eq!(nice(0).unwrap(), here);
+        assert_eq!(getpriority_process(None).unwrap(), here);
     }
 }

@@ -9,6 +9,8 @@
 //! - What is to be done stands in the control store as a job ([`scheduler`]). One node at a time has
 //!   its lease, and what is made without the lease counts for nothing: no time of a schedule is made
 //!   twice, and none is lost with a process.
+//! - However much a tenant has to be done, the others' jobs have their turns ([`slots`]).
+//! - Of a run that comes to nothing no file stays.
 //! - A run has the rights of the report's owner at the time it is made ([`owners`]). A report that a
 //!   template gave, as long as nobody has replaced it, needs nobody's: this service asks in it.
 //! - Nothing of a file can be read before all of it is there.
@@ -16,18 +18,25 @@
 //! - The time comes from outside.
 
 mod as_of;
+mod closings;
 pub(crate) mod definition;
 mod delivery;
+mod jobs;
 mod owners;
+mod records;
+mod report;
 mod runner;
 mod runs;
 mod schedule;
 mod scheduler;
 pub(crate) mod settings;
+mod slots;
 mod template;
+pub(crate) mod told;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -40,18 +49,21 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tenancy::audit::Trail;
 use tenancy::{
-    Directory, Identity, StoreError, StoredDelivery, StoredOwner, StoredReport, StoredRun,
-    TenantRecord,
+    Directory, Identity, StoreError, StoredDelivery, StoredOwner, StoredRun, TenantRecord,
 };
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
+use self::closings::Closings;
 use self::definition::{Definition, Wrong};
 use self::delivery::{Carrier, Undelivered};
 pub(crate) use self::delivery::{Notice, ShownTarget, Target};
+pub(crate) use self::jobs::wait;
 use self::owners::Owners;
-pub(crate) use self::scheduler::wait;
-use self::settings::ReportSettings;
+pub(crate) use self::report::{Report, Unread};
+use self::settings::{ReportSettings, SmtpUrl};
+use self::slots::Slots;
 pub(crate) use self::template::{definition_given, reports_given};
 use crate::exports::Sources;
 use crate::forward::Places;
@@ -75,6 +87,9 @@ pub(crate) enum ReportError {
     /// There is no such run.
     #[error("there is no run '{0}'; GET /v1/reports/{{id}}/runs lists those of a report")]
     UnknownRun(String),
+    /// The file of a run is there no more.
+    #[error("the file was kept for its time; run the report again")]
+    Gone,
     /// The report is another one than its editor saw.
     #[error("the report was changed meanwhile; read it again and change what it is now")]
     Changed,
@@ -109,32 +124,6 @@ pub(crate) enum Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::Again(error.to_string())
-    }
-}
-
-/// A report of a tenant.
-#[derive(Clone, Debug)]
-pub(crate) struct Report {
-    pub(crate) id: String,
-    pub(crate) version: u64,
-    /// By whose rights it runs; empty: a template gave it, and nobody has replaced it.
-    pub(crate) owner: String,
-    pub(crate) created_at: DateTime<Utc>,
-    pub(crate) changed_at: DateTime<Utc>,
-    pub(crate) definition: Definition,
-}
-
-impl Report {
-    /// A report as it is stored.
-    pub(crate) fn read(stored: StoredReport) -> Result<Self, ReportError> {
-        let StoredReport { id, version, owner, definition, created_at, changed_at } = stored;
-        let definition = serde_json::from_str(&definition)?;
-        Ok(Self { id, version, owner, created_at, changed_at, definition })
-    }
-
-    /// When it is made by itself next, after `now`.
-    pub(crate) fn next(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.definition.timetable().ok().flatten()?.after(now)
     }
 }
 
@@ -182,11 +171,15 @@ pub(crate) struct Outcome {
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
     pub(crate) stored: StoredRun,
-    pub(crate) request: Request,
+    /// What it is to make; none if that cannot be read.
+    pub(crate) request: Option<Request>,
+    /// What it has made; none also if that cannot be read.
     pub(crate) outcome: Option<Outcome>,
     pub(crate) deliveries: Vec<StoredDelivery>,
     /// The rows so far, while it is made here.
     pub(crate) rows_so_far: Option<u64>,
+    /// Why something of it cannot be read.
+    pub(crate) unread: Option<String>,
 }
 
 /// What the reports are made with.
@@ -223,15 +216,20 @@ struct Shared {
     owners: Owners,
     /// What is made here. Held for a look-up or a change in memory only.
     running: Mutex<HashMap<(u32, String), Running>>,
-    slots: scheduler::Slots,
+    slots: Slots,
+    closings: Closings,
     /// That something is due at once.
     wake: Notify,
 }
 
-#[derive(Clone)]
+/// A job that is worked on here. All clones are of one.
+#[derive(Clone, Default)]
 struct Running {
     stop: CancellationToken,
-    rows: Arc<std::sync::atomic::AtomicU64>,
+    /// The rows so far.
+    rows: Arc<AtomicU64>,
+    /// What goes on beside it; it ends soon after the job is stopped.
+    tasks: TaskTracker,
 }
 
 impl Reports {
@@ -244,19 +242,35 @@ impl Reports {
         let (objects, outside) = (Arc::clone(&parts.objects), parts.outside.clone());
         let carrier = Carrier::new(parts.settings.clone(), objects, outside);
         let owners = Owners::default();
-        let (running, slots, wake) = (Mutex::default(), scheduler::Slots::new(), Notify::new());
-        let shared = Shared { parts, carrier, owners, running, slots, wake };
+        let (running, slots, wake) = (Mutex::default(), Slots::new(), Notify::new());
+        let closings = Closings::default();
+        let shared = Shared { parts, carrier, owners, running, slots, closings, wake };
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    fn now(&self) -> DateTime<Utc> {
-        (self.shared.parts.clock)()
+    /// Sends messages through another mail server from now on, or through none.
+    pub(crate) fn replace_smtp(&self, smtp: Option<SmtpUrl>) {
+        self.shared.carrier.replace_smtp(smtp);
     }
 
-    /// The reports of a tenant, the oldest first.
-    pub(crate) async fn list(&self, tenant: u32) -> Result<Vec<Report>, ReportError> {
+    fn now(&self) -> DateTime<Utc> {
+        self.shared.now()
+    }
+
+    /// The reports of a tenant, the oldest first, with those that cannot be read.
+    pub(crate) async fn list(
+        &self,
+        tenant: u32,
+    ) -> Result<Vec<Result<Report, Box<Unread>>>, ReportError> {
         let stored = self.shared.store().reports(tenant).await?;
-        stored.into_iter().map(Report::read).collect()
+        Ok(stored.into_iter().map(Report::listed).collect())
+    }
+
+    /// Whether a tenant has a report, also one that cannot be read; its version.
+    pub(crate) async fn version(&self, tenant: u32, id: &str) -> Result<u64, ReportError> {
+        let stored = self.shared.store().report(tenant, id).await?;
+        let unknown = || ReportError::Unknown(id.chars().take(40).collect());
+        stored.map(|stored| stored.version).ok_or_else(unknown)
     }
 
     /// A report of a tenant.
@@ -333,8 +347,8 @@ impl Reports {
         id: &str,
         version: Option<u64>,
     ) -> Result<(), ReportError> {
-        let before = self.get(tenant, id).await?;
-        if version.is_some_and(|version| version != before.version) {
+        let before = self.version(tenant, id).await?;
+        if version.is_some_and(|version| version != before) {
             return Err(ReportError::Changed);
         }
         if !self.shared.store().delete_report(tenant, id, version).await? {
@@ -434,21 +448,11 @@ impl Reports {
     }
 }
 
-impl Report {
-    /// The report as it is stored.
-    pub(crate) fn stored(&self) -> Result<StoredReport, ReportError> {
-        Ok(StoredReport {
-            id: self.id.clone(),
-            version: self.version,
-            owner: self.owner.clone(),
-            definition: serde_json::to_string(&self.definition)?,
-            created_at: self.created_at,
-            changed_at: self.changed_at,
-        })
-    }
-}
-
 impl Shared {
+    fn now(&self) -> DateTime<Utc> {
+        (self.parts.clock)()
+    }
+
     fn store(&self) -> &tenancy::Store {
         &self.parts.sources.store
     }

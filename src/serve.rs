@@ -77,7 +77,9 @@ pub(crate) use self::history::EventHistory;
 pub(crate) use self::intake::{Awaited, Body, Intake, NotCome};
 pub(crate) use self::kafka::sender;
 pub(crate) use self::running::{Keys, Running};
-pub(crate) use self::slots::{Slots, alone};
+pub(crate) use self::slots::Slots;
+#[cfg(test)]
+pub(crate) use self::slots::alone;
 
 /// For the queue of the intake to be written, and for the engine to apply it.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
@@ -111,7 +113,9 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     let since = store.last_change().await?;
     let directory = Directory::open(store.clone()).await?;
     let registered = store.event_types().await?;
-    let types = TypeDirectory::new(store.clone(), registered, config.limits.types.clone())?;
+    let declared = store.custom_fields().await?;
+    let types =
+        TypeDirectory::new(store.clone(), registered, declared, config.limits.types.clone())?;
     let source = Source::open(&config, &store, &directory, &types, since).await?;
     let (count, home) = source.partitions(&directory);
     // Only its readers' side is used: it is that of all partitions.
@@ -231,7 +235,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     };
     let (share, wire_limits) = (config.limits.address_connections, config.limits.wire.clone());
     let app = Arc::new(App::new(Parts {
-        store,
+        store: store.clone(),
         directory: directory.clone(),
         verifier,
         hub,
@@ -299,6 +303,8 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
         address,
         app,
         tls,
+        store,
+        registry: config.schema_registry,
         keeper: keeping,
         accepting,
         connections,

@@ -2,34 +2,36 @@
 //! given, and taking them over.
 //!
 //! **In:** tenants, and for what both have changed the side that stands. **Out:** what has become of
-//! each dashboard, report and rule ([`told`]), and in one step all of what the newer version makes of
-//! them.
+//! each module, dashboard, report and rule, and which reference data are new ([`told`]), and in one
+//! step all of what the newer version makes of them.
 //!
 //! Invariants:
 //! - What is taken over is all of it, and upon what was looked at: where anything is another by then,
 //!   it is worked out anew, or nothing is done.
 //! - Nothing that a tenant has made goes without its admin's word: what both have changed is settled
-//!   by them.
+//!   by them, and no module is switched off unless they say so.
 //! - What is done already is not done again.
 
 mod contents;
 mod told;
 
-use chrono::Utc;
-use projections::EventRegistry;
+use chrono::{DateTime, Utc};
+use projections::Tenant;
+use serde_json::Value;
 use stream::Hub;
 use tenancy::dashboards::DashboardLimits;
 use tenancy::templates::merge::{Conflict, SettleError, Settlements};
 use tenancy::templates::parts::{self, Part, PartKind, Step};
 use tenancy::templates::{self, Template};
 use tenancy::{
-    GivenTemplate, Store, StoreError, StoredAlertRule, TemplateGift, TemplateUpdate, TenantRecord,
-    UpdatedDashboard,
+    CustomFields, Directory, GivenTemplate, MODULES, Store, StoreError, StoredAlertRule,
+    SwitchedModules, TemplateGift, TemplateUpdate, TenantRecord, UpdatedDashboard,
 };
 
 use self::contents::Contents;
 pub(crate) use self::told::Outlook;
 use crate::alerts::{AlertError, Alerts};
+use crate::event_types::TypeDirectory;
 use crate::onboarding::{self, OnboardingError};
 use crate::reports::{Report, ReportError};
 use crate::serve::Intake;
@@ -98,7 +100,8 @@ impl From<AlertError> for VersionError {
 /// What a newer version is taken over with.
 pub(crate) struct Means<'a> {
     pub(crate) store: &'a Store,
-    pub(crate) types: &'a EventRegistry,
+    pub(crate) directory: &'a Directory,
+    pub(crate) types: &'a TypeDirectory,
     pub(crate) intake: &'a Intake,
     pub(crate) hub: &'a Hub,
     pub(crate) alerts: &'a Alerts,
@@ -149,13 +152,16 @@ pub(crate) async fn update(
         if !open.is_empty() {
             return Err(VersionError::Conflicts(open));
         }
-        let update = comparison.update(tenant, &parts, wanted.by, means.limits)?;
-        let before = comparison.given.as_ref().map(|given| &given.template);
-        let events = comparison.theirs.later_events(before, tenant, update.gift.at);
+        let update = comparison.update(&parts, wanted.by, means.limits)?;
+        let events = comparison.events(&parts, update.gift.at);
         // Before it: what a crash cuts off is done by the same call again, with no effect of these.
-        onboarding::seed(tenant, events, means.types, means.intake, means.hub).await?;
+        let types = means.types.registry();
+        onboarding::seed(tenant, events, types, means.intake, means.hub).await?;
         let keep = means.limits.versions;
-        if means.store.update_template(tenant.number, &update, keep).await? {
+        if means.directory.update_template(tenant, update, keep).await? {
+            means.types.reread_fields(Tenant(tenant.number)).await?;
+            // Those who watch are told before the answer.
+            means.hub.redefined(Tenant(tenant.number));
             means.alerts.changed(tenant.number);
             return self::outlook(means.store, tenant).await;
         }
@@ -165,32 +171,40 @@ pub(crate) async fn update(
 
 /// What a tenant was given, what is there now, and what the tenant has, as they are read.
 struct Comparison {
+    tenant: TenantRecord,
     given: Option<GivenTemplate>,
     theirs: &'static Template,
     /// What of either version the tenant has.
     ours: Contents,
     sides: parts::Sides,
+    /// What it has declared beside the fields of event types.
+    fields: CustomFields,
 }
 
 impl Comparison {
     async fn read(store: &Store, tenant: &TenantRecord) -> Result<Self, VersionError> {
+        // As it is now: its modules may have been switched since the call began.
+        let now = store.tenant(&tenant.id).await?;
+        let tenant = now.ok_or_else(|| StoreError::NotFound { id: tenant.id.clone() })?;
         if tenant.template.is_some() {
             return Err(VersionError::Beginning);
         }
         let given = store.given_template(tenant.number).await?;
+        let fields = store.custom_fields_of(tenant.number).await?;
         // One that was given none, or before that was remembered, may take over all there is.
         let vertical = given.as_ref().map(|given| &given.template.vertical);
         let vertical = vertical.or(tenant.vertical.as_ref()).ok_or(VersionError::None)?;
         let theirs = templates::find(vertical).ok_or(VersionError::None)?;
         let before = given.as_ref().map(|given| &given.template);
-        let ours = Contents::read(store, tenant, &[Some(theirs), before]).await?;
-        let items = |template: &Template| contents::of_template(template, tenant, &ours);
-        let sides = parts::Sides {
+        let ours = Contents::read(store, &tenant, &[Some(theirs), before]).await?;
+        let items = |template: &Template| contents::of_template(template, &tenant, &ours);
+        let mut sides = parts::Sides {
             base: before.map(items).transpose()?.unwrap_or_default(),
             theirs: items(theirs)?,
             ours: ours.items(theirs)?,
         };
-        Ok(Self { given, theirs, ours, sides })
+        sides.theirs.extend(contents::later_events(theirs, before)?);
+        Ok(Self { tenant, given, theirs, ours, sides, fields })
     }
 
     fn parts(&self, settle: &Settlements) -> Result<Vec<Part>, SettleError> {
@@ -215,19 +229,56 @@ impl Comparison {
         Outlook::of(self.given.as_ref(), self.theirs, self.is_newer(), parts, title)
     }
 
+    /// The reference data that are to be seeded, as events of that time.
+    fn events(&self, parts: &[Part], at: DateTime<Utc>) -> Vec<Value> {
+        let seeds = |id: &str| {
+            let mut given = parts.iter().filter(|part| part.kind == PartKind::Event);
+            given.any(|part| part.id == id && part.step == Step::Give)
+        };
+        let events = self.theirs.events.iter().filter(|event| seeds(&event.id));
+        self.theirs.dated_events(events, &self.tenant, at)
+    }
+
+    /// The modules that are switched.
+    fn modules(&self, parts: &[Part]) -> Result<Option<SwitchedModules>, VersionError> {
+        let find = |module: &str| {
+            parts.iter().find(|part| part.kind == PartKind::Module && part.id == module)
+        };
+        let before = &self.tenant.modules;
+        let is_on = |module: &&str| match find(module).map(|part| &part.step) {
+            Some(Step::Give) => true,
+            Some(Step::Delete) => false,
+            _ => before.iter().any(|on| on == module),
+        };
+        let after: Vec<String> = MODULES.into_iter().filter(is_on).map(str::to_owned).collect();
+        if after == *before {
+            return Ok(None);
+        }
+        if after.is_empty() {
+            let is_off = |part: &&Part| part.kind == PartKind::Module && part.step == Step::Delete;
+            let off = parts.iter().find(is_off);
+            let path = off.map(|part| part.path.to_string()).unwrap_or_default();
+            let message = "it would be the last module to be switched off".to_owned();
+            return Err(VersionError::Unfit { path, message });
+        }
+        Ok(Some(SwitchedModules { before: before.clone(), after }))
+    }
+
     /// What the parts come to.
     fn update(
         &self,
-        tenant: &TenantRecord,
         parts: &[Part],
         by: &str,
         limits: &DashboardLimits,
     ) -> Result<TemplateUpdate, VersionError> {
+        let tenant = &self.tenant;
         let whole = onboarding::gift(self.theirs, tenant.timezone, Utc::now())?;
         let at = whole.at;
+        let before = self.given.as_ref().map(|given| &given.template);
         let mut update = TemplateUpdate {
             revision: self.given.as_ref().map(|given| given.revision),
             by: by.to_owned(),
+            modules: self.modules(parts)?,
             gift: TemplateGift {
                 template: whole.template.clone(),
                 at,
@@ -239,23 +290,29 @@ impl Comparison {
             reports: Vec::new(),
             rules: Vec::new(),
             removed: Vec::new(),
+            fields: self.fields.clone().taking_over(before, self.theirs),
         };
         for part in parts {
             let id = self.theirs.part_id(&part.id);
             match (&part.step, part.kind) {
+                // Switched, seeded, and as they were.
+                (_, PartKind::Module | PartKind::Event)
+                | (Step::Keep, PartKind::Report | PartKind::AlertRule) => {}
                 (Step::Give, _) => give(&mut update.gift, &whole, part.kind, &id),
                 (Step::Delete, _) => update.removed.extend(self.ours.removed(part.kind, &id)),
                 (step, PartKind::Dashboard) => {
-                    let content = match step {
-                        Step::Change(value) => Some(contents::dashboard(value, part, limits)?),
-                        _ => None,
-                    };
                     // One that the newer version has no more keeps what it had.
                     let theirs = whole.dashboards.iter().find(|d| d.head.id.as_str() == id);
                     let ours = self.ours.dashboards.iter().find(|d| d.head.id.as_str() == id);
                     if let (Some(theirs), Some(ours)) = (theirs, ours)
                         && let (Some(origin), Some(base)) = (&theirs.head.origin, &theirs.base)
                     {
+                        let content = match step {
+                            Step::Change(value) => {
+                                Some(contents::dashboard(value, part, ours, limits)?)
+                            }
+                            _ => None,
+                        };
                         update.dashboards.push(UpdatedDashboard {
                             id: ours.head.id.clone(),
                             version: ours.head.version,
@@ -290,7 +347,6 @@ impl Comparison {
                         });
                     }
                 }
-                (Step::Keep, PartKind::Report | PartKind::AlertRule) => {}
             }
         }
         Ok(update)
@@ -312,5 +368,7 @@ fn give(gift: &mut TemplateGift, whole: &TemplateGift, kind: PartKind, id: &str)
             let given = whole.rules.iter().filter(|rule| rule.id == id);
             gift.rules.extend(given.cloned());
         }
+        // No stored things.
+        PartKind::Module | PartKind::Event => {}
     }
 }

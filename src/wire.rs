@@ -77,6 +77,14 @@ impl Default for WireLimits {
     }
 }
 
+impl WireLimits {
+    /// The connections of one address by which nobody was let in yet, where it may have `share` of
+    /// any kind: an eighth of all at most, for those who hold a token need the others.
+    fn of_strangers(&self, share: usize) -> usize {
+        share.min(self.connections / 8).max(1)
+    }
+}
+
 /// What all connections share.
 pub(crate) struct Wire {
     app: Arc<App>,
@@ -104,7 +112,7 @@ impl Wire {
 
     /// Accepts until it is closing; every connection is a task of `tasks`. Those that wait for the
     /// client end then, those that answer end after that. An address has at most `share` connections
-    /// by which nobody was let in yet.
+    /// by which nobody was let in yet, and no more than an eighth of all.
     pub(crate) async fn accept(
         self: Arc<Self>,
         listener: TcpListener,
@@ -112,7 +120,7 @@ impl Wire {
         tasks: TaskTracker,
     ) {
         let seats = Arc::new(Semaphore::new(self.limits.connections));
-        let strangers = Strangers::new(share);
+        let strangers = Strangers::new(self.limits.of_strangers(share));
         loop {
             let accepted = tokio::select! {
                 () = self.closing.cancelled() => return,
@@ -215,6 +223,16 @@ impl Drop for TenantSeat {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn an_address_without_a_token_leaves_room_for_the_others() {
+        let of = |connections, share| {
+            WireLimits { connections, ..WireLimits::default() }.of_strangers(share)
+        };
+        assert_eq!(of(1_000, 5_000), 125);
+        assert_eq!(of(1_000, 100), 100);
+        assert_eq!(of(7, 5_000), 1);
+    }
 
     #[test]
     fn a_tenant_has_so_many_connections() {

@@ -19,8 +19,12 @@ mod event_types;
 mod explanations;
 #[path = "http/exports.rs"]
 mod exports;
+#[path = "http/fields.rs"]
+mod fields;
 #[path = "http/formats.rs"]
 mod formats;
+#[path = "http/generated.rs"]
+mod generated;
 #[path = "http/issuers.rs"]
 mod issuers;
 #[path = "http/limits.rs"]

@@ -137,9 +137,36 @@ fn bombs() -> Vec<Bomb> {
                 .to_owned(),
             OVER,
         ),
+        (
+            "text of constants for every row",
+            format!("SELECT repeat('x', 520000) AS x FROM {series}"),
+            OVER,
+        ),
+        (
+            "text that no column can hold",
+            "SELECT repeat('x', 60000000) FROM generate_series(1, 100)".to_owned(),
+            OVER,
+        ),
+        ("many columns of text", format!("SELECT {} FROM open_invoices", texts(100)), OVER),
+        ("formats", "SELECT to_char(now(), repeat('%+', 30000000))".to_owned(), OVER),
+        (
+            "distances",
+            format!(
+                "SELECT sum(levenshtein(repeat('a', 3000) || value, repeat('b', 3000) || value)) \
+                 FROM {series}"
+            ),
+            OVER,
+        ),
+        ("a value of any width", "SELECT NULL::int[1000000000]".to_owned(), WRONG),
         ("text of nothing", "SELECT repeat(repeat('x', 60000), 60000)".to_owned(), OVER),
         ("rows", format!("SELECT value FROM {series}"), &[(422, "rows")]),
     ]
+}
+
+/// So many columns of text of a few megabytes for each thousand rows.
+fn texts(count: usize) -> String {
+    let columns = (0..count).map(|i| format!("repeat(invoice_id, 5000 + {i}) AS c{i}"));
+    columns.collect::<Vec<_>>().join(", ")
 }
 
 /// The value of a figure of the process; 0 while it is not there.
@@ -299,4 +326,89 @@ async fn too_many_at_once_are_told_when_to_come_back() {
     let other = service.tenant("other").await;
     assert_eq!(service.ask(&other, "SELECT 1").await, json!([[1]]));
     drop((running, waiting));
+}
+
+/// Views that would take everything with an event or a few, and what is said of each.
+fn views() -> Vec<(&'static str, String, &'static str)> {
+    const TEXT: &str = "more text in one step";
+    let issued = "events.\"invoicing.invoice_issued\"";
+    let columns = texts(100).replace("5000", "20000000");
+    vec![
+        ("texts", format!("SELECT event_id, repeat(event_id, 100000000) AS x FROM {issued}"), TEXT),
+        ("columns", format!("SELECT {columns} FROM {issued}"), TEXT),
+        (
+            "formats",
+            format!("SELECT to_char(occurred_at, repeat('%Y', 10000000)) AS x FROM {issued}"),
+            TEXT,
+        ),
+        (
+            "distances",
+            format!(
+                "SELECT event_id, levenshtein(repeat('a', 100000), repeat(event_id, 10000)) AS n \
+                 FROM {issued}"
+            ),
+            "compare more characters",
+        ),
+    ]
+}
+
+/// The status of a view once its state is `state`.
+async fn becomes(service: &Service, token: &str, view: &str, state: &str) -> Value {
+    for _ in 0..1_200 {
+        let path = format!("/v1/views/{view}/status");
+        let status = service.get(&path, token).send().await.unwrap();
+        let status: Value = status.json().await.unwrap();
+        if status["state"] == state {
+            return status;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{view} does not become {state}");
+}
+
+/// Waits until each of the views has failed, and says so.
+async fn all_fail(service: &Service, token: &str) {
+    for (name, _, said) in views() {
+        let status = becomes(service, token, name, "failed").await;
+        assert!(status["error"].as_str().unwrap().contains(said), "{name}: {status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn views_and_followed_queries_that_would_take_everything_fail_alone() {
+    let data = Arc::new(tempfile::tempdir().unwrap());
+    let service = Service::start_in(Arc::clone(&data)).await;
+    let (bomber, quiet) = (service.tenant("bomber").await, service.tenant("quiet").await);
+    let mut subs = Vec::new();
+    for (name, sql, _) in views() {
+        let view = json!({ "name": name, "sql": sql });
+        let answer = service.post("/v1/views", &bomber).json(&view).send().await.unwrap();
+        assert_eq!(answer.status(), 201, "{name}: {}", answer.text().await.unwrap());
+        becomes(&service, &bomber, name, "live").await;
+        subs.push(("sub", json!({ "id": name, "sql": sql }).to_string()));
+    }
+    let mut followed = service.get(&service::stream(&subs), &bomber).send().await.unwrap();
+    let receipt = service.send(&bomber, &invoices(20)).await;
+    let theirs = service.send(&quiet, &invoices(50)).await;
+    let rows = service.rows(&quiet, "ar_aging", &theirs["position"]).await;
+    assert_eq!(rows.as_array().unwrap().len(), 50);
+    let own = service.rows(&bomber, "ar_aging", &receipt["position"]).await;
+    assert_eq!(own.as_array().unwrap().len(), 20);
+    all_fail(&service, &bomber).await;
+    let mut told = String::new();
+    while told.matches("limit-exceeded").count() < subs.len() {
+        let part = tokio::time::timeout(Duration::from_mins(1), followed.chunk()).await.unwrap();
+        let part = part.unwrap().expect("the stream goes on");
+        told.push_str(std::str::from_utf8(&part).unwrap());
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", service.process.id())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak: usize = peak.trim().split(' ').next().unwrap().parse().unwrap();
+    println!("at most {} MiB resident", peak >> 10);
+    assert!(peak < 1 << 20, "{peak} KiB");
+    drop((followed, service));
+
+    let again = Service::start_in(data).await;
+    all_fail(&again, &bomber).await;
+    assert_eq!(again.rows(&quiet, "ar_aging", &theirs["position"]).await, rows);
 }

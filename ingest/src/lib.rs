@@ -30,7 +30,7 @@ pub mod objects;
 mod schema;
 mod stored;
 
-pub use avro::{RegistryError, SchemaRegistry};
+pub use avro::{KeptSchemas, RegistryError, SchemaRegistry};
 pub use dead_letters::{DeadLetter, DeadLetterError, DeadLetters, KEPT_BYTES};
 pub use decode::{BodyError, Decoded, DecodedBatch, Rejected, Sender, decode};
 pub use format::Format;
@@ -43,4 +43,7 @@ pub use kafka::{
 };
 pub use limits::Limits;
 pub use log::{Log, LogError};
-pub use schema::{Growth, SchemaError, TypeLimits, avro, check_name, compare, fields};
+pub use schema::{
+    Growth, SchemaError, TypeLimits, avro, check_field_name, check_name, compare, fields,
+};
+pub use stored::stored_schema;

@@ -83,6 +83,18 @@ pub fn check_name(name: &str) -> Result<(), SchemaError> {
     }
 }
 
+/// Whether a text can be the name of a field, and so of a column.
+pub fn check_field_name(name: &str) -> Result<(), SchemaError> {
+    if record::is_name(name) && name.len() <= MAX_NAME {
+        return Ok(());
+    }
+    let message = format!(
+        "the name of a field has 1 to {MAX_NAME} characters of A-Z, a-z, 0-9 and `_`, and begins with \
+         no digit"
+    );
+    Err(SchemaError { field: Some(name.to_owned()), message })
+}
+
 /// What a type's fields have become.
 pub fn compare(before: &[Field], now: &[Field]) -> Growth {
     let mut differences = Vec::new();

@@ -5,16 +5,17 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
+use arrow::array::cast::AsArray;
+use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array, new_null_array};
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use arrow::error::ArrowError;
-use projections::EventType;
+use projections::{EventBatch, EventType};
 
 /// How many columns stand behind those of the relation.
 pub(crate) const BEHIND: usize = 2;
 
 /// The columns that an event is kept with: its relation, then `source` and `extra`.
-pub(crate) fn stored_schema(event_type: &EventType) -> SchemaRef {
+pub fn stored_schema(event_type: &EventType) -> SchemaRef {
     let mut fields = event_type.relation().fields().to_vec();
     fields.push(Arc::new(Field::new("source", DataType::Utf8, false)));
     fields.push(Arc::new(Field::new("extra", DataType::Utf8, true)));
@@ -50,6 +51,24 @@ pub(crate) fn widen(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatc
         None => new_null_array(field.data_type(), rows.num_rows()),
     });
     RecordBatch::try_new(Arc::clone(schema), columns.collect())
+}
+
+/// What the views are given of stored rows: the relation, and `extra`, if that is the last of their
+/// columns and has anything.
+pub(crate) fn event_batch(
+    event_type: Arc<EventType>,
+    tenants: UInt32Array,
+    rows: &RecordBatch,
+) -> Result<EventBatch, ArrowError> {
+    let width = event_type.relation().fields().len();
+    let extra = match rows.columns().get(width..) {
+        Some([.., last]) => last.as_string_opt::<i32>(),
+        _ => None,
+    };
+    let extra = extra.filter(|extra| extra.null_count() < extra.len()).cloned();
+    let relation: Vec<usize> = (0..width).collect();
+    let rows = rows.project(&relation)?.with_schema(Arc::clone(event_type.relation()))?;
+    Ok(EventBatch { event_type, tenants, rows, extra })
 }
 
 /// The bytes of rows, without what else may stand in the memory that their columns are parts of: the

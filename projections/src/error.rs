@@ -1,5 +1,9 @@
 //! What can go wrong: when a view is defined, and when it runs.
 
+use datafusion::error::DataFusionError;
+
+use crate::functions::TooMuch;
+
 /// A view could not be defined.
 #[derive(Debug, thiserror::Error)]
 pub enum DefineError {
@@ -31,9 +35,19 @@ pub struct RuntimeError {
     pub message: String,
 }
 
-impl From<datafusion::error::DataFusionError> for RuntimeError {
-    fn from(error: datafusion::error::DataFusionError) -> Self {
-        Self { message: error.strip_backtrace() }
+impl From<DataFusionError> for RuntimeError {
+    fn from(error: DataFusionError) -> Self {
+        let own = match error.find_root() {
+            DataFusionError::External(inner) => inner.downcast_ref::<TooMuch>(),
+            _ => None,
+        };
+        own.map_or_else(|| Self { message: error.strip_backtrace() }, |own| own.clone().into())
+    }
+}
+
+impl From<TooMuch> for RuntimeError {
+    fn from(error: TooMuch) -> Self {
+        Self { message: error.to_string() }
     }
 }
 

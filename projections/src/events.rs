@@ -1,5 +1,8 @@
 //! Event types and their relations: what a `module.fact` carries, and its columns in SQL.
 
+pub mod decimal;
+mod declared;
+pub mod moment;
 mod registry;
 #[cfg(test)]
 mod tests;
@@ -7,12 +10,13 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, RecordBatchOptions, UInt32Array, new_null_array};
+use arrow::array::{RecordBatch, RecordBatchOptions, StringArray, UInt32Array, new_null_array};
 use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 
 use crate::{Hidden, Tenant};
 
+pub use declared::declared_columns;
 pub use registry::EventRegistry;
 
 /// The columns that every relation of events begins with.
@@ -68,13 +72,16 @@ pub struct Field {
     pub optional: bool,
 }
 
-/// One event type: its name, whose it is, and the fields of its data.
+/// One event type: its name, whose it is, and the fields of its data; and, as one tenant has it, the
+/// fields that this tenant has declared beside them.
 #[derive(Debug)]
 pub struct EventType {
     name: String,
     owner: Option<Tenant>,
     fields: Vec<Field>,
     relation: SchemaRef,
+    declared: Vec<Field>,
+    columns: SchemaRef,
 }
 
 impl EventType {
@@ -94,7 +101,34 @@ impl EventType {
         columns.extend(
             fields.iter().map(|f| ArrowField::new(&f.name, f.kind.data_type(), f.optional)),
         );
-        Self { name: name.into(), owner, fields, relation: Arc::new(Schema::new(columns)) }
+        let relation = Arc::new(Schema::new(columns));
+        let (declared, columns) = (Vec::new(), Arc::clone(&relation));
+        Self { name: name.into(), owner, fields, relation, declared, columns }
+    }
+
+    /// The same type as a tenant has it that has declared these fields beside its own. Where a column
+    /// has the name of one, whatever its capital letters, the column stays and the field is left out.
+    #[must_use]
+    pub fn declaring(&self, fields: &[Field]) -> Self {
+        let mut declared: Vec<Field> = Vec::with_capacity(fields.len());
+        for field in fields {
+            let is_it = |other: &Field| other.name.eq_ignore_ascii_case(&field.name);
+            if self.column(&field.name).is_none() && !declared.iter().any(is_it) {
+                declared.push(Field { optional: true, ..field.clone() });
+            }
+        }
+        let mut columns = self.relation.fields().to_vec();
+        columns.extend(
+            declared.iter().map(|f| Arc::new(ArrowField::new(&f.name, f.kind.data_type(), true))),
+        );
+        Self {
+            name: self.name.clone(),
+            owner: self.owner,
+            fields: self.fields.clone(),
+            relation: Arc::clone(&self.relation),
+            declared,
+            columns: Arc::new(Schema::new(columns)),
+        }
     }
 
     /// The tenant that alone has this type; none if all have it.
@@ -117,9 +151,32 @@ impl EventType {
         &self.fields
     }
 
-    /// The columns of `events."<type>"`: `event_id`, `occurred_at`, `subject`, then the fields.
+    /// What every tenant has of the columns of `events."<type>"`: `event_id`, `occurred_at`,
+    /// `subject`, then the fields.
     pub fn relation(&self) -> &SchemaRef {
         &self.relation
+    }
+
+    /// The fields that the tenant has declared beside those of the type.
+    pub fn declared(&self) -> &[Field] {
+        &self.declared
+    }
+
+    /// The columns of `events."<type>"`: those of [`EventType::relation`], then the declared fields.
+    pub fn columns(&self) -> &SchemaRef {
+        &self.columns
+    }
+
+    /// The column of [`EventType::relation`] that has this name, whatever its capital letters.
+    pub fn column(&self, name: &str) -> Option<&str> {
+        let mut names = self.relation.fields().iter().map(|field| field.name().as_str());
+        names.find(|known| known.eq_ignore_ascii_case(name))
+    }
+
+    /// Where `extra` stands among the columns that an event is kept with: behind those of the relation
+    /// and `source`. It is what the event carried beyond its type, in which the declared fields are.
+    pub fn extra_place(&self) -> usize {
+        self.relation.fields().len() + 1
     }
 }
 
@@ -132,6 +189,8 @@ type Names = BTreeMap<String, Arc<EventType>>;
 pub struct EventTypes {
     shared: Arc<Names>,
     own: Arc<Names>,
+    /// Those of either with fields that the tenant has declared.
+    declared: Arc<Names>,
     hidden: Arc<Hidden>,
 }
 
@@ -172,7 +231,8 @@ impl EventTypes {
         if self.hidden(name).is_some() {
             return None;
         }
-        self.own.get(name).or_else(|| self.shared.get(name))
+        let plain = self.own.get(name).or_else(|| self.shared.get(name))?;
+        Some(self.declared.get(name).unwrap_or(plain))
     }
 
     /// All types, by name.
@@ -180,6 +240,7 @@ impl EventTypes {
         let covered = |name: &str| self.own.contains_key(name);
         let shared = self.shared.values().filter(|t| !covered(t.name()));
         let all = self.own.values().chain(shared);
+        let all = all.map(|plain| self.declared.get(plain.name()).unwrap_or(plain));
         let mut all: Vec<&Arc<EventType>> =
             all.filter(|t| self.hidden(t.name()).is_none()).collect();
         all.sort_unstable_by_key(|t| t.name());
@@ -196,6 +257,9 @@ pub struct EventBatch {
     pub tenants: UInt32Array,
     /// The rows, with the columns of [`EventType::relation`].
     pub rows: RecordBatch,
+    /// What each event carried beyond its type, as [`declared_columns`] reads it; none if no event did,
+    /// or nobody has declared anything of it.
+    pub extra: Option<StringArray>,
 }
 
 /// Rows of a relation with the columns of another form of it.

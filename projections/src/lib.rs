@@ -41,7 +41,7 @@ pub use clock::Tick;
 pub use error::{DefineError, RuntimeError};
 pub use events::{EventBatch, EventRegistry, EventType, EventTypes};
 pub use hidden::Hidden;
-pub use own::{Fill, FillError, OwnLimits, OwnView, PassingId, PassingLimits, Reads};
+pub use own::{Fill, FillError, OwnLimits, OwnView, PassingId, PassingLimits, Reads, StepTime};
 pub use partition::{CutSnapshots, Input, Partition, Readers, TenantDelta, ViewChange};
 pub use position::{Position, PositionError, mark, set_mark_key};
 pub use snapshot::{

@@ -15,12 +15,14 @@
 //! - Own views are kept by tenant: nothing of one tenant is ever fed to another's.
 //! - They are ordered so that each reads only those before it.
 //! - A view that fails takes those that read it with it, and nothing else.
-//! - What a tenant's own views hold is bounded ([`OwnLimits`]).
+//! - What a tenant's own views hold is bounded ([`OwnLimits`]), and so is what a step of one makes, and how
+//!   long it takes ([`StepTime`]).
 
 mod chain;
 mod fill;
 mod passing;
 mod swap;
+mod time;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
@@ -36,6 +38,7 @@ use fill::Tap;
 pub use fill::{Fill, FillError};
 use passing::Passing;
 pub use passing::{PassingId, PassingLimits};
+pub use time::StepTime;
 
 /// Columns that a view may have.
 const MOST_COLUMNS: usize = 512;
@@ -67,6 +70,8 @@ pub struct Reads {
     pub events: BTreeSet<String>,
     /// The views.
     pub views: BTreeSet<String>,
+    /// The fields that the tenant has declared, each with its event type before it.
+    pub declared: BTreeSet<(String, String)>,
 }
 
 /// An own view, compiled and without rows.
@@ -95,6 +100,7 @@ impl OwnView {
         let reads = Reads {
             events: circuit.events_read().map(str::to_owned).collect(),
             views: circuit.views_read().map(str::to_owned).collect(),
+            declared: circuit.declared_read().clone(),
         };
         Ok(Self { view: Arc::new(view), reads, circuit })
     }
@@ -146,6 +152,7 @@ pub(crate) struct Stepped {
 #[derive(Default)]
 pub(crate) struct OwnViews {
     limits: OwnLimits,
+    time: Option<StepTime>,
     chains: HashMap<Tenant, Chain>,
     passing: HashMap<Tenant, Vec<Passing>>,
     taps: HashMap<Tenant, Vec<Weak<Tap>>>,
@@ -203,7 +210,8 @@ impl OwnViews {
     pub(crate) fn step(&mut self, mut feed: Feed) -> Stepped {
         let tenant = feed.tenant();
         let chain = self.chains.get_mut(&tenant);
-        let own = chain.map_or_else(Vec::new, |chain| chain.step(&mut feed));
+        let limit = self.time.map(StepTime::of_step);
+        let own = chain.map_or_else(Vec::new, |chain| chain.step(&mut feed, limit));
         let passing = self.step_passing(&feed);
         if let Some(taps) = self.taps.get_mut(&tenant) {
             taps.retain(|tap| tap.upgrade().is_some_and(|tap| tap.keep(&feed)));

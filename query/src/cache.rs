@@ -22,8 +22,8 @@ use serde_json::Value;
 use bounded::Bounded;
 pub(crate) use reads::Reads;
 
-use crate::QueryLimits;
 use crate::catalog::Relations;
+use crate::{QueryLimits, literals};
 
 /// Bytes of SQL and parameters up to which a query is remembered.
 const KEY_BYTES: usize = 16 << 10;
@@ -32,6 +32,9 @@ const KEY_BYTES: usize = 16 << 10;
 /// hundred bytes a node, and how large one is cannot be asked.
 const PLAN_BYTES_PER_BYTE: usize = 32;
 const PLAN_BYTES: usize = 8 << 10;
+
+/// Bytes of the values in a plan up to which it is kept.
+const PLAN_VALUES: usize = 64 << 10;
 
 /// What is asked, by whom.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -98,9 +101,11 @@ impl Cache {
         self.plans.find(asked, |kept| kept.reads.is_defined_alike(relations))
     }
 
+    /// Keeps a plan, unless values that were made while it was planned make it large.
     pub(crate) fn keep_plan(&self, asked: &Arc<Asked>, kept: KeptPlan) {
-        let bytes = PLAN_BYTES + asked.bytes() * PLAN_BYTES_PER_BYTE;
-        self.plans.keep(asked, kept, bytes);
+        if let Some(bytes) = plan_bytes(asked, &kept.plan) {
+            self.plans.keep(asked, kept, bytes);
+        }
     }
 
     /// The answer, if it would be the same now.
@@ -136,6 +141,12 @@ impl Cache {
     }
 }
 
+/// What a plan weighs; none of one that is not kept.
+fn plan_bytes(asked: &Asked, plan: &LogicalPlan) -> Option<usize> {
+    let values = literals::bytes(plan).ok().filter(|values| *values <= PLAN_VALUES)?;
+    Some(PLAN_BYTES + asked.bytes() * PLAN_BYTES_PER_BYTE + values)
+}
+
 /// An answer on its way out, as long as it is small.
 pub(crate) struct Collected {
     reads: Reads,
@@ -153,5 +164,25 @@ impl Collected {
         } else {
             self.batches.push(batch.clone());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use datafusion::logical_expr::{LogicalPlanBuilder, lit};
+
+    use super::*;
+
+    #[test]
+    fn a_plan_weighs_its_values_and_is_not_kept_with_large_ones() {
+        let asked = Asked::new(Tenant(1), "SELECT 1", &[]).unwrap();
+        let bytes = |text: usize| {
+            let plan = LogicalPlanBuilder::empty(true).project([lit("x".repeat(text))]).unwrap();
+            plan_bytes(&asked, &plan.build().unwrap())
+        };
+        let small = bytes(10).unwrap();
+        assert_eq!(bytes(10_010), Some(small + 10_000));
+        assert_eq!(bytes(PLAN_VALUES + 1), None);
     }
 }

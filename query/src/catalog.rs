@@ -53,7 +53,7 @@ impl Relations {
             see(VIEWS, view.view().name(), view.view().schema());
         }
         for event_type in self.types.iter() {
-            see(EVENTS, event_type.name(), event_type.relation());
+            see(EVENTS, event_type.name(), event_type.columns());
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! A `WITH` that is named twice is planned twice, and a computed column that is used twice may be
 //! copied twice when a filter moves below it. A short text can so describe a plan of any size, in
-//! memory that no operator accounts for. Both growths are computed before they happen.
+//! memory that no operator accounts for. Both growths are computed before they happen. A relation of very
+//! many columns takes memory with each batch of a few rows.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -12,7 +13,13 @@ use datafusion::common::{DFSchema, Result as PlanResult};
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan};
 use datafusion::sql::sqlparser::ast::{ObjectName, Query, Visit, Visitor};
 
-use crate::QueryError;
+use crate::{QueryError, literals};
+
+/// Columns of a relation, also of one inside the query.
+const COLUMNS: usize = 1_000;
+
+/// Bytes of a value that count for a term: where an expression is copied, so are its values.
+const TERM_BYTES: usize = 256;
 
 /// Relations that a query reads, each as often as it is read.
 const RELATIONS: u64 = 100;
@@ -86,6 +93,21 @@ impl Visitor for Expansion {
     }
 }
 
+/// An error if a relation of the plan has too many columns.
+pub(crate) fn check_columns(plan: &LogicalPlan) -> Result<(), QueryError> {
+    let mut most = 0;
+    plan.apply_with_subqueries(|node| {
+        most = most.max(node.schema().fields().len());
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    if most <= COLUMNS {
+        return Ok(());
+    }
+    Err(QueryError::invalid(format!(
+        "a relation of the query has {most} columns, more than the {COLUMNS} allowed"
+    )))
+}
+
 /// An error if a column's expression becomes too large once those it is made of are put in.
 pub(crate) fn check_terms(plan: &LogicalPlan) -> Result<(), QueryError> {
     let largest = column_terms(plan)?.into_iter().max().unwrap_or(0);
@@ -148,6 +170,7 @@ fn expr_terms(expr: &Expr, schema: &DFSchema, columns: &[u64]) -> Result<u64, Qu
                 .maybe_index_of_column(column)
                 .and_then(|index| columns.get(index).copied())
                 .unwrap_or(1),
+            Expr::Literal(value, _) => 1 + (literals::value_bytes(value) / TERM_BYTES) as u64,
             _ => 1,
         };
         total = total.saturating_add(terms);

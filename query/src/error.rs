@@ -1,10 +1,12 @@
 //! Why there is no answer, or no more of it.
 
+use std::any::Any;
 use std::fmt;
 
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
+use projections::functions::TooMuch;
 
 /// Which bound a query ran into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +103,14 @@ pub enum QueryError {
     /// The events of the tenant are not here any more.
     #[error("the events of the tenant are being handed over to another node; ask again")]
     NotServed,
+    /// The engine came to a place at which it gives up on the statement.
+    #[error(
+        "the engine gives up on the query ({reason}): write it in another way, or ask for less at once"
+    )]
+    GivenUp {
+        /// What it says of it.
+        reason: String,
+    },
     /// A defect of this program; nothing the query's author can mend.
     #[error("the query failed inside the engine: {message}")]
     Internal {
@@ -108,6 +118,9 @@ pub enum QueryError {
         message: String,
     },
 }
+
+/// Characters of the reason for which the engine gave up.
+const REASON: usize = 200;
 
 /// How Arrow says that a pattern is wrong.
 const BAD_PATTERN: &str = "Regular expression did not compile";
@@ -142,8 +155,17 @@ impl QueryError {
             Self::Busy => "53300",
             Self::ViewFailed { .. } | Self::ViewFilling { .. } => "55000",
             Self::NotServed => "57P03",
+            Self::GivenUp { .. } => "0A000",
             Self::Internal { .. } => "XX000",
         }
+    }
+
+    /// What a panic of the engine tells of the query in which it came.
+    pub(crate) fn given_up(panic: &(dyn Any + Send)) -> Self {
+        let said = panic.downcast_ref::<&str>().copied();
+        let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        let reason = said.map_or("it does not say why", |said| said.lines().next().unwrap_or(said));
+        Self::GivenUp { reason: reason.chars().take(REASON).collect() }
     }
 
     /// The error as it travels in a stream of batches.
@@ -164,6 +186,9 @@ impl From<&DataFusionError> for QueryError {
             DataFusionError::External(inner) => {
                 if let Some(own) = inner.downcast_ref::<Self>() {
                     return own.clone();
+                }
+                if let Some(bound) = inner.downcast_ref::<TooMuch>() {
+                    return from_bound(bound);
                 }
                 // What is foreign here is a function's own error about its arguments.
                 match inner.downcast_ref::<DataFusionError>() {
@@ -215,6 +240,20 @@ impl From<&DataFusionError> for QueryError {
             other => Self::Internal { message: first_line(&other.strip_backtrace()) },
         }
     }
+}
+
+/// The bound of a function that is called outside of a batch.
+fn from_bound(bound: &TooMuch) -> QueryError {
+    let (which, limit) = match bound {
+        TooMuch::Text { by, most } => {
+            (LimitKind::Memory, format!("{} KiB of text made by {by} at once", most >> 10))
+        }
+        TooMuch::Comparisons { by, most } => {
+            (LimitKind::Time, format!("{most} comparisons of characters by {by} for one batch"))
+        }
+        TooMuch::Time(most) => (LimitKind::Time, format!("{} ms", most.as_millis())),
+    };
+    QueryError::Limit { which, limit }
 }
 
 /// The code of an error in the SQL, by how it is worded here and by DataFusion.

@@ -33,6 +33,8 @@ use crate::history::History;
 use crate::joins::is_hashed;
 use crate::lanes::Lanes;
 use crate::session::{Joins, Means, Planned, Prepared, Template};
+use crate::thread::Threads;
+use crate::transit::{Held, Transit};
 use crate::turn::{FREE, Turn};
 use crate::{QueryError, QueryLimits, statement, thread};
 
@@ -53,6 +55,7 @@ pub struct Queries {
     cache: Arc<Cache>,
     disk: Option<Arc<Disk>>,
     lanes: Arc<Lanes>,
+    threads: Threads,
 }
 
 /// An answer at one position.
@@ -96,6 +99,7 @@ impl Queries {
             cache: Arc::new(Cache::new(&limits)),
             disk: None,
             lanes: Lanes::new(),
+            threads: Threads::default(),
             limits,
         })
     }
@@ -147,7 +151,7 @@ impl Queries {
             turn: turn.clone(),
             permit: Some(permit),
         };
-        let running = thread::spawn(turn, move || async move {
+        let running = self.threads.run(turn, move || async move {
             query.run(planned, &sender).await;
         });
         running.map_err(|error| internal(&error))?;
@@ -182,11 +186,12 @@ impl Queries {
         let (sender, described) = oneshot::channel();
         let (sql, most, template) = (sql.to_owned(), self.limits.sql_bytes, self.template.clone());
         let within = turn.clone();
-        let running = thread::spawn(turn, move || async move {
-            let described = match statement::parse(&sql, most) {
-                Ok(statement) => template.describe(&relations, statement, &within).await,
-                Err(error) => Err(error),
-            };
+        let running = self.threads.run(turn, move || async move {
+            let described = thread::unpanicked(async {
+                let statement = statement::parse(&sql, most)?;
+                template.describe(&relations, statement, &within).await
+            })
+            .await;
             drop(permit);
             // Nobody may be waiting any more; then there is nobody to tell.
             let _ = sender.send(described);
@@ -259,7 +264,7 @@ fn died() -> QueryError {
 
 /// What a query's thread tells its reader.
 enum Message {
-    Batch(RecordBatch),
+    Batch(RecordBatch, Held),
     Failed(QueryError),
     Done,
 }
@@ -301,7 +306,7 @@ impl Query {
     ) {
         let (planned, reads, kept) = (Some(planned), None, None);
         let mut outlet = Outlet { planned, reads, sender, rows: 0, kept };
-        let end = self.answer(&mut outlet).await;
+        let end = thread::unpanicked(self.answer(&mut outlet)).await;
         self.permit = None;
         let last = match (end, outlet.planned.take()) {
             (Ok(None), _) => return,
@@ -330,7 +335,7 @@ impl Query {
         outlet.reads = reads.filter(|_| is_repeatable);
         outlet.kept = outlet.reads.clone().map(|reads| self.cache.collect(reads));
         let schema = prepared.plan.schema();
-        let ended = match self.forward(prepared, outlet).await {
+        let ended = match self.forward(prepared, outlet, &means).await {
             Ok(ended) => ended,
             Err(error) => {
                 let error = self.blame(error, &means);
@@ -363,7 +368,7 @@ impl Query {
         if is_hashed(&prepared.plan) {
             return Err(error);
         }
-        self.forward(prepared, outlet).await.map_err(|error| self.blame(error, &means))
+        self.forward(prepared, outlet, &means).await.map_err(|error| self.blame(error, &means))
     }
 
     /// The plan that is kept, or a new one, which is kept from now on.
@@ -394,8 +399,10 @@ impl Query {
         &self,
         prepared: Prepared,
         outlet: &mut Outlet<'_>,
+        means: &Means,
     ) -> Result<Option<()>, QueryError> {
         let watch = self.turn.watch();
+        let transit = Transit::new(means.memory.clone());
         let mut batches = execute_stream(prepared.plan, prepared.context)?;
         if let Some(planned) = outlet.planned.take()
             && planned.send(Ok((batches.schema(), outlet.reads.take()))).is_err()
@@ -424,7 +431,13 @@ impl Query {
             if let Some(kept) = &mut outlet.kept {
                 kept.add(&batch);
             }
-            if outlet.sender.send(Message::Batch(batch)).await.is_err() {
+            let held = tokio::select! {
+                biased;
+                () = outlet.sender.closed() => return Ok(None),
+                held = tokio::time::timeout_at(watch.deadline().into(), transit.hold(&batch)) => held,
+            };
+            let held = held.map_err(|_| watch.over())??;
+            if outlet.sender.send(Message::Batch(batch, held)).await.is_err() {
                 return Ok(None);
             }
         }
@@ -480,7 +493,7 @@ impl Reader {
         let message =
             tokio::time::timeout_at(watch.deadline().into(), reader.receiver.recv()).await;
         let error = match message {
-            Ok(Some(Message::Batch(batch))) => return Some((Ok(batch), Some(reader))),
+            Ok(Some(Message::Batch(batch, _held))) => return Some((Ok(batch), Some(reader))),
             Ok(Some(Message::Done)) => return None,
             Ok(Some(Message::Failed(error))) => error,
             Ok(None) => died(),

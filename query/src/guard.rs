@@ -3,33 +3,37 @@
 //! DataFusion gives control back between batches, and counts the memory of most operators. What
 //! is left is closed here: a join that finds no match for a long time looks at its time and its lane
 //! whenever it evaluates its condition; a join that finds many gives control back; what a window gathers
-//! is counted; what a sort gathers is counted once; texts put together stay bounded; and windows that
-//! recompute a growing frame for each row are refused.
+//! is counted; what a sort gathers is counted once; the texts that are made for a batch stay bounded
+//! together; and windows that recompute a growing frame for each row are refused.
 
 mod compact;
 mod gathered;
 mod paced;
 mod passing;
+mod texts;
 mod watch;
 
 use std::sync::Arc;
 
-use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::{ScalarFunction, WindowFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
-    BinaryExpr, Expr, LogicalPlan, Operator, ScalarUDF, WindowFrameBound, WindowFunctionDefinition,
+    Expr, ExprSchemable, LogicalPlan, ScalarUDF, WindowFrameBound, WindowFunctionDefinition,
 };
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
+use projections::functions::{Open, charge, charge_column};
 
 use compact::compact;
+pub(crate) use compact::row_bytes;
 use gathered::count;
 use paced::pace;
 use passing::{Pass, PassingExec};
+use texts::Texts;
 pub(crate) use watch::Watch;
-use watch::{BoundedText, Watched};
+use watch::Watched;
 
 use crate::QueryError;
 use crate::turn::Turn;
@@ -94,16 +98,27 @@ fn unsteady(window: &WindowFunction) -> Option<&str> {
     (!whole && !STEADY.contains(&aggregate.name())).then(|| aggregate.name())
 }
 
-/// Has the conditions of joins look at the query's turn, and bounds the texts that `||` puts together.
+/// Has the conditions of joins look at the query's turn, and bounds the texts that are made for a batch.
 /// To be called on an optimized plan, for no rule knows these functions.
 pub(crate) fn watch(plan: LogicalPlan, turn: &Arc<Turn>) -> Result<LogicalPlan> {
     let watched = Arc::new(ScalarUDF::from(Watched::new(turn.clone())));
-    let bounded = Arc::new(ScalarUDF::from(BoundedText::new()));
+    let texts = Texts::new(turn.clone());
     let rewritten = plan.transform_up_with_subqueries(|node| {
         let names = NamePreserver::new(&node);
+        let input = match &node {
+            LogicalPlan::Projection(projection) => Some(projection.input.schema().clone()),
+            _ => None,
+        };
         let node = node.map_expressions(|expr| {
             let name = names.save(&expr);
-            let changed = expr.transform_up(|e| Ok(bound_concatenation(e, &bounded)))?;
+            let open: &mut Open<'_> = &mut || Some(texts.open());
+            let changed = charge(expr, open)?;
+            let changed = match &input {
+                Some(input) => {
+                    changed.transform_data(|e| Ok(bound_column(e, input.as_ref(), open)))?
+                }
+                None => changed,
+            };
             Ok(if changed.transformed { changed.update_data(|e| name.restore(e)) } else { changed })
         })?;
         node.transform_data(|node| match node {
@@ -117,16 +132,18 @@ pub(crate) fn watch(plan: LogicalPlan, turn: &Arc<Turn>) -> Result<LogicalPlan> 
     Ok(rewritten.data)
 }
 
-fn bound_concatenation(expr: Expr, bounded: &Arc<ScalarUDF>) -> Transformed<Expr> {
+/// Bounds a computed column that is text: it may be a literal in each row, or one of two texts.
+fn bound_column(expr: Expr, input: &DFSchema, open: &mut Open<'_>) -> Transformed<Expr> {
     match expr {
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::StringConcat, right }) => {
-            let side = |e: Box<Expr>| match *e {
-                literal @ Expr::Literal(..) => Box::new(literal),
-                other => Box::new(call(bounded, other)),
-            };
-            let (left, right) = (side(left), side(right));
-            let op = Operator::StringConcat;
-            Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right }))
+        Expr::Alias(mut alias) => {
+            let inner = bound_column(*alias.expr, input, open);
+            alias.expr = Box::new(inner.data);
+            Transformed::new(Expr::Alias(alias), inner.transformed, TreeNodeRecursion::Continue)
+        }
+        Expr::Case(_) | Expr::Cast(_) | Expr::TryCast(_) | Expr::ScalarFunction(_)
+            if expr.get_type(input).is_ok_and(|of| of.is_string() || of.is_binary()) =>
+        {
+            Transformed::yes(charge_column(expr, open))
         }
         other => Transformed::no(other),
     }

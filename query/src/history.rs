@@ -1,12 +1,14 @@
 //! The accepted events of a tenant, as relations.
 
+mod columns;
+
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::Result;
 use datafusion::error::DataFusionError;
@@ -19,6 +21,7 @@ use futures::{Stream, StreamExt};
 use projections::{EventType, Tenant};
 use tokio::runtime::Handle;
 
+use self::columns::Columns;
 use crate::QueryError;
 use crate::turn::Turn;
 
@@ -26,8 +29,9 @@ use crate::turn::Turn;
 pub trait History: Send + Sync {
     /// The events of `tenant` and `event_type` that were accepted up to and with the offset
     /// `up_to`, each once, in any order. `columns` are indices into
-    /// [`EventType::relation`], in the order in which they are wanted; none means all of them,
-    /// and the list is never empty. The batches have exactly those columns. The stream is read on
+    /// [`EventType::relation`], in the order in which they are wanted, and at the end there may be
+    /// [`EventType::extra_place`], which is text; none means all of the relation, and the list is never
+    /// empty. The batches have exactly those columns. The stream is read on
     /// a thread of the query's own, inside the runtime of the caller of
     /// [`Queries::run`](crate::Queries::run); it stops when it is dropped. Of a tenant whose events
     /// are not here it is [`QueryError::NotServed`], never empty.
@@ -64,7 +68,7 @@ impl fmt::Debug for EventRelation {
 #[async_trait::async_trait]
 impl TableProvider for EventRelation {
     fn schema(&self) -> SchemaRef {
-        self.event_type.relation().clone()
+        self.event_type.columns().clone()
     }
 
     fn table_type(&self) -> TableType {
@@ -79,14 +83,12 @@ impl TableProvider for EventRelation {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let schema = match projection {
-            Some(columns) => Arc::new(self.event_type.relation().project(columns)?),
-            None => self.event_type.relation().clone(),
+            Some(columns) => Arc::new(self.event_type.columns().project(columns)?),
+            None => self.event_type.columns().clone(),
         };
-        let scan = EventScan {
-            relation: self.clone(),
-            columns: projection.cloned(),
-            schema: schema.clone(),
-        };
+        let columns = Columns::new(&self.event_type, projection.map(Vec::as_slice));
+        let (relation, columns) = (self.clone(), Arc::new(columns));
+        let scan = EventScan { relation, columns, schema: schema.clone() };
         let parts: Vec<Arc<dyn PartitionStream>> = vec![Arc::new(scan)];
         let plan = StreamingTableExec::try_new(schema, parts, None, [], false, limit)?;
         Ok(Arc::new(plan))
@@ -97,7 +99,7 @@ impl TableProvider for EventRelation {
 #[derive(Debug)]
 struct EventScan {
     relation: EventRelation,
-    columns: Option<Vec<usize>>,
+    columns: Arc<Columns>,
     schema: SchemaRef,
 }
 
@@ -107,19 +109,14 @@ impl PartitionStream for EventScan {
     }
 
     fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
-        // `count(*)` wants no column at all. A column is asked for all the same, so that a
-        // batch always says by itself how many rows it has.
-        let columns = match self.columns.as_deref() {
-            Some([]) => Some(vec![0]),
-            other => other.map(<[usize]>::to_vec),
-        };
         let turn = context.session_config().get_extension::<Turn>();
         let batches = Within::new(turn.map(|turn| turn.caller().clone()), || {
-            let Self { relation, .. } = self;
+            let Self { relation, columns, .. } = self;
+            let columns = Some(columns.read().to_vec());
             relation.history.scan(relation.tenant, &relation.event_type, relation.up_to, columns)
         });
-        let schema = self.schema.clone();
-        let fitted = batches.map(move |batch| fit(&batch.map_err(|e| unread(&e))?, &schema));
+        let (columns, schema) = (self.columns.clone(), self.schema.clone());
+        let fitted = batches.map(move |batch| columns.of(&batch.map_err(|e| unread(&e))?, &schema));
         Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), fitted))
     }
 }
@@ -172,17 +169,4 @@ fn unread(error: &DataFusionError) -> DataFusionError {
         other => other.strip_backtrace(),
     };
     QueryError::Internal { message }.into_datafusion()
-}
-
-/// Gives the batch the schema of the plan; an error when the history kept something else.
-fn fit(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    if schema.fields().is_empty() {
-        let none = Arc::new(Schema::empty());
-        let options =
-            arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        return Ok(RecordBatch::try_new_with_options(none, vec![], &options)?);
-    }
-    RecordBatch::try_new(schema.clone(), batch.columns().to_vec()).map_err(|error| {
-        DataFusionError::Internal(format!("history does not fit its event type: {error}"))
-    })
 }

@@ -3,7 +3,8 @@
 //! A query that runs for long takes a lane; there are fewer lanes than processors, so however many long
 //! queries there are, short ones and the rest of the service find a processor free. Tenants take turns:
 //! the lane goes to the tenant that was given one least recently. When a query takes one and gives it
-//! back is in `turn.rs`.
+//! back is in `turn.rs`. One that should have ended and has not, since nothing ends its step, has its lane
+//! taken: whoever waits would wait for it otherwise.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -26,6 +27,8 @@ pub(crate) struct Lanes {
 #[derive(Debug)]
 struct State {
     free: usize,
+    /// Those who have a lane, by its number, and when they should end.
+    taken: Vec<(u64, Arc<Watch>)>,
     /// Those who wait by their number, which is the order in which they came.
     waiting: Vec<(u64, Tenant)>,
     next: u64,
@@ -34,9 +37,12 @@ struct State {
     turn: u64,
 }
 
-/// A lane; given back when dropped.
+/// A lane; given back when dropped, unless it was taken from its query.
 #[derive(Debug)]
-pub(crate) struct Lane(Arc<Lanes>);
+pub(crate) struct Lane {
+    lanes: Arc<Lanes>,
+    number: u64,
+}
 
 impl Lanes {
     /// Half of the processors, at least one.
@@ -46,8 +52,8 @@ impl Lanes {
     }
 
     pub(crate) fn of(count: usize) -> Arc<Self> {
-        let state =
-            State { free: count, waiting: Vec::new(), next: 0, given: HashMap::new(), turn: 0 };
+        let (taken, waiting, given) = Default::default();
+        let state = State { free: count, taken, waiting, next: 0, given, turn: 0 };
         Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() })
     }
 
@@ -57,12 +63,12 @@ impl Lanes {
     }
 
     /// Waits for a lane; none for a query that is to end, for it has only that left to do.
-    pub(crate) fn wait(self: &Arc<Self>, tenant: Tenant, watch: &Watch) -> Option<Lane> {
+    pub(crate) fn wait(self: &Arc<Self>, tenant: Tenant, watch: &Arc<Watch>) -> Option<Lane> {
         let mut state = self.state();
         let number = state.next;
         state.next += 1;
         state.waiting.push((number, tenant));
-        while state.free == 0 || state.first() != Some(number) {
+        while !state.has_free() || state.first() != Some(number) {
             if watch.check().is_err() {
                 state.leave(number, tenant);
                 drop(state);
@@ -73,13 +79,14 @@ impl Lanes {
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         state.free -= 1;
+        state.taken.push((number, Arc::clone(watch)));
         state.turn += 1;
         let turn = state.turn;
         state.given.insert(tenant, turn);
         state.waiting.retain(|(n, _)| *n != number);
         drop(state);
         self.changed.notify_all();
-        Some(Lane(Arc::clone(self)))
+        Some(Lane { lanes: Arc::clone(self), number })
     }
 
     /// Nothing is left half done under the lock, so a poisoned one is as good as any.
@@ -89,6 +96,24 @@ impl Lanes {
 }
 
 impl State {
+    /// Whether there is a lane, also one of a query that should have ended.
+    fn has_free(&mut self) -> bool {
+        if self.free == 0 {
+            let before = self.taken.len();
+            self.taken.retain(|(_, watch)| watch.check().is_ok());
+            self.free += before - self.taken.len();
+        }
+        self.free > 0
+    }
+
+    /// Takes a lane back from who has it.
+    fn give_back(&mut self, number: u64) {
+        if let Some(place) = self.taken.iter().position(|(n, _)| *n == number) {
+            self.taken.swap_remove(place);
+            self.free += 1;
+        }
+    }
+
     /// Who is next: of the tenant that was given a lane least recently, the one that came first.
     fn first(&self) -> Option<u64> {
         let turn = |tenant: &Tenant| self.given.get(tenant).copied().unwrap_or(0);
@@ -106,14 +131,14 @@ impl State {
 
 impl Drop for Lane {
     fn drop(&mut self) {
-        let mut state = self.0.state();
-        state.free += 1;
+        let mut state = self.lanes.state();
+        state.give_back(self.number);
         // What was given long ago says nothing any more, and the list stays short.
         if state.waiting.is_empty() {
             state.given.clear();
         }
         drop(state);
-        self.0.changed.notify_all();
+        self.lanes.changed.notify_all();
     }
 }
 
@@ -132,7 +157,7 @@ mod tests {
             for tenant in 0..8 {
                 let (lanes, at_once, most) = (&lanes, &at_once, &most);
                 scope.spawn(move || {
-                    let watch = Watch::new(600);
+                    let watch = Arc::new(Watch::new(600));
                     for _ in 0..50 {
                         let lane = lanes.wait(Tenant(tenant % 3), &watch).unwrap();
                         most.fetch_max(
@@ -155,6 +180,7 @@ mod tests {
     fn tenants_take_turns_however_many_of_one_wait() {
         let mut state = State {
             free: 0,
+            taken: Vec::new(),
             waiting: (0..10).map(|n| (n, Tenant(1))).collect(),
             next: 11,
             given: HashMap::from([(Tenant(1), 5)]),
@@ -169,13 +195,26 @@ mod tests {
     #[test]
     fn who_is_to_end_waits_no_more() {
         let lanes = Lanes::of(1);
-        let watch = Watch::new(600);
+        let watch = Arc::new(Watch::new(600));
         let taken = lanes.wait(Tenant(1), &watch);
-        let ending = Watch::new(600);
+        let ending = Arc::new(Watch::new(600));
         ending.abandon();
         assert!(lanes.wait(Tenant(2), &ending).is_none());
         assert!(lanes.state().waiting.is_empty());
         drop(taken);
         assert_eq!(lanes.state().free, 1);
+    }
+
+    #[test]
+    fn who_should_have_ended_keeps_no_lane_and_gives_none_back_twice() {
+        let lanes = Lanes::of(1);
+        let stuck = Arc::new(Watch::new(600));
+        let of_stuck = lanes.wait(Tenant(1), &stuck).unwrap();
+        stuck.abandon();
+        let other = lanes.wait(Tenant(2), &Arc::new(Watch::new(600))).unwrap();
+        drop(of_stuck);
+        assert_eq!((lanes.state().free, lanes.state().taken.len()), (0, 1));
+        drop(other);
+        assert_eq!((lanes.state().free, lanes.state().taken.len()), (1, 0));
     }
 }

@@ -210,6 +210,21 @@ mod tests {
         }
     }
 
+    /// Those that a dashboard's filters may have, which the page reads too.
+    #[test]
+    fn words_of_filters_mean_the_same_here() {
+        let words: serde_json::Value =
+            serde_json::from_str(include_str!("../../dashboards/date_words.json")).unwrap();
+        let calendar = on(words["today"].as_str().unwrap(), 1);
+        for (word, day) in words["days"].as_object().unwrap() {
+            assert_eq!(Some(calendar.expand(word).unwrap().as_str()), day.as_str(), "{word}");
+        }
+        for word in words["none"].as_array().unwrap() {
+            let meant = calendar.expand(word.as_str().unwrap());
+            assert!(meant.is_err() || meant.unwrap().parse::<NaiveDate>().is_err(), "{word}");
+        }
+    }
+
     #[test]
     fn what_is_no_date_is_said() {
         for word in [

@@ -44,6 +44,21 @@ impl QueryPool {
         }
     }
 
+    /// What the query may have.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Whether there are so many bytes more for it, of its own and of what all have.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        let all = match self.shared.memory_limit() {
+            MemoryLimit::Finite(all) => all,
+            MemoryLimit::Infinite | MemoryLimit::Unknown => usize::MAX,
+        };
+        self.own.reserved().saturating_add(bytes) <= self.limit
+            && self.shared.reserved().saturating_add(bytes) <= all
+    }
+
     /// Whether it was the others' use, and not its own, that this query had no memory.
     pub(crate) fn shared_exhausted(&self) -> bool {
         self.shared_exhausted.load(Ordering::Relaxed)

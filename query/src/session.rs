@@ -25,7 +25,9 @@ use crate::joins::SortedJoins;
 use crate::memory::QueryPool;
 use crate::places::Places;
 use crate::turn::Turn;
-use crate::{QueryError, QueryLimits, complexity, functions, guard, parameters, postgres};
+use crate::{
+    QueryError, QueryLimits, complexity, functions, guard, literals, parameters, postgres,
+};
 
 /// Rows of a batch: a compromise between speed and what a batch of long texts takes.
 const BATCH_ROWS: usize = 4096;
@@ -126,12 +128,12 @@ impl Template {
         let Unbound { mut state, plan, reads, places } = self.unbound(relations, statement).await?;
         let plan = parameters::bind(plan, params).map_err(|error| places.parameter(error))?;
         let plan = clock::pin(plan, relations.snapshot.today())?;
-        guard::check_windows(&plan)?;
-        complexity::check_terms(&plan)?;
+        check(&plan)?;
         turn.look()?;
 
         state.mark_start_execution();
         let plan = state.optimize(&plan)?;
+        literals::check(&plan)?;
         turn.look()?;
         let is_repeatable = is_repeatable(&plan)?;
         Ok(Planned { plan, reads, is_repeatable })
@@ -149,8 +151,7 @@ impl Template {
         let params = parameters::types(&plan)?;
         let plan = parameters::bind_nulls(plan, &params)?;
         let plan = clock::pin(plan, relations.snapshot.today())?;
-        guard::check_windows(&plan)?;
-        complexity::check_terms(&plan)?;
+        check(&plan)?;
         turn.look()?;
 
         state.mark_start_execution();
@@ -185,6 +186,7 @@ impl Template {
         let reads = Reads::new(&references, relations);
         let plan = state.statement_to_plan(statement).await?;
         read_only().verify_plan(&plan)?;
+        dialect::check_widths(&plan)?;
         Ok(Unbound { state, plan, reads, places })
     }
 
@@ -211,6 +213,13 @@ impl Template {
         let context = context(state, Arc::new(runtime), turn.clone());
         Ok(Prepared { plan: guard::bound(physical)?, context })
     }
+}
+
+/// Refuses a plan, with its values in place, that would take much before it is run.
+fn check(plan: &LogicalPlan) -> Result<(), QueryError> {
+    guard::check_windows(plan)?;
+    complexity::check_columns(plan)?;
+    complexity::check_terms(plan)
 }
 
 /// Whether a plan gives the same rows whenever it is run over the same relations.

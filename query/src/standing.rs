@@ -9,7 +9,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, nice, setpriority_process};
+use rustix::process::{Pid, getpriority_process, setpriority_process};
 use tokio::task::JoinHandle;
 
 use crate::turn::Turn;
@@ -26,18 +26,21 @@ pub(crate) struct Standing {
     overseer: JoinHandle<()>,
 }
 
-/// Which thread it is, and where it began.
+/// Which thread it is, where it began, and the time that it had had a processor before.
 #[derive(Clone, Copy)]
 struct Place {
     thread: Pid,
     begun: i32,
+    before: Duration,
 }
 
 impl Standing {
     /// Has this thread stand back after its time, or at once if the query is known to be long. Where the
     /// system does not say which thread it is, the lanes are what is left.
     pub(crate) fn watched(turn: &Arc<Turn>) -> Option<Self> {
-        let place = Place { thread: this_thread()?, begun: nice(0).ok()? };
+        let thread = this_thread()?;
+        let before = processor_time(thread).unwrap_or_default();
+        let place = Place { thread, begun: getpriority_process(None).ok()?, before };
         if turn.ran() >= AFTER {
             place.stand_back();
             return None;
@@ -58,19 +61,24 @@ impl Drop for Standing {
 
 impl Place {
     fn stand_back(self) {
-        let Self { thread, begun } = self;
+        let Self { thread, begun, .. } = self;
         if let Err(error) = setpriority_process(Some(thread), begun.saturating_add(STEPS)) {
             tracing::debug!(%error, "a long query runs with the same priority as others");
         }
     }
 
-    /// The time that the thread has had a processor, if the system says it.
-    fn processor_time(self) -> Option<Duration> {
-        let path = format!("/proc/self/task/{}/schedstat", self.thread.as_raw_nonzero());
-        let text = std::fs::read_to_string(path).ok()?;
-        let nanos = text.split(' ').next()?.parse().ok()?;
-        Some(Duration::from_nanos(nanos)).filter(|time| !time.is_zero())
+    /// The time that the thread has had a processor since then, if the system says it.
+    fn ran(self) -> Option<Duration> {
+        processor_time(self.thread)?.checked_sub(self.before)
     }
+}
+
+/// The time that a thread has had a processor, if the system says it.
+fn processor_time(thread: Pid) -> Option<Duration> {
+    let path = format!("/proc/self/task/{}/schedstat", thread.as_raw_nonzero());
+    let text = std::fs::read_to_string(path).ok()?;
+    let nanos = text.split(' ').next()?.parse().ok()?;
+    Some(Duration::from_nanos(nanos)).filter(|time| !time.is_zero())
 }
 
 /// Has the thread stand back when its time has come.
@@ -79,8 +87,8 @@ async fn oversee(thread: Arc<Mutex<Option<Place>>>, place: Place, turn: Arc<Turn
     let mut ran = Duration::ZERO;
     while ran < AFTER {
         // One that waits for its reader is looked at ever less often.
-        tokio::time::sleep((AFTER - ran).max(begun.elapsed() / 4)).await;
-        ran = place.processor_time().unwrap_or_else(|| turn.ran());
+        tokio::time::sleep(AFTER.saturating_sub(ran).max(begun.elapsed() / 4)).await;
+        ran = place.ran().unwrap_or_else(|| turn.ran());
     }
     if let Some(place) = *locked(&thread) {
         place.stand_back();
@@ -105,7 +113,7 @@ mod tests {
 
     use super::*;
     use crate::lanes::Lanes;
-    use crate::thread;
+    use crate::thread::Threads;
     use crate::turn::FREE;
 
     /// Where a query's thread stands at last, that computes in one step until it does stand there, or
@@ -114,25 +122,28 @@ mod tests {
         let (sender, receiver) = oneshot::channel();
         let turn = Turn::of(1, &Lanes::of(1), ran);
         let of_query = Arc::clone(&turn);
-        thread::spawn(turn, move || async move {
-            while nice(0).unwrap() < wanted && of_query.watch().check().is_ok() {}
-            sender.send(nice(0).unwrap()).unwrap();
-        })
-        .unwrap();
+        Threads::default()
+            .run(turn, move || async move {
+                while getpriority_process(None).unwrap() < wanted
+                    && of_query.watch().check().is_ok()
+                {}
+                sender.send(getpriority_process(None).unwrap()).unwrap();
+            })
+            .unwrap();
         receiver.await.unwrap()
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_thread_that_computes_on_stands_back_in_the_midst_of_a_step() {
-        let here = nice(0).unwrap();
+        let here = getpriority_process(None).unwrap();
         let last = (here + STEPS).min(19);
         assert_eq!(stands(Duration::ZERO, last).await, last);
-        assert_eq!(nice(0).unwrap(), here, "and no other does");
+        assert_eq!(getpriority_process(None).unwrap(), here, "and no other does");
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn one_that_is_known_to_be_long_stands_back_from_its_beginning() {
-        let here = nice(0).unwrap();
+        let here = getpriority_process(None).unwrap();
         assert_eq!(stands(FREE, i32::MIN).await, (here + STEPS).min(19));
     }
 }

@@ -1,10 +1,13 @@
-//! XLSX: one sheet with a header row that stays in sight, and cells of their own kinds.
+//! XLSX: a sheet with a header row that stays in sight, and cells of their own kinds; and behind it one
+//! that says whose they are and as of when ([`TitleSheet`]).
 //!
 //! - Numbers, dates, instants (in UTC) and booleans are such cells. A decimal of more than 15 digits,
 //!   more than a cell's number keeps, is text, so that no digit is lost; so is a date that the format
 //!   does not reach, before 1900-03-01 or after 9999.
 //! - Text is never taken for a formula, whatever it begins with.
-//! - The same rows make the same bytes.
+//! - The same rows under the same title make the same bytes.
+
+mod title;
 
 use std::path::Path;
 
@@ -16,11 +19,14 @@ use arrow::datatypes::{
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, Workbook, Worksheet, XlsxError};
 
+pub use self::title::TitleSheet;
 use crate::QueryError;
 use crate::error::LimitKind;
 
 /// The rows of a sheet, without the header.
 const MAX_ROWS: u32 = 1_048_575;
+/// About what a cell takes in the file beside its text, before that is packed.
+const CELL_BYTES: u64 = 32;
 /// The digits that a number keeps.
 const EXACT_DIGITS: usize = 15;
 /// Days between the format's first day and 1970-01-01.
@@ -29,11 +35,15 @@ const EPOCH: f64 = 25_569.0;
 const DATES: std::ops::RangeInclusive<i64> = -25_508..=2_932_896;
 const DAY_MICROS: i64 = 86_400_000_000;
 
-/// A sheet that is being written. Rows go to a file in `scratch` as they come.
+/// A sheet that is being written. Rows go to a file in `scratch` as they come, and are packed at the
+/// end.
 pub struct XlsxFile {
     workbook: Workbook,
     formats: Formats,
     rows: u32,
+    /// About what the cells take before they are packed.
+    bytes: u64,
+    most: u64,
 }
 
 struct Formats {
@@ -68,8 +78,14 @@ impl Formats {
 }
 
 impl XlsxFile {
-    /// A sheet with the header of `schema`.
-    pub fn begin(schema: &Schema, scratch: &Path) -> Result<Self, QueryError> {
+    /// A sheet with the header of `schema`, whose cells may take `most` bytes before they are packed, and
+    /// the one that says what it is.
+    pub fn begin(
+        schema: &Schema,
+        scratch: &Path,
+        title: &TitleSheet,
+        most: u64,
+    ) -> Result<Self, QueryError> {
         let mut workbook = Workbook::new();
         // When it was made stands with the run; here it would make equal files differ.
         let made = ExcelDateTime::from_ymd(2000, 1, 1).map_err(failed)?;
@@ -82,7 +98,8 @@ impl XlsxFile {
             let column = column(place)?;
             sheet.write_string_with_format(0, column, field.name(), &bold).map_err(failed)?;
         }
-        Ok(Self { workbook, formats: Formats::new(), rows: 0 })
+        title.add(&mut workbook)?;
+        Ok(Self { workbook, formats: Formats::new(), rows: 0, bytes: 0, most })
     }
 
     /// Writes some rows.
@@ -97,10 +114,19 @@ impl XlsxFile {
             self.rows += 1;
             for (place, cells) in columns.iter().enumerate() {
                 let at = (self.rows, column(place)?);
-                cells.write(sheet, at, row, &self.formats)?;
+                self.bytes += cells.write(sheet, at, row, &self.formats)?;
+                if self.bytes > self.most {
+                    let limit = format!("{} bytes of an XLSX file before it is packed", self.most);
+                    return Err(QueryError::Limit { which: LimitKind::Disk, limit });
+                }
             }
         }
         Ok(())
+    }
+
+    /// Whether its cells took more than they may.
+    pub fn is_full(&self) -> bool {
+        self.bytes > self.most
     }
 
     /// Completes the file and puts it at `path`; answers its rows without the header.
@@ -162,15 +188,16 @@ impl<'a> Column<'a> {
         }
     }
 
+    /// Writes a cell; answers about how many bytes it takes.
     fn write(
         &self,
         sheet: &mut Worksheet,
         at: (u32, u16),
         row: usize,
         formats: &Formats,
-    ) -> Result<(), QueryError> {
+    ) -> Result<u64, QueryError> {
         if self.is_null(row) {
-            return Ok(());
+            return Ok(0);
         }
         match self {
             Self::Decimal(a, places) => {
@@ -188,20 +215,35 @@ impl<'a> Column<'a> {
                 a.value_as_datetime(row).map(|at| at.and_utc().to_rfc3339())
             }),
             Self::Float(a) if a.value(row).is_finite() => {
-                sheet.write_number(at.0, at.1, a.value(row)).map(drop).map_err(failed)
+                sheet.write_number(at.0, at.1, a.value(row)).map_err(failed)?;
+                Ok(CELL_BYTES)
             }
             // Neither infinity nor what is no number has a cell.
-            Self::Float(_) => Ok(()),
+            Self::Float(_) => Ok(0),
             Self::Bool(a) => {
-                sheet.write_boolean(at.0, at.1, a.value(row)).map(drop).map_err(failed)
+                sheet.write_boolean(at.0, at.1, a.value(row)).map_err(failed)?;
+                Ok(CELL_BYTES)
             }
             Self::Other(_, formatter) => text(sheet, at, formatter.value(row).to_string()),
         }
     }
 }
 
-fn text(sheet: &mut Worksheet, at: (u32, u16), text: String) -> Result<(), QueryError> {
-    sheet.write_string(at.0, at.1, text).map(drop).map_err(failed)
+fn text(sheet: &mut Worksheet, at: (u32, u16), text: String) -> Result<u64, QueryError> {
+    let bytes = CELL_BYTES + escaped(&text);
+    sheet.write_string(at.0, at.1, text).map_err(failed)?;
+    Ok(bytes)
+}
+
+/// The bytes of a text as the file has it: some characters take more there.
+fn escaped(text: &str) -> u64 {
+    let bytes = |byte: u8| match byte {
+        // As in `_x000D_`; a tab and the end of a line stand as they are.
+        0..9 | 11..32 => 7,
+        b'&' | b'<' | b'>' | b'"' => 5,
+        _ => 1,
+    };
+    text.bytes().map(bytes).sum()
 }
 
 /// A number as such if all its digits are kept, otherwise as text.
@@ -210,17 +252,16 @@ fn number(
     at: (u32, u16),
     digits: &str,
     format: Option<&Format>,
-) -> Result<(), QueryError> {
+) -> Result<u64, QueryError> {
     let counted = digits.bytes().filter(u8::is_ascii_digit).collect::<Vec<u8>>();
     let leading = counted.iter().take_while(|digit| **digit == b'0').count();
     let exact = digits.parse::<f64>().ok().filter(|_| counted.len() - leading <= EXACT_DIGITS);
-    match (exact, format) {
-        (None, _) => text(sheet, at, digits.to_owned()),
-        (Some(value), None) => sheet.write_number(at.0, at.1, value).map(drop).map_err(failed),
-        (Some(value), Some(format)) => {
-            sheet.write_number_with_format(at.0, at.1, value, format).map(drop).map_err(failed)
-        }
-    }
+    let written = match (exact, format) {
+        (None, _) => return text(sheet, at, digits.to_owned()),
+        (Some(value), None) => sheet.write_number(at.0, at.1, value),
+        (Some(value), Some(format)) => sheet.write_number_with_format(at.0, at.1, value, format),
+    };
+    written.map(|_| CELL_BYTES).map_err(failed)
 }
 
 /// A date or an instant as such if the format reaches it, otherwise as text.
@@ -230,13 +271,14 @@ fn moment(
     micros: i64,
     format: &Format,
     in_words: impl Fn() -> Option<String>,
-) -> Result<(), QueryError> {
+) -> Result<u64, QueryError> {
     let (days, rest) = (micros.div_euclid(DAY_MICROS), micros.rem_euclid(DAY_MICROS));
     if !DATES.contains(&days) {
         return text(sheet, at, in_words().unwrap_or_default());
     }
     let serial = EPOCH + days as f64 + rest as f64 / DAY_MICROS as f64;
-    sheet.write_number_with_format(at.0, at.1, serial, format).map(drop).map_err(failed)
+    let written = sheet.write_number_with_format(at.0, at.1, serial, format);
+    written.map(|_| CELL_BYTES).map_err(failed)
 }
 
 fn column(place: usize) -> Result<u16, QueryError> {
@@ -295,10 +337,20 @@ mod tests {
         RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
     }
 
+    fn title() -> TitleSheet {
+        TitleSheet {
+            firm: "Harbour & Finch".to_owned(),
+            colour: Some(0x0b_6b_75),
+            title: "=Debts".to_owned(),
+            facts: vec![("As of", "2026-03-31".to_owned()), ("Position", "p7".to_owned())],
+        }
+    }
+
     fn written(batches: &[RecordBatch]) -> (u64, Vec<u8>) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rows.xlsx");
-        let mut file = XlsxFile::begin(batches[0].schema_ref(), folder.path()).unwrap();
+        let schema = batches[0].schema_ref();
+        let mut file = XlsxFile::begin(schema, folder.path(), &title(), u64::MAX).unwrap();
         for batch in batches {
             file.batch(batch).unwrap();
         }
@@ -339,6 +391,22 @@ mod tests {
     }
 
     #[test]
+    fn it_says_whose_it_is_and_as_of_when_behind_the_rows() {
+        let (_, file) = written(&[rows()]);
+        let sheets = part(&file, "xl/workbook.xml");
+        let names: Vec<&str> = sheets.split("<sheet name=\"").skip(1).collect();
+        assert_eq!(names.len(), 2, "{sheets}");
+        assert!(names[1].starts_with("About\""), "{sheets}");
+        let texts = part(&file, "xl/sharedStrings.xml");
+        for text in ["Harbour &amp; Finch", "=Debts", "As of", "2026-03-31", "Position", "p7"] {
+            assert!(texts.contains(&format!(">{text}<")), "{text} in {texts}");
+        }
+        assert!(!part(&file, "xl/worksheets/sheet2.xml").contains("<f>"), "nothing is a formula");
+        let styles = part(&file, "xl/styles.xml").to_lowercase();
+        assert!(styles.contains("rgb=\"ff0b6b75\""), "{styles}");
+    }
+
+    #[test]
     fn equal_rows_make_equal_files() {
         assert_eq!(written(&[rows()]), written(&[rows()]));
     }
@@ -348,8 +416,28 @@ mod tests {
         let long: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(32_768)]));
         let batch = RecordBatch::try_from_iter([("long", long)]).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let mut file = XlsxFile::begin(batch.schema_ref(), folder.path()).unwrap();
+        let mut file =
+            XlsxFile::begin(batch.schema_ref(), folder.path(), &title(), u64::MAX).unwrap();
         let error = file.batch(&batch).unwrap_err().to_string();
         assert!(error.contains("32,767"), "{error}");
+    }
+
+    /// Also where they are packed to next to nothing.
+    #[test]
+    fn cells_are_counted_while_they_are_written() {
+        let text: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(1_000); 100]));
+        let batch = RecordBatch::try_from_iter([("text", text)]).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut file =
+            XlsxFile::begin(batch.schema_ref(), folder.path(), &title(), 250_000).unwrap();
+        file.batch(&batch).unwrap();
+        file.batch(&batch).unwrap();
+        assert!(!file.is_full());
+        let error = file.batch(&batch).unwrap_err().to_string();
+        assert!(error.contains("250000 bytes"), "{error}");
+        assert!(file.is_full());
+        assert!(file.rows < 250, "it stops where it is full, in row {}", file.rows);
+        // What takes more in the file than in memory is counted as it is there.
+        assert_eq!((escaped("a&b"), escaped("\u{1}"), escaped("é\n")), (7, 7, 3));
     }
 }

@@ -136,6 +136,31 @@ async fn text_made_by_functions_is_bounded() {
         let error = world.ask(sql).await.unwrap_err();
         assert!(is_limit(&error, LimitKind::Memory), "{sql}: {error:?}");
     }
+    // Texts that are the same in every row, and many that are small enough each.
+    let columns: Vec<String> =
+        (0..100).map(|i| format!("repeat(customer_id, 5000 + {i}) AS c{i}")).collect();
+    let (a, b) = ("a".repeat(16_000), "b".repeat(16_000));
+    let series = "generate_series(1, 1000000)";
+    let many = [
+        format!("SELECT repeat('x', 520000) AS x FROM {series}"),
+        "SELECT repeat('x', 60000000) FROM generate_series(1, 100)".to_owned(),
+        format!("SELECT '{a}' AS a, '{b}' AS b FROM {series}"),
+        format!("SELECT max('{a}'), max('{b}'), count(*) FROM {series}"),
+        format!("SELECT CASE WHEN value % 2 = 0 THEN repeat('x', 100000) END FROM {series}"),
+        format!("SELECT count(*) FROM {series} GROUP BY concat(repeat('x', 100000), value)"),
+        "SELECT max(repeat('x', 100000)) FROM balances".to_owned(),
+        format!("SELECT {} FROM balances", columns.join(", ")),
+        "SELECT to_char(due, repeat('%Y', 5000)) FROM balances".to_owned(),
+        "SELECT to_char(now(), repeat('%+', 30000000))".to_owned(),
+        "SELECT date_format(now(), repeat('%+', 30000000))".to_owned(),
+    ];
+    for sql in many {
+        let error = world.ask(&sql).await.unwrap_err();
+        assert!(is_limit(&error, LimitKind::Memory), "{}…: {error:?}", &sql[..60.min(sql.len())]);
+    }
+    let sql = "SELECT length(repeat('x', 2000000)), to_char(DATE '2024-02-29', '%d.%m.%Y'), \
+               (SELECT sum(length(repeat('x', 20000))) FROM balances)";
+    assert_eq!(world.ask(sql).await.unwrap(), json!([[2_000_000, "29.02.2024", 20_000_000]]));
     let mut doubling =
         String::from("WITH t0 AS (SELECT repeat(customer_id, 10) AS x FROM balances)");
     for i in 1..14 {
@@ -148,6 +173,40 @@ async fn text_made_by_functions_is_bounded() {
     assert_eq!(world.ask(sql).await.unwrap(), json!([["ababab007a+b1x"]]));
     let sql = "SELECT concat_ws('-', customer_id, NULL, 'z') || NULL IS NULL FROM balances LIMIT 1";
     assert_eq!(world.ask(sql).await.unwrap(), json!([[true]]));
+}
+
+#[tokio::test]
+async fn comparisons_of_texts_are_bounded() {
+    let world = world_of(QueryLimits::default(), 1_000);
+    for sql in [
+        "SELECT levenshtein(repeat('a', 20000), repeat('b', 20000))",
+        "SELECT levenshtein(repeat(customer_id, 1000), repeat(customer_id, 999)) FROM balances",
+    ] {
+        let error = world.ask(sql).await.unwrap_err();
+        assert!(is_limit(&error, LimitKind::Time), "{sql}: {error:?}");
+        assert!(error.to_string().contains("comparisons of characters by levenshtein"), "{error}");
+    }
+    let sql = "SELECT levenshtein('kitten', 'sitting'), max(levenshtein(customer_id, 'A00001')) \
+               FROM balances";
+    assert_eq!(world.ask(sql).await.unwrap(), json!([[3, 3]]));
+}
+
+#[tokio::test]
+async fn values_are_no_wider_and_relations_have_no_more_columns_than_they_may() {
+    let world = world(QueryLimits::default());
+    let columns: Vec<String> = (0..1_001).map(|i| format!("visits AS c{i}")).collect();
+    for (sql, said) in [
+        ("SELECT NULL::int[1000000000]".to_owned(), "1024 elements"),
+        (
+            "SELECT count(*) FROM balances WHERE NULL::int[100000] IS NULL".to_owned(),
+            "1024 elements",
+        ),
+        (format!("SELECT {} FROM balances", columns.join(", ")), "1001 columns"),
+    ] {
+        let error = world.ask(&sql).await.unwrap_err();
+        assert!(matches!(error, QueryError::Invalid { .. }), "{error:?}");
+        assert!(error.to_string().contains(said), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use projections::{
 use proptest::prelude::*;
 use query::{History, Queries, QueryError, QueryLimits};
 use serde_json::{Value, json};
-use support::{MemoryHistory, balances, payments, snapshot, view, world};
+use support::{MemoryHistory, balances, payments, snapshot, stored, view, world};
 
 fn one_at_a_time() -> QueryLimits {
     QueryLimits { total_concurrent: 1, queue_seconds: 0, ..QueryLimits::default() }
@@ -174,10 +174,12 @@ enum Step {
     Switch(u32),
     /// Registers a type of its own, or one more field of it.
     Register(u32),
+    /// Declares fields beside those of a type, or others in their place.
+    Declare(u32, usize),
     Ask(u32, usize, usize),
 }
 
-const ASKED: [&str; 14] = [
+const ASKED: [&str; 16] = [
     "SELECT count(*), sum(amount) FROM paid",
     "SELECT count(*), sum(amount) FROM events.\"invoicing.payment_received\"",
     "SELECT payment_id, due FROM paid ORDER BY payment_id DESC LIMIT 2",
@@ -192,6 +194,8 @@ const ASKED: [&str; 14] = [
     "SELECT * FROM events.\"shop.sold\"",
     "SELECT count(*) FROM information_schema.columns",
     "SELECT count(*) FROM nowhere",
+    "SELECT * FROM events.\"invoicing.payment_received\" ORDER BY payment_id",
+    "SELECT max(lot) FROM events.\"invoicing.payment_received\"",
     "SELECT a.n, b.n FROM (SELECT count(*) AS n FROM paid) a, (SELECT count(*) AS n FROM paid) b",
     "SELECT DISTINCT due FROM paid WHERE EXISTS (SELECT 1 FROM other_paid o WHERE o.due = paid.due) \
      ORDER BY 1",
@@ -205,6 +209,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (tenant.clone(), 0..5_u64).prop_map(|(t, n)| Step::Day(t, n)),
         1 => tenant.clone().prop_map(Step::Switch),
         1 => tenant.clone().prop_map(Step::Register),
+        1 => (tenant.clone(), 0..3_usize).prop_map(|(t, n)| Step::Declare(t, n)),
         9 => (tenant, 0..=ASKED.len(), 0..3_usize).prop_map(|(t, q, p)| Step::Ask(t, q, p)),
     ]
 }
@@ -248,9 +253,10 @@ impl Firms {
                 let types = EventTypes::builtin();
                 let (event_type, rows) = payments(&types, &format!("p{offset}"), count);
                 let mut history = self.history.0.lock().unwrap();
-                history.add(Tenant(tenant), &event_type, offset, rows.clone());
+                let kept = stored(&event_type, &rows, &vec![r#"{"lot":"7"}"#; count]);
+                history.add(Tenant(tenant), &event_type, offset, kept);
                 let tenants = vec![tenant; count].into();
-                events.push(EventBatch { event_type, tenants, rows });
+                events.push(EventBatch { event_type, tenants, rows, extra: None });
             }
             Step::Day(tenant, day) => {
                 // Around the day on which all was paid.
@@ -266,6 +272,13 @@ impl Firms {
                 let fields = (0..*fields).map(field).collect();
                 let owner = Some(Tenant(tenant));
                 self.registry.put(EventType::owned(owner, "shop.sold", fields));
+            }
+            Step::Declare(tenant, place) => {
+                let kind = [None, Some(FieldType::Text), Some(FieldType::Int)][place];
+                let field = |kind| Field { name: "lot".to_owned(), kind, optional: true };
+                let fields =
+                    kind.map(|kind| ("invoicing.payment_received".to_owned(), vec![field(kind)]));
+                self.registry.declare(Tenant(tenant), fields.into_iter().collect());
             }
             Step::Ask(..) => {}
         }

@@ -345,7 +345,7 @@ async fn a_failed_view_says_so_and_the_others_go_on() {
     let mut history = support::MemoryHistory::default();
     history.add(ACME, &event_type, 5, rows.clone());
     let tenants = vec![ACME.0; rows.num_rows()].into();
-    let events = vec![EventBatch { event_type, tenants, rows }];
+    let events = vec![EventBatch { event_type, tenants, rows, extra: None }];
     partition.apply(Input { events, ticks: vec![], offset: 5 });
     let snapshot = partition.readers().snapshot(ACME);
     let queries = Queries::new(types, Arc::new(history), QueryLimits::default()).unwrap();

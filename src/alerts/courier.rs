@@ -4,13 +4,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{NaiveDate, TimeDelta};
 use projections::Tenant;
 use query::Calendar;
 use serde_json::{Map, Value, json};
-use tenancy::audit::{Action, AuditEntry, Chain};
+use tenancy::audit::{Action, AuditEntry, Chain, bounded};
 use tenancy::{ReportJob, StoreError, StoredNotice, TenantId, TenantRecord, TransitionKind};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
@@ -23,31 +23,42 @@ use crate::reports::{Notice, Target, wait};
 
 /// How often it is looked for what is due.
 const PERIOD: Duration = Duration::from_secs(1);
-/// Deliveries that are looked at in a turn.
-const LOOKED_AT: u32 = 1_000;
 /// For how long one is taken: longer than a try may take.
 const LEASE: TimeDelta = TimeDelta::seconds(180);
 /// Deliveries that are tried at a time on one node, and of these those of one tenant.
 const AT_ONCE: usize = 16;
-const OF_TENANT: usize = 4;
+const OF_TENANT: u32 = 4;
 /// How often a delivery is tried.
 const ATTEMPTS: u32 = 10;
+/// When it is tried again to read what this version cannot, which a newer one may have written; and for
+/// how long.
+const READ_AGAIN: TimeDelta = TimeDelta::minutes(5);
+const UNREAD: TimeDelta = TimeDelta::days(1);
 /// The longest subject of a message, in characters.
 const MAX_SUBJECT: usize = 200;
 
 /// What may be delivered at a time.
 pub(super) struct Courier {
     slots: Arc<Semaphore>,
-    /// How many are tried of each tenant.
-    busy: Mutex<HashMap<u32, usize>>,
+    fair: Mutex<Fair>,
     /// That something is due at once.
     wake: Notify,
+}
+
+/// Whose turn it is.
+#[derive(Default)]
+struct Fair {
+    /// How many are tried of each tenant.
+    busy: HashMap<u32, u32>,
+    /// When each had one last, counted in deliveries.
+    last: HashMap<u32, u64>,
+    deliveries: u64,
 }
 
 impl Courier {
     pub(super) fn new() -> Self {
         let slots = Arc::new(Semaphore::new(AT_ONCE));
-        Self { slots, busy: Mutex::default(), wake: Notify::new() }
+        Self { slots, fair: Mutex::default(), wake: Notify::new() }
     }
 
     /// Has it be looked at once.
@@ -55,8 +66,8 @@ impl Courier {
         self.wake.notify_one();
     }
 
-    fn busy(&self) -> MutexGuard<'_, HashMap<u32, usize>> {
-        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    fn fair(&self) -> MutexGuard<'_, Fair> {
+        self.fair.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -69,14 +80,14 @@ struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut busy = self.shared.courier.busy();
-        if let Some(count) = busy.get_mut(&self.tenant) {
+        let mut fair = self.shared.courier.fair();
+        if let Some(count) = fair.busy.get_mut(&self.tenant) {
             *count -= 1;
             if *count == 0 {
-                busy.remove(&self.tenant);
+                fair.busy.remove(&self.tenant);
             }
         }
-        drop(busy);
+        drop(fair);
         self.shared.courier.wake();
     }
 }
@@ -103,12 +114,18 @@ impl Alerts {
         serves: &impl Fn(&TenantId) -> bool,
     ) -> Result<Vec<JoinHandle<()>>, StoreError> {
         let now = self.shared.now();
+        let mut served = self.shared.parts.directory.all();
+        served.retain(|tenant| serves(&tenant.id));
+        let served: Vec<u32> = served.iter().map(|tenant| tenant.number).collect();
+        let mut due = self.shared.store().due_alert_jobs(now, &served, OF_TENANT).await?;
+        {
+            // Who has had nothing for longest comes first.
+            let fair = self.shared.courier.fair();
+            due.sort_by_key(|job| (fair.last.get(&job.tenant).copied(), job.due_at));
+        }
         let mut begun = Vec::new();
-        for job in self.shared.store().due_alert_jobs(now, LOOKED_AT).await? {
+        for job in due {
             let Some(tenant) = self.shared.parts.directory.by_number(job.tenant) else { continue };
-            if !serves(&tenant.id) {
-                continue;
-            }
             let Some(place) = self.place(job.tenant) else { continue };
             let drawn: u128 = rand::random();
             let lease = format!("{drawn:032x}");
@@ -131,12 +148,15 @@ impl Alerts {
     fn place(&self, tenant: u32) -> Option<Place> {
         let courier = &self.shared.courier;
         let permit = Arc::clone(&courier.slots).try_acquire_owned().ok()?;
-        let mut busy = courier.busy();
-        let count = busy.entry(tenant).or_default();
+        let mut fair = courier.fair();
+        let count = fair.busy.entry(tenant).or_default();
         if *count >= OF_TENANT {
             return None;
         }
         *count += 1;
+        fair.deliveries += 1;
+        let turn = fair.deliveries;
+        fair.last.insert(tenant, turn);
         Some(Place { shared: Arc::clone(&self.shared), tenant, _permit: permit })
     }
 }
@@ -149,11 +169,23 @@ impl Shared {
         job: &ReportJob,
         lease: &str,
     ) -> Result<(), StoreError> {
+        let (begun, now) = (Instant::now(), self.now());
         let Some(notice) = self.store().alert_notice(job).await? else {
             return self.store().end_report_job(job, lease).await;
         };
-        let Ok(target) = serde_json::from_str::<Target>(&notice.delivery.target) else {
-            return self.store().end_report_job(job, lease).await;
+        let target = match serde_json::from_str::<Target>(&notice.delivery.target) {
+            Ok(target) => target,
+            Err(error) => {
+                let (tenant, alert, rule) = (job.tenant, &job.id, &notice.alert.rule_id);
+                tracing::error!(%error, tenant, alert, rule, "a delivery cannot be read; trying again later");
+                if now - notice.transition.at < UNREAD {
+                    let again = now + READ_AGAIN;
+                    return self.store().return_report_job(job, lease, again).await;
+                }
+                let error = format!("what is stored of it cannot be read: {error}");
+                let ended = self.store().end_alert_delivery(job, lease, Some(&error), now, None);
+                return ended.await.map(drop);
+            }
         };
         let tried = job.attempts + 1;
         let told = match self.notice(tenant, &notice, &target) {
@@ -168,10 +200,20 @@ impl Shared {
             Ok(()) => (None, None),
             Err((message, may_pass)) => (Some(message), may_pass.then(|| now + wait(tried))),
         };
-        if error.is_none() {
-            self.record(tenant, &notice, &target).await;
-        }
         let error = error.as_deref();
+        let status = match (error, again) {
+            (None, _) => 200,
+            (Some(_), Some(_)) => 503,
+            (Some(_), None) => 422,
+        };
+        let mut detail: Map<String, Value> = Map::from_iter([
+            ("ms".to_owned(), json!(begun.elapsed().as_millis() as u64)),
+            ("attempt".to_owned(), json!(tried)),
+        ]);
+        if let Some(error) = error {
+            detail.insert("error".to_owned(), bounded(json!(error)));
+        }
+        self.record(tenant, &notice, &target, status, detail).await;
         self.store().end_alert_delivery(job, lease, error, now, again).await.map(drop)
     }
 
@@ -221,7 +263,9 @@ impl Shared {
         let lines = [words.subject, words.details].concat().join("\n");
         let text = format!(
             "{head}\n{}, {}, {when}\n\n{lines}\n\nAlert {}\n",
-            tenant.name, alert.severity, alert.id,
+            tenant.firm(),
+            alert.severity,
+            alert.id,
         );
         Ok(Notice {
             key: format!("{}.{}", alert.id, delivery.place),
@@ -231,14 +275,18 @@ impl Shared {
         })
     }
 
-    /// Records what was told, and whom.
-    async fn record(&self, tenant: &TenantRecord, notice: &StoredNotice, target: &Target) {
-        let detail: Map<String, Value> = [
-            ("target".to_owned(), target.shown()),
-            ("transition".to_owned(), json!(notice.transition.kind.as_str())),
-        ]
-        .into_iter()
-        .collect();
+    /// Records what was to be told, and whom, with what came of it.
+    async fn record(
+        &self,
+        tenant: &TenantRecord,
+        notice: &StoredNotice,
+        target: &Target,
+        status: u16,
+        mut detail: Map<String, Value>,
+    ) {
+        detail.insert("target".to_owned(), bounded(target.shown()));
+        let transition = notice.transition.kind.as_str();
+        detail.insert("transition".to_owned(), json!(transition));
         let entry = AuditEntry {
             chain: Chain::Tenant(tenant.number),
             at: self.now(),
@@ -246,7 +294,7 @@ impl Shared {
             source: String::new(),
             action: Action::Download,
             object: format!("alert {} of the rule {}", notice.alert.id, notice.alert.rule_id),
-            status: 200,
+            status,
             detail,
         };
         if let Err(error) = self.parts.trail.keep(entry).await {

@@ -10,7 +10,10 @@ use serde_json::{Value, json};
 use stream::StreamLimits;
 use tempfile::TempDir;
 use tenancy::audit::AuditKey;
-use tenancy::{Role, RoleSet, Secret, StoredOwner, TemplateGift, TransitionKind, templates};
+use tenancy::{
+    AlertBounds, AlertSubject, Decision, Role, RoleSet, Secret, StoredOwner, TemplateGift,
+    TransitionKind, templates,
+};
 
 use super::*;
 use crate::config::Limits;
@@ -51,7 +54,8 @@ impl Place {
         let store = Store::open(&self.folder.path().join("control.db")).await.unwrap();
         let directory = Directory::open(store.clone()).await.unwrap();
         let limits = Limits::default();
-        let types = TypeDirectory::new(store.clone(), Vec::new(), limits.types.clone()).unwrap();
+        let types = TypeDirectory::new(store.clone(), Vec::new(), Vec::new(), limits.types.clone())
+            .unwrap();
         let registry = types.registry().clone();
         let history = EventHistory::new(1, alone());
         let partition = Partition::new(&EventTypes::builtin(), ViewDefinition::builtin()).unwrap();
@@ -453,4 +457,52 @@ async fn a_rule_of_a_template_waits_for_a_module_that_is_off() {
     }
     let all_live = waits.map(|(id, _)| (id, live));
     assert_eq!(states(&node).await, all_live);
+}
+
+/// A newer version may have queued it, and its nodes may read it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_cannot_be_read_waits_for_a_day() {
+    let place = Place::new();
+    let mut node = place.node("one").await;
+    let acme = node.tenant().await;
+    node.day(12);
+    let jo = somebody("jo", Role::Analyst);
+    let rule = node.alerts.create(&acme, &jo, definition(json!({}))).await.unwrap();
+    let rule = node.store().alert_rule(1, &rule.id).await.unwrap().unwrap();
+    let (epoch, _) = node.store().acquire_partition(0, "one", None).await.unwrap();
+    let subject = AlertSubject {
+        alert_id: "x".to_owned(),
+        key: "x".to_owned(),
+        subject: "{}".to_owned(),
+        details: "{}".to_owned(),
+    };
+    let decision = Decision {
+        rule: &rule,
+        is_builtin: false,
+        sequence: 1,
+        at: node.alerts.shared.now(),
+        title: "",
+        severity: "warning",
+        subjects: &[subject],
+        columns: "[]",
+        deliver: &["{\"kind\": \"pigeon\"}".to_owned()],
+        bounds: AlertBounds { queued: 9, kept: 9, kept_since: DateTime::UNIX_EPOCH },
+    };
+    node.store().decide_alerts(1, Fence { partition: 0, epoch }, &decision).await.unwrap();
+    let serves = |_: &TenantId| true;
+    for (seconds, begun, state) in
+        [(0, 1, "waiting"), (60, 0, "waiting"), (300, 1, "waiting"), (86_400, 1, "failed")]
+    {
+        place.pass(seconds);
+        let tried = node.alerts.carry_turn(&serves).await.unwrap();
+        assert_eq!(tried.len(), begun, "after {seconds} seconds");
+        for tried in tried {
+            tried.await.unwrap();
+        }
+        let told = node.alerts.alert(1, "x", 3).await.unwrap();
+        assert_eq!(told.deliveries[0].state, state, "after {seconds} seconds");
+    }
+    let told = node.alerts.alert(1, "x", 3).await.unwrap();
+    let why = told.deliveries[0].error.as_deref().unwrap();
+    assert!(why.contains("cannot be read"), "{why}");
 }

@@ -4,7 +4,8 @@ use projections::Tenant;
 use serde_json::json;
 use serde_json::value::RawValue;
 use tempfile::TempDir;
-use tenancy::{NewTenant, TenantChange};
+use tenancy::templates::CustomFieldType;
+use tenancy::{DeclaredField, NewTenant, TenantChange};
 
 use super::*;
 use crate::event_types::RegisterError;
@@ -22,7 +23,9 @@ async fn node(folder: &TempDir) -> Node {
     let since = store.last_change().await.unwrap();
     let directory = Directory::open(store.clone()).await.unwrap();
     let stored = store.event_types().await.unwrap();
-    let types = TypeDirectory::new(store.clone(), stored, ingest::TypeLimits::default()).unwrap();
+    let declared = store.custom_fields().await.unwrap();
+    let limits = ingest::TypeLimits::default();
+    let types = TypeDirectory::new(store.clone(), stored, declared, limits).unwrap();
     let changes = Changes::new(store.clone(), directory.clone(), types.clone(), since);
     Node { store, directory, types, changes }
 }
@@ -76,6 +79,38 @@ async fn what_one_creates_the_other_finds_on_a_look() {
     other.changes.look().await.unwrap();
     assert_eq!(width(&other, Some(1), "acme.x"), Some(2));
     assert!(Arc::ptr_eq(&before, &other.types.registry().find(None, "shop.y").unwrap()));
+}
+
+/// What a tenant declares on one node is a column on the others, and goes there too.
+#[tokio::test(flavor = "multi_thread")]
+async fn fields_that_one_declares_the_other_has_after_a_look() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, other) = (node(&folder).await, node(&folder).await);
+    one.directory.create(new_tenant("acme")).await.unwrap();
+    let field = DeclaredField {
+        on: "hr.time_logged".to_owned(),
+        name: "lot".to_owned(),
+        title: "Lot".to_owned(),
+        r#type: CustomFieldType::Text,
+        choices: Vec::new(),
+    };
+    let declared = |node: &Node| {
+        let types = node.types.registry().visible(Tenant(1));
+        types.get("hr.time_logged").unwrap().declared().len()
+    };
+    let none = one.types.stored_fields(Tenant(1)).await.unwrap();
+    assert!(one.types.put_fields(Tenant(1), &none.clone().with(field)).await.unwrap());
+    assert!(!one.types.put_fields(Tenant(1), &none).await.unwrap(), "it has changed since");
+    assert_eq!((declared(&one), declared(&other)), (1, 0));
+    other.changes.look().await.unwrap();
+    assert_eq!((declared(&other), other.types.fields(Tenant(1)).len()), (1, 1));
+    assert_eq!(other.types.fields(Tenant(2)).len(), 0);
+
+    let before = other.types.stored_fields(Tenant(1)).await.unwrap();
+    let after = before.without("hr.time_logged", "lot");
+    assert!(other.types.put_fields(Tenant(1), &after).await.unwrap());
+    one.changes.look().await.unwrap();
+    assert_eq!((declared(&one), one.types.fields(Tenant(1)).is_empty()), (0, true));
 }
 
 /// Without a miss a change arrives by itself.

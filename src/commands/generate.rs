@@ -52,9 +52,11 @@ impl Generate {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-    use tenancy::templates;
+    use std::collections::BTreeSet;
+
+    use tenancy::templates::{self, CustomFieldType};
 
     use super::*;
 
@@ -68,5 +70,36 @@ mod tests {
             assert_eq!(profile.modules, template.modules, "{}", template.vertical);
         }
         assert!(vertical("piracy").unwrap_err().contains("retail"));
+    }
+
+    #[test]
+    fn what_firms_send_beside_the_fields_of_types_their_templates_declare() {
+        let types = projections::EventTypes::builtin();
+        let mut sent = BTreeSet::new();
+        for template in templates::all() {
+            let plan = Plan { tenants: 1, events: 3_000, seed: 7 };
+            for event in Events::of(plan, &[vertical(&template.vertical).unwrap()]) {
+                let event: serde_json::Value = serde_json::from_slice(&event.line).unwrap();
+                let kind = event["type"].as_str().unwrap();
+                let known = types.get(kind).unwrap();
+                for (name, value) in event["data"].as_object().unwrap() {
+                    if known.column(name).is_some() {
+                        continue;
+                    }
+                    let mut fields = template.custom_fields.iter();
+                    let field = fields.find(|field| field.on == kind && field.name == *name);
+                    let what = format!("{} sends {kind} with {name}", template.vertical);
+                    let fits = match field.expect(&what).r#type {
+                        CustomFieldType::Int => value.is_i64(),
+                        _ => value.is_string(),
+                    };
+                    assert!(fits, "{what} {value}");
+                    sent.insert(format!("{} {name}", template.vertical));
+                }
+            }
+        }
+        for some in ["wholesale pallets", "wholesale carrier", "services activity"] {
+            assert!(sent.contains(some), "{sent:?}");
+        }
     }
 }

@@ -124,6 +124,36 @@ macro_rules! oidc {
     };
 }
 
+/// As whom a page signs in.
+macro_rules! client_id {
+    ($key:literal, $client:ident) => {
+        Setting {
+            key: $key,
+            set: Set::Text(|config, value| {
+                config.oidc.$client.id = Some(value.to_owned());
+                Ok(())
+            }),
+            show: |config| config.oidc.$client.id.clone().unwrap_or_default(),
+            secret: false,
+        }
+    };
+}
+
+/// What proves it.
+macro_rules! client_secret {
+    ($key:literal, $client:ident) => {
+        Setting {
+            key: $key,
+            set: Set::Text(|config, value| {
+                config.oidc.$client.secret = Some(ClientSecret(value.to_owned()));
+                Ok(())
+            }),
+            show: |config| is_set(config.oidc.$client.secret.is_some()),
+            secret: true,
+        }
+    };
+}
+
 /// A file that Kafka's client reads.
 macro_rules! file {
     ($key:literal, $field:ident) => {
@@ -339,24 +369,10 @@ pub(super) static SETTINGS: &[Setting] = &[
         secret: false,
     },
     oidc!("oidc.audience", audience),
-    Setting {
-        key: "oidc.client_id",
-        set: Set::Text(|config, value| {
-            config.oidc.client_id = Some(value.to_owned());
-            Ok(())
-        }),
-        show: |config| config.oidc.client_id.clone().unwrap_or_default(),
-        secret: false,
-    },
-    Setting {
-        key: "oidc.client_secret",
-        set: Set::Text(|config, value| {
-            config.oidc.client_secret = Some(ClientSecret(value.to_owned()));
-            Ok(())
-        }),
-        show: |config| is_set(config.oidc.client_secret.is_some()),
-        secret: true,
-    },
+    client_id!("oidc.client_id", client),
+    client_secret!("oidc.client_secret", client),
+    client_id!("oidc.platform_client_id", platform_client),
+    client_secret!("oidc.platform_client_secret", platform_client),
     oidc!("oidc.scope", scope),
     oidc!("oidc.claims.subject", claims.subject),
     oidc!("oidc.claims.tenant", claims.tenant),

@@ -90,7 +90,7 @@ fn every_setting_can_be_set_and_is_shown() {
         // What does not hold alone.
         let beside: &[(&str, &str)] = match key {
             "oidc.issuer" => &[("TIDEMARK_OIDC_AUDIENCE", "figures")],
-            "oidc.client_id" => &[
+            "oidc.client_id" | "oidc.platform_client_id" => &[
                 ("TIDEMARK_OIDC_AUDIENCE", "figures"),
                 ("TIDEMARK_OIDC_ISSUER", "https://id.example.com"),
             ],
@@ -257,6 +257,7 @@ fn an_issuer_and_tls_are_whole_or_not_there() {
     for (alone, other) in [
         ("oidc.issuer = \"https://id.example.com\"", "oidc.audience"),
         ("oidc.client_id = \"page\"", "oidc.issuer"),
+        ("oidc.platform_client_id = \"operators\"", "oidc.issuer"),
         (&format!("tls.key = {PRIVATE:?}"), "tls.certificate"),
         (&format!("tls.certificate = {CERTIFICATE:?}"), "tls.key"),
     ] {
@@ -272,7 +273,8 @@ fn an_issuer_and_tls_are_whole_or_not_there() {
         problems("", &[("TIDEMARK_TLS_KEY", &wrong), ("TIDEMARK_TLS_CERTIFICATE", PRIVATE)]);
     assert!(found[1].contains("`PRIVATE KEY`") && !found.concat().contains("AA=="), "{found:?}");
     let whole = [("TIDEMARK_TLS_KEY", PRIVATE), ("TIDEMARK_TLS_CERTIFICATE", CERTIFICATE)];
-    let loaded = from("oidc.client_secret = \"hush-hush\"", &whole).unwrap();
+    let secrets = "[oidc]\nclient_secret = \"hush-hush\"\nplatform_client_secret = \"hush-too\"\n";
+    let loaded = from(secrets, &whole).unwrap();
     let shown: Vec<String> = loaded.lines().map(|(_, value, _)| value).collect();
     for text in [format!("{loaded:?}"), shown.concat()] {
         assert!(!text.contains("hush") && !text.contains("BEGIN"), "{text}");

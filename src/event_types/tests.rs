@@ -16,7 +16,8 @@ async fn directory(folder: &TempDir, limits: TypeLimits) -> TypeDirectory {
         }
     }
     let stored = store.event_types().await.unwrap();
-    TypeDirectory::new(store, stored, limits).unwrap()
+    let declared = store.custom_fields().await.unwrap();
+    TypeDirectory::new(store, stored, declared, limits).unwrap()
 }
 
 fn schema(fields: &[&str]) -> Box<RawValue> {
@@ -95,6 +96,31 @@ async fn names_of_all_tenants_are_taken_and_those_of_others_are_not() {
     assert!(!register(&types, A, "acme.x", &["f", "g?"]).await.unwrap());
     let error = register(&types, B, "acme.x", &["p", "q"]).await.unwrap_err();
     assert!(matches!(error, RegisterError::Taken(_)), "{error}");
+}
+
+/// Kafka has no topics for two names that differ in `.` and `_` alone.
+#[tokio::test]
+async fn names_that_kafka_takes_for_the_same_are_refused_whoever_has_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let types = directory(&folder, TypeLimits::default()).await;
+    let taken = |name: &str| RegisterError::Taken(name.to_owned()).to_string();
+    // A built-in one is in the way of everybody.
+    for owner in [A, None] {
+        let error = register(&types, owner, "hr_time.logged", &["f"]).await.unwrap_err();
+        assert_eq!(error.to_string(), taken("hr_time.logged"));
+    }
+    register(&types, A, "acme.x_y", &["f"]).await.unwrap();
+    // Another process that has not heard of it yet is told the same.
+    let elsewhere = directory(&folder, TypeLimits::default()).await;
+    register(&elsewhere, B, "shop_a.b", &["f"]).await.unwrap();
+    for (owner, name) in [(A, "acme_x.y"), (B, "acme_x.y"), (None, "acme_x.y"), (A, "shop.a_b")] {
+        let error = register(&types, owner, name, &["f"]).await.unwrap_err();
+        assert_eq!(error.to_string(), taken(name), "{owner:?}");
+    }
+    // What has the same name has the same topic, and what is there goes on.
+    assert!(register(&types, B, "acme.x_y", &["k"]).await.unwrap());
+    assert!(register(&types, B, "acme.x_z", &["k"]).await.unwrap());
+    assert!(!register(&types, A, "acme.x_y", &["f", "g?"]).await.unwrap());
 }
 
 #[tokio::test]

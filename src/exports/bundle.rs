@@ -4,12 +4,18 @@
 //! |---|---|
 //! | `tenant.json` | the settings |
 //! | `event_types.json` | the types that the tenant has registered, with their schemas |
+//! | `custom_fields.json` | what it has declared beside the fields of event types |
 //! | `own_views.json` | the views that it has defined |
 //! | `events/<module>/<fact>.ndjson` | its events as CloudEvents, one a line: they can be sent again |
 //! | `views/<name>.csv` | the rows of each view |
 //! | `alert_rules.json` | the rules of its alerts, without secrets |
 //! | `alerts.ndjson` | the alerts, and what became of them, the newest first |
 //! | `dashboards.ndjson` | its dashboards: of each the versions that are kept, the newest first |
+//! | `given_template.json` | what it was given of a template, as that was then |
+//! | `reports.json` | its reports, without secrets |
+//! | `report_runs.ndjson` | their runs that are kept, of each report the newest first, without secrets |
+//! | `report_files/<run>/<name>` | the files of the runs that are kept |
+//! | `service_tokens.json` | what is known of the tokens of its producers, but not by what they are known |
 //! | `dead_letters.ndjson` | what came by Kafka and is no event |
 //! | `audit.ndjson` | its chain of the audit, the oldest record first |
 //! | `manifest.json` | the position, and of each file before it rows, bytes and SHA-256 |
@@ -23,6 +29,7 @@ use arrow::array::cast::AsArray;
 use arrow::array::{Array, RecordBatch, StringArray};
 use chrono::Utc;
 use futures::TryStreamExt;
+use object_store::ObjectStore;
 use projections::encode::{RowEncoder, write_text};
 use projections::{EventType, Readers, Tenant, TenantSnapshot};
 use query::{csv_body, view_answer};
@@ -31,11 +38,11 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tenancy::audit::Chain;
-use tenancy::{AlertFilter, Store, TenantRecord, hex};
+use tenancy::{AlertFilter, DeclaredField, FieldOrigin, Store, TenantRecord, hex};
 use tokio::io::AsyncReadExt;
 
 use super::tar::Archive;
-use super::{ExportError, PART};
+use super::{ExportError, PART, report_files};
 use crate::alerts::Told;
 use crate::alerts::told::WholeAlert;
 use crate::dead_letters::Described;
@@ -67,6 +74,7 @@ pub(crate) struct Sources {
 /// Writes the archive of a tenant to a new file; answers its bytes and its SHA-256.
 pub(super) async fn write(
     sources: &Sources,
+    objects: &Arc<dyn ObjectStore>,
     tenant: &TenantRecord,
     path: &std::path::Path,
 ) -> Result<(u64, String), ExportError> {
@@ -78,6 +86,7 @@ pub(super) async fn write(
     let own: Vec<&Arc<EventType>> = own.iter().filter(|t| t.owner() == Some(number)).collect();
     let own: Vec<_> = own.into_iter().map(|t| sources.types.describe(t)).collect();
     file(&mut archive, "event_types.json", json!(own)).await?;
+    file(&mut archive, "custom_fields.json", custom_fields(sources, number)).await?;
     let own = sources.own_views.all(number);
     let own = own.iter().map(|view| {
         let of = &view.definition;
@@ -103,6 +112,9 @@ pub(super) async fn write(
     file(&mut archive, "alert_rules.json", json!(rules)).await?;
     alerts(&mut archive, &sources.store, number).await?;
     dashboards(&mut archive, &sources.store, number).await?;
+    given_template(&mut archive, &sources.store, number).await?;
+    report_files::write(&mut archive, &sources.store, objects, number).await?;
+    service_tokens(&mut archive, &sources.store, number).await?;
     dead_letters(&mut archive, sources, number).await?;
     audit(&mut archive, &sources.store, number).await?;
     let manifest = json!({
@@ -119,8 +131,22 @@ pub(super) async fn write(
     Ok((bytes, digest(path).await?))
 }
 
+/// The fields that the tenant has declared, each with who has declared it.
+fn custom_fields(sources: &Sources, tenant: Tenant) -> Value {
+    let told = |(origin, field): (FieldOrigin, &DeclaredField)| {
+        let mut told = json!(field);
+        told["origin"] = json!(origin);
+        told
+    };
+    sources.types.fields(tenant).all().map(told).collect()
+}
+
 /// A file of one JSON value.
-async fn file(archive: &mut Archive, name: &str, value: Value) -> Result<(), ExportError> {
+pub(super) async fn file(
+    archive: &mut Archive,
+    name: &str,
+    value: Value,
+) -> Result<(), ExportError> {
     let rows = value.as_array().map_or(1, Vec::len) as u64;
     let text = format!("{value:#}\n");
     archive.begin(name).await?;
@@ -343,6 +369,44 @@ async fn dashboards(
         }
     }
     Ok(archive.end().await?)
+}
+
+/// What the tenant was given of a template, if it was.
+async fn given_template(
+    archive: &mut Archive,
+    store: &Store,
+    tenant: Tenant,
+) -> Result<(), ExportError> {
+    let given = store.given_template(tenant.0).await;
+    let given = given.map_err(|error| ExportError::Read(error.to_string()))?;
+    let Some(given) = given else { return Ok(()) };
+    let told = json!({
+        "revision": given.revision,
+        "given_at": given.given_at,
+        "template": given.template,
+    });
+    file(archive, "given_template.json", told).await
+}
+
+/// What is known of the tokens of the tenant's producers.
+async fn service_tokens(
+    archive: &mut Archive,
+    store: &Store,
+    tenant: Tenant,
+) -> Result<(), ExportError> {
+    let tokens = store.service_tokens(tenant.0).await;
+    let tokens = tokens.map_err(|error| ExportError::Read(error.to_string()))?;
+    // Not the hashes either: whoever has the archive learns nothing of the tokens themselves.
+    let told = tokens.iter().map(|token| {
+        json!({
+            "id": token.id,
+            "name": token.name,
+            "created_by": token.created_by,
+            "created_at": token.created_at,
+            "expires_at": token.expires_at,
+        })
+    });
+    file(archive, "service_tokens.json", told.collect()).await
 }
 
 async fn dead_letters(

@@ -79,7 +79,9 @@ impl Story {
         let hundredths = self.random.between(4, 32) * 25;
         let day = self.today().plus(-i64::from(self.random.chance(200)));
         let billable = project.is_some() && self.random.chance(780);
-        let people = self.profile.people;
+        let (people, activities) = (self.profile.people, self.profile.activities);
+        // Whoever has none draws nothing, so that its story stays what it was.
+        let activity = (!activities.is_empty()).then(|| self.random.pick(activities));
         let id = Id("T", entry);
         let line = self
             .line("hr.time_logged", &id)
@@ -87,6 +89,10 @@ impl Story {
             .text("employee_id", &named(people, "E", employee));
         let line = match project {
             Some(project) => line.text("project_id", &Id("P", project)),
+            None => line,
+        };
+        let line = match activity {
+            Some(activity) => line.text("activity", &activity),
             None => line,
         };
         line.date("work_date", day).cents("hours", hundredths).flag("billable", billable).end();

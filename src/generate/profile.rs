@@ -112,6 +112,10 @@ pub(crate) struct Profile {
     pub(crate) tasks: &'static [&'static str],
     /// Warehouses.
     pub(crate) warehouses: &'static [&'static str],
+    /// Who takes goods away; shipments that have some also say on how many pallets they go.
+    pub(crate) carriers: &'static [&'static str],
+    /// What hours are logged for; where none is named, they do not say.
+    pub(crate) activities: &'static [&'static str],
 }
 
 impl Profile {
@@ -161,6 +165,8 @@ pub(crate) static GENERAL: Profile = Profile {
     people: &[],
     projects: &["Warehouse", "Portal", "Renewal", "Audit", "Line", "Store", "Survey", "Campaign"],
     products: &["Bracket", "Valve", "Cable", "Panel", "Filter", "Hinge", "Pump", "Sensor"],
+    carriers: &[],
+    activities: &[],
     departments: &["Production", "Sales", "Engineering", "Finance", "Operations"],
     tasks: &["Check the cold room", "Reconcile the bank", "Back up the till", "Safety walk"],
     warehouses: &["main", "north", "yard"],

@@ -132,14 +132,22 @@ impl Story {
         };
         let movement = count(&mut self.counters.movement);
         let id = Id("M", movement);
-        let place = self.profile.warehouses.get(warehouse).copied().unwrap_or("main");
-        self.line("inventory.stock_shipped", &id)
+        let profile = self.profile;
+        let place = profile.warehouses.get(warehouse).copied().unwrap_or("main");
+        // Whoever has none draws nothing, so that its story stays what it was.
+        let carrier = (!profile.carriers.is_empty()).then(|| self.random.pick(profile.carriers));
+        let line = self
+            .line("inventory.stock_shipped", &id)
             .text("movement_id", &id)
             .text("product_id", &Id("PRD", product as u64 + 1))
             .text("warehouse", &place)
             .whole("quantity", quantity)
-            .text("order_id", &Id("SO", movement))
-            .end();
+            .text("order_id", &Id("SO", movement));
+        let line = match carrier {
+            Some(carrier) => line.text("carrier", &carrier).whole("pallets", (quantity + 7) / 8),
+            None => line,
+        };
+        line.end();
     }
 
     pub(super) fn adjust_stock(&mut self) {

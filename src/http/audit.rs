@@ -6,7 +6,6 @@
 //! route and answer ([`kind`]), so a route that comes later is recorded without being named here. A
 //! record that cannot be written is no answer: then the call fails.
 
-mod detail;
 mod read;
 mod refusals;
 mod signins;

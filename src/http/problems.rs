@@ -4,6 +4,7 @@
 mod alerts;
 mod caller;
 mod dashboards;
+mod fields;
 mod reads;
 mod reports;
 mod request;
@@ -14,6 +15,7 @@ mod writes;
 pub(super) use self::alerts::*;
 pub(super) use self::caller::*;
 pub(super) use self::dashboards::*;
+pub(super) use self::fields::*;
 pub(super) use self::reads::*;
 pub(crate) use self::reads::{query, unfollowed_query};
 pub(super) use self::reports::*;

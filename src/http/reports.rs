@@ -1,7 +1,6 @@
 //! `/v1/reports`, their runs, and `/v1/exports/{run}`.
 
 mod download;
-mod shown;
 
 use std::sync::Arc;
 
@@ -21,17 +20,15 @@ use super::params::{Name, Params};
 use super::stored::{Meant, if_match, located, tagged};
 use super::{App, body, problems};
 use crate::reports::definition::Definition;
+use crate::reports::told::TOLD;
 use crate::reports::{Report, Run, Target};
 
 pub(super) use self::download::download;
-pub(super) use self::shown::{ShownReport, ShownRun};
+pub(super) use crate::reports::told::{ShownReport, ShownRun};
 
 /// Runs of a page, unless it says, and at most.
 pub(super) const PAGE: u32 = 50;
 pub(super) const PAGE_MOST: u32 = 500;
-
-/// What a report has in answers beside its definition.
-const TOLD: [&str; 6] = ["id", "version", "owner", "created_at", "changed_at", "next_run_at"];
 
 /// The reports of a tenant.
 #[derive(Serialize, ToSchema)]
@@ -65,7 +62,7 @@ pub(super) async fn list(
     params.finish("")?;
     let reports = app.reports.list(caller.tenant.number).await;
     let reports = reports.map_err(|error| problems::report(&error))?;
-    Ok(Json(Listed { reports: reports.iter().map(ShownReport::of).collect() }))
+    Ok(Json(Listed { reports: reports.iter().map(ShownReport::listed).collect() }))
 }
 
 /// Makes a report.
@@ -183,7 +180,7 @@ pub(super) async fn runs(
     let after = params.one("after")?;
     params.finish("limit and after")?;
     let tenant = caller.tenant.number;
-    let known = app.reports.get(tenant, &id).await;
+    let known = app.reports.version(tenant, &id).await;
     known.map_err(|error| problems::report(&error))?;
     let runs = app.reports.runs(tenant, &id, after.as_deref(), most).await;
     let runs = runs.map_err(|error| problems::report(&error))?;
@@ -219,7 +216,7 @@ pub(super) async fn cancel_run(
 }
 
 async fn of_report(app: &App, caller: &Caller, id: &str, run: &str) -> Result<Run, Problem> {
-    let known = app.reports.get(caller.tenant.number, id).await;
+    let known = app.reports.version(caller.tenant.number, id).await;
     known.map_err(|error| problems::report(&error))?;
     let found = app.reports.run_of(caller.tenant.number, run).await;
     let found = found.map_err(|error| problems::report(&error))?;

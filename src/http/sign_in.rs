@@ -11,7 +11,7 @@ use axum::http::HeaderMap;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use stream::Problem;
-use tenancy::{SignIn, SignInError};
+use tenancy::{Account, Issuer, SignIn, SignInError};
 use utoipa::ToSchema;
 
 use super::audit::Peer;
@@ -28,11 +28,14 @@ const IN_A_MINUTE: usize = 120;
 const REMEMBERED: usize = 4_096;
 
 /// How the page signs in.
-#[derive(Serialize, ToSchema)]
+#[derive(Default, Serialize, ToSchema)]
 #[schema(as = SignInOptions)]
 pub(super) struct Options {
     /// What a browser needs to ask the issuer for a code; null where it can only be given a token.
     oidc: Option<SignIn>,
+    /// The same for the page of the platform's operators, where there is a client for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    platform: Option<SignIn>,
 }
 
 /// What a browser needs to ask the issuer for a code; `{"oidc":null}` where it can only be given a
@@ -41,15 +44,21 @@ pub(super) async fn describe(
     State(app): State<Arc<App>>,
     peer: Option<Extension<Peer>>,
 ) -> Result<Json<Options>, Problem> {
-    let Some(issuer) = app.verifier.issuer() else { return Ok(Json(Options { oidc: None })) };
+    let Some(issuer) = app.verifier.issuer() else { return Ok(Json(Options::default())) };
     // Most of the time it is answered from memory.
     let seat = (!issuer.is_known()).then(|| app.signing_in.enter(address(peer), Instant::now()));
     if seat.as_ref().is_some_and(Option::is_none) {
         return Err(problems::too_many_sign_ins());
     }
-    match issuer.sign_in().await {
-        Ok(sign_in) => Ok(Json(Options { oidc: Some(sign_in) })),
-        Err(SignInError::NotSet) => Ok(Json(Options { oidc: None })),
+    let oidc = offered(issuer, Account::Tenant).await?;
+    Ok(Json(Options { oidc, platform: offered(issuer, Account::Platform).await? }))
+}
+
+/// What a browser needs to sign in with such an account, if there is a client for it.
+async fn offered(issuer: &Issuer, account: Account) -> Result<Option<SignIn>, Problem> {
+    match issuer.sign_in(account).await {
+        Ok(sign_in) => Ok(Some(sign_in)),
+        Err(SignInError::NotSet) => Ok(None),
         Err(error) => Err(problems::sign_in(&error)),
     }
 }
@@ -63,6 +72,9 @@ pub(super) struct Code {
     code: String,
     code_verifier: String,
     redirect_uri: String,
+    /// Whose page it is; that of a tenant's people where it is left out.
+    #[serde(default)]
+    account: Account,
 }
 
 /// A token for a code.
@@ -76,13 +88,18 @@ pub(super) async fn exchange(
     let code: Code = body::json(&headers, body).await?;
     let seat = app.signing_in.enter(address(peer), Instant::now());
     let _seat = seat.ok_or_else(problems::too_many_sign_ins)?;
-    let exchanged = issuer.exchange(&code.code, &code.code_verifier, &code.redirect_uri).await;
+    let Code { code, code_verifier, redirect_uri, account } = code;
+    let exchanged = issuer.exchange(account, &code, &code_verifier, &redirect_uri).await;
     let exchanged = exchanged.map_err(|error| {
         tracing::warn!(%error, "a sign-in failed");
         problems::sign_in(&error)
     })?;
     // What does not hold here would only lead back to the sign-in, without saying why.
-    app.identify(&exchanged.token).await?;
+    let identity = app.identify(&exchanged.token).await?;
+    let whose = if identity.tenant.is_some() { Account::Tenant } else { Account::Platform };
+    if whose != account {
+        return Err(problems::sign_in(&SignInError::OtherAccount(account)));
+    }
     Ok(Json(exchanged))
 }
 

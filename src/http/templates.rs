@@ -66,7 +66,8 @@ pub(super) async fn update(
     }
     let means = Means {
         store: &app.store,
-        types: app.types.registry(),
+        directory: &app.directory,
+        types: &app.types,
         intake: app.intake()?,
         hub: &app.hub,
         alerts: &app.alerts,

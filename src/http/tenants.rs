@@ -157,7 +157,7 @@ pub(super) async fn create(
 /// Gives a tenant what its template holds, or waits until the node that serves it has done so.
 async fn begin(app: &App, tenant: &TenantRecord) -> Result<(), Problem> {
     if app.serves(&tenant.id) {
-        let (types, intake) = (app.types.registry(), app.intake()?);
+        let (types, intake) = (&app.types, app.intake()?);
         let (hub, directory, alerts) = (&app.hub, &app.directory, &app.alerts);
         let given = onboarding::give(tenant, types, intake, hub, directory, alerts).await;
         return given.map_err(|error| problems::onboarding(&error));

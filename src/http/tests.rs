@@ -76,7 +76,8 @@ pub(crate) async fn front_app_with(
     let store = Store::open(control).await.unwrap();
     let directory = Directory::open(store.clone()).await.unwrap();
     let limits = Limits::default();
-    let types = TypeDirectory::new(store.clone(), Vec::new(), limits.types.clone()).unwrap();
+    let types =
+        TypeDirectory::new(store.clone(), Vec::new(), Vec::new(), limits.types.clone()).unwrap();
     let changes = Changes::new(store.clone(), directory.clone(), types.clone(), 0);
     let registry = types.registry().clone();
     let history = EventHistory::new(1, alone());

@@ -1,6 +1,7 @@
 //! Compiling a definition, on a thread whose stack is deep enough for any SQL.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
@@ -16,6 +17,9 @@ pub(super) const STACK_BYTES: usize = 32 << 20;
 
 /// The name under which a definition is compiled that may be read by itself.
 const CANDIDATE: &str = "@candidate";
+
+/// Why a view has failed in which DataFusion gave up.
+const BROKEN: &str = "it cannot be planned or computed; write it in another way";
 
 /// The views that a definition may read.
 pub(super) struct Reading {
@@ -63,6 +67,15 @@ pub(super) async fn compile(
     .await?
 }
 
+/// Does work on one view, in which DataFusion may give up with a panic: then it is `broken`, and its thread
+/// goes on with the next.
+pub(super) fn unpanicked<T, E>(
+    broken: impl FnOnce(String) -> E,
+    work: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(broken(BROKEN.to_owned())))
+}
+
 /// Runs work that recurses deeply.
 pub(super) async fn on_large_stack<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
@@ -74,6 +87,21 @@ pub(super) async fn on_large_stack<T: Send + 'static>(
         // Who has gone away in the meantime does not need an answer.
         .spawn(move || drop(reply.send(work())))
         .map_err(OwnViewError::Thread)?;
-    let broken = || OwnViewError::Invalid("it cannot be planned; write it in another way".into());
-    done.await.map_err(|_| broken())
+    done.await.map_err(|_| OwnViewError::Invalid(BROKEN.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn a_panic_is_the_failure_of_the_one_view() {
+        let ended = unpanicked(OwnViewError::Invalid, || -> Result<(), OwnViewError> {
+            panic!("in the midst of a plan")
+        });
+        assert!(matches!(ended, Err(OwnViewError::Invalid(why)) if why == BROKEN));
+        let ended = unpanicked(OwnViewError::Invalid, || Ok(1));
+        assert!(matches!(ended, Ok(1)));
+    }
 }

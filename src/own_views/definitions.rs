@@ -16,6 +16,8 @@ pub(super) struct Definition {
     pub(super) reads: BTreeSet<String>,
     /// The event types it reads.
     pub(super) events: BTreeSet<String>,
+    /// The declared fields it reads, each with its event type before it.
+    pub(super) declared: BTreeSet<(String, String)>,
     /// Views of one group are filled together and put in at one position.
     pub(super) group: u64,
     pub(super) state: State,
@@ -53,6 +55,12 @@ impl Definition {
         by_view
             .or_else(|| self.events.iter().find_map(|event_type| hidden.event_type(event_type)))
             .or_else(|| self.former.as_ref()?.hidden_by(hidden))
+    }
+
+    /// Whether it reads a declared field, or what is served under its name meanwhile does.
+    pub(super) fn reads_declared(&self, event_type: &str, field: &str) -> bool {
+        self.declared.iter().any(|(on, name)| on == event_type && name == field)
+            || self.former.as_ref().is_some_and(|former| former.reads_declared(event_type, field))
     }
 
     /// Whether a view of this name can be read meanwhile, unless it has failed.

@@ -10,8 +10,18 @@ fn view(name: &str, reads: &[&str], state: State) -> Definition {
         internal: false,
     };
     let reads = reads.iter().map(|read| (*read).to_owned()).collect();
-    let (events, former) = (BTreeSet::new(), None);
-    Definition { stated, view: None, reads, events, group: 0, state, former, refused: None }
+    let (events, declared) = (BTreeSet::new(), BTreeSet::new());
+    Definition {
+        stated,
+        view: None,
+        reads,
+        events,
+        declared,
+        group: 0,
+        state,
+        former: None,
+        refused: None,
+    }
 }
 
 fn names<'a>(views: impl IntoIterator<Item = &'a Definition>) -> Vec<&'a str> {

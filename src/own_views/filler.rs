@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use arrow::array::UInt32Array;
 use futures::TryStreamExt;
 use ingest::history::HistoryError;
-use projections::{EventBatch, Fill, FillError, OwnView, Tenant, View};
+use projections::{Fill, FillError, OwnView, Tenant, View};
 use tokio::runtime::Handle;
 
-use super::compile::STACK_BYTES;
+use super::compile::{STACK_BYTES, unpanicked};
 use super::queue::Job;
 use super::{Definitions, OwnViewError, Shared, stored};
 
@@ -90,7 +89,7 @@ impl Filler<'_> {
         let begun = Instant::now();
         let mut outcome = Ok(());
         for attempt in 1..=ATTEMPTS {
-            outcome = self.fill().and_then(|fill| self.attach(fill));
+            outcome = unpanicked(Stop::Failed, || self.fill()).and_then(|fill| self.attach(fill));
             let Err(Stop::Again(reason)) = &outcome else { break };
             tracing::info!(tenant = self.job.tenant.0, attempt, reason, "a fill begins anew");
         }
@@ -130,22 +129,20 @@ impl Filler<'_> {
         let mut whole = 0;
         for event_type in types {
             let Some(accepted) = self.shared.history.of(tenant) else { continue };
-            let reading = accepted.read(tenant, &event_type, fill.offset(), None);
+            let reading = accepted.read_events(tenant, &event_type, fill.offset());
             let share = self.runtime.block_on(reading.whole()).map_err(failed)?;
             whole += share;
-            readings.push((event_type, reading, share));
+            readings.push((reading, share));
         }
         self.job.begin(whole);
         self.pause(|| fill.start())?;
         let mut before = 0;
-        for (event_type, reading, share) in readings {
-            let mut batches = std::pin::pin!(reading.batches());
-            while let Some((read, rows)) =
+        for (reading, share) in readings {
+            let mut batches = std::pin::pin!(reading.events());
+            while let Some((read, events)) =
                 self.runtime.block_on(batches.try_next()).map_err(failed)?
             {
-                let tenants = UInt32Array::from(vec![tenant.0; rows.num_rows()]);
-                let event_type = event_type.clone();
-                self.pause(|| fill.feed(EventBatch { event_type, tenants, rows }))?;
+                self.pause(|| fill.feed(events))?;
                 self.job.advance(before + read);
             }
             before += share;

@@ -11,7 +11,6 @@
 //! - It is given out only as long as each name in the SQL means what it meant when it was compiled.
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -22,6 +21,7 @@ use projections::{
 use stream::Rows;
 use tokio::runtime::Handle;
 
+use super::compile::unpanicked;
 use super::filler::{Filler, Stop};
 use super::queue::Queue;
 use super::{OwnViewError, OwnViews, Shared};
@@ -257,9 +257,7 @@ impl Filler<'_> {
         let (tenant, id) = (self.job.tenant, PassingId(self.job.group));
         let Some((text, alive)) = self.shared.passing.begin(id) else { return };
         let begun = Instant::now();
-        // DataFusion has places that give up with a panic, and others are to be filled by this thread.
-        let filled = catch_unwind(AssertUnwindSafe(|| self.fill_passing(&text)));
-        let filled = filled.unwrap_or_else(|_| Err(Stop::Failed("it ended in a panic".to_owned())));
+        let filled = unpanicked(Stop::Failed, || self.fill_passing(&text));
         match filled.and_then(|fill| self.attach_passing(id, fill, alive)) {
             Ok(()) => {
                 let seconds = begun.elapsed().as_secs_f64();

@@ -5,17 +5,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::UInt32Array;
 use futures::TryStreamExt;
 use ingest::history::{Accepted, HistoryError};
 use projections::{
-    EventBatch, EventRegistry, EventTypes, Fill, OwnView, Partition, Reads, RuntimeError, Tenant,
-    Unready, View, ViewDefinition,
+    EventRegistry, EventTypes, Fill, OwnView, Partition, Reads, RuntimeError, Tenant, Unready,
+    View, ViewDefinition,
 };
 use tenancy::StoredView;
 use tokio::runtime::Handle;
 
-use super::compile::on_large_stack;
+use super::compile::{on_large_stack, unpanicked};
 use super::definitions::{Definition, Definitions, State};
 use super::{OwnViewError, names};
 
@@ -88,12 +87,10 @@ impl History<'_> {
     fn feed(&self, types: &EventTypes, tenant: Tenant, fill: &mut Fill) -> Result<(), Unattached> {
         let names: Vec<String> = fill.event_types().map(str::to_owned).collect();
         for event_type in names.iter().filter_map(|name| types.get(name)) {
-            let rows = self.accepted.scan(tenant, event_type, fill.offset(), None);
-            let mut rows = std::pin::pin!(rows);
-            while let Some(rows) = self.runtime.block_on(rows.try_next())? {
-                let tenants = UInt32Array::from(vec![tenant.0; rows.num_rows()]);
-                let event_type = event_type.clone();
-                fill.feed(EventBatch { event_type, tenants, rows }).map_err(|e| e.to_string())?;
+            let batches = self.accepted.events(tenant, event_type, fill.offset());
+            let mut batches = std::pin::pin!(batches);
+            while let Some(events) = self.runtime.block_on(batches.try_next())? {
+                fill.feed(events).map_err(|error| error.to_string())?;
             }
         }
         Ok(())
@@ -109,7 +106,8 @@ fn attach(
 ) -> Result<Definition, HistoryError> {
     let StoredView { name, sql, key } = stored;
     let definition = ViewDefinition { name, sql, key, internal: false };
-    let (view, reads, state) = match attached(partition, history, types, tenant, &definition) {
+    let put = || attached(partition, history, types, tenant, &definition);
+    let (view, reads, state) = match unpanicked(Unattached::Lasting, put) {
         Ok((view, reads)) => (Some(view), reads, State::Live),
         Err(Unattached::Passing(error)) => return Err(error),
         Err(Unattached::Lasting(reason)) => {
@@ -117,9 +115,18 @@ fn attach(
             (None, Reads::default(), State::Failed(reason))
         }
     };
-    let (Reads { views: reads, events }, former) = (reads, None);
-    let stated = definition;
-    Ok(Definition { stated, view, reads, events, group: 0, state, former, refused: None })
+    let Reads { views: reads, events, declared } = reads;
+    Ok(Definition {
+        stated: definition,
+        view,
+        reads,
+        events,
+        declared,
+        group: 0,
+        state,
+        former: None,
+        refused: None,
+    })
 }
 
 fn attached(

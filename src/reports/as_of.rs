@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::thread;
 
-use arrow::array::UInt32Array;
 use chrono::{Months, NaiveDate};
 use futures::TryStreamExt;
 use projections::{
@@ -16,7 +15,7 @@ use projections::{
 };
 use tenancy::PositionMark;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Failure;
 use super::definition::Wrong;
@@ -115,22 +114,37 @@ pub(super) async fn find(
     Ok((!is_now).then_some(Moment { mark, today }))
 }
 
-/// The tenant's snapshot as it was at a moment; its position is the moment's, not its own.
+/// The tenant's snapshot as it was at a moment; its position is the moment's, not its own. `permit`
+/// is kept for as long as it is computed.
 pub(super) async fn snapshot(
     sources: &Sources,
     tenant: Tenant,
     moment: Moment,
     limit: usize,
+    permit: OwnedSemaphorePermit,
 ) -> Result<TenantSnapshot, Failure> {
     let (sources, runtime) = (sources.clone(), Handle::current());
+    on_a_thread(permit, move |is_called_off| {
+        Past { sources: &sources, tenant, moment, runtime: &runtime, is_called_off }.compute(limit)
+    })
+    .await
+}
+
+/// Computes something on a thread of its own, which has the permit until it ends: also when nobody
+/// waits for it any more, which it can ask.
+async fn on_a_thread<T: Send + 'static>(
+    permit: OwnedSemaphorePermit,
+    compute: impl FnOnce(&dyn Fn() -> bool) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
     let (done, made) = oneshot::channel();
     thread::Builder::new()
         .name("as-of".to_owned())
         .stack_size(STACK_BYTES)
         .spawn(move || {
-            let past = Past { sources: &sources, tenant, moment, runtime: &runtime };
+            let computed = compute(&|| done.is_closed());
+            drop(permit);
             // Nobody waits any more, if the run was called off.
-            let _ = done.send(past.compute(limit));
+            let _ = done.send(computed);
         })
         .map_err(|error| Failure::Again(format!("a thread could not be started: {error}")))?;
     made.await.map_err(|_| Failure::Again("the earlier position was not computed".into()))?
@@ -141,6 +155,8 @@ struct Past<'a> {
     tenant: Tenant,
     moment: Moment,
     runtime: &'a Handle,
+    /// Whether nobody waits for it any more.
+    is_called_off: &'a dyn Fn() -> bool,
 }
 
 impl Past<'_> {
@@ -162,6 +178,9 @@ impl Past<'_> {
             })?;
         }
         for own in self.sources.own_views.all(tenant) {
+            if (self.is_called_off)() {
+                return Err(Failure::Again("the run was called off".into()));
+            }
             if let Err(error) = self.add(&mut partition, &own.definition) {
                 tracing::info!(?error, tenant = tenant.0, "an own view has no earlier position");
             }
@@ -197,13 +216,15 @@ impl Past<'_> {
         let failed = |error: &dyn std::fmt::Display| Failure::Again(format!("history: {error}"));
         let moved = || Failure::Again("the tenant is served by another node now".into());
         let accepted = self.sources.history.of(self.tenant).ok_or_else(moved)?;
-        let reading = accepted.read(self.tenant, event_type, self.moment.mark.offset, None);
-        let mut batches = std::pin::pin!(reading.batches());
-        while let Some((_, rows)) =
+        let batches = accepted.events(self.tenant, event_type, self.moment.mark.offset);
+        let mut batches = std::pin::pin!(batches);
+        while let Some(events) =
             self.runtime.block_on(batches.try_next()).map_err(|error| failed(&error))?
         {
-            let tenants = UInt32Array::from(vec![self.tenant.0; rows.num_rows()]);
-            take(EventBatch { event_type: Arc::clone(event_type), tenants, rows })?;
+            if (self.is_called_off)() {
+                return Err(Failure::Again("the run was called off".into()));
+            }
+            take(events)?;
         }
         Ok(())
     }
@@ -212,6 +233,10 @@ impl Past<'_> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::sync::mpsc;
+
+    use tokio::sync::Semaphore;
+
     use super::*;
 
     #[test]
@@ -233,5 +258,28 @@ mod tests {
         {
             assert!(AsOf::parse(text).is_err(), "{text}");
         }
+    }
+
+    /// It learns that it was called off, and the next one waits until it has ended.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_called_off_keeps_its_place_until_its_work_ends() {
+        let places = Arc::new(Semaphore::new(1));
+        let permit = Arc::clone(&places).acquire_owned().await.unwrap();
+        let (begun, has_begun) = oneshot::channel();
+        let (go_on, may_go_on) = mpsc::channel();
+        let (ended, has_ended) = oneshot::channel();
+        let computed = tokio::spawn(on_a_thread(permit, move |is_called_off| {
+            begun.send(is_called_off()).unwrap();
+            may_go_on.recv().unwrap();
+            ended.send(is_called_off()).unwrap();
+            Ok(())
+        }));
+        assert!(!has_begun.await.unwrap());
+        computed.abort();
+        assert!(computed.await.unwrap_err().is_cancelled());
+        assert_eq!(places.available_permits(), 0, "it is still at work");
+        go_on.send(()).unwrap();
+        assert!(has_ended.await.unwrap());
+        drop(places.acquire().await.unwrap());
     }
 }

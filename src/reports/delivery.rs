@@ -4,7 +4,7 @@
 mod email;
 mod webhook;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 
 use super::Outcome;
 use super::definition::{Definition, Wrong};
-use super::settings::ReportSettings;
+use super::settings::{ReportSettings, SmtpUrl};
 
 /// Addresses of one e-mail.
 const MAX_RECIPIENTS: usize = 20;
@@ -246,6 +246,8 @@ impl Undelivered {
 /// What carries files out.
 pub(super) struct Carrier {
     settings: ReportSettings,
+    /// Through which messages are sent, which may be another than in the settings by now.
+    smtp: RwLock<Option<SmtpUrl>>,
     objects: Arc<dyn ObjectStore>,
     /// Where copies go, if anywhere.
     outside: Option<Arc<dyn ObjectStore>>,
@@ -257,13 +259,33 @@ impl Carrier {
         objects: Arc<dyn ObjectStore>,
         outside: Option<Arc<dyn ObjectStore>>,
     ) -> Self {
-        Self { settings, objects, outside }
+        let smtp = RwLock::new(settings.smtp.clone());
+        Self { settings, smtp, objects, outside }
+    }
+
+    /// Sends messages through another server from now on, or through none.
+    pub(super) fn replace_smtp(&self, smtp: Option<SmtpUrl>) {
+        *self.smtp.write().unwrap_or_else(PoisonError::into_inner) = smtp;
+    }
+
+    /// Through which messages are sent, and from whom they are, if they can be sent.
+    fn post(&self) -> Option<(SmtpUrl, &str)> {
+        let smtp = self.smtp.read().unwrap_or_else(PoisonError::into_inner).clone();
+        smtp.zip(self.settings.smtp_from.as_deref())
+    }
+
+    /// Sends one message to all of them.
+    async fn mail(&self, to: &[String], mail: email::Mail) -> Result<(), Undelivered> {
+        let Some((smtp, from)) = self.post() else {
+            return Err(Undelivered::for_now("there is no mail server any more: set smtp_url"));
+        };
+        email::send((&smtp, from), to, mail).await
     }
 
     /// Whether what a target needs is configured.
     pub(super) fn check(&self, target: &Target) -> Result<(), String> {
         let (needs, is_there) = match target {
-            Target::Email { .. } => ("smtp_url and smtp_from", self.settings.can_mail()),
+            Target::Email { .. } => ("smtp_url and smtp_from", self.post().is_some()),
             Target::Webhook { .. } => return Ok(()),
             Target::S3 { .. } => ("reports.delivery_url", self.outside.is_some()),
         };
@@ -289,10 +311,12 @@ impl Carrier {
                         return Err(Undelivered::for_good(message));
                     }
                     let attached = self.attached(delivery).await?;
-                    let subject = subject.as_deref().unwrap_or(&delivery.report.name);
-                    let subject = words(delivery, subject)?;
+                    let subject = match subject {
+                        Some(subject) => words(delivery, subject)?,
+                        None => format!("{}: {}", delivery.tenant.firm(), delivery.report.name),
+                    };
                     let mail = email::of_file(&self.settings, delivery, subject, attached);
-                    email::send(&self.settings, to, mail).await
+                    self.mail(to, mail).await
                 }
                 Target::Webhook { url, secret } => {
                     let key = format!("{}.{}", delivery.run_id, delivery.place);
@@ -314,7 +338,7 @@ impl Carrier {
             match target {
                 Target::Email { to, .. } => {
                     let mail = email::Mail { key, subject, text, file: None };
-                    email::send(&self.settings, to, mail).await
+                    self.mail(to, mail).await
                 }
                 Target::Webhook { url, secret } => {
                     let secret = secret.as_deref().unwrap_or_default();

@@ -3,7 +3,7 @@
 use std::path::Path as FilePath;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use chrono::TimeDelta;
@@ -11,7 +11,9 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{Stream, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use projections::{Position, Tenant, TenantSnapshot};
-use query::{Answer, Calendar, QueryError, XlsxFile, csv_body, parquet_body, view_answer};
+use query::{
+    Answer, Calendar, QueryError, TitleSheet, XlsxFile, csv_body, parquet_body, view_answer,
+};
 use sha2::{Digest, Sha256};
 use tenancy::{PositionMark, StoredRun, TenantRecord, hex};
 use tokio::fs::File;
@@ -20,7 +22,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::as_of::{self, AsOf, Moment};
 use super::definition::{Definition, FileFormat};
 use super::runs::run_folder;
-use super::{Failure, Outcome, Request, Shared};
+use super::{Failure, Outcome, Request, Running, Shared};
 use crate::exports;
 use crate::forward::Served;
 
@@ -48,7 +50,7 @@ impl Shared {
         tenant: &TenantRecord,
         run: &StoredRun,
         attempt: &str,
-        rows: &Arc<AtomicU64>,
+        running: &Running,
     ) -> Result<Made, Failure> {
         let request: Request = serde_json::from_str(&run.request)
             .map_err(|error| Failure::ForGood(format!("what was asked for: {error}")))?;
@@ -57,24 +59,28 @@ impl Shared {
         let (mut answer, params, mark) = self.answer(tenant, run, &request).await?;
         let as_of = answer.as_of.unwrap_or_else(|| self.today(tenant));
         let position = answer.position.to_string();
-        let (schema, counter) = (answer.schema.clone(), Arc::clone(rows));
+        let (schema, counter) = (answer.schema.clone(), Arc::clone(&running.rows));
         let counted = answer.batches.inspect_ok(move |batch| {
             counter.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
         });
         answer.batches = Box::pin(RecordBatchStreamAdapter::new(schema, counted));
         let draft = tempfile::Builder::new().prefix("run-").tempfile_in(&self.parts.scratch);
         let draft = draft.map_err(|error| disk(&error))?.into_temp_path();
-        let written = self.write(report, answer, &draft).await?;
+        let title = TitleSheet {
+            firm: tenant.firm().to_owned(),
+            colour: tenant.colour(),
+            title: report.name.clone(),
+            facts: vec![("As of", as_of.to_string()), ("Position", position.clone())],
+        };
+        let written = self.write(report, answer, title, &draft, running).await?;
         let folder = run_folder(tenant.number, &run.id);
         let file = Path::from(format!("{folder}/{attempt}.{}", report.format.extension()));
-        exports::upload(&self.parts.objects, &draft, &file)
-            .await
-            .map_err(|error| Failure::Again(error.to_string()))?;
+        self.upload(&draft, &file, running).await?;
         let outcome = Outcome {
             file: file.to_string(),
             name: report.file_name(as_of),
             format: report.format,
-            rows: rows.load(Ordering::Relaxed),
+            rows: running.rows.load(Ordering::Relaxed),
             bytes: written.bytes,
             sha256: written.sha256,
             position,
@@ -123,9 +129,9 @@ impl Shared {
         };
         if let Some(moment) = moment {
             let (sources, limit) = (&self.parts.sources, self.parts.tenant_bytes);
-            let one = self.slots.past.acquire().await;
-            let _one = one.map_err(|_| Failure::Again("the service is stopping".into()))?;
-            let past = as_of::snapshot(sources, number, moment, limit).await?;
+            let one = Arc::clone(&self.slots.past).acquire_owned().await;
+            let one = one.map_err(|_| Failure::Again("the service is stopping".into()))?;
+            let past = as_of::snapshot(sources, number, moment, limit, one).await?;
             snapshot = Arc::new(past.hiding(self.parts.shown.hidden(number)));
             mark = moment.mark;
         }
@@ -162,19 +168,21 @@ impl Shared {
         as_of::find(&self.parts.sources, snapshot, &as_of).await
     }
 
-    /// Writes the rows to a file.
+    /// Writes the rows to a file; of a sheet also what it is.
     async fn write(
         &self,
         report: &Definition,
         answer: Answer,
+        title: TitleSheet,
         to: &FilePath,
+        running: &Running,
     ) -> Result<Written, Failure> {
         let parts: Pin<Box<dyn Stream<Item = Result<Bytes, QueryError>> + Send>> =
             match report.format {
                 FileFormat::Csv => Box::pin(csv_body(answer, report.raw)),
                 FileFormat::Parquet => Box::pin(parquet_body(answer)),
                 FileFormat::Xlsx => {
-                    self.write_sheet(answer, to).await?;
+                    self.write_sheet(answer, title, to, running).await?;
                     return self.look_through(to).await;
                 }
             };
@@ -199,20 +207,50 @@ impl Shared {
         Ok(Written { bytes, sha256: hex(&hash.finalize()) })
     }
 
-    /// Writes a sheet, on a thread that may wait.
-    async fn write_sheet(&self, answer: Answer, to: &FilePath) -> Result<(), Failure> {
+    /// Writes a sheet, on a thread that may wait. It ends when the run is stopped.
+    async fn write_sheet(
+        &self,
+        answer: Answer,
+        title: TitleSheet,
+        to: &FilePath,
+        running: &Running,
+    ) -> Result<(), Failure> {
         let (scratch, to) = (self.parts.scratch.clone(), to.to_owned());
+        let (most, stop) = (self.parts.settings.file_bytes as u64, running.stop.clone());
         let runtime = tokio::runtime::Handle::current();
-        let written = tokio::task::spawn_blocking(move || {
-            let mut sheet = XlsxFile::begin(&answer.schema, &scratch)?;
+        let written = running.tasks.spawn_blocking(move || {
+            let stopped = || Failure::Again("the run was stopped".into());
+            let begun = XlsxFile::begin(&answer.schema, &scratch, &title, most);
+            let mut sheet = begun.map_err(|error| failed(&error))?;
             let mut batches = answer.batches;
             while let Some(batch) = runtime.block_on(batches.next()) {
-                sheet.batch(&batch?)?;
+                if stop.is_cancelled() {
+                    return Err(stopped());
+                }
+                let batch = batch.map_err(|error| failed(&QueryError::from(error)))?;
+                let written = sheet.batch(&batch);
+                written.map_err(|e| if sheet.is_full() { too_large(most) } else { failed(&e) })?;
             }
-            sheet.finish(&to)
+            sheet.finish(&to).map_err(|error| failed(&error))?;
+            if stop.is_cancelled() {
+                // Whoever would have removed it may have been here before.
+                std::fs::remove_file(&to).map_err(|error| disk(&error))?;
+                return Err(stopped());
+            }
+            Ok(())
         });
-        let written = written.await.map_err(|error| Failure::Again(error.to_string()))?;
-        written.map(drop).map_err(|error| failed(&error))
+        written.await.map_err(|error| Failure::Again(error.to_string()))?
+    }
+
+    /// Copies a file into the object store. That goes on beside the run, to its end or until the run is
+    /// stopped: cut off anywhere, it would leave half a file.
+    async fn upload(&self, from: &FilePath, to: &Path, running: &Running) -> Result<(), Failure> {
+        let (objects, stop) = (Arc::clone(&self.parts.objects), running.stop.clone());
+        let (from, to) = (from.to_owned(), to.clone());
+        let copied =
+            running.tasks.spawn(async move { exports::upload(&objects, &from, &to, &stop).await });
+        let copied = copied.await.map_err(|error| Failure::Again(error.to_string()))?;
+        copied.map_err(|error| Failure::Again(error.to_string()))
     }
 
     async fn look_through(&self, path: &FilePath) -> Result<Written, Failure> {
@@ -231,13 +269,15 @@ impl Shared {
 
     fn check_size(&self, bytes: u64) -> Result<(), Failure> {
         let most = self.parts.settings.file_bytes as u64;
-        if bytes <= most {
-            return Ok(());
-        }
-        Err(Failure::ForGood(format!(
-            "the file is larger than the {most} bytes that one may have; ask for less"
-        )))
+        if bytes <= most { Ok(()) } else { Err(too_large(most)) }
     }
+}
+
+fn too_large(most: u64) -> Failure {
+    Failure::ForGood(format!(
+        "the file is larger than the {most} bytes that one may have (limits.reports.file_bytes); \
+         ask for less"
+    ))
 }
 
 fn disk(error: &std::io::Error) -> Failure {

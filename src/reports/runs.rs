@@ -73,7 +73,7 @@ impl Reports {
             let deliveries = deliveries.iter().filter(|d| d.run_id == run.id).cloned().collect();
             self.described(tenant, run, deliveries)
         };
-        runs.into_iter().map(of).collect()
+        Ok(runs.into_iter().map(of).collect())
     }
 
     /// A run of a tenant.
@@ -81,22 +81,16 @@ impl Reports {
         let unknown = || ReportError::UnknownRun(id.chars().take(40).collect());
         let run = self.shared.store().report_run(tenant, id).await?.ok_or_else(unknown)?;
         let deliveries = self.shared.store().run_deliveries(tenant, id).await?;
-        self.described(tenant, run, deliveries)
+        Ok(self.described(tenant, run, deliveries))
     }
 
-    fn described(
-        &self,
-        tenant: u32,
-        stored: StoredRun,
-        deliveries: Vec<StoredDelivery>,
-    ) -> Result<Run, ReportError> {
-        let request = serde_json::from_str(&stored.request)?;
-        let outcome = stored.outcome.as_deref().map(serde_json::from_str).transpose()?;
-        let running = self.shared.running();
-        let running = running.get(&(tenant, stored.id.clone()));
-        let rows = running.map(|r| r.rows.load(Ordering::Relaxed));
+    fn described(&self, tenant: u32, stored: StoredRun, deliveries: Vec<StoredDelivery>) -> Run {
+        let rows = {
+            let running = self.shared.running();
+            running.get(&(tenant, stored.id.clone())).map(|r| r.rows.load(Ordering::Relaxed))
+        };
         let rows_so_far = rows.filter(|_| stored.state == RunState::Running);
-        Ok(Run { stored, request, outcome, deliveries, rows_so_far })
+        Run { rows_so_far, ..Run::read(stored, deliveries) }
     }
 
     /// Calls a run off.
@@ -120,7 +114,24 @@ impl Reports {
         let range = range.map(GetRange::Bounded);
         let options = GetOptions { range, ..GetOptions::default() };
         let file = Path::from(outcome.file.as_str());
-        Ok(self.shared.parts.objects.get_opts(&file, options).await?)
+        self.shared.parts.objects.get_opts(&file, options).await.map_err(|error| match error {
+            // Files go before it is noted that they have gone.
+            object_store::Error::NotFound { .. } => ReportError::Gone,
+            error => error.into(),
+        })
+    }
+}
+
+impl Run {
+    /// A run as it is stored; what of it cannot be read is left out, and it says so.
+    pub(crate) fn read(stored: StoredRun, deliveries: Vec<StoredDelivery>) -> Self {
+        let request: Result<Request, _> = serde_json::from_str(&stored.request);
+        let outcome: Result<Option<Outcome>, _> =
+            stored.outcome.as_deref().map(serde_json::from_str).transpose();
+        let error = request.as_ref().err().or(outcome.as_ref().err());
+        let unread = error.map(|error| format!("what is stored of it cannot be read: {error}"));
+        let (request, outcome) = (request.ok(), outcome.unwrap_or_default());
+        Self { stored, request, outcome, deliveries, rows_so_far: None, unread }
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use chrono::{DateTime, LocalResult, NaiveDateTime, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, LocalResult, NaiveDateTime, SubsecRound, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
@@ -70,8 +70,10 @@ impl Timetable {
             let next = self.cron.find_next_occurrence(&local, false).ok()?;
             return Some(next.with_timezone(&Utc));
         }
-        // On a clock that is never put forward or back, from before whatever may lead behind it.
-        let mut shown = Utc.from_utc_datetime(&(local.naive_local() - LONGEST_GAP));
+        // On a clock that is never put forward or back, from what it shows now. What it has shown, or
+        // has been put forward over, was due by now; where it has been put back, what it shows once more
+        // was due the first time, and is passed over below.
+        let mut shown = Utc.from_utc_datetime(&local.naive_local().trunc_subsecs(0));
         loop {
             shown = self.cron.find_next_occurrence(&shown, false).ok()?;
             let at = self.first(shown.naive_utc())?;
@@ -96,7 +98,7 @@ impl Timetable {
     }
 
     /// What is to be done at `now` about the times from `from`, which is one of them, and when it is
-    /// due next.
+    /// due next. Each time that has passed is looked for, so this may take long.
     pub(crate) fn due(
         &self,
         from: DateTime<Utc>,

@@ -117,6 +117,30 @@ fn of_very_many_that_were_missed_the_last_are_listed() {
     assert_eq!(due.last().unwrap().missed, None);
 }
 
+/// A range of all hours means times of the day, each of which is found from the one before.
+#[test]
+fn a_month_of_minutes_is_looked_through() {
+    let timetable = Timetable::new("* 0-23 * * *", "Europe/Berlin").unwrap();
+    // With the night in which the clock is put back: of its 25 hours one is due once.
+    let from: DateTime<Utc> = "2026-10-10T00:00:00Z".parse().unwrap();
+    let (due, next) = timetable.due(from, from + TimeDelta::days(30), CatchUp::None);
+    assert_eq!(due.len(), LISTED);
+    let before = 30 * 24 * 60 + 1 - 60 - LISTED;
+    let said = due[0].missed.clone().unwrap();
+    assert!(said.ends_with(&format!("nor {before} before it")), "{said}");
+    assert_eq!(next, Some(from + TimeDelta::days(30) + TimeDelta::minutes(1)));
+}
+
+#[test]
+fn parts_of_a_second_lose_no_time() {
+    let timetable = Timetable::new("0 7 * * *", "UTC").unwrap();
+    let just_before: DateTime<Utc> = "2026-11-20T06:59:59.999Z".parse().unwrap();
+    let due = timetable.after(just_before).unwrap();
+    assert_eq!(due.to_rfc3339(), "2026-11-20T07:00:00+00:00");
+    let just_after = timetable.after(due + TimeDelta::milliseconds(1)).unwrap();
+    assert_eq!(just_after.to_rfc3339(), "2026-11-21T07:00:00+00:00");
+}
+
 proptest! {
     /// Times only go forward, none is left out or told twice, and each is what the clock shows, but
     /// where it leaves that out.

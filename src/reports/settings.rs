@@ -101,11 +101,6 @@ impl ReportSettings {
         }
     }
 
-    /// Whether messages can be sent.
-    pub(super) fn can_mail(&self) -> bool {
-        self.smtp.is_some() && self.smtp_from.is_some()
-    }
-
     /// Where a run's file is found.
     pub(super) fn link(&self, run_id: &str) -> String {
         self.link_to(&format!("/v1/exports/{run_id}"))

@@ -10,13 +10,16 @@ use tenancy::templates::{Template, TemplateReport};
 use super::definition::Definition;
 use super::{Report, ReportError};
 
+/// A report, and when its schedule is due first.
+type Given = (StoredReport, Option<DateTime<Utc>>);
+
 /// The reports that a tenant of a template begins with at that time, and when the schedule of each is
 /// due first. Schedules without a zone of their own are on the clock of `zone`.
 pub(crate) fn reports_given(
     template: &Template,
     zone: Tz,
     at: DateTime<Utc>,
-) -> Result<Vec<(StoredReport, Option<DateTime<Utc>>)>, ReportError> {
+) -> Result<Vec<Given>, ReportError> {
     let report = |(named, place): (&TemplateReport, i64)| {
         // Lists are in the order of creation.
         let created_at = at + TimeDelta::microseconds(place);

@@ -1,7 +1,13 @@
 //! Schedules, leases, owners and times, on a clock that the test turns.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::sync::atomic::{AtomicI64, Ordering};
+mod audit;
+mod files;
+mod recipients;
+mod turns;
+mod unread;
+
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use chrono::TimeDelta;
 use futures::future::join_all;
@@ -12,6 +18,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tenancy::audit::{AuditKey, Trail};
 use tenancy::{ReportJob, Role, RoleSet, RunState, Secret, Store};
+use tokio::task::JoinHandle;
 
 use super::*;
 use crate::config::Limits;
@@ -21,18 +28,21 @@ use crate::own_views::OwnViews;
 use crate::serve::{EventHistory, Orders, alone};
 
 /// Nodes that share a control store, an object store and a clock.
-struct Place {
+pub(super) struct Place {
     folder: TempDir,
     objects: Arc<dyn ObjectStore>,
     /// Microseconds since 1970.
     time: Arc<AtomicI64>,
+    /// Whether a job that asks for the time panics.
+    panics: Arc<AtomicBool>,
 }
 
 impl Place {
-    fn new(now: &str) -> Self {
+    pub(super) fn new(now: &str) -> Self {
         let now: DateTime<Utc> = now.parse().unwrap();
         let time = Arc::new(AtomicI64::new(now.timestamp_micros()));
-        Self { folder: tempfile::tempdir().unwrap(), objects: Arc::new(InMemory::new()), time }
+        let (folder, objects) = (tempfile::tempdir().unwrap(), Arc::new(InMemory::new()));
+        Self { folder, objects, time, panics: Arc::default() }
     }
 
     fn pass(&self, time: TimeDelta) {
@@ -40,10 +50,20 @@ impl Place {
     }
 
     async fn node(&self, name: &str) -> Reports {
+        self.node_with(name, ReportSettings::default()).await
+    }
+
+    async fn node_with(&self, name: &str, settings: ReportSettings) -> Reports {
+        self.open(name, settings).await.0
+    }
+
+    /// A node with the partition that it reads.
+    pub(super) async fn open(&self, name: &str, settings: ReportSettings) -> (Reports, Partition) {
         let store = Store::open(&self.folder.path().join("control.db")).await.unwrap();
         let directory = Directory::open(store.clone()).await.unwrap();
         let limits = Limits::default();
-        let types = TypeDirectory::new(store.clone(), Vec::new(), limits.types.clone()).unwrap();
+        let types = TypeDirectory::new(store.clone(), Vec::new(), Vec::new(), limits.types.clone())
+            .unwrap();
         let registry = types.registry().clone();
         let history = EventHistory::new(1, alone());
         let partition = Partition::new(&EventTypes::builtin(), ViewDefinition::builtin()).unwrap();
@@ -62,8 +82,8 @@ impl Place {
         let queries = Queries::new(registry, Arc::new(history.clone()), limits.query.clone());
         let sources = Sources { store: store.clone(), types, history, readers, own_views };
         let (trail, _) = Trail::start(store, AuditKey::new(&Secret::random().unwrap()));
-        let time = Arc::clone(&self.time);
-        Reports::open(Parts {
+        let (time, panics) = (Arc::clone(&self.time), Arc::clone(&self.panics));
+        let reports = Reports::open(Parts {
             sources,
             directory,
             shown,
@@ -72,20 +92,26 @@ impl Place {
             objects: Arc::clone(&self.objects),
             outside: Some(Arc::clone(&self.objects)),
             scratch: self.folder.path().join(name),
-            settings: ReportSettings::default(),
+            settings,
             tenant_bytes: limits.tenant_bytes,
             trail,
             clock: Arc::new(move || {
+                let is_job = tokio::task::try_id().is_some();
+                assert!(!is_job || !panics.load(Ordering::Relaxed), "a defect of a job");
                 DateTime::from_timestamp_micros(time.load(Ordering::Relaxed)).unwrap()
             }),
-        })
-        .unwrap()
+        });
+        (reports.unwrap(), partition)
     }
 }
 
 async fn tenant(reports: &Reports) -> Arc<TenantRecord> {
+    tenant_of(reports, "acme").await
+}
+
+pub(super) async fn tenant_of(reports: &Reports, id: &str) -> Arc<TenantRecord> {
     let new = json!({
-        "id": "acme", "name": "Acme", "timezone": "Europe/Berlin", "currency": "EUR",
+        "id": id, "name": "Acme", "timezone": "Europe/Berlin", "currency": "EUR",
     });
     let directory = &reports.shared.parts.directory;
     directory.create(serde_json::from_value(new).unwrap()).await.unwrap()
@@ -122,6 +148,22 @@ async fn settle(nodes: &[&Reports]) {
         }
     }
     panic!("there is always something due");
+}
+
+/// Begins what is due.
+pub(super) async fn turn(node: &Reports) -> Vec<JoinHandle<()>> {
+    node.turn(&|_: &tenancy::TenantId| true).await.unwrap()
+}
+
+/// The one job that is due, which a node takes under the lease `gone` and is never heard of again.
+async fn taken(node: &Reports) -> ReportJob {
+    let (now, store) = (node.now(), node.shared.store());
+    let due = store.due_report_jobs(now, &[1], 9).await.unwrap();
+    let [job]: [ReportJob; 1] = due.try_into().unwrap();
+    let until = now + TimeDelta::seconds(60);
+    assert!(store.claim_report_job(&job, "gone", now, until).await.unwrap());
+    store.begin_run(&job, now).await.unwrap().unwrap();
+    job
 }
 
 async fn states(reports: &Reports, id: &str) -> Vec<(Option<String>, &'static str)> {
@@ -192,13 +234,7 @@ async fn what_a_node_leaves_another_makes() {
     let jo = somebody("jo", Role::Analyst);
     let report = one.create(&acme, &jo, definition(json!({}))).await.unwrap();
     let run = one.run(&acme, &jo, &report.id, Map::new(), None).await.unwrap();
-    // A node that takes it and is never heard of again.
-    let now = (one.shared.parts.clock)();
-    let due = one.shared.store().due_report_jobs(now, 9).await.unwrap();
-    let [job]: [ReportJob; 1] = due.try_into().unwrap();
-    let until = now + TimeDelta::seconds(60);
-    assert!(one.shared.store().claim_report_job(&job, "gone", now, until).await.unwrap());
-    one.shared.store().begin_run(&job, now).await.unwrap().unwrap();
+    let (now, job) = (one.now(), taken(&one).await);
     settle(&[&two]).await;
     assert_eq!(two.run_of(1, &run).await.unwrap().stored.state, RunState::Running);
     place.pass(TimeDelta::seconds(61));

@@ -95,7 +95,7 @@ impl Cluster {
         let (directory, source) = (self.directory.clone(), Arc::clone(&self.source));
         let changes = Arc::clone(&self.changes);
         let (kafka, host) = (self.intake.clone(), Arc::clone(&self.host));
-        let (types, app) = (host.types.registry(), Arc::clone(&self.app));
+        let (types, app) = (&host.types, Arc::clone(&self.app));
         let mut keeper = Keeper {
             cluster: Arc::new(self),
             seats: BTreeMap::new(),

@@ -40,7 +40,10 @@ async fn begin(host: &Host, log: Log) -> Result<(Opened, ingest::Intake), ServeE
     let recent = Recent::Log(log.clone());
     let (opened, from) = host.open(PARTITION, None, recent).await?;
     let forward = opened.forward.clone();
-    let log = ingest::Intake::resume(log, from.known, from.offset, forward).await?;
+    // Groups of events are put together where bodies are decoded, and take as long.
+    let resumed = ingest::Intake::resume(log, from.known, from.offset, forward);
+    let resumed = host.background.spawn(resumed).await;
+    let log = resumed.map_err(|_| ServeError::Ended("the intake"))??;
     host.settle(PARTITION, &Intake::Log(log.clone())).await?;
     Ok((opened, log))
 }
@@ -54,7 +57,7 @@ async fn serve(
 ) -> Result<(), ServeError> {
     let mut held = opened.keep(Reading::Log, host);
     let intake = Intake::Log(log.clone());
-    let types = host.types.registry();
+    let types = &host.types;
     let outcome = tokio::select! {
         () = ending.cancelled() => Ok(()),
         () = clock::keep(&host.directory, &intake, None, ending) => Ok(()),

@@ -24,7 +24,7 @@ use super::slots::Slots;
 use super::{Cuts, EventHistory, Intake, Orders, ServeError, clock, restore};
 use crate::event_types::TypeDirectory;
 use crate::exports::Exports;
-use crate::own_views::OwnViews;
+use crate::own_views::{OwnViews, STEP_TIME};
 use crate::reports::Reports;
 
 /// Inputs between the source and the engine; each is one group of submissions, or one poll of
@@ -32,6 +32,8 @@ use crate::reports::Reports;
 const INPUTS: usize = 16;
 /// How often it is looked whether the engine has taken what was sent to it.
 const LOOK: Duration = Duration::from_millis(2);
+/// After how long a position is waited for again.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// What all partitions of a node have in common.
 pub(super) struct Host {
@@ -114,6 +116,7 @@ impl Host {
         let restored = restore::open(&self.place, wanted).await?;
         let restore::Opened { mut partition, accepted, checkpointer, epoch, .. } = restored;
         partition.limit_own_views(self.views.clone());
+        partition.time_own_views(STEP_TIME);
         partition.limit_tenants(self.tenant_bytes);
         let slot = number as usize;
         let partition = self.own_views.load(slot, partition, accepted.clone()).await?;
@@ -140,8 +143,10 @@ impl Host {
             let number = Tenant(tenant.number);
             let position = Position::new(number, intake.sequence(number));
             // For as long as it takes: the engine's end is watched elsewhere.
-            while self.hub.wait_for(position, Duration::from_mins(1)).await.is_err() {
-                tracing::info!("the events are read, the views are being computed");
+            while let Err(not_yet) = self.hub.wait_for(position, Duration::from_mins(1)).await {
+                tracing::info!(%not_yet, "the events are read, the views are being computed");
+                // Where too many wait already the answer comes at once.
+                tokio::time::sleep(AGAIN).await;
             }
         }
         Ok(self.own_views.settle(number as usize).await?)

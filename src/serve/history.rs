@@ -10,6 +10,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{TryStreamExt, stream};
 use ingest::history::Accepted;
+use ingest::stored_schema;
 use projections::{EventType, Tenant};
 use query::{History, QueryError};
 
@@ -68,12 +69,11 @@ impl History for EventHistory {
     }
 }
 
-/// The relation's schema, narrowed to `columns`; the caller takes them from that schema.
+/// The relation's schema, or `columns` of what is stored; the caller takes them from that schema.
 fn projected(event_type: &EventType, columns: Option<&[usize]>) -> SchemaRef {
-    let relation = event_type.relation();
-    match columns.map(|columns| relation.project(columns)) {
+    match columns.map(|columns| stored_schema(event_type).project(columns)) {
         Some(Ok(narrow)) => Arc::new(narrow),
-        Some(Err(_)) | None => Arc::clone(relation),
+        Some(Err(_)) | None => Arc::clone(event_type.relation()),
     }
 }
 

@@ -12,6 +12,7 @@ use super::slots::Home;
 use crate::changes::Changes;
 use crate::config::Config;
 use crate::dead_letters::StoredDeadLetters;
+use crate::schemas::StoredSchemas;
 
 /// The tenants of the directory, as messages name them.
 struct Known {
@@ -44,23 +45,27 @@ pub(crate) fn sender(tenant: &TenantRecord) -> Sender {
     }
 }
 
-/// Looks at Kafka, whose senders are those that `changes` knows.
+/// Looks at Kafka, whose senders are those that `changes` knows. Its topics must have as many
+/// partitions as when they were read first.
 pub(super) async fn open(
     config: &Config,
     store: &Store,
     changes: Arc<Changes>,
 ) -> Result<KafkaSource, ServeError> {
+    let found = KafkaSource::found(&config.kafka).await?.unwrap_or(config.kafka.partitions);
+    let partitions = store.source_partitions(found).await?;
     let (limits, runtime) = (config.limits.dead_letters, Handle::current());
+    let schemas = Arc::new(StoredSchemas { store: store.clone() });
     let parts = SourceParts {
         settings: config.kafka.clone(),
         types: changes.types().registry().clone(),
         limits: config.limits.intake.clone(),
         tenants: Arc::new(Known { changes, runtime }),
-        registry: config.schema_registry.clone(),
+        registry: config.schema_registry.clone().map(|registry| registry.keeping(schemas)),
         letters: Arc::new(StoredDeadLetters { store: store.clone(), limits }),
         id_key: store.id_key().await?,
     };
-    Ok(KafkaSource::open(parts).await?)
+    Ok(KafkaSource::open(parts, partitions).await?)
 }
 
 /// Which of `count` partitions a tenant lives in, or lived in until it was deleted.

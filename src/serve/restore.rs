@@ -14,8 +14,8 @@ use ingest::history::{Accepted, HistoryError, HistoryFile, HistoryStore, Recent}
 use ingest::objects::Address;
 use object_store::ObjectStore;
 use projections::{
-    EventBatch, EventRegistry, EventTypes, Input, Partition, Readers, RuntimeError, SavedChunk,
-    SavedMarks, StateLoader, Tenant, Tick, ViewDefinition, ViewSaver,
+    EventRegistry, EventTypes, Input, Partition, Readers, RuntimeError, SavedChunk, SavedMarks,
+    StateLoader, Tenant, Tick, ViewDefinition, ViewSaver,
 };
 use tenancy::Store;
 
@@ -345,12 +345,9 @@ async fn rebuild(
     let Some(marks) = loaded.marks.get(&tenant).copied() else { return Ok(()) };
     loaded.partition.forget(tenant);
     for event_type in types.visible(tenant).iter() {
-        let rows = accepted.scan(tenant, event_type, offset, None);
-        let mut rows = std::pin::pin!(rows);
-        while let Some(rows) = rows.try_next().await? {
-            let tenants = vec![tenant.0; rows.num_rows()].into();
-            let events = vec![EventBatch { event_type: event_type.clone(), tenants, rows }];
-            loaded.partition.apply(Input { events, ticks: Vec::new(), offset });
+        let mut batches = std::pin::pin!(accepted.events(tenant, event_type, offset));
+        while let Some(events) = batches.try_next().await? {
+            loaded.partition.apply(Input { events: vec![events], ticks: Vec::new(), offset });
         }
     }
     let ticks = marks.today.map(|today| Tick { tenant, today }).into_iter().collect();

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ingest::Log;
+use ingest::{Log, SchemaRegistry};
+use tenancy::Store;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,8 @@ pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(super) app: Arc<App>,
     pub(super) tls: Option<Arc<Tls>>,
+    pub(super) store: Store,
+    pub(super) registry: Option<SchemaRegistry>,
     /// Holds the partitions: takes them up, keeps them, and lets go of them at the end. Ends by
     /// itself only with an error.
     pub(super) keeper: JoinHandle<Result<(), ServeError>>,
@@ -47,11 +50,14 @@ pub(crate) struct Running {
 pub(crate) struct Keys {
     app: Arc<App>,
     tls: Option<Arc<Tls>>,
+    store: Store,
+    registry: Option<SchemaRegistry>,
 }
 
 impl Keys {
     /// Takes secrets, certificate and key from a configuration; the rest of it stays as it was at
-    /// the start. What cannot be used changes nothing.
+    /// the start. What cannot be used changes nothing. A secret for another place than at the start is
+    /// passed over, and named in the log: it is not shown to the place that is in use.
     pub(crate) fn replace(&self, config: &Config) -> Result<(), ServeError> {
         // The issuer is that of the start, whatever the configuration says of one by now.
         if config.jwt_secrets.is_empty() && self.app.verifier().issuer().is_none() {
@@ -60,7 +66,27 @@ impl Keys {
         if let Some(tls) = &self.tls {
             tls.replace(&config.tls)?;
         }
+        let is_same_database = self.store.replace_password(&config.control_store().database)?;
         self.app.verifier().replace_secrets(&config.jwt_secrets);
+        self.app.reports.replace_smtp(config.reports.smtp.clone());
+        let is_same_registry = match (&self.registry, &config.schema_registry) {
+            (Some(registry), Some(other)) => registry.replace_user(other),
+            (None, None) => true,
+            _ => false,
+        };
+        let is_same_issuer = match self.app.verifier().issuer() {
+            Some(issuer) => issuer.replace_secrets(&config.oidc),
+            None => config.oidc.issuer.is_empty(),
+        };
+        for (key, is_same) in [
+            ("database_url", is_same_database),
+            ("schema_registry_url", is_same_registry),
+            ("oidc.*", is_same_issuer),
+        ] {
+            if !is_same {
+                tracing::warn!(key, "it leads elsewhere than at the start, which needs a restart");
+            }
+        }
         Ok(())
     }
 }
@@ -68,7 +94,12 @@ impl Keys {
 impl Running {
     /// What can be replaced while it runs.
     pub(crate) fn keys(&self) -> Keys {
-        Keys { app: Arc::clone(&self.app), tls: self.tls.clone() }
+        Keys {
+            app: Arc::clone(&self.app),
+            tls: self.tls.clone(),
+            store: self.store.clone(),
+            registry: self.registry.clone(),
+        }
     }
 
     /// How a client reaches it.

@@ -1,7 +1,8 @@
 //! Dashboards, reports and rules as JSON that can be compared and merged, and back.
 //!
 //! A report is `{"id", "definition"}` and a rule has its fields beside the `id`, as in a template; both
-//! with all their defaults, and without their deliveries, which are the tenant's alone.
+//! with all their defaults, and without their deliveries, which are the tenant's alone. A module is its
+//! `id` and no more: it is on, or it is not there.
 
 use std::fmt::Display;
 
@@ -9,8 +10,8 @@ use chrono_tz::Tz;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tenancy::dashboards::{Dashboard, DashboardLimits, NewDashboard, document};
-use tenancy::templates::Template;
 use tenancy::templates::parts::{Item, Part, PartKind};
+use tenancy::templates::{Template, TemplateEvent};
 use tenancy::{RemovedPart, Store, StoredAlertRule, TenantRecord};
 
 use super::VersionError;
@@ -22,6 +23,8 @@ const DELIVER: &str = "deliver";
 
 /// What of a template a tenant has.
 pub(super) struct Contents {
+    /// The modules that are on, of whatever origin.
+    pub(super) modules: Vec<String>,
     pub(super) dashboards: Vec<Dashboard>,
     pub(super) reports: Vec<Report>,
     rules: Vec<(StoredAlertRule, rule::Definition)>,
@@ -65,7 +68,7 @@ impl Contents {
                 rules.push((stored, definition));
             }
         }
-        Ok(Self { dashboards, reports, rules })
+        Ok(Self { modules: tenant.modules.clone(), dashboards, reports, rules })
     }
 
     /// They as the parts of the template, by the ids within it.
@@ -74,7 +77,7 @@ impl Contents {
             let id = id.strip_prefix(template.vertical.as_str())?.strip_prefix('-')?;
             Some(id.to_owned())
         };
-        let mut items = Vec::new();
+        let mut items = modules(&self.modules);
         for Dashboard { head, document, .. } in &self.dashboards {
             let Some(id) = within(head.id.as_str()) else { continue };
             let value = json!({ "id": id, "title": head.name, "document": document });
@@ -108,6 +111,8 @@ impl Contents {
             }
             PartKind::Report => self.reports.iter().find(|report| report.id == id)?.version,
             PartKind::AlertRule => self.rule(id)?.0.version,
+            // Modules are switched, and what was seeded stays.
+            PartKind::Module | PartKind::Event => return None,
         };
         Some(RemovedPart { kind, id: id.to_owned(), version })
     }
@@ -128,7 +133,7 @@ pub(super) fn of_template(
     tenant: &TenantRecord,
     ours: &Contents,
 ) -> Result<Vec<Item>, VersionError> {
-    let mut items = Vec::new();
+    let mut items = modules(&template.modules);
     for given in &template.dashboards {
         let (kind, id) = (PartKind::Dashboard, given.id.clone());
         let value = json!({ "id": id, "title": given.title, "document": given.document });
@@ -148,13 +153,36 @@ pub(super) fn of_template(
     Ok(items)
 }
 
-/// What people call a part.
+fn modules(on: &[String]) -> Vec<Item> {
+    let item =
+        |id: &String| Item { kind: PartKind::Module, id: id.clone(), value: json!({ "id": id }) };
+    on.iter().map(item).collect()
+}
+
+/// The reference data that a template has beside those of a version before.
+pub(super) fn later_events(
+    template: &Template,
+    before: Option<&Template>,
+) -> Result<Vec<Item>, serde_json::Error> {
+    let item = |event: &TemplateEvent| -> Result<Item, serde_json::Error> {
+        let (kind, id) = (PartKind::Event, event.id.clone());
+        Ok(Item { kind, id, value: serde_json::to_value(event)? })
+    };
+    template.later_events(before).map(item).collect()
+}
+
+/// What people call a part; what has no name of its own is called by its id.
 pub(super) fn title(item: &Item) -> String {
     let title = match item.kind {
         PartKind::Dashboard | PartKind::AlertRule => item.value.get("title"),
         PartKind::Report => item.value.pointer("/definition/name"),
+        PartKind::Event => {
+            let data = item.value.get("data");
+            data.and_then(|data| data.get("title").or_else(|| data.get("name")))
+        }
+        PartKind::Module => None,
     };
-    title.and_then(Value::as_str).unwrap_or_default().to_owned()
+    title.and_then(Value::as_str).unwrap_or(&item.id).to_owned()
 }
 
 fn report_value(id: &str, definition: &definition::Definition) -> Result<Value, serde_json::Error> {
@@ -182,15 +210,18 @@ fn put(object: &mut Value, name: &str, value: Value) {
     }
 }
 
-/// What a dashboard becomes, if what both have made of it is one.
+/// What a dashboard becomes, if what both have made of it is one. What lies where the tenant has it
+/// stays there.
 pub(super) fn dashboard(
     value: &Value,
     part: &Part,
+    before: &Dashboard,
     limits: &DashboardLimits,
 ) -> Result<NewDashboard, VersionError> {
     let name = value.get("title").and_then(Value::as_str).unwrap_or_default().to_owned();
     let document = value.get("document").cloned().unwrap_or_default();
-    let document = document::arrange(document).map_err(|error| unfit(part, &error))?;
+    let arranged = document::arrange(document, &before.document);
+    let document = arranged.map_err(|error| unfit(part, &error))?;
     let document = serde_json::to_value(document)?;
     let (bytes, most) = (document.to_string().len(), limits.bytes);
     if bytes > most {

@@ -26,13 +26,13 @@ pub(crate) struct Outlook {
     /// When it was given that version.
     #[schema(format = DateTime)]
     given_at: Option<String>,
-    /// Each dashboard, report and rule of either version.
+    /// Each module, dashboard, report and rule of either version, and the reference data that are new.
     parts: Vec<ToldPart>,
     /// What both have changed, and not to the same.
     conflicts: Vec<Conflict>,
 }
 
-/// A dashboard, a report or a rule of a template.
+/// A module, a dashboard, a report, a rule or a fact of a template.
 #[derive(Serialize, ToSchema)]
 #[schema(as = TemplatePart)]
 struct ToldPart {
@@ -41,7 +41,7 @@ struct ToldPart {
     path: Path,
     /// What it is.
     kind: PartKind,
-    /// By which the tenant reads it, where it is there.
+    /// By which the tenant reads it, where it is there: of reference data the event's id.
     id: String,
     /// Its name for people: that of the tenant's, where it is there.
     title: String,
@@ -62,7 +62,13 @@ impl Outlook {
         let told = |part: &Part| ToldPart {
             path: part.path.clone(),
             kind: part.kind,
-            id: theirs.part_id(&part.id),
+            id: match part.kind {
+                PartKind::Module => part.id.clone(),
+                PartKind::Event => theirs.event_id(&part.id),
+                PartKind::Dashboard | PartKind::Report | PartKind::AlertRule => {
+                    theirs.part_id(&part.id)
+                }
+            },
             title: title(part),
             state: part.state,
             conflicts: part.conflicts.len(),

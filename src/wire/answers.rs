@@ -237,6 +237,11 @@ impl Formats {
         }
     }
 
+    /// What it holds.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.capacity() * size_of::<i16>()
+    }
+
     fn is_binary(&self, column: usize) -> bool {
         let code = match self.0.as_slice() {
             [one] => Some(one),

@@ -40,6 +40,32 @@ pub(super) enum Command {
     Unlisten,
 }
 
+impl Command {
+    /// The bytes of the texts in it.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Set { name, value } => {
+                name.capacity() + value.as_ref().map_or(0, String::capacity)
+            }
+            Self::Declare { cursor, sql } => cursor.capacity() + sql.capacity(),
+            Self::Show(name)
+            | Self::Deallocate(Some(name))
+            | Self::Fetch { cursor: name, .. }
+            | Self::Close(Some(name)) => name.capacity(),
+            Self::Begin
+            | Self::Commit
+            | Self::Rollback
+            | Self::Noted(_)
+            | Self::ResetAll
+            | Self::ShowAll
+            | Self::Discard(_)
+            | Self::Deallocate(None)
+            | Self::Close(None)
+            | Self::Unlisten => 0,
+        }
+    }
+}
+
 /// What of a connection is let go of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Discarded {

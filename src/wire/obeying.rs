@@ -26,7 +26,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
             Command::Fetch { cursor, .. } => {
                 let mut portal = self.held.take(cursor)?;
                 let schema = self.columns(&mut portal).await?;
-                self.held.keep(cursor, portal);
+                self.held.keep(cursor, portal)?;
                 self.outlet.columns(&schema, formats);
             }
             _ => self.outlet.no_rows(),
@@ -97,14 +97,14 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
                     return Err(Failure::new("25P01", message).into());
                 }
                 let portal = Portal::new(work(&sql)?, Vec::new(), Formats::default());
-                self.held.bind(cursor, portal)?;
+                self.held.bind(&cursor, portal)?;
                 "DECLARE CURSOR".to_owned()
             }
             Command::Fetch { cursor, rows } => {
                 let mut portal = self.held.take(&cursor)?;
                 portal.formats = formats.clone();
                 let sent = self.send(&mut portal, rows).await?;
-                self.held.keep(&cursor, portal);
+                self.held.keep(&cursor, portal)?;
                 format!("FETCH {sent}")
             }
             Command::Close(None) => {

@@ -18,8 +18,13 @@ use super::types::{PgType, TEXT};
 
 /// Portals of one connection.
 const PORTALS: usize = 64;
-/// Bytes of the statements and values of one connection together.
+/// Bytes of all that one connection holds: statements, portals, their names, and what its client was
+/// told of them. What a statement and its portals share counts for each of them.
 const BYTES: usize = 4 << 20;
+/// Bytes of the name of a statement or portal.
+const NAME: usize = 256;
+/// What anything that is held takes beside its own bytes.
+const EACH: usize = 256;
 
 /// What a statement is.
 #[derive(Clone, Debug)]
@@ -28,6 +33,16 @@ pub(super) enum Work {
     Nothing,
     Command(Command),
     Query(Arc<str>),
+}
+
+impl Work {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::Command(command) => command.bytes(),
+            Self::Query(sql) => sql.len(),
+        }
+    }
 }
 
 /// A prepared statement.
@@ -53,6 +68,10 @@ impl Statement {
             .collect();
         self.promised = Some(description.schema);
     }
+
+    fn bytes(&self) -> usize {
+        self.work.bytes() + self.types.capacity() * size_of::<u32>() + told(self.promised.as_ref())
+    }
 }
 
 /// A statement with its values.
@@ -73,9 +92,9 @@ impl Portal {
     }
 
     fn bytes(&self) -> usize {
-        let params: usize =
-            self.params.iter().map(|value| value.as_str().map_or(8, str::len)).sum();
-        params + bytes(&self.work)
+        let texts: usize = self.params.iter().filter_map(Value::as_str).map(str::len).sum();
+        let params = texts + self.params.capacity() * size_of::<Value>();
+        self.work.bytes() + params + self.formats.bytes() + told(self.promised.as_ref())
     }
 }
 
@@ -120,10 +139,23 @@ pub(super) fn as_promised(
 /// All that a connection holds, by name.
 #[derive(Default)]
 pub(super) struct Held {
-    statements: HashMap<String, Statement>,
-    portals: HashMap<String, Portal>,
+    statements: HashMap<String, Counted<Statement>>,
+    portals: HashMap<String, Counted<Portal>>,
     /// How many statements there may be.
     most: usize,
+}
+
+/// Something that is held, and how many bytes that takes.
+struct Counted<T> {
+    held: T,
+    bytes: usize,
+}
+
+impl<T> Counted<T> {
+    /// What is held by a name.
+    fn new(name: &str, held: T, bytes: usize) -> Self {
+        Self { held, bytes: EACH + name.len() + bytes }
+    }
 }
 
 impl Held {
@@ -133,6 +165,7 @@ impl Held {
 
     /// Keeps a statement. One with a name stays until it is closed; one without gives way.
     pub(super) fn prepare(&mut self, name: String, statement: Statement) -> Result<(), Failure> {
+        check_name(&name)?;
         if name.is_empty() {
             self.statements.remove(&name);
         } else if self.statements.contains_key(&name) {
@@ -143,41 +176,62 @@ impl Held {
             let message = format!("a connection has at most {} prepared statements", self.most);
             return Err(Failure::new("54000", message));
         }
-        self.room(bytes(&statement.work))?;
+        let bytes = statement.bytes();
+        let statement = Counted::new(&name, statement, bytes);
+        self.room(statement.bytes)?;
         self.statements.insert(name, statement);
         Ok(())
     }
 
-    pub(super) fn statement(&mut self, name: &str) -> Result<&mut Statement, Failure> {
+    pub(super) fn statement(&self, name: &str) -> Result<&Statement, Failure> {
         let unknown = || Failure::new("26000", format!("there is no prepared statement '{name}'"));
-        self.statements.get_mut(name).ok_or_else(unknown)
+        self.statements.get(name).map(|counted| &counted.held).ok_or_else(unknown)
+    }
+
+    /// Takes what is known of a statement now, and gives it as it is then.
+    pub(super) fn describe(
+        &mut self,
+        name: &str,
+        description: Description,
+    ) -> Result<&Statement, Failure> {
+        let mut statement = self.statement(name)?.clone();
+        statement.describe(description);
+        let bytes = statement.bytes();
+        let statement = Counted::new(name, statement, bytes);
+        let before = self.statements.get(name).map_or(0, |counted| counted.bytes);
+        self.room(statement.bytes.saturating_sub(before))?;
+        self.statements.insert(name.to_owned(), statement);
+        self.statement(name)
     }
 
     /// Keeps a portal. One with a name stays until it is closed; one without gives way.
-    pub(super) fn bind(&mut self, name: String, portal: Portal) -> Result<(), Failure> {
+    pub(super) fn bind(&mut self, name: &str, portal: Portal) -> Result<(), Failure> {
+        check_name(name)?;
         if name.is_empty() {
-            self.portals.remove(&name);
-        } else if self.portals.contains_key(&name) {
+            self.portals.remove(name);
+        } else if self.portals.contains_key(name) {
             return Err(Failure::new("42P03", format!("there is a cursor '{name}' already")));
         }
         if self.portals.len() >= PORTALS {
             let message = format!("a connection has at most {PORTALS} portals and cursors");
             return Err(Failure::new("54000", message));
         }
-        self.room(portal.bytes())?;
-        self.portals.insert(name, portal);
-        Ok(())
+        self.keep(name, portal)
     }
 
     /// Takes a portal out, to be given back by [`keep`](Self::keep).
     pub(super) fn take(&mut self, name: &str) -> Result<Portal, Failure> {
         let unknown = || Failure::new("34000", format!("there is no cursor '{name}'"));
-        self.portals.remove(name).ok_or_else(unknown)
+        self.portals.remove(name).map(|counted| counted.held).ok_or_else(unknown)
     }
 
-    /// Gives a portal back.
-    pub(super) fn keep(&mut self, name: &str, portal: Portal) {
+    /// Gives a portal back, if there is room for what it has become.
+    pub(super) fn keep(&mut self, name: &str, portal: Portal) -> Result<(), Failure> {
+        let bytes = portal.bytes();
+        let portal = Counted::new(name, portal, bytes);
+        self.room(portal.bytes)?;
         self.portals.insert(name.to_owned(), portal);
+        Ok(())
     }
 
     pub(super) fn close_statement(&mut self, name: &str) -> bool {
@@ -198,21 +252,29 @@ impl Held {
     }
 
     fn room(&self, more: usize) -> Result<(), Failure> {
-        let statements = self.statements.values().map(|statement| bytes(&statement.work));
-        let held: usize = statements.chain(self.portals.values().map(Portal::bytes)).sum();
+        let statements = self.statements.values().map(|counted| counted.bytes);
+        let held: usize = statements.chain(self.portals.values().map(|kept| kept.bytes)).sum();
         if held + more > BYTES {
-            let message = format!("the statements of a connection have at most {BYTES} bytes");
+            let message = format!(
+                "the statements and cursors of a connection have at most {BYTES} bytes; close some"
+            );
             return Err(Failure::new("54000", message));
         }
         Ok(())
     }
 }
 
-fn bytes(work: &Work) -> usize {
-    match work {
-        Work::Nothing | Work::Command(_) => 256,
-        Work::Query(sql) => 256 + sql.len(),
+fn check_name(name: &str) -> Result<(), Failure> {
+    if name.len() > NAME {
+        let message = format!("the name of a statement or cursor has at most {NAME} bytes");
+        return Err(Failure::new("42622", message));
     }
+    Ok(())
+}
+
+/// The bytes of the columns that a client was told.
+fn told(promised: Option<&SchemaRef>) -> usize {
+    promised.map_or(0, |schema| schema.fields().size())
 }
 
 #[cfg(test)]
@@ -241,10 +303,94 @@ mod tests {
         assert_eq!(held.prepare("c".into(), statement(BYTES)).unwrap_err().code, "54000");
         for number in 0..PORTALS {
             let portal = Portal::new(Work::Nothing, Vec::new(), Formats::default());
-            held.bind(number.to_string(), portal).unwrap();
+            held.bind(&number.to_string(), portal).unwrap();
         }
         let portal = Portal::new(Work::Nothing, Vec::new(), Formats::default());
-        assert_eq!(held.bind("x".into(), portal).unwrap_err().code, "54000");
+        assert_eq!(held.bind("x", portal).unwrap_err().code, "54000");
+    }
+
+    /// How many of a kind a connection that may have a thousand takes.
+    fn taken(mut take: impl FnMut(&mut Held, String) -> Result<(), Failure>) -> usize {
+        let mut held = Held::new(1_000);
+        for number in 0..1_000 {
+            if let Err(failure) = take(&mut held, number.to_string()) {
+                assert_eq!(failure.code, "54000");
+                return number;
+            }
+        }
+        1_000
+    }
+
+    #[test]
+    fn all_that_is_held_of_a_statement_counts() {
+        let types = |held: &mut Held, name: String| {
+            let types = vec![0; 65_535];
+            held.prepare(name, Statement { types, ..statement(1) })
+        };
+        assert_eq!(taken(types), 15);
+        let cursor = |held: &mut Held, name: String| {
+            let declared = Command::Declare { cursor: "c".into(), sql: "x".repeat(1 << 20) };
+            held.prepare(name, Statement { work: Work::Command(declared), ..statement(1) })
+        };
+        assert_eq!(taken(cursor), 3);
+        let names = |held: &mut Held, name: String| {
+            held.prepare(format!("{name:0>NAME$}"), statement(BYTES / 500 - EACH - NAME))
+        };
+        assert_eq!(taken(names), 500);
+    }
+
+    #[test]
+    fn all_that_is_held_of_a_portal_counts() {
+        let formats = |held: &mut Held, name: String| {
+            let formats = Formats::new(vec![1; 65_535]).unwrap();
+            held.bind(&name, Portal::new(Work::Nothing, Vec::new(), formats))
+        };
+        assert_eq!(taken(formats), 31);
+        let values = |held: &mut Held, name: String| {
+            let values = vec![Value::Null; 65_535];
+            held.bind(&name, Portal::new(Work::Nothing, values, Formats::default()))
+        };
+        assert!(taken(values) <= BYTES / (65_535 * size_of::<Value>()));
+        // A cursor takes the formats of each `FETCH`.
+        let fetched = |held: &mut Held, name: String| {
+            held.bind(&name, Portal::new(Work::Nothing, Vec::new(), Formats::default()))?;
+            let mut portal = held.take(&name)?;
+            portal.formats = Formats::new(vec![1; 65_535])?;
+            held.keep(&name, portal)
+        };
+        assert_eq!(taken(fetched), 31);
+    }
+
+    #[test]
+    fn the_columns_that_a_client_was_told_count() {
+        let fields =
+            (0..20_000).map(|number| Field::new(format!("c{number}"), DataType::Utf8, true));
+        let wide = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let description = || Description { schema: wide.clone(), params: Vec::new() };
+        let mut held = Held::new(3);
+        held.prepare("a".into(), statement(1)).unwrap();
+        held.prepare("b".into(), statement(1)).unwrap();
+        assert!(held.describe("a", description()).unwrap().promised.is_some());
+        // Once more is no more.
+        held.describe("a", description()).unwrap();
+        assert_eq!(held.describe("b", description()).unwrap_err().code, "54000");
+        assert!(held.statement("b").unwrap().promised.is_none());
+        let mut portal = Portal::new(Work::Nothing, Vec::new(), Formats::default());
+        portal.promised = Some(wide.clone());
+        assert_eq!(held.bind("c", portal).unwrap_err().code, "54000");
+        assert!(held.close_statement("a"));
+        held.describe("b", description()).unwrap();
+    }
+
+    #[test]
+    fn names_are_short() {
+        let mut held = Held::new(3);
+        let portal = || Portal::new(Work::Nothing, Vec::new(), Formats::default());
+        let (longest, longer) = ("n".repeat(NAME), "n".repeat(NAME + 1));
+        held.prepare(longest.clone(), statement(1)).unwrap();
+        held.bind(&longest, portal()).unwrap();
+        assert_eq!(held.prepare(longer.clone(), statement(1)).unwrap_err().code, "42622");
+        assert_eq!(held.bind(&longer, portal()).unwrap_err().code, "42622");
     }
 
     #[test]

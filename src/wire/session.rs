@@ -216,14 +216,14 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
                 let mut portal = self.held.take(&name)?;
                 self.check_transaction(&portal.work)?;
                 self.describe_portal(&mut portal, true).await?;
-                self.held.keep(&name, portal);
+                self.held.keep(&name, portal)?;
             }
             Message::Execute { portal: name, rows } => {
                 let mut portal = self.held.take(&name)?;
                 self.check_transaction(&portal.work)?;
                 self.execute(&mut portal, (rows > 0).then_some(rows)).await?;
                 // A command may have closed what there was.
-                self.held.keep(&name, portal);
+                self.held.keep(&name, portal)?;
             }
             Message::Close(target) => {
                 match target {
@@ -263,7 +263,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         let params = parameters::values(&bind.values, &bind.formats, &types)?;
         let mut portal = Portal::new(work, params, Formats::new(bind.columns)?);
         portal.promised = promised;
-        self.held.bind(bind.portal, portal)
+        self.held.bind(&bind.portal, portal)
     }
 
     async fn describe_statement(&mut self, name: &str) -> Result<(), Stop> {
@@ -275,8 +275,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
                 self.listening.key.renew();
                 let until = self.until();
                 let described = self.listening.attend(until, self.calls.describe(&sql)).await?;
-                let statement = self.held.statement(name)?;
-                statement.describe(described);
+                let statement = self.held.describe(name, described)?;
                 self.outlet.parameters(&statement.types);
                 if let Some(schema) = &statement.promised {
                     self.outlet.columns(schema, &Formats::default());

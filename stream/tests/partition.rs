@@ -28,7 +28,7 @@ fn voided(types: &EventTypes, rows: &[(u32, &str, &str)]) -> EventBatch {
     ];
     let rows_batch = RecordBatch::try_new(event_type.relation().clone(), columns).unwrap();
     let tenants = rows.iter().map(|r| r.0).collect::<Vec<_>>();
-    EventBatch { event_type, tenants: UInt32Array::from(tenants), rows: rows_batch }
+    EventBatch { event_type, tenants: UInt32Array::from(tenants), rows: rows_batch, extra: None }
 }
 
 fn view(name: &str, sql: &str, key: &str) -> ViewDefinition {

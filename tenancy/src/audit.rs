@@ -12,12 +12,14 @@
 //!   on, the seal is checked: what is not sealed is never sealed by what comes behind it.
 //! - What waits to be written is bounded; whoever records more waits.
 
+mod detail;
 mod key;
 mod record;
 mod reseal;
 mod trail;
 mod verify;
 
+pub use detail::bounded;
 pub use key::{AuditKey, AuditKeyError};
 pub use record::{
     Action, AuditEntry, AuditFilter, AuditHead, AuditPage, AuditRecord, Chain, ShownRecord,

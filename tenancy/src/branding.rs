@@ -55,6 +55,12 @@ pub(crate) fn checked(branding: Map<String, Value>) -> Result<Map<String, Value>
     Ok(stored)
 }
 
+/// The colour by day, where there is one: red, green and blue as in `0x0b_6b_75`.
+pub(crate) fn accent(branding: &Map<String, Value>) -> Option<u32> {
+    let [r, g, b] = parsed(branding.get("colours")?.get("accent")?.as_str()?)?;
+    Some(u32::from_be_bytes([0, r, g, b]))
+}
+
 fn wrong(message: impl Into<String>) -> Invalid {
     Invalid::new("branding", message)
 }

@@ -18,7 +18,7 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::templates::{self, Template};
-use crate::{Clock, Currency, Invalid, MODULES, TenantId, TenantRecord, branding};
+use crate::{Clock, Currency, Invalid, Locale, MODULES, TenantId, TenantRecord, branding};
 
 /// The longest name, in characters.
 const MAX_TEXT: usize = 200;
@@ -34,6 +34,8 @@ pub struct NewTenant {
     pub timezone: Tz,
     /// The currency of amounts that name none.
     pub currency: Currency,
+    /// How numbers and dates are written for its people.
+    pub locale: Locale,
     /// Where its date comes from.
     pub clock: Clock,
     /// The line of business, one of [`templates`].
@@ -45,13 +47,15 @@ pub struct NewTenant {
 }
 
 impl NewTenant {
-    /// A tenant on the wall clock, with all modules and no more than it must have.
+    /// A tenant on the wall clock and of the default locale, with all modules and no more than it must
+    /// have.
     pub fn new(id: TenantId, name: impl Into<String>, timezone: Tz, currency: Currency) -> Self {
         Self {
             id,
             name: name.into(),
             timezone,
             currency,
+            locale: Locale::default(),
             clock: Clock::Wall,
             vertical: None,
             modules: None,
@@ -72,6 +76,7 @@ impl NewTenant {
             && self.name == tenant.name
             && self.timezone == tenant.timezone
             && self.currency == tenant.currency
+            && self.locale == tenant.locale
             && self.clock == tenant.clock
             && self.vertical == tenant.vertical
             && self.branding == tenant.branding
@@ -101,6 +106,8 @@ pub struct TenantChange {
     pub timezone: Option<Tz>,
     /// The currency of amounts that name none, for events to come.
     pub currency: Option<Currency>,
+    /// How numbers and dates are written for its people.
+    pub locale: Option<Locale>,
     /// Where its date comes from.
     pub clock: Option<Clock>,
     /// The line of business.
@@ -134,6 +141,8 @@ pub struct TenantSettings {
     pub timezone: Option<Tz>,
     /// The currency of amounts that name none, for events to come.
     pub currency: Option<Currency>,
+    /// How numbers and dates are written for its people.
+    pub locale: Option<Locale>,
     /// The line of business.
     pub vertical: Option<Option<String>>,
     /// Some of [`MODULES`]; `Some(None)` for all.
@@ -144,8 +153,9 @@ pub struct TenantSettings {
 
 impl From<TenantSettings> for TenantChange {
     fn from(settings: TenantSettings) -> Self {
-        let TenantSettings { name, timezone, currency, vertical, modules, branding } = settings;
-        Self { name, timezone, currency, vertical, modules, branding, clock: None }
+        let TenantSettings { name, timezone, currency, locale, vertical, modules, branding } =
+            settings;
+        Self { name, timezone, currency, locale, vertical, modules, branding, clock: None }
     }
 }
 
@@ -167,6 +177,9 @@ struct NewTenantBody {
     /// The currency of amounts that name none, ISO 4217.
     #[schema(pattern = "^[A-Z]{3}$")]
     currency: String,
+    /// How numbers and dates are written for its people: a language tag (BCP 47) such as `de-DE`;
+    /// `en-GB` unless it says.
+    locale: Option<String>,
     /// Where its date comes from: `wall`, `events` or `fixed:YYYY-MM-DD`; `wall` unless it says.
     clock: Option<String>,
     /// The line of business, one of `GET /v1/platform/verticals`.
@@ -186,6 +199,7 @@ impl TryFrom<NewTenantBody> for NewTenant {
             name: body.name,
             timezone: timezone(&body.timezone)?,
             currency: body.currency.parse()?,
+            locale: body.locale.map_or_else(|| Ok(Locale::default()), |l| l.parse())?,
             clock: body.clock.map_or(Ok(Clock::Wall), |c| c.parse())?,
             vertical: body.vertical,
             modules: body.modules,
@@ -211,6 +225,10 @@ struct ChangeBody {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, pattern = "^[A-Z]{3}$")]
     currency: Option<String>,
+    /// How numbers and dates are written for its people: a language tag (BCP 47) such as `de-DE`.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    locale: Option<String>,
     /// Where its date comes from: `wall`, `events` or `fixed:YYYY-MM-DD`.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
@@ -237,6 +255,7 @@ impl TryFrom<ChangeBody> for TenantChange {
             name: body.name,
             timezone: body.timezone.map(|t| timezone(&t)).transpose()?,
             currency: body.currency.map(|c| c.parse()).transpose()?,
+            locale: body.locale.map(|l| l.parse()).transpose()?,
             clock: body.clock.map(|c| c.parse()).transpose()?,
             vertical: body.vertical,
             modules: body.modules,
@@ -262,6 +281,10 @@ struct SettingsBody {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, pattern = "^[A-Z]{3}$")]
     currency: Option<String>,
+    /// How numbers and dates are written for its people: a language tag (BCP 47) such as `de-DE`.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    locale: Option<String>,
     /// The line of business; null for none.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
@@ -284,14 +307,15 @@ impl TryFrom<SettingsBody> for TenantSettings {
             name: body.name,
             timezone: body.timezone.map(|t| timezone(&t)).transpose()?,
             currency: body.currency.map(|c| c.parse()).transpose()?,
+            locale: body.locale.map(|l| l.parse()).transpose()?,
             vertical: body.vertical,
             modules: body.modules,
             branding: body.branding,
             ..TenantChange::default()
         };
-        let TenantChange { name, timezone, currency, vertical, modules, branding, .. } =
+        let TenantChange { name, timezone, currency, locale, vertical, modules, branding, .. } =
             change.checked()?;
-        Ok(Self { name, timezone, currency, vertical, modules, branding })
+        Ok(Self { name, timezone, currency, locale, vertical, modules, branding })
     }
 }
 

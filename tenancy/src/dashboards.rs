@@ -7,8 +7,9 @@
 //! - A document is stored only as [`document::parse`] has read it.
 //! - A change is made upon the version that its author saw, or not at all, and makes a version of its
 //!   own. What was there before is among the versions, of which the newest are kept.
-//! - Numbers of versions grow and are given once: an id is never another dashboard's, so that a number
-//!   says what a reader holds.
+//! - Numbers of versions grow and are given once: an id is never another dashboard's, and one of a
+//!   template that was deleted and is brought back goes on counting, so that a number says what a
+//!   reader holds.
 
 pub mod document;
 mod id;
@@ -57,7 +58,7 @@ pub struct Origin {
 pub struct Head {
     /// Its id.
     pub id: DashboardId,
-    /// 1, and one more with each change.
+    /// 1, and one more with each change, and with being brought back.
     pub version: u64,
     /// Its name for people.
     pub name: String,

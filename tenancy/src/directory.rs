@@ -6,8 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use tokio::sync::{Mutex, Notify, watch};
 
 use crate::{
-    NewTenant, Revocations, Store, StoreError, TemplateGift, TenantChange, TenantId, TenantRecord,
-    Tombstone,
+    NewTenant, Revocations, Store, StoreError, TemplateGift, TemplateUpdate, TenantChange,
+    TenantId, TenantRecord, Tombstone,
 };
 
 /// All tenant records, by id and by number. Cheap to clone; all clones are one directory.
@@ -159,6 +159,23 @@ impl Directory {
         self.change(change, Records::take).await
     }
 
+    /// Takes a newer version of its template over for a tenant, as [`Store::update_template`].
+    pub async fn update_template(
+        &self,
+        tenant: &TenantRecord,
+        update: TemplateUpdate,
+        keep: usize,
+    ) -> Result<bool, StoreError> {
+        let (id, number) = (tenant.id.clone(), tenant.number);
+        let change = move |store: Store| async move {
+            let is_done = store.update_template(number, &update, keep).await?;
+            // The modules that it switches are in the record.
+            let switched = if is_done { store.tenant(&id).await? } else { None };
+            Ok::<_, StoreError>((is_done, switched))
+        };
+        self.change(change, Records::take_switched).await
+    }
+
     /// Deletes a tenant, as [`Store::delete_tenant`].
     pub async fn delete(&self, id: &TenantId, actor: &str) -> Result<Tombstone, StoreError> {
         let (id, actor) = (id.clone(), actor.to_owned());
@@ -258,6 +275,13 @@ impl Records {
         let record = Arc::new(record);
         self.insert(&record);
         record
+    }
+
+    fn take_switched(&mut self, (is_done, record): (bool, Option<TenantRecord>)) -> bool {
+        if let Some(record) = record {
+            self.insert(&Arc::new(record));
+        }
+        is_done
     }
 
     fn bury(&mut self, stone: Tombstone) -> Tombstone {

@@ -33,7 +33,7 @@ use tokio::task::JoinHandle;
 
 pub(crate) use self::keys::Key;
 use self::keys::KeySet;
-pub use self::sign_in::{Exchanged, SignIn, SignInError};
+pub use self::sign_in::{Account, Exchanged, SignIn, SignInError};
 use crate::token::Signature;
 use crate::{ClaimNames, TokenError};
 
@@ -53,12 +53,21 @@ pub struct IssuerSettings {
     pub audience: String,
     /// The names of the claims.
     pub claims: ClaimNames,
-    /// As whom the page signs in; without it the page takes pasted tokens.
-    pub client_id: Option<String>,
-    /// What proves that, if the issuer asks for it.
-    pub client_secret: Option<ClientSecret>,
+    /// As whom the page of a tenant's people signs in.
+    pub client: PageClient,
+    /// As whom that of the platform's operators does.
+    pub platform_client: PageClient,
     /// What the page asks for.
     pub scope: String,
+}
+
+/// As whom a page signs in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PageClient {
+    /// Its name at the issuer; without it the page takes pasted tokens.
+    pub id: Option<String>,
+    /// What proves that it is the one, if the issuer asks for it.
+    pub secret: Option<ClientSecret>,
 }
 
 impl Default for IssuerSettings {
@@ -68,14 +77,14 @@ impl Default for IssuerSettings {
             issuer: String::new(),
             audience: String::new(),
             claims: ClaimNames::default(),
-            client_id: None,
-            client_secret: None,
+            client: PageClient::default(),
+            platform_client: PageClient::default(),
             scope: String::from("openid"),
         }
     }
 }
 
-/// The password of the page's client. `Debug` does not show it.
+/// The password of a page's client. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClientSecret(pub String);
 
@@ -132,6 +141,8 @@ pub struct Issuer {
 
 struct Inner {
     settings: IssuerSettings,
+    /// The clients' secrets, which may be others than in the settings by now.
+    secrets: RwLock<Secrets>,
     pace: Pace,
     client: Client,
     known: RwLock<Option<Arc<Known>>>,
@@ -139,6 +150,12 @@ struct Inner {
     asked: Mutex<Option<Instant>>,
     /// How often a key was gone that was known before.
     withdrawals: Arc<watch::Sender<u64>>,
+}
+
+/// What proves who the pages are.
+struct Secrets {
+    tenant: Option<ClientSecret>,
+    platform: Option<ClientSecret>,
 }
 
 /// What it has said.
@@ -222,7 +239,11 @@ impl Issuer {
             .build()
             .map_err(|error| IssuerError::Client(error.to_string()))?;
         let (known, asked, withdrawals) = (RwLock::default(), Mutex::default(), Arc::default());
-        let inner = Inner { settings, pace, client, known, asked, withdrawals };
+        let secrets = RwLock::new(Secrets {
+            tenant: settings.client.secret.clone(),
+            platform: settings.platform_client.secret.clone(),
+        });
+        let inner = Inner { settings, secrets, pace, client, known, asked, withdrawals };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -234,9 +255,25 @@ impl Issuer {
         discovery(text).map(drop)
     }
 
-    /// What was known before it was asked.
+    /// What was known before it was asked. The secrets may be others by now.
     pub fn settings(&self) -> &IssuerSettings {
         &self.inner.settings
+    }
+
+    /// Takes the secrets of the page's clients from these settings, and nothing else of them. Where
+    /// they are of another issuer or of other clients, nothing is taken, as a secret is nobody else's
+    /// affair: the answer is false then.
+    pub fn replace_secrets(&self, settings: &IssuerSettings) -> bool {
+        let names = |of: &IssuerSettings| {
+            (of.issuer.clone(), of.client.id.clone(), of.platform_client.id.clone())
+        };
+        if names(settings) != names(self.settings()) {
+            return false;
+        }
+        let mut secrets = self.inner.secrets.write().unwrap_or_else(PoisonError::into_inner);
+        secrets.tenant.clone_from(&settings.client.secret);
+        secrets.platform.clone_from(&settings.platform_client.secret);
+        true
     }
 
     /// How often a key was gone that was known before.

@@ -27,6 +27,7 @@ pub mod access;
 pub mod audit;
 mod branding;
 mod change;
+mod custom_fields;
 pub mod dashboards;
 mod directory;
 mod error;
@@ -34,6 +35,7 @@ mod hex;
 mod id;
 mod issuer;
 pub mod limits;
+mod locale;
 pub mod modules;
 mod revocations;
 mod roles;
@@ -46,13 +48,16 @@ mod tickets;
 mod token;
 
 pub use change::{NewTenant, TenantChange, TenantSettings};
+pub use custom_fields::{CustomFields, DeclaredField, FieldOrigin, MOST_CUSTOM_FIELDS};
 pub use directory::Directory;
 pub use error::{Invalid, StoreError};
 pub use hex::hex;
 pub use id::TenantId;
 pub use issuer::{
-    ClientSecret, Exchanged, Issuer, IssuerError, IssuerSettings, Pace, SignIn, SignInError,
+    Account, ClientSecret, Exchanged, Issuer, IssuerError, IssuerSettings, Pace, PageClient,
+    SignIn, SignInError,
 };
+pub use locale::Locale;
 pub use modules::MODULES;
 pub use revocations::{RevocationError, Revocations};
 pub use roles::{Role, RoleSet, UnknownRole};
@@ -65,8 +70,8 @@ pub use store::{
     RunState, Server, Store, StoredAlert, StoredAlertDelivery, StoredAlertRule, StoredCheckpoint,
     StoredDeadLetter, StoredDelivery, StoredEventType, StoredNode, StoredNotice, StoredOwner,
     StoredPartition, StoredReport, StoredRevocation, StoredRun, StoredServiceToken,
-    StoredTransition, StoredView, TemplateGift, TemplateUpdate, Tombstone, TransitionKind,
-    UpdatedDashboard,
+    StoredTransition, StoredView, SwitchedModules, TemplateGift, TemplateUpdate, Tombstone,
+    TransitionKind, UpdatedDashboard,
 };
 pub use tenant::{Clock, Currency, TenantRecord};
 pub use tickets::{Ticket, TicketError, TicketLimits, Tickets};

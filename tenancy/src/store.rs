@@ -8,8 +8,8 @@
 /// The columns of a record, in the order in which they are read.
 macro_rules! columns {
     () => {
-        "number, id, name, timezone, currency, clock, vertical, modules, branding, created_at, \
-         template"
+        "number, id, name, timezone, currency, locale, clock, vertical, modules, branding, \
+         created_at, template"
     };
 }
 
@@ -21,6 +21,7 @@ mod alerts;
 mod audit;
 mod changes;
 mod checkpoints;
+mod custom_fields;
 mod dashboards;
 mod database;
 mod dead_letters;
@@ -30,6 +31,7 @@ mod migrations;
 mod nodes;
 mod own_views;
 mod position_marks;
+mod queued_runs;
 mod reading;
 mod report_deliveries;
 mod report_jobs;
@@ -38,6 +40,7 @@ mod reports;
 mod revocations;
 mod scope;
 mod service_tokens;
+mod source;
 mod sql;
 mod templates;
 mod writer;
@@ -47,7 +50,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
-use sqlx::any::AnyPoolOptions;
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, FromRow};
 
 pub use self::alert_decisions::{AlertBounds, AlertSubject, Decided, Decision};
@@ -64,15 +67,16 @@ pub use self::event_types::StoredEventType;
 pub use self::nodes::{Ownership, StoredNode, StoredPartition};
 pub use self::own_views::StoredView;
 pub use self::position_marks::PositionMark;
+pub use self::queued_runs::NewRun;
 pub use self::report_deliveries::StoredDelivery;
 pub use self::report_jobs::{JobKind, ReportJob};
-pub use self::report_runs::{FinishedRun, NewRun, RunState, StoredRun};
+pub use self::report_runs::{FinishedRun, RunState, StoredRun};
 pub use self::reports::{StoredOwner, StoredReport};
 pub use self::revocations::StoredRevocation;
 use self::scope::Scope;
 pub use self::service_tokens::StoredServiceToken;
 pub use self::templates::{
-    GivenTemplate, RemovedPart, TemplateGift, TemplateUpdate, UpdatedDashboard,
+    GivenTemplate, RemovedPart, SwitchedModules, TemplateGift, TemplateUpdate, UpdatedDashboard,
 };
 use self::writer::Writer;
 use crate::change::timezone;
@@ -100,7 +104,8 @@ pub struct Store {
 enum Engine {
     /// A file; the pool's connections only read it.
     Sqlite(Writer),
-    Postgres,
+    /// As it was opened; its password may be another by now.
+    Postgres(Server),
 }
 
 impl Store {
@@ -131,7 +136,7 @@ impl Store {
             Database::Server(server) => {
                 migrations::check_server(server).await?;
                 let pool = options.connect(&server.pooled_url()).await.map_err(failed)?;
-                Ok(Self { pool, engine: Engine::Postgres })
+                Ok(Self { pool, engine: Engine::Postgres(server.clone()) })
             }
         }
     }
@@ -163,6 +168,22 @@ impl Store {
         self.pool.close().await;
     }
 
+    /// Has connections that are made from now on use the password of this address; those that there
+    /// are go on. Where it is no other address of the same database for the same role, nothing is
+    /// taken, as its password is nobody else's affair: the answer is false then.
+    pub fn replace_password(&self, database: &Database) -> Result<bool, StoreError> {
+        let (Engine::Postgres(opened), Database::Server(server)) = (&self.engine, database) else {
+            return Ok(self.is_file() && matches!(database, Database::File(_)));
+        };
+        if server.to_string() != opened.to_string() {
+            return Ok(false);
+        }
+        let failed = |source| StoreError::Open { place: server.to_string(), source };
+        let options: AnyConnectOptions = server.pooled_url().parse().map_err(failed)?;
+        self.pool.set_connect_options(options);
+        Ok(true)
+    }
+
     fn is_file(&self) -> bool {
         matches!(self.engine, Engine::Sqlite(_))
     }
@@ -180,8 +201,9 @@ impl Store {
         // Read to the end: a statement that changes is done only then. The condition keeps PostgreSQL from drawing a number for an id that is taken.
         let rows: Vec<TenantRow> = sql::query_as(concat!(
             "INSERT INTO tenants \
-             (id, name, timezone, currency, clock, vertical, modules, branding, created_at, template) \
-             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 \
+             (id, name, timezone, currency, locale, clock, vertical, modules, branding, \
+             created_at, template) \
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 \
              WHERE NOT EXISTS (SELECT 1 FROM tenants WHERE id = $1) \
              ON CONFLICT (id) DO NOTHING RETURNING ",
             columns!()
@@ -190,6 +212,7 @@ impl Store {
         .bind(new.name)
         .bind(new.timezone.name())
         .bind(new.currency.as_str())
+        .bind(new.locale.as_str())
         .bind(new.clock.to_string())
         .bind(new.vertical)
         .bind(modules.map(json_array))
@@ -246,10 +269,11 @@ impl Store {
         let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
         let rows: Vec<TenantRow> = sql::query_as(concat!(
             "UPDATE tenants SET name = coalesce($2, name), timezone = coalesce($3, timezone), \
-             currency = coalesce($4, currency), clock = coalesce($5, clock), \
-             vertical = CASE WHEN $6 THEN $7 ELSE vertical END, \
-             modules = CASE WHEN $8 THEN $9 ELSE modules END, \
-             branding = CASE WHEN $10 THEN $11 ELSE branding END \
+             currency = coalesce($4, currency), locale = coalesce($5, locale), \
+             clock = coalesce($6, clock), \
+             vertical = CASE WHEN $7 THEN $8 ELSE vertical END, \
+             modules = CASE WHEN $9 THEN $10 ELSE modules END, \
+             branding = CASE WHEN $11 THEN $12 ELSE branding END \
              WHERE id = $1 AND deleted_at IS NULL RETURNING ",
             columns!()
         ))
@@ -257,6 +281,7 @@ impl Store {
         .bind(change.name)
         .bind(change.timezone.map(chrono_tz::Tz::name))
         .bind(change.currency.map(String::from))
+        .bind(change.locale.map(String::from))
         .bind(change.clock.map(String::from))
         .bind(change.vertical.is_some())
         .bind(change.vertical.flatten())
@@ -308,6 +333,7 @@ struct TenantRow {
     name: String,
     timezone: String,
     currency: String,
+    locale: String,
     clock: String,
     vertical: Option<String>,
     modules: Option<String>,
@@ -336,6 +362,10 @@ impl TenantRow {
                 .currency
                 .parse()
                 .map_err(|e: crate::Invalid| damaged("currency", e.message))?,
+            locale: self
+                .locale
+                .parse()
+                .map_err(|e: crate::Invalid| damaged("locale", e.message))?,
             clock: self.clock.parse().map_err(|e: crate::Invalid| damaged("clock", e.message))?,
             vertical: self.vertical,
             modules,

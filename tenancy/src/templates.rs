@@ -110,7 +110,7 @@ pub struct TemplateReport {
 }
 
 /// A field that the tenant's own services send with events of one type, beside those that the type
-/// has. It is kept with the event, and views do not read it.
+/// has: a column of its events in SQL.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CustomField {
@@ -118,7 +118,7 @@ pub struct CustomField {
     pub id: String,
     /// The event type.
     pub on: String,
-    /// Its name in the event's data.
+    /// Its name in the event's data, and its column's name in SQL.
     pub name: String,
     /// Its name for people.
     pub title: String,
@@ -129,7 +129,7 @@ pub struct CustomField {
     pub choices: Vec<String>,
 }
 
-/// What a custom field holds.
+/// What a custom field holds; what does not fit it is null in SQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CustomFieldType {
@@ -214,7 +214,8 @@ impl Template {
         self.dated_events(self.events.iter(), tenant, tenant.created_at)
     }
 
-    fn dated_events<'a>(
+    /// Some of the reference data as `CloudEvents` of a tenant, dated `at`.
+    pub fn dated_events<'a>(
         &self,
         events: impl Iterator<Item = &'a TemplateEvent>,
         tenant: &TenantRecord,
@@ -229,7 +230,7 @@ impl Template {
         let event = |event: &TemplateEvent| {
             json!({
                 "specversion": "1.0",
-                "id": format!("template/{}/{}", self.vertical, event.id),
+                "id": self.event_id(&event.id),
                 "source": format!("/templates/{}", self.vertical),
                 "type": event.r#type,
                 "time": time,
@@ -239,17 +240,17 @@ impl Template {
         events.map(event).collect()
     }
 
-    /// The reference data that are not in a version before, dated `at`.
-    pub fn later_events(
-        &self,
-        before: Option<&Self>,
-        tenant: &TenantRecord,
-        at: DateTime<Utc>,
-    ) -> Vec<Value> {
-        let is_new = |event: &&TemplateEvent| {
+    /// The reference data that are not in a version before.
+    pub fn later_events(&self, before: Option<&Self>) -> impl Iterator<Item = &TemplateEvent> {
+        let is_new = move |event: &&TemplateEvent| {
             before.is_none_or(|before| before.events.iter().all(|known| known.id != event.id))
         };
-        self.dated_events(self.events.iter().filter(is_new), tenant, at)
+        self.events.iter().filter(is_new)
+    }
+
+    /// The id that an event of its reference data has with every tenant.
+    pub fn event_id(&self, id: &str) -> String {
+        format!("template/{}/{id}", self.vertical)
     }
 
     /// The id that a dashboard, a report or a rule of it has with every tenant.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::{Invalid, TenantId};
+use crate::{Invalid, Locale, TenantId, branding};
 
 /// A tenant as the control store holds it.
 ///
@@ -32,6 +32,9 @@ pub struct TenantRecord {
     /// The currency of amounts that name none.
     #[schema(value_type = String, pattern = "^[A-Z]{3}$")]
     pub currency: Currency,
+    /// How numbers and dates are written for its people: a language tag (BCP 47), such as `en-GB`.
+    #[schema(value_type = String)]
+    pub locale: Locale,
     /// Where its date comes from: `wall`, `events` or `fixed:YYYY-MM-DD`.
     #[schema(value_type = String)]
     pub clock: Clock,
@@ -56,6 +59,18 @@ impl TenantRecord {
             Clock::Events => None,
             Clock::Fixed(date) => Some(date),
         }
+    }
+
+    /// What its people call it: the name of its branding, or else its own.
+    pub fn firm(&self) -> &str {
+        let branding = self.branding.as_ref();
+        let name = branding.and_then(|branding| branding.get("name")).and_then(Value::as_str);
+        name.filter(|name| !name.is_empty()).unwrap_or(&self.name)
+    }
+
+    /// The colour of its branding by day: red, green and blue as in `0x0b_6b_75`.
+    pub fn colour(&self) -> Option<u32> {
+        branding::accent(self.branding.as_ref()?)
     }
 }
 

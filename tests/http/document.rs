@@ -123,6 +123,8 @@ async fn what_a_tenant_reads_and_makes_is_as_the_document_says() {
         "type": "record", "name": "visited", "fields": [{ "name": "visit_id", "type": "string" }],
     });
     let event_type = json!({ "type": "shop.visited", "schema": schema });
+    let lot = json!({ "title": "Lot", "type": "text", "choices": ["a", "b"] });
+    let hours = json!({ "title": "Hours", "type": "decimal" });
     for (method, path, body) in [
         ("GET", "/v1/views?wait_ms=5000", None),
         ("GET", "/v1/views/ar_aging", None),
@@ -141,8 +143,14 @@ async fn what_a_tenant_reads_and_makes_is_as_the_document_says() {
         ("POST", "/v1/tickets", None),
         ("GET", "/v1/tenant", None),
         ("GET", "/v1/tenant/template", None),
-        ("POST", "/v1/tenant/template/update", Some(json!({ "version": 1 }))),
+        ("POST", "/v1/tenant/template/update", Some(json!({ "version": 2 }))),
         ("POST", "/v1/tenant/template/update", Some(json!({ "version": 0 }))),
+        ("GET", "/v1/tenant/fields", None),
+        ("GET", "/v1/tenant/fields/hr.time_logged/activity", None),
+        ("PUT", "/v1/tenant/fields/hr.time_logged/lot", Some(lot.clone())),
+        ("PUT", "/v1/tenant/fields/hr.time_logged/lot", Some(lot)),
+        ("PUT", "/v1/tenant/fields/hr.time_logged/hours", Some(hours)),
+        ("DELETE", "/v1/tenant/fields/hr.time_logged/nothing", None),
         ("PATCH", "/v1/tenant", Some(json!({ "name": "Acme & Co", "vertical": null }))),
         ("POST", "/v1/service-tokens", Some(json!({ "name": "the till" }))),
         ("GET", "/v1/service-tokens", None),

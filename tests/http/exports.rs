@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tenancy::Role;
 
+use crate::reports;
 use crate::service::{Service, event, invoice, payment, problem, token};
 use crate::traces::traces;
 
@@ -135,6 +136,10 @@ async fn what_is_exported_can_be_sent_again_and_gives_the_same_views() {
     });
     let answer = service.post("/v1/dashboards", &first).json(&board).send().await.unwrap();
     assert_eq!(answer.status(), 201);
+    let field = service.url("/v1/tenant/fields/crm.call_logged/campaign");
+    let body = json!({ "title": "Campaign", "type": "text" });
+    let answer = service.client.put(field).bearer_auth(&first).json(&body).send().await.unwrap();
+    assert_eq!(answer.status(), 201);
     // Hidden is not gone.
     let url = service.url("/v1/tenant");
     let change = json!({ "modules": ["invoicing"] });
@@ -171,6 +176,12 @@ async fn what_is_exported_can_be_sent_again_and_gives_the_same_views() {
     assert_eq!(views[0]["sql"], own["sql"]);
     let types: Value = serde_json::from_slice(&files["event_types.json"]).unwrap();
     assert_eq!((types.as_array().unwrap().len(), &types[0]["type"]), (1, &json!("acme.visit")));
+    let fields: Value = serde_json::from_slice(&files["custom_fields.json"]).unwrap();
+    let campaign = json!({
+        "on": "crm.call_logged", "name": "campaign", "title": "Campaign", "type": "text",
+        "origin": "tenant",
+    });
+    assert_eq!(fields, json!([campaign]));
     let boards: Value = serde_json::from_slice(&files["dashboards.ndjson"]).unwrap();
     assert_eq!((&boards["name"], &boards["version"]), (&board["name"], &json!(1)));
     assert_eq!(boards["document"]["widgets"][0]["id"], "owed");
@@ -221,6 +232,53 @@ async fn what_is_exported_can_be_sent_again_and_gives_the_same_views() {
             lines
         };
         assert_eq!(sorted(bytes), sorted(&again[path]), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn reports_with_their_files_tokens_and_the_template_are_in_it_and_no_secret() {
+    let service = Service::start().await;
+    let body = json!({
+        "id": "home", "name": "Home", "timezone": "Europe/Berlin", "currency": "EUR",
+        "clock": "fixed:2025-06-30", "vertical": "household",
+    });
+    let platform = token(None, &[Role::Platform]);
+    let made = service.post("/v1/platform/tenants", &platform).json(&body).send().await.unwrap();
+    assert_eq!(made.status(), 201);
+    let admin = token(Some("home"), &[Role::Admin]);
+    let secret = "a secret of the receiver";
+    let hook = json!({ "kind": "webhook", "url": "http://127.0.0.1:9/", "secret": secret });
+    let report = json!({ "name": "Ones", "sql": "SELECT 1 AS n", "deliver": [hook] });
+    let report = reports::create(&service, &admin, &report).await;
+    let done = reports::run(&service, &admin, &report, &json!({})).await;
+    assert_eq!(done["state"], "done", "{done}");
+    let create = service.post("/v1/service-tokens", &admin).json(&json!({ "name": "the till" }));
+    let till: Value = create.send().await.unwrap().json().await.unwrap();
+
+    let (_, archive) = export(&service, &admin).await;
+    let files = files(&archive);
+    let read = |name: &str| -> Value { serde_json::from_slice(&files[name]).unwrap() };
+    let told = read("reports.json");
+    let told = told.as_array().unwrap();
+    assert!(told.len() > 1, "those of the template are among them: {told:?}");
+    assert!(told.contains(&report), "{told:?}");
+    let runs = String::from_utf8(files["report_runs.ndjson"].clone()).unwrap();
+    let runs: Vec<Value> = runs.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let run = runs.iter().find(|run| run["run_id"] == done["run_id"]).unwrap();
+    assert_eq!((&run["sha256"], &run["deliveries"]), (&done["sha256"], &done["deliveries"]));
+    assert_eq!(run["request"]["report"]["sql"], "SELECT 1 AS n");
+    let (id, name) = (done["run_id"].as_str().unwrap(), done["file"].as_str().unwrap());
+    assert_eq!(files[&format!("report_files/{id}/{name}")], b"n\r\n1\r\n");
+    let tokens = read("service_tokens.json");
+    assert_eq!((&tokens[0]["id"], &tokens[0]["name"]), (&till["id"], &json!("the till")));
+    let given = read("given_template.json");
+    assert_eq!(
+        (&given["template"]["vertical"], &given["revision"]),
+        (&json!("household"), &json!(1))
+    );
+    let till = till["token"].as_str().unwrap();
+    for hidden in [secret, till, sha256(till.as_bytes()).as_str()] {
+        assert!(memchr::memmem::find(&archive, hidden.as_bytes()).is_none(), "{hidden}");
     }
 }
 

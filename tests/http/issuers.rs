@@ -94,6 +94,47 @@ async fn a_browser_gets_a_token_for_a_code() {
     problem(post(&json!({"code": "c"})).await.unwrap(), 400, "invalid-body").await;
 }
 
+/// The operators' page signs in as a client of its own, and neither takes the other's accounts.
+#[tokio::test]
+async fn operators_sign_in_beside_a_tenants_people() {
+    let key = SigningKey::fresh("k", Algorithm::EdDSA);
+    let issuer = ExampleIssuer::start(&[&key]).await;
+    let variables = [
+        ("TIDEMARK_OIDC_CLIENT_ID", "page"),
+        ("TIDEMARK_OIDC_PLATFORM_CLIENT_ID", "operators"),
+        ("TIDEMARK_OIDC_PLATFORM_CLIENT_SECRET", "hush"),
+    ];
+    let service = trusting(&issuer, &variables).await;
+    let url = service.url("/v1/sign-in");
+    let said: Value = service.client.get(&url).send().await.unwrap().json().await.unwrap();
+    assert_eq!(said["oidc"]["client_id"], "page");
+    assert_eq!(said["platform"]["client_id"], "operators");
+
+    let tenants = issuer.claims(in_an_hour());
+    let mut operators = tenants.clone();
+    operators.as_object_mut().unwrap().remove("tenant");
+    operators["roles"] = json!(["platform"]);
+    let post = async |claims: &Value, account: &str| {
+        *issuer.behaviour.tokens.lock().unwrap() = json!({ "access_token": key.sign(claims) });
+        let code =
+            json!({"code": "c", "code_verifier": "v", "redirect_uri": "r", "account": account});
+        service.client.post(&url).json(&code).send().await.unwrap()
+    };
+    let answer: Value = post(&operators, "platform").await.json().await.unwrap();
+    let form = issuer.behaviour.forms.lock().unwrap().pop().unwrap();
+    assert_eq!((form["client_id"].as_str(), form["client_secret"].as_str()), ("operators", "hush"));
+    let token = answer["token"].as_str().unwrap();
+    let tenants_listed = service.get("/v1/platform/tenants", token).send().await.unwrap();
+    assert_eq!(tenants_listed.status(), 200);
+    assert_eq!(post(&tenants, "tenant").await.status(), 200);
+    for (claims, account) in [(&tenants, "platform"), (&operators, "tenant")] {
+        let refused = post(claims, account).await;
+        let refused = problem(refused, 401, "sign-in-refused").await;
+        assert!(refused["detail"].as_str().unwrap().contains("operator's"), "{refused}");
+    }
+    problem(post(&tenants, "nobody").await, 400, "invalid-body").await;
+}
+
 #[tokio::test]
 async fn without_an_issuer_the_page_takes_pasted_tokens() {
     let service = Service::start().await;

@@ -475,3 +475,29 @@ async fn a_module_that_is_switched_off_ends_what_a_circuit_keeps() {
     assert_eq!(ended, ["o", "p"]);
     until_kept(&service, 1).await;
 }
+
+#[tokio::test]
+async fn a_field_that_is_declared_is_followed_like_any_column() {
+    let service = Service::start().await;
+    let admin = service.tenant("fees").await;
+    let paid = |id: &str, fee: &str| {
+        let mut payment = payment(id, "i1", "10");
+        payment["data"]["fee"] = json!(fee);
+        payment
+    };
+    service.send(&admin, &[paid("p1", "0.25")]).await;
+    let url = service.url("/v1/tenant/fields/invoicing.payment_received/fee");
+    let body = json!({ "title": "Fee", "type": "decimal" });
+    let answer = service.client.put(url).bearer_auth(&admin).json(&body).send().await.unwrap();
+    assert_eq!(answer.status(), 201);
+    let fees = "SELECT count(fee) AS paid, sum(fee) AS fees \
+                FROM events.\"invoicing.payment_received\"";
+    let mut events = Events::open(&service, &admin, &[sql("a", fees)], None).await;
+    let mut held = Held::default();
+    until(&mut events, &mut held, &[("a", json!([[1, "0.2500"]]))]).await;
+    // By the circuit that keeps it as by asking again.
+    until_kept(&service, 1).await;
+    service.send(&admin, &[paid("p2", "0.5"), paid("p3", "none")]).await;
+    until(&mut events, &mut held, &[("a", json!([[2, "0.7500"]]))]).await;
+    assert_eq!(service.ask(&admin, fees).await, json!([[2, "0.7500"]]));
+}

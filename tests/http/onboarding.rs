@@ -76,7 +76,14 @@ async fn can_be_made(service: &Service, admin: &str, template: &Template) {
         let what = format!("{}/{}", template.vertical, report.id);
         assert_eq!(status, 201, "{what}: {}", answer.text().await.unwrap());
     }
-    for field in &template.custom_fields {
+    let declared = service.read("/v1/tenant/fields", admin).await;
+    let declared = declared["fields"].as_array().unwrap();
+    assert_eq!(declared.len(), template.custom_fields.len(), "{}", template.vertical);
+    for (field, told) in template.custom_fields.iter().zip(declared) {
+        assert_eq!((&told["on"], &told["name"]), (&json!(field.on), &json!(field.name)));
+        assert_eq!((&told["type"], &told["origin"]), (&json!(field.r#type), &json!("template")));
+        let sql = format!("SELECT count({}) FROM events.\"{}\"", field.name, field.on);
+        assert_eq!(service.ask(admin, &sql).await, json!([[0]]), "{sql}");
         let kind = service.read(&format!("/v1/event-types/{}", field.on), admin).await;
         let fields = kind["schema"]["fields"].as_array().unwrap();
         let is_taken = fields.iter().any(|known| known["name"] == field.name);

@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 
 use crate::service::{Service, invoice, of_subject, payment, problem, token};
 
-async fn create(service: &Service, token: &str, report: &Value) -> Value {
+pub(crate) async fn create(service: &Service, token: &str, report: &Value) -> Value {
     let answer = service.post("/v1/reports", token).json(report).send().await.unwrap();
     let status = answer.status();
     let (at, tag) =
@@ -34,7 +34,7 @@ async fn create(service: &Service, token: &str, report: &Value) -> Value {
 }
 
 /// Runs a report and waits for its end.
-async fn run(service: &Service, token: &str, report: &Value, body: &Value) -> Value {
+pub(crate) async fn run(service: &Service, token: &str, report: &Value, body: &Value) -> Value {
     let path = format!("/v1/reports/{}/run", report["id"].as_str().unwrap());
     let answer = service.post(&path, token).json(body).send().await.unwrap();
     assert_eq!(answer.status(), 202);
@@ -161,6 +161,21 @@ async fn a_report_is_made_and_its_file_read_in_every_way() {
     drop(service);
     let service = Service::start_in(data).await;
     assert_eq!(text(&service, &analyst, &done).await, whole);
+}
+
+/// Files go before it is noted that they have gone.
+#[tokio::test]
+async fn a_file_that_has_just_gone_was_kept_for_its_time() {
+    let service = Service::start().await;
+    let admin = service.tenant("acme").await;
+    let report = create(&service, &admin, &json!({ "name": "Ones", "sql": "SELECT 1 AS n" })).await;
+    let done = run(&service, &admin, &report, &json!({})).await;
+    assert_eq!(done["state"], "done", "{done}");
+    std::fs::remove_dir_all(service.data.path().join("objects/reports")).unwrap();
+    for query in ["", "?gzip=true"] {
+        let path = format!("{}{query}", done["download"].as_str().unwrap());
+        problem(service.get(&path, &admin).send().await.unwrap(), 410, "run-expired").await;
+    }
 }
 
 #[tokio::test]
@@ -311,6 +326,9 @@ async fn a_file_comes_by_mail_or_where_to_find_it() {
     let data = Arc::new(tempfile::tempdir().unwrap());
     let service = Service::start_with(data, &variables).await;
     let admin = service.tenant("acme").await;
+    let branding = json!({ "branding": { "name": "Acme Works" } });
+    let patch = service.client.patch(service.url("/v1/tenant")).bearer_auth(&admin);
+    assert_eq!(patch.json(&branding).send().await.unwrap().status(), 200);
     // The server is shared with other runs.
     let to = format!("{}@acme.example", std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos());
     let deliver = json!([{ "kind": "email", "to": [to], "subject": "Ones of {{this_month}}" }]);
@@ -325,6 +343,14 @@ async fn a_file_comes_by_mail_or_where_to_find_it() {
     let is_inside =
         mail.contains(&STANDARD.encode(&file)) || mail.replace('\r', "").contains("n\n1\n");
     assert!(is_inside, "{mail}");
+    assert!(mail.contains("Acme Works, as of 2025-06-30"), "{mail}");
+    // Without a subject of its own it says whose it is.
+    let plain = json!([{ "kind": "email", "to": [to] }]);
+    let plain = json!({ "name": "Twos", "sql": "SELECT 2 AS n", "deliver": plain });
+    let plain = create(&service, &admin, &plain).await;
+    run(&service, &admin, &plain, &json!({})).await;
+    let mails = mail_to(&maildir, &to);
+    assert!(mails.iter().any(|mail| mail.contains("Subject: Acme Works: Twos")), "{mails:?}");
     let large = json!({
         "name": "Many", "deliver": deliver, "sql": "SELECT event_id FROM events.\"hr.time_logged\" \
          UNION ALL SELECT repeat('x', 200)",
@@ -336,6 +362,32 @@ async fn a_file_comes_by_mail_or_where_to_find_it() {
     let link = format!("https://figures.example/v1/exports/{}", done["run_id"].as_str().unwrap());
     let linked = mails.iter().find(|mail| mail.contains(&link)).unwrap();
     assert!(!linked.contains("filename="), "{linked}");
+}
+
+/// The password of a mail server is part of its address, which is read anew.
+#[tokio::test]
+async fn messages_go_by_the_mail_server_of_now() {
+    let (address, maildir) = mail_server();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("smtp");
+    // Nobody listens there.
+    std::fs::write(&file, "smtp://me:one@127.0.0.1:9").unwrap();
+    let variables = [
+        ("TIDEMARK_SMTP_URL_FILE", file.to_str().unwrap()),
+        ("TIDEMARK_SMTP_FROM", "Figures <figures@tidemark.example>"),
+    ];
+    let service = Service::start_with(Arc::new(tempfile::tempdir().unwrap()), &variables).await;
+    let admin = service.tenant("acme").await;
+    std::fs::write(&file, format!("smtp://{address}")).unwrap();
+    service.hang_up();
+    service.until_logged("were read anew", 1).await;
+    let to = format!("{}@acme.example", std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos());
+    let deliver = json!([{ "kind": "email", "to": [to] }]);
+    let report = json!({ "name": "Ones", "sql": "SELECT 1 AS n", "deliver": deliver });
+    let report = create(&service, &admin, &report).await;
+    let done = run(&service, &admin, &report, &json!({})).await;
+    assert_eq!(done["deliveries"][0]["state"], "done", "{done}");
+    assert_eq!(mail_to(&maildir, &to).len(), 1);
 }
 
 type Calls = mpsc::UnboundedSender<(HeaderMap, String)>;

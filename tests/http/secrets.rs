@@ -52,6 +52,54 @@ async fn a_secret_is_replaced_while_the_process_runs() {
     assert_eq!((status(OLD).await, status(NEW).await), (401, 200));
 }
 
+/// The secrets by which the service itself is let in elsewhere.
+#[tokio::test]
+async fn what_others_ask_for_is_replaced_while_the_process_runs() {
+    let key = SigningKey::fresh("k", Algorithm::ES256);
+    let issuer = ExampleIssuer::start(&[&key]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (client, registry) = (path("client"), path("registry"));
+    let write = |client_secret: &str, registry_url: &str| {
+        std::fs::write(&client, client_secret).unwrap();
+        std::fs::write(&registry, registry_url).unwrap();
+    };
+    write("one\n", "http://me:one@127.0.0.1:9");
+    let data = Arc::new(tempfile::tempdir().unwrap());
+    let variables: [(&str, &str); 5] = [
+        ("TIDEMARK_OIDC_ISSUER", &issuer.address),
+        ("TIDEMARK_OIDC_AUDIENCE", "figures"),
+        ("TIDEMARK_OIDC_CLIENT_ID", "page"),
+        ("TIDEMARK_OIDC_CLIENT_SECRET_FILE", &client),
+        ("TIDEMARK_SCHEMA_REGISTRY_URL_FILE", &registry),
+    ];
+    let service = Service::start_with(data, &variables).await;
+    service.tenant("acme").await;
+    let in_an_hour = (chrono::Utc::now() + Duration::hours(1)).timestamp();
+    let token = key.sign(&issuer.claims(in_an_hour));
+    *issuer.behaviour.tokens.lock().unwrap() = json!({ "access_token": token });
+    let shown = async || {
+        let code = json!({"code": "c", "code_verifier": "v", "redirect_uri": "r"});
+        let post = service.client.post(service.url("/v1/sign-in")).json(&code).send();
+        assert_eq!(post.await.unwrap().status(), 200);
+        issuer.behaviour.forms.lock().unwrap().pop().unwrap()["client_secret"].clone()
+    };
+    assert_eq!(shown().await, "one");
+    write("two\n", "http://me:two@127.0.0.1:9");
+    service.hang_up();
+    service.until_logged("were read anew", 1).await;
+    assert_eq!(shown().await, "two");
+    assert!(!service.log().contains("leads elsewhere"));
+    // What is at another place is for the next start, and is said.
+    write("three\n", "http://me:three@127.0.0.1:10");
+    service.hang_up();
+    service.until_logged("were read anew", 2).await;
+    assert_eq!(shown().await, "three");
+    let log = service.log();
+    let said: Vec<&str> = log.lines().filter(|line| line.contains("leads elsewhere")).collect();
+    assert!(matches!(said[..], [line] if line.contains("schema_registry_url")), "{said:?}");
+}
+
 /// What was let in by a secret does not outlive it; whoever has a good token goes on.
 #[tokio::test]
 async fn streams_and_tickets_end_with_the_secret_they_were_opened_by() {
@@ -128,7 +176,7 @@ async fn no_secret_is_in_anything_that_is_written() {
     let data = Arc::new(tempfile::tempdir().unwrap());
     let registry = format!("http://me:{MARK}-registry@127.0.0.1:9");
     let audit_key = format!("{MARK}-the key of the audit, longer than 32 bytes");
-    let variables: [(&str, &str); 14] = [
+    let variables: [(&str, &str); 15] = [
         ("TIDEMARK_LOG", "debug"),
         ("TIDEMARK_JWT_SECRET", secret.as_str()),
         ("TIDEMARK_AUDIT_KEY", &audit_key),
@@ -141,6 +189,7 @@ async fn no_secret_is_in_anything_that_is_written() {
         ("TIDEMARK_OIDC_AUDIENCE", "figures"),
         ("TIDEMARK_OIDC_CLIENT_ID", "page"),
         ("TIDEMARK_OIDC_CLIENT_SECRET", "hush-client"),
+        ("TIDEMARK_OIDC_PLATFORM_CLIENT_SECRET", "hush-operators"),
         ("TIDEMARK_SMTP_URL", "smtp://me:hush-smtp@127.0.0.1:9"),
         ("TIDEMARK_SMTP_FROM", "figures@tidemark.example"),
     ];

@@ -86,6 +86,7 @@ fn first() -> Value {
 fn second() -> Value {
     let mut template = first();
     template["version"] = json!(2);
+    template["modules"] = json!(["hr", "inventory", "tasks"]);
     template["events"] = json!([task("count"), task("sweep")]);
     template["dashboards"] = json!([
         board("stock", "Stock", &[widget("low", "Below the point", 0), widget("all", "All", 6)]),
@@ -167,6 +168,10 @@ async fn a_newer_version_is_told_of_part_by_part() {
     assert_eq!((&told["version"], &told["newest"]), (&json!(1), &json!(2)));
     assert_eq!((&told["vertical"], &told["is_newer"]), (&json!("kiosk"), &json!(true)));
     let expected = [
+        ("/modules/hr", "new"),
+        ("/modules/inventory", "unchanged"),
+        ("/modules/tasks", "unchanged"),
+        ("/modules/invoicing", "removed-by-template"),
         ("/dashboards/stock", "changed-by-both"),
         ("/dashboards/returns", "new"),
         ("/dashboards/cash", "removed-by-template"),
@@ -174,13 +179,24 @@ async fn a_newer_version_is_told_of_part_by_part() {
         ("/reports/late", "deleted-by-tenant"),
         ("/alert_rules/below", "changed-by-template"),
         ("/alert_rules/sold", "changed-by-tenant"),
+        ("/events/sweep", "new"),
     ];
     assert_eq!(states(&told), expected);
     let stock = json!({
         "path": "/dashboards/stock", "kind": "dashboard", "id": "kiosk-stock", "title": "Stock",
         "state": "changed-by-both", "conflicts": 1,
     });
-    assert_eq!(told["parts"][0], stock);
+    assert_eq!(told["parts"][4], stock);
+    let people = json!({
+        "path": "/modules/hr", "kind": "module", "id": "hr", "title": "hr", "state": "new",
+        "conflicts": 0,
+    });
+    assert_eq!(told["parts"][0], people);
+    let sweep = json!({
+        "path": "/events/sweep", "kind": "event", "id": "template/kiosk/sweep", "title": "sweep",
+        "state": "new", "conflicts": 0,
+    });
+    assert_eq!(told["parts"][11], sweep);
     let conflict = json!({
         "path": LOW, "about": "value",
         "base": "Low stock", "theirs": "Below the point", "ours": "To be ordered",
@@ -231,6 +247,9 @@ async fn what_is_taken_over_is_there_once_and_keeps_what_the_tenant_made() {
     let told: Value = answer.json().await.unwrap();
     assert_eq!((&told["version"], &told["is_newer"]), (&json!(2), &json!(false)));
     let expected = [
+        ("/modules/hr", "unchanged"),
+        ("/modules/inventory", "unchanged"),
+        ("/modules/tasks", "unchanged"),
         ("/dashboards/stock", "unchanged"),
         ("/dashboards/returns", "unchanged"),
         ("/reports/cash", "unchanged"),
@@ -239,6 +258,11 @@ async fn what_is_taken_over_is_there_once_and_keeps_what_the_tenant_made() {
         ("/alert_rules/sold", "changed-by-tenant"),
     ];
     assert_eq!(states(&told), expected);
+
+    // What it adds is on, and in that moment; what it has no more is not switched off.
+    let on = service.read("/v1/tenant", &admin).await;
+    assert_eq!(on["modules"], json!(["invoicing", "hr", "inventory", "tasks"]));
+    service.read("/v1/views/headcount", &admin).await;
 
     let stock = service.read("/v1/dashboards/kiosk-stock", &admin).await;
     assert_eq!((&stock["version"], &stock["changed_by"]), (&json!(3), &json!("test")));
@@ -288,11 +312,15 @@ async fn a_part_can_be_settled_as_a_whole() {
     let settle = json!({
         "/dashboards/stock": "ours", "/dashboards/returns": "ours", "/dashboards/cash": "theirs",
         "/reports/late": "theirs", "/alert_rules/below": "ours", "/alert_rules/sold": "theirs",
+        "/modules/hr": "ours", "/modules/invoicing": "theirs", "/events/sweep": "ours",
     });
     let answer = take(&service, &admin, 2, &settle).await;
     assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
     let told: Value = answer.json().await.unwrap();
     let expected = [
+        ("/modules/hr", "deleted-by-tenant"),
+        ("/modules/inventory", "unchanged"),
+        ("/modules/tasks", "unchanged"),
         ("/dashboards/stock", "changed-by-tenant"),
         ("/dashboards/returns", "deleted-by-tenant"),
         ("/reports/cash", "unchanged"),
@@ -306,6 +334,10 @@ async fn a_part_can_be_settled_as_a_whole() {
     assert_eq!(stock["base"]["widgets"][0]["title"], "Below the point");
     let gone = service.get("/v1/dashboards/kiosk-cash", &admin).send().await.unwrap();
     problem(gone, 404, "unknown-dashboard").await;
+    let on = service.read("/v1/tenant", &admin).await;
+    assert_eq!(on["modules"], json!(["inventory", "tasks"]), "as its admin says");
+    let tasks = "SELECT task_id FROM events.\"tasks.task_assigned\"";
+    assert_eq!(service.ask(&admin, tasks).await, json!([["count"]]));
     let late = service.read("/v1/reports/kiosk-late", &admin).await;
     assert!(late["next_run_at"].is_string(), "{late}");
 }
@@ -324,12 +356,47 @@ async fn whoever_was_given_nothing_takes_all_over() {
     assert_eq!(patched.status(), 200);
     let (told, _) = outlook(&service, &admin).await;
     assert_eq!((&told["version"], &told["given_at"]), (&Value::Null, &Value::Null));
-    assert!(states(&told).iter().all(|(_, state)| *state == "new"), "{told}");
+    // It uses all modules already.
+    let state = |path: &str| if path.starts_with("/modules/") { "unchanged" } else { "new" };
+    assert!(states(&told).iter().all(|(path, told)| *told == state(path)), "{told}");
     assert_eq!(take(&service, &admin, 1, &json!({})).await.status(), 200);
     let reports = service.read("/v1/reports", &admin).await;
     assert_eq!(reports["reports"].as_array().unwrap().len(), 2);
     let tasks = "SELECT task_id FROM events.\"tasks.task_assigned\"";
     assert_eq!(service.ask(&admin, tasks).await, json!([["count"]]));
+}
+
+#[tokio::test]
+async fn a_module_is_switched_as_it_was_looked_at() {
+    let place = Place::new();
+    let (service, admin) = moved_on(&place).await;
+    let (_, tag) = outlook(&service, &admin).await;
+    let body = json!({ "version": 2, "settle": { LOW: "ours" } });
+    let switch = |modules: Value| {
+        let patch = service.client.patch(service.url("/v1/tenant")).bearer_auth(&admin);
+        patch.json(&json!({ "modules": modules })).send()
+    };
+    assert_eq!(switch(json!(["tasks"])).await.unwrap().status(), 200);
+    let stale = service.post(UPDATE, &admin).header("if-match", &tag).json(&body);
+    problem(stale.send().await.unwrap(), 412, "changed-meanwhile").await;
+    // What the firm has switched off itself stays off, unless it is settled otherwise.
+    assert_eq!(take(&service, &admin, 2, &json!({ LOW: "ours" })).await.status(), 200);
+    let on = service.read("/v1/tenant", &admin).await;
+    assert_eq!(on["modules"], json!(["hr", "tasks"]));
+}
+
+#[tokio::test]
+async fn one_module_at_least_stays_on() {
+    let place = Place::new();
+    let (service, admin) = moved_on(&place).await;
+    let patch = service.client.patch(service.url("/v1/tenant")).bearer_auth(&admin);
+    let body = json!({ "modules": ["invoicing"] });
+    assert_eq!(patch.json(&body).send().await.unwrap().status(), 200);
+    let settle = json!({ LOW: "ours", "/modules/hr": "ours", "/modules/invoicing": "theirs" });
+    let refused = problem(take(&service, &admin, 2, &settle).await, 422, "template-unfit").await;
+    assert_eq!(refused["path"], "/modules/invoicing");
+    let on = service.read("/v1/tenant", &admin).await;
+    assert_eq!(on["modules"], json!(["invoicing"]));
 }
 
 #[tokio::test]
@@ -345,4 +412,58 @@ async fn a_folder_with_what_is_no_template_stops_the_start() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(said.contains("kiosk") && said.contains(part), "{said}");
     }
+}
+
+#[tokio::test]
+async fn a_newer_version_keeps_what_the_tenant_has_declared() {
+    const FIELDS: &str = "/v1/tenant/fields";
+    let field = |name: &str, title: &str| {
+        let on = "invoicing.payment_received";
+        json!({ "id": name, "on": on, "name": name, "title": title, "type": "text" })
+    };
+    let version = |mut template: Value, fields: Value| {
+        template["custom_fields"] = fields;
+        template
+    };
+    let place = Place::new();
+    let fields = json!([field("till", "Till"), field("note", "Note"), field("shift", "Shift")]);
+    let service = place.serve(&version(first(), fields)).await;
+    let admin = create(&service, "corner", Some("kiosk")).await;
+    let put = |service: &Service, name: &str| {
+        let path = format!("{FIELDS}/invoicing.payment_received/{name}");
+        let body = json!({ "title": "Ours", "type": "int" });
+        service.client.put(service.url(&path)).bearer_auth(&admin).json(&body).send()
+    };
+    assert_eq!(put(&service, "badge").await.unwrap().status(), 201);
+    assert_eq!(put(&service, "shift").await.unwrap().status(), 200);
+    delete(&service, &admin, &format!("{FIELDS}/invoicing.payment_received/note")).await;
+    drop(service);
+
+    let fields = json!([
+        field("till", "Number of the till"),
+        field("note", "Note"),
+        field("shift", "Shift"),
+        field("badge", "Badge"),
+        field("drawer", "Drawer"),
+    ]);
+    let service = place.serve(&version(second(), fields)).await;
+    let told = |fields: &Value| -> Vec<String> {
+        let fields = fields["fields"].as_array().unwrap().iter();
+        let word = |field: &Value, name: &str| field[name].as_str().unwrap().to_owned();
+        fields.map(|f| [word(f, "name"), word(f, "title"), word(f, "origin")].join(" ")).collect()
+    };
+    let before = service.read(FIELDS, &admin).await;
+    assert_eq!(told(&before), ["till Till template", "badge Ours tenant", "shift Ours tenant"]);
+    let answer = take(&service, &admin, 2, &json!({})).await;
+    assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+    let after = service.read(FIELDS, &admin).await;
+    let expected = [
+        "till Number of the till template",
+        "drawer Drawer template",
+        "badge Ours tenant",
+        "shift Ours tenant",
+    ];
+    assert_eq!(told(&after), expected);
+    let sql = "SELECT till, drawer, badge, shift FROM events.\"invoicing.payment_received\"";
+    assert_eq!(service.ask(&admin, sql).await, json!([]));
 }

@@ -20,6 +20,7 @@ async fn a_tenant_is_created_read_and_changed() {
     let made: Value = answer.json().await.unwrap();
     assert_eq!(made["id"], "north");
     assert_eq!(made["clock"], "fixed:2025-01-31");
+    assert_eq!(made["locale"], "en-GB");
     assert!(made.get("number").is_none());
     // The same call again has no effect; one that says anything else is a conflict.
     let again = create().await.unwrap();
@@ -51,6 +52,11 @@ async fn a_tenant_is_created_read_and_changed() {
     let own: Value = service.get("/v1/tenant", &admin).send().await.unwrap().json().await.unwrap();
     assert_eq!(own["name"], "North plc");
     assert_eq!(own["currency"], "GBP");
+    let answer = patch("/v1/tenant", &admin, json!({ "locale": "cy-gb" })).await.unwrap();
+    assert_eq!(answer.json::<Value>().await.unwrap()["locale"], "cy-GB");
+    let answer = patch("/v1/tenant", &admin, json!({ "locale": "Welsh" })).await.unwrap();
+    let told = problem(answer, 400, "invalid-body").await;
+    assert!(told["detail"].as_str().unwrap().contains("such as en-GB"), "{told}");
     let answer = patch("/v1/tenant", &admin, json!({ "clock": "wall" })).await.unwrap();
     problem(answer, 400, "invalid-body").await;
     let answer = patch("/v1/tenant", &admin, json!({ "nmae": "x" })).await.unwrap();
@@ -62,6 +68,7 @@ async fn a_tenant_is_created_read_and_changed() {
         json!({ "id": "x", "name": "x", "timezone": "Mars/Olympus", "currency": "EUR" }),
         json!({ "id": "x", "name": "x", "timezone": "UTC", "currency": "euro" }),
         json!({ "id": "x", "name": "x", "timezone": "UTC", "currency": "EUR", "clock": "sun" }),
+        json!({ "id": "x", "name": "x", "timezone": "UTC", "currency": "EUR", "locale": "en_GB" }),
         json!({ "id": "x" }),
     ] {
         let answer = service.post("/v1/platform/tenants", &platform).json(&bad).send().await;

@@ -35,6 +35,7 @@ impl Firms {
         let firm = service.tenant(FIRM).await;
         let seeker = service.tenant(SEEKER).await;
         define(&service, &firm, "zqx_secret").await;
+        declare(&service, &firm).await;
         let position = feed(&service, &firm, MARK, 20).await;
         feed(&service, &seeker, "own", 3).await;
         let view = json!({
@@ -61,6 +62,7 @@ impl Firms {
             "/v1/event-types",
             "/v1/tenant",
             "/v1/dashboards",
+            "/v1/tenant/fields",
         ] {
             let answer = self.service.get(path, &self.firm).send().await.unwrap();
             seen.push(answer.json::<Value>().await.unwrap());
@@ -92,13 +94,28 @@ pub(crate) async fn define(service: &Service, admin: &str, field: &str) {
     assert_eq!(made.status(), 201, "{}", made.text().await.unwrap());
 }
 
+/// Declares fields of types that both firms have: one that is looked for, and one in whose column the
+/// mark stands.
+async fn declare(service: &Service, admin: &str) {
+    for (kind, name) in [("hr.employee_left", THEIRS), ("invoicing.payment_received", "zqx_note")] {
+        let url = service.url(&format!("/v1/tenant/fields/{kind}/{name}"));
+        let body = json!({ "title": "zqx", "type": "text", "choices": ["zqx"] });
+        let made = service.client.put(url).bearer_auth(admin).json(&body).send().await.unwrap();
+        assert_eq!(made.status(), 201, "{}", made.text().await.unwrap());
+    }
+}
+
 /// Sends events with the mark in every text; answers the position once they are applied.
 pub(crate) async fn feed(service: &Service, admin: &str, mark: &str, count: usize) -> String {
     let mut events = Vec::new();
     for number in 0..count {
         let id = format!("{mark}-{number}");
         events.push(invoice(&id, &format!("{mark}-customer-{}", number % 4), "1000.01"));
-        events.push(payment(&format!("{id}-p"), &id, "1"));
+        let mut payment = payment(&format!("{id}-p"), &id, "1");
+        if mark == MARK {
+            payment["data"]["zqx_note"] = json!(mark);
+        }
+        events.push(payment);
     }
     if mark == MARK {
         let kind = format!("{THEIRS}.kept");

@@ -83,6 +83,10 @@ fn path(operation: &Operation, of: Of, ids: &Ids) -> String {
         "/v1/event-types/{type}" | "/v1/platform/event-types/{type}" => {
             with("{type}", &format!("{}.kept", of.name()))
         }
+        // A type that both firms have, and a field of it that one has.
+        "/v1/tenant/fields/{type}/{name}" => {
+            with("{type}", "hr.employee_left").replace("{name}", of.name())
+        }
         "/v1/service-tokens/{id}" => {
             with("{id}", if of == Of::Theirs { &ids.token } else { &ids.no_token })
         }
@@ -271,6 +275,7 @@ fn body(operation: &Operation, of: Of) -> Value {
         ("POST", "/v1/service-tokens") => json!({ "name": name }),
         ("POST", "/v1/tenant/revocations") => json!({ "subject": name }),
         ("PATCH", "/v1/tenant" | "/v1/platform/tenants/{id}") => settings,
+        ("PUT", "/v1/tenant/fields/{type}/{name}") => json!({ "title": name, "type": "int" }),
         ("POST", "/v1/tenant/template/update") => {
             json!({ "version": 1, "settle": { format!("/dashboards/{name}"): "theirs" } })
         }

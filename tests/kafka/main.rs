@@ -14,6 +14,8 @@ mod broker;
 mod cluster;
 mod dead_letters;
 mod erasure;
+mod figures;
 mod nodes;
 mod postgres;
 mod posting;
+mod topics;

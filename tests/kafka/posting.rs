@@ -76,6 +76,10 @@ async fn a_type_registered_later_has_a_topic_of_its_own() {
     let body = json!({"type": "acme.widget_made", "schema": schema});
     let answer = service.post("/v1/event-types", &admin).json(&body).send().await.unwrap();
     assert_eq!(answer.status(), 201);
+    // Kafka would have no topic for it beside that of `hr.time_logged`.
+    let body = json!({"type": "hr_time.logged", "schema": schema});
+    let answer = service.post("/v1/event-types", &admin).json(&body).send().await.unwrap();
+    problem(answer, 409, "conflict").await;
     let made = event("acme.widget_made", "w1", &json!({"widget_id": "W", "count": 3}));
     let receipt = service.send(&admin, &[made]).await;
     let question = json!({"sql": "SELECT widget_id, count FROM events.\"acme.widget_made\""});

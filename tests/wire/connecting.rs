@@ -9,6 +9,9 @@ use chrono::TimeDelta;
 use sqlx::postgres::{PgConnection, PgSslMode};
 use sqlx::{Connection, Row};
 use tenancy::Role;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
+use tokio::time::timeout;
 
 use crate::certificates::certificate;
 use crate::postgres::Wired;
@@ -71,6 +74,37 @@ async fn a_connection_ends_when_its_token_does() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("the connection is still there");
+}
+
+/// One address that says nothing by all its connections leaves room for the others.
+#[tokio::test]
+async fn who_says_nothing_does_not_keep_others_out() {
+    let wired = Wired::start_with(&[("TIDEMARK_LIMITS_POSTGRES_CONNECTIONS", "16")]).await;
+    let from = async |origin: &str| {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{origin}:0").parse().unwrap()).unwrap();
+        socket.connect(([127, 0, 0, 1], wired.port).into()).await.unwrap()
+    };
+    // What it asks for, whether TLS is spoken, is answered where there is room.
+    let answers = async |stream: &mut tokio::net::TcpStream| {
+        let asked = [0, 0, 0, 8, 4, 210, 22, 47];
+        // One that is closed at once may not even take this.
+        stream.write_all(&asked).await.ok();
+        let mut said = [0];
+        let read = timeout(Duration::from_secs(10), stream.read(&mut said)).await;
+        read.expect("neither answered nor closed").is_ok_and(|bytes| bytes == 1)
+    };
+    let mut silent = Vec::new();
+    for number in 0..16 {
+        let mut stream = from("127.0.0.2").await;
+        if number >= 2 {
+            assert!(!answers(&mut stream).await, "connection {number}");
+        }
+        silent.push(stream);
+    }
+    assert!(answers(&mut from("127.0.0.3").await).await);
+    wired.connect(&wired.admin).await.unwrap();
+    assert!(answers(&mut silent[0]).await, "it has its seat");
 }
 
 #[tokio::test]

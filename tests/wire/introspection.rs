@@ -1,7 +1,10 @@
 //! What tools ask of the catalog: psql by its own commands, others by the questions that they are known
 //! to ask.
 
+use serde_json::json;
+
 use crate::postgres::{Wired, errors};
+use crate::service::invoice;
 
 /// What psql prints for one of its commands, which must succeed.
 fn shows(wired: &Wired, command: &str) -> String {
@@ -40,6 +43,32 @@ async fn psql_lists_and_describes() {
     for command in ["\\di", "\\ds", "\\df", "\\dT", "\\dx", "\\dp", "\\dm", "\\des"] {
         shows(command);
     }
+}
+
+#[tokio::test]
+async fn fields_that_are_declared_are_columns_of_their_types() {
+    let wired = Wired::start().await;
+    let issued = "events.\"invoicing.invoice_issued\"";
+    for (name, kind) in [("lot", "text"), ("rate", "decimal"), ("sent_at", "timestamp")] {
+        let url = wired.service.url(&format!("/v1/tenant/fields/invoicing.invoice_issued/{name}"));
+        let body = json!({ "title": name, "type": kind });
+        let put = wired.service.client.put(url).bearer_auth(&wired.admin).json(&body);
+        assert_eq!(put.send().await.unwrap().status(), 201);
+    }
+    let columns = shows(&wired, &format!("\\d {issued}"));
+    for column in ["lot|text|", "rate|numeric(38,4)|", "sent_at|timestamp with time zone|"] {
+        assert!(columns.contains(column), "{columns}");
+    }
+    let mut invoice = invoice("i9", "C9", "1");
+    invoice["data"]["lot"] = json!("L-9");
+    invoice["data"]["rate"] = json!("0.5");
+    invoice["data"]["sent_at"] = json!("2025-06-01T10:00:00Z");
+    let receipt = wired.service.send(&wired.admin, &[invoice]).await;
+    wired.service.rows(&wired.admin, "open_invoices", &receipt["position"]).await;
+    let sql = format!("SELECT lot, rate, sent_at FROM {issued} WHERE lot IS NOT NULL");
+    assert_eq!(wired.says(&sql), "L-9|0.5000|2025-06-01 10:00:00+00");
+    let sum = format!("SELECT count(*), sum(rate) FROM {issued}");
+    assert_eq!(wired.says(&sum), "4|0.5000");
 }
 
 /// Questions, with a part of what must be in the answer.

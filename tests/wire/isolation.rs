@@ -55,6 +55,7 @@ const ATTEMPTS: &[&str] = &[
     "DROP VIEW {name}",
     "\\d {name}",
     "\\d+ {name}",
+    "\\d events.\"invoicing.invoice_issued\"",
     "\\d+",
     "\\dt *.*",
     "\\dv+ *.*",
@@ -77,8 +78,14 @@ async fn the_wire_finds_nothing_of_another() {
     let kind = json!({ "type": "their_hoard.kept", "schema": schema });
     let made = wired.service.post("/v1/event-types", &firm).json(&kind).send().await.unwrap();
     assert_eq!(made.status(), 201, "{}", made.text().await.unwrap());
+    let field = wired.service.url("/v1/tenant/fields/invoicing.invoice_issued/zqx_lot");
+    let body = json!({ "title": "zqx", "type": "text" });
+    let made = wired.service.client.put(field).bearer_auth(&firm).json(&body).send().await.unwrap();
+    assert_eq!(made.status(), 201, "{}", made.text().await.unwrap());
     let kept = event("their_hoard.kept", "k1", &json!({ "zqx_secret": "zqx" }));
-    let receipt = wired.service.send(&firm, &[invoice("zqx-1", "zqx-C", "7"), kept]).await;
+    let mut issued = invoice("zqx-1", "zqx-C", "7");
+    issued["data"]["zqx_lot"] = json!("zqx-7");
+    let receipt = wired.service.send(&firm, &[issued, kept]).await;
     wired.service.rows(&firm, "open_invoices", &receipt["position"]).await;
     let view = json!({ "name": "their_hoard", "sql": "SELECT customer_id, 'zqx' AS zqx FROM open_invoices" });
     let made = wired.service.post("/v1/views", &firm).json(&view).send().await.unwrap();
@@ -90,6 +97,10 @@ async fn the_wire_finds_nothing_of_another() {
     let own = wired.psql(&firm, &["-A", "-c", "\\d their_hoard"]).output().unwrap();
     let own = String::from_utf8(own.stdout).unwrap();
     assert!(own.contains(MARK), "the firm sees its own: {own}");
+    let lots = "SELECT zqx_lot FROM events.\"invoicing.invoice_issued\"";
+    let own = wired.psql(&firm, &["-A", "-t", "-c", lots]).output().unwrap();
+    assert_eq!(String::from_utf8(own.stdout).unwrap().trim_end(), "zqx-7");
+    assert!(wired.refuses(&wired.admin, lots).contains("42703"));
     let mut attempts = 0;
     for attempt in ATTEMPTS {
         // What is another's is answered as what is not there.

@@ -144,7 +144,10 @@ fn event_batch(types: &EventTypes, name: &str, columns: Vec<ArrayRef>) -> Input 
     let rows = RecordBatch::try_new(event_type.relation().clone(), columns)
         .expect("columns of the relation");
     let tenants = UInt32Array::from(vec![0; rows.num_rows()]);
-    Input { events: vec![EventBatch { event_type, tenants, rows }], ..Input::default() }
+    Input {
+        events: vec![EventBatch { event_type, tenants, rows, extra: None }],
+        ..Input::default()
+    }
 }
 
 fn key(row: u64) -> String {

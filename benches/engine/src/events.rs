@@ -127,7 +127,7 @@ impl Feed {
             .map(|(event_type, batches, tenants)| {
                 let rows = concat_batches(event_type.relation(), &batches)
                     .expect("batches of a type have one schema");
-                EventBatch { event_type, tenants: UInt32Array::from(tenants), rows }
+                EventBatch { event_type, tenants: UInt32Array::from(tenants), rows, extra: None }
             })
             .collect()
     }

@@ -183,7 +183,7 @@ impl Table {
         let rows = RecordBatch::try_new(self.event_type.relation().clone(), columns)
             .expect("columns of the relation");
         let tenants = UInt32Array::from(vec![0; self.rows]);
-        Some(EventBatch { event_type: self.event_type, tenants, rows })
+        Some(EventBatch { event_type: self.event_type, tenants, rows, extra: None })
     }
 }
 

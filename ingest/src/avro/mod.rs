@@ -20,7 +20,7 @@ mod writer;
 pub(crate) mod tests;
 
 pub(crate) use decoder::{AvroDecoder, Body};
-pub use registry::{RegistryError, SchemaRegistry};
+pub use registry::{KeptSchemas, RegistryError, SchemaRegistry};
 
 /// The first byte of a body in Confluent's wire format.
 pub(crate) const MAGIC: u8 = 0;

@@ -5,10 +5,8 @@
 
 mod body;
 mod columns;
-mod decimal;
 mod envelope;
 mod extra;
-mod instant;
 mod rows;
 mod value;
 

@@ -2,11 +2,9 @@
 
 use std::borrow::Cow;
 
-use projections::events::FieldType;
+use projections::events::decimal::{self, Inexact};
+use projections::events::{FieldType, moment};
 use serde_json::value::RawValue;
-
-use super::decimal::{self, Inexact};
-use super::instant;
 
 /// A checked value, borrowed from the body where nothing is escaped.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,8 +103,8 @@ fn of_text(text: Cow<'_, str>, kind: FieldType) -> Result<Option<Value<'_>>, Str
     Ok(match kind {
         FieldType::Text => Some(Value::Text(text)),
         FieldType::Decimal => Some(Value::Decimal(decimal(&text)?)),
-        FieldType::Date => instant::date(&text).map(Value::Date),
-        FieldType::Timestamp => instant::instant(&text).map(Value::Timestamp),
+        FieldType::Date => moment::date(&text).map(Value::Date),
+        FieldType::Timestamp => moment::instant(&text).map(Value::Timestamp),
         FieldType::Int | FieldType::Bool => None,
     })
 }

@@ -2,17 +2,17 @@
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, UInt32Array};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt, future, stream};
-use projections::{EventType, Tenant};
+use projections::{EventBatch, EventType, Tenant};
 
 use super::cut::{CutWriter, HELD_BYTES};
 use super::scan::{WHOLE, Wanted};
 use super::store::HistoryStore;
 use super::tail::{Tail, rows_of};
 use super::{HistoryError, HistoryFile};
-use crate::stored::BEHIND;
+use crate::stored::{BEHIND, event_batch};
 use crate::{IdNotes, Log, LogError};
 
 /// Where the events since the last cut are.
@@ -179,6 +179,7 @@ impl Accepted {
 
     /// The tenant's events of that type up to and with the offset `up_to`, each once, with those
     /// columns of [`EventType::relation`] (all if none are named), in batches of a few megabytes.
+    /// Behind those of the relation there are `source` and `extra` to be named.
     pub fn scan(
         &self,
         tenant: Tenant,
@@ -216,6 +217,24 @@ impl Accepted {
         let columns = columns.unwrap_or_else(|| (0..width).collect());
         let wanted = Wanted { tenant, event_type: Arc::clone(event_type), up_to, columns };
         Reading { inner: Arc::clone(&self.inner), cut, files, wanted }
+    }
+
+    /// The same as events for views, with what the fields are read from that the tenant has declared, if
+    /// it has declared some.
+    pub fn events(
+        &self,
+        tenant: Tenant,
+        event_type: &Arc<EventType>,
+        up_to: u64,
+    ) -> impl Stream<Item = Result<EventBatch, HistoryError>> + Send + 'static + use<> {
+        self.read_events(tenant, event_type, up_to).events().map_ok(|(_, events)| events)
+    }
+
+    /// The same as a reading that tells how far it has come: of [`Reading::events`].
+    pub fn read_events(&self, tenant: Tenant, event_type: &Arc<EventType>, up_to: u64) -> Reading {
+        let relation = 0..event_type.relation().fields().len();
+        let extra = (!event_type.declared().is_empty()).then(|| event_type.extra_place());
+        self.read(tenant, event_type, up_to, Some(relation.chain(extra).collect()))
     }
 
     fn cut(&self) -> Arc<Cut> {
@@ -259,6 +278,21 @@ impl Reading {
         // The cut is let go of when the stream has ended or is dropped.
         let end = stream::once(async move { drop(cut) }).filter_map(|()| future::ready(None));
         old.chain(new).chain(end)
+    }
+}
+
+impl Reading {
+    /// The rows as events for views, each batch with how far it has come by then. To be asked of
+    /// [`Accepted::read_events`].
+    pub fn events(
+        self,
+    ) -> impl Stream<Item = Result<(u64, EventBatch), HistoryError>> + Send + 'static + use<> {
+        let (tenant, event_type) = (self.wanted.tenant, Arc::clone(&self.wanted.event_type));
+        self.batches().map(move |batch| {
+            let (done, rows) = batch?;
+            let tenants = UInt32Array::from(vec![tenant.0; rows.num_rows()]);
+            Ok((done, event_batch(Arc::clone(&event_type), tenants, &rows)?))
+        })
     }
 }
 

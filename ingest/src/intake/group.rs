@@ -1,17 +1,17 @@
 //! A group of submissions on its way into one row of the log.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use arrow::array::UInt32Array;
 use arrow::error::ArrowError;
-use projections::{EventBatch, Input, Position, Tenant, Tick};
+use projections::{Input, Position, Tenant, Tick};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::draft::{Draft, Entered};
 use super::ledger::{Ledger, Marks};
 use super::{IntakeError, Receipt};
 use crate::log::{Frame, Segment, key};
+use crate::stored::event_batch;
 use crate::{Decoded, LogError};
 
 /// What is put to the writer.
@@ -226,11 +226,7 @@ pub(crate) fn input(frame: Frame, offset: u64) -> Result<Input, ArrowError> {
     let events = frame
         .segments
         .into_iter()
-        .map(|Segment { event_type, tenants, rows }| {
-            let relation: Vec<usize> = (0..event_type.relation().fields().len()).collect();
-            let rows = rows.project(&relation)?.with_schema(Arc::clone(event_type.relation()))?;
-            Ok(EventBatch { event_type, tenants, rows })
-        })
+        .map(|Segment { event_type, tenants, rows }| event_batch(event_type, tenants, &rows))
         .collect::<Result<_, ArrowError>>()?;
     Ok(Input { events, ticks: frame.ticks, offset })
 }

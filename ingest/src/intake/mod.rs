@@ -57,6 +57,12 @@ pub enum IntakeError {
         "Kafka has not acknowledged all of the events: {0}; send them again, repeats have no effect"
     )]
     Undelivered(String),
+    /// Kafka has no topic for events of this type, and the service cannot make it.
+    #[error(
+        "the event type `{0}` has no topic, and it cannot be made: make it with as many partitions as the \
+         others have, and send the events again"
+    )]
+    NoTopic(String),
     /// Kafka cannot be used.
     #[error(transparent)]
     Source(#[from] crate::SourceError),

@@ -24,6 +24,31 @@ pub enum SourceError {
          number over all topics, so make those anew that differ"
     )]
     UnequalPartitions(String),
+    /// The topics have another number of partitions than when they were read first.
+    #[error(
+        "the topics have {found} partitions, and had {kept} when they were read first: by that number \
+         it is told where a tenant lives, and what is kept of the tenants would be in others; make \
+         the topics anew with {kept}, or begin anew with {found} (docs/kafka.md, Beginning anew)"
+    )]
+    OtherPartitions {
+        /// How many there were at first.
+        kept: i32,
+        /// How many there are.
+        found: i32,
+    },
+    /// A topic that has been read is not there.
+    #[error(
+        "the topic {topic}, partition {partition}, of which the offset {offset} was to be read next, is \
+         not there any more, or this user may not see it. Nothing is skipped: {WAY_OUT}"
+    )]
+    Missing {
+        /// The topic.
+        topic: String,
+        /// The partition number, which no longer is read.
+        partition: i32,
+        /// What was to be read.
+        offset: i64,
+    },
     /// What was to be read next is not there.
     #[error(
         "the topic {topic}, partition {partition}: the offset {offset} was to be read next, and \
@@ -47,8 +72,8 @@ pub enum SourceError {
     },
     /// A topic is another than the one that was read before.
     #[error(
-        "the topic {topic}, partition {partition}: at the offset {offset} is another message than \
-         was read there before, so the topic was made anew. Nothing is skipped: {WAY_OUT}"
+        "the topic {topic}, partition {partition}: at the offset {offset} is not the message that was \
+         read there before, so the topic was made anew. Nothing is skipped: {WAY_OUT}"
     )]
     Recreated {
         /// The topic.
@@ -86,12 +111,17 @@ pub enum SourceError {
 
 /// The way out when what was to be read next is another topic's.
 pub(super) const WAY_OUT: &str = "if the events that are gone are in the views already and should \
-    stay, bring the topic back from its copy; if this begins anew, remove the checkpoints";
+    stay, bring the topic back from its copy; otherwise begin anew (docs/kafka.md, Beginning anew)";
 
 impl SourceError {
     pub(super) fn broker(brokers: &str, doing: impl Into<String>, error: &KafkaError) -> Self {
         let (brokers, doing) = (brokers.to_owned(), doing.into());
         Self::Broker { brokers, doing, reason: error.to_string() }
+    }
+
+    /// Whether it may be over when the same is tried again.
+    pub(super) fn passes(&self) -> bool {
+        matches!(self, Self::Broker { .. })
     }
 }
 

@@ -396,7 +396,10 @@ impl Translator {
         let known = registry.known(id);
         let asked = match known {
             Some(known) => known,
-            None if self.silent.is_some_and(|until| Instant::now() < until) => return Err(None),
+            // One that has no schema here is no reason for those that have to wait.
+            None if self.silent.is_some_and(|until| Instant::now() < until) => {
+                return self.runtime.block_on(registry.recall(id)).ok_or(None);
+            }
             None => self.runtime.block_on(registry.schema(id)),
         };
         match asked {

@@ -9,8 +9,9 @@
 //! - Nothing is skipped: what cannot be read next stops its partition number, and what is no event
 //!   is a dead letter on disk before anything passes it.
 //! - What an aborted transaction wrote is not seen.
-//! - A tenant lives in one partition number: topics with unequal numbers of partitions are refused,
-//!   and so is a message in another partition than its key's.
+//! - A tenant lives in one partition number: topics with unequal numbers of partitions, or others than
+//!   at first, are refused, and so is a message in another partition than its key's.
+//! - A topic that is not there and of which nothing was read stops nobody.
 //! - The client's queues, polls, the way to the views and what waits for a schema are bounded.
 
 mod error;
@@ -27,6 +28,7 @@ mod settings;
 mod source;
 mod ticket;
 mod topics;
+mod watch;
 
 #[cfg(test)]
 mod tests;

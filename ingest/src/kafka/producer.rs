@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow::array::AsArray;
 use chrono::{DateTime, Utc};
@@ -11,7 +11,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::future_producer::Delivery;
 use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer};
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 
 use super::error::SourceError;
 use super::murmur2::partition_of;
@@ -26,6 +26,8 @@ use crate::{BodyError, Format, IntakeError, Limits, Rejected, Sender};
 const UNDER_WAY_KIB: usize = 64 << 10;
 /// How long a full queue of the client is left alone before it is tried again.
 const FULL: Duration = Duration::from_millis(5);
+/// How long a topic that could not be made is left alone.
+const MAKE_AGAIN: Duration = Duration::from_secs(10);
 /// How long the client has to give its last messages away at the end.
 const FLUSH: Duration = Duration::from_secs(2);
 
@@ -71,6 +73,8 @@ struct Inner {
     parts: SourceParts,
     /// Topics that are known to be there.
     there: RwLock<BTreeSet<String>>,
+    /// Topics that could not be made, and when that was tried. Who tries has it to himself.
+    unmade: Mutex<BTreeMap<String, Instant>>,
     /// For each partition number its intake, if it is read here.
     partitions: RwLock<Vec<Option<KafkaPartition>>>,
     under_way: Semaphore,
@@ -125,6 +129,7 @@ impl KafkaIntake {
             topics: Topics::new(&parts.settings)?,
             parts,
             there: RwLock::default(),
+            unmade: Mutex::default(),
             partitions: RwLock::new((0..count).map(|_| None).collect()),
             under_way: Semaphore::new(UNDER_WAY_KIB),
         };
@@ -150,7 +155,7 @@ impl KafkaIntake {
     /// Gives events to Kafka; returns when it has acknowledged all of them.
     ///
     /// # Errors
-    /// Some were not acknowledged. They can be sent again: those that came have no effect then.
+    /// A type has no topic, or some were not acknowledged. They can be sent again: those that came have no effect then.
     pub async fn submit(
         &self,
         sender: &Sender,
@@ -328,18 +333,39 @@ impl KafkaIntake {
     }
 
     /// The topic of a type, made if it is missing, and then read.
+    ///
+    /// # Errors
+    /// There is none, and it cannot be made; or Kafka cannot be asked.
     async fn topic(&self, event_type: &str) -> Result<String, IntakeError> {
         let inner = &*self.inner;
         let topic = format!("{}{event_type}", inner.parts.settings.topic_prefix);
-        if inner.there.read().unwrap_or_else(PoisonError::into_inner).contains(&topic) {
+        if self.is_there(&topic) {
             return Ok(topic);
         }
-        inner.topics.ensure(&[event_type.to_owned()]).await?;
+        // However many post to it, one asks Kafka.
+        let mut unmade = inner.unmade.lock().await;
+        if self.is_there(&topic) {
+            return Ok(topic);
+        }
+        unmade.retain(|_, tried| tried.elapsed() < MAKE_AGAIN);
+        if unmade.contains_key(&topic) {
+            return Err(IntakeError::NoTopic(event_type.to_owned()));
+        }
+        let there = inner.topics.ensure(&[event_type.to_owned()], self.count()).await?;
+        if !there.contains(&topic) {
+            unmade.insert(topic, Instant::now());
+            return Err(IntakeError::NoTopic(event_type.to_owned()));
+        }
         for partition in self.read_here() {
-            partition.read(vec![topic.clone()]).await?;
+            // One that has stopped needs none.
+            partition.read(vec![topic.clone()]).await.ok();
         }
         inner.there.write().unwrap_or_else(PoisonError::into_inner).insert(topic.clone());
         Ok(topic)
+    }
+
+    fn is_there(&self, topic: &str) -> bool {
+        self.inner.there.read().unwrap_or_else(PoisonError::into_inner).contains(topic)
     }
 
     async fn send<K, P>(

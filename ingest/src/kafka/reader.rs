@@ -1,27 +1,26 @@
 //! One partition number over all topics, read from given offsets.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::message::BorrowedMessage;
-use rdkafka::statistics::Statistics;
+use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::error::{SourceError, WAY_OUT};
-use super::offsets::Offsets;
+use super::offsets::{Offsets, Place};
 use super::settings::KafkaSettings;
+use super::topics::Listed;
+use super::watch::{Seen, Watch};
 
 /// Messages that one poll brings at most …
 const POLL_MESSAGES: usize = 1 << 14;
 /// … and bytes, of which the last message may bring more.
 const POLL_BYTES: usize = 8 << 20;
 /// How long brokers may take to say what there is in a topic.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// After how long they are asked again when they cannot say it yet.
 const AGAIN: Duration = Duration::from_millis(100);
 
@@ -36,6 +35,7 @@ pub(crate) type Client = BaseConsumer<Watch>;
 pub(crate) struct Reader {
     consumer: Arc<Client>,
     brokers: String,
+    prefix: String,
     partition: i32,
     /// For each topic that is read, the offset of the next message.
     next: BTreeMap<String, i64>,
@@ -48,19 +48,26 @@ pub(crate) struct Reader {
 impl Reader {
     /// A reader of that partition number, which reads nothing yet.
     pub(crate) fn new(settings: &KafkaSettings, partition: i32) -> Result<Self, SourceError> {
-        let watch = Watch { partition, topics: Mutex::default() };
         let consumer: Client = settings
             .consumer()
-            .create_with_context(watch)
+            .create_with_context(Watch::new(partition))
             .map_err(|error| SourceError::Setup(error.to_string()))?;
         Ok(Self {
             consumer: Arc::new(consumer),
             brokers: settings.brokers.clone(),
+            prefix: settings.topic_prefix.clone(),
             partition,
             next: BTreeMap::new(),
             seen: HashMap::new(),
             paused: Vec::new(),
         })
+    }
+
+    /// The topics that the brokers list by now.
+    pub(crate) fn list(&self) -> Result<Listed, SourceError> {
+        let metadata = (self.consumer.fetch_metadata(None, PATIENCE))
+            .map_err(|error| self.failed("listing the topics", &error))?;
+        Ok(Listed::of(&metadata, &self.prefix))
     }
 
     /// Reads these topics too: each from its offset, or from its beginning if it has none.
@@ -73,7 +80,10 @@ impl Reader {
             if self.next.contains_key(topic) {
                 continue;
             }
-            let from = self.begin(topic, offsets)?;
+            let from = match offsets.get(topic) {
+                None => Offset::Beginning,
+                Some(place) => Offset::Offset(self.begin(topic, place)?.0),
+            };
             list.add_partition_offset(topic, self.partition, from)
                 .map_err(|error| self.failed("assigning topics", &error))?;
         }
@@ -81,14 +91,24 @@ impl Reader {
             let next = offsets.get(place.topic()).map_or(0, |place| place.next);
             self.next.insert(place.topic().to_owned(), next);
         }
+        self.assign(&list)
+    }
+
+    fn assign(&self, list: &TopicPartitionList) -> Result<(), SourceError> {
         self.consumer
-            .incremental_assign(&list)
+            .incremental_assign(list)
             .map_err(|error| self.failed("assigning topics", &error))
     }
 
-    /// Where to begin in a topic.
-    fn begin(&mut self, topic: &str, offsets: &Offsets) -> Result<Offset, SourceError> {
-        let Some(place) = offsets.get(topic) else { return Ok(Offset::Beginning) };
+    fn unassign(&self, topic: &str) -> Result<(), SourceError> {
+        self.consumer
+            .incremental_unassign(&self.only(topic))
+            .map_err(|error| self.failed("leaving a topic", &error))
+    }
+
+    /// Where to begin in a topic of which something has been read, and whether that is with the
+    /// message read last, as a check.
+    fn begin(&mut self, topic: &str, place: Place) -> Result<(i64, bool), SourceError> {
         let (low, high) = self.watermarks(topic)?;
         if let Some(error) = self.out_of_range(topic, place.next, low, high) {
             return Err(error);
@@ -96,10 +116,58 @@ impl Reader {
         match place.last.filter(|(offset, _)| *offset >= low) {
             Some(seen) => {
                 self.seen.insert(topic.to_owned(), seen);
-                Ok(Offset::Offset(seen.0))
+                Ok((seen.0, true))
             }
-            None => Ok(Offset::Offset(place.next)),
+            None => Ok((place.next, false)),
         }
+    }
+
+    /// Has the message that was read last in each of these topics, which were made anew, read again
+    /// before anything else of them. One of which nothing has been taken is read from its beginning.
+    ///
+    /// # Errors
+    /// What is there by now is not what was read before.
+    fn check_again(
+        &mut self,
+        topics: &BTreeSet<String>,
+        offsets: &Offsets,
+    ) -> Result<(), SourceError> {
+        for topic in topics {
+            if !self.next.contains_key(topic) {
+                continue;
+            }
+            tracing::warn!(topic, partition = self.partition, "the topic was made anew");
+            self.unassign(topic)?;
+            let from = match offsets.get(topic) {
+                None => {
+                    self.next.insert(topic.clone(), 0);
+                    Offset::Beginning
+                }
+                Some(place) => {
+                    let (from, is_check) = self.begin(topic, place)?;
+                    if !is_check {
+                        return Err(self.recreated(topic, place.next - 1));
+                    }
+                    Offset::Offset(from)
+                }
+            };
+            let mut list = TopicPartitionList::new();
+            list.add_partition_offset(topic, self.partition, from)
+                .map_err(|error| self.failed("assigning topics", &error))?;
+            self.assign(&list)?;
+            if self.paused.contains(topic) {
+                let list = self.only(topic);
+                self.consumer
+                    .pause(&list)
+                    .map_err(|error| self.failed("pausing a topic", &error))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn recreated(&self, topic: &str, offset: i64) -> SourceError {
+        let (topic, partition) = (topic.to_owned(), self.partition);
+        SourceError::Recreated { topic, partition, offset }
     }
 
     /// The offset behind the last message of each of these topics. To be asked before anything is
@@ -113,13 +181,15 @@ impl Reader {
         Arc::clone(&self.consumer)
     }
 
-    /// What has come by then from this reader's client, at least one message unless the time is over.
+    /// What has come by then from this reader's client, at least one message unless the time is over;
+    /// `offsets` is what has been taken before.
     ///
     /// # Errors
-    /// This partition number cannot be read any further.
+    /// This partition number cannot be read any further; what came is to be read again from `offsets`.
     pub(crate) fn poll<'c>(
-        &self,
+        &mut self,
         client: &'c Client,
+        offsets: &Offsets,
         wait: Duration,
     ) -> Result<Vec<BorrowedMessage<'c>>, SourceError> {
         let until = Instant::now() + wait;
@@ -136,8 +206,14 @@ impl Reader {
                     bytes += message.payload_len() + message.key_len();
                     messages.push(message);
                 }
-                Some(Err(error)) => self.judge(&error)?,
+                Some(Err(error)) => self.judge(&error, offsets)?,
             }
+        }
+        let anew = self.consumer.context().take_anew();
+        if !anew.is_empty() {
+            self.check_again(&anew, offsets)?;
+            // They may be of either; those that stay come again.
+            messages.retain(|message| !anew.contains(message.topic()));
         }
         Ok(messages)
     }
@@ -152,22 +228,48 @@ impl Reader {
         offset: i64,
         mark: impl FnOnce() -> u32,
     ) -> Result<bool, SourceError> {
-        if let Some((at, seen)) = self.seen.remove(topic)
-            && at == offset
-        {
-            if mark() == seen {
-                return Ok(true);
+        if let Some((at, seen)) = self.seen.remove(topic) {
+            // What was read once stays in its place for as long as its topic goes back so far.
+            if at != offset || mark() != seen {
+                return Err(self.recreated(topic, at));
             }
-            let (topic, partition) = (topic.to_owned(), self.partition);
-            return Err(SourceError::Recreated { topic, partition, offset });
+            return Ok(true);
         }
         match self.next.get_mut(topic) {
+            Some(next) if offset < *next => return Ok(true),
             Some(next) => *next = offset + 1,
             None => {
                 self.next.insert(topic.to_owned(), offset + 1);
             }
         }
         Ok(false)
+    }
+
+    /// For each topic in `offsets` that is not paused, the offset before which there is no message any
+    /// more that was not polled: behind the last one there may be marks of transactions, and what
+    /// was taken back.
+    pub(crate) fn positions(
+        &mut self,
+        offsets: &Offsets,
+    ) -> Result<Vec<(String, i64)>, SourceError> {
+        let list = (self.consumer.position())
+            .map_err(|error| self.failed("asking the client for its positions", &error))?;
+        let mut positions = Vec::new();
+        for place in list.elements() {
+            let topic = place.topic();
+            let is_checked = self.seen.contains_key(topic);
+            let is_paused = self.paused.iter().any(|paused| paused == topic);
+            if is_checked || is_paused || offsets.get(topic).is_none() {
+                continue;
+            }
+            if let Offset::Offset(position) = place.offset()
+                && let Some(next) = self.next.get_mut(topic)
+            {
+                *next = position.max(*next);
+                positions.push((topic.to_owned(), position));
+            }
+        }
+        Ok(positions)
     }
 
     /// Reads no more of a topic for now.
@@ -210,13 +312,21 @@ impl Reader {
         }
     }
 
-    /// How many offsets the topics are behind together, as the client has last counted.
-    pub(crate) fn lag(&self) -> Option<i64> {
+    /// How many offsets of the topics are not in `offsets`, what has been taken, as the client has
+    /// last counted.
+    pub(crate) fn lag(&self, offsets: &Offsets) -> Option<i64> {
         let seen = self.consumer.context().seen();
-        let behind = |(topic, seen): (&String, &Seen)| match self.next.get(topic) {
-            // Behind the last message may be marks of transactions, which are no messages.
-            Some(next) if seen.waiting > 0 || seen.fetched < seen.end => (seen.end - next).max(0),
-            _ => 0,
+        let behind = |(topic, seen): (&String, &Seen)| {
+            if !self.next.contains_key(topic) {
+                return 0;
+            }
+            let is_done = seen.waiting == 0 && seen.fetched >= seen.end;
+            match offsets.get(topic) {
+                Some(place) => (seen.end - place.next).max(0),
+                // There was nothing in it, or marks of transactions alone.
+                None if is_done && !self.paused.contains(topic) => 0,
+                None => seen.end - seen.begin.max(0),
+            }
         };
         seen.as_ref().map(|topics| topics.iter().map(behind).sum())
     }
@@ -276,21 +386,27 @@ impl Reader {
         Some(SourceError::OutOfRange { topic, partition, offset: next, low, high, found, way_out })
     }
 
-    /// Whether an error of the client passes by itself.
-    fn judge(&self, error: &KafkaError) -> Result<(), SourceError> {
+    /// Whether an error of the client passes by itself. A topic of which nothing has been taken and
+    /// that is not there is let go of: it is none of what this reads.
+    pub(super) fn judge(
+        &mut self,
+        error: &KafkaError,
+        offsets: &Offsets,
+    ) -> Result<(), SourceError> {
         let code = error.rdkafka_error_code();
-        let lost = matches!(
+        let is_missing = matches!(
             code,
             Some(
-                Code::AutoOffsetReset
-                    | Code::OffsetOutOfRange
-                    | Code::UnknownTopic
+                Code::UnknownTopic
                     | Code::UnknownTopicOrPartition
                     | Code::UnknownPartition
                     | Code::UnknownTopicId
             )
         );
-        if lost {
+        if is_missing && self.leave_missing(offsets)? {
+            return Ok(());
+        }
+        if is_missing || matches!(code, Some(Code::AutoOffsetReset | Code::OffsetOutOfRange)) {
             self.next.keys().try_for_each(|topic| self.check(topic))?;
             return Err(self.failed(format!("reading partition {}", self.partition), error));
         }
@@ -299,6 +415,27 @@ impl Reader {
         }
         tracing::warn!(%error, partition = self.partition, "reading from Kafka stalls");
         Ok(())
+    }
+
+    /// Lets go of topics of which nothing has been taken and that are not there. Whether there were
+    /// such, and all others are there.
+    fn leave_missing(&mut self, offsets: &Offsets) -> Result<bool, SourceError> {
+        let listed = self.list()?;
+        let missing: Vec<String> =
+            self.next.keys().filter(|topic| !listed.has(topic)).cloned().collect();
+        let (read, unread): (Vec<String>, Vec<String>) =
+            missing.into_iter().partition(|topic| offsets.get(topic).is_some());
+        for topic in &unread {
+            tracing::warn!(
+                topic,
+                partition = self.partition,
+                "there is no such topic, and it is not read"
+            );
+            self.unassign(topic)?;
+            self.next.remove(topic);
+            self.paused.retain(|paused| paused != topic);
+        }
+        Ok(read.is_empty() && !unread.is_empty())
     }
 
     fn watermarks(&self, topic: &str) -> Result<(i64, i64), SourceError> {
@@ -321,6 +458,15 @@ impl Reader {
         let mut list = TopicPartitionList::new();
         list.add_partition(topic, self.partition);
         list
+    }
+
+    /// A topic that is there cannot be read at this moment.
+    pub(crate) fn unwell(&self, topic: &str) -> SourceError {
+        SourceError::Broker {
+            brokers: self.brokers.clone(),
+            doing: format!("looking at {topic}"),
+            reason: "they do not say how many partitions it has".to_owned(),
+        }
     }
 
     fn failed(&self, doing: impl Into<String>, error: &KafkaError) -> SourceError {
@@ -353,55 +499,3 @@ pub(crate) fn mark(timestamp: i64, key: Option<&[u8]>, value: Option<&[u8]>) -> 
     crc.update(value.unwrap_or_default());
     crc.finalize()
 }
-
-/// What the client says beside messages.
-pub(crate) struct Watch {
-    partition: i32,
-    /// The topics by the client's last statistics, if it has made some.
-    topics: Mutex<Option<HashMap<String, Seen>>>,
-}
-
-/// A topic as the client sees it.
-struct Seen {
-    /// The offset that is fetched next.
-    fetched: i64,
-    /// Messages that are fetched and not polled.
-    waiting: i64,
-    /// The offset behind the last message that was polled.
-    polled: i64,
-    /// The offset behind the last committed message.
-    end: i64,
-}
-
-impl Watch {
-    fn seen(&self) -> MutexGuard<'_, Option<HashMap<String, Seen>>> {
-        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl ClientContext for Watch {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        super::log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(%error, reason, partition = self.partition, "Kafka's client");
-    }
-
-    fn stats(&self, statistics: Statistics) {
-        let topics = statistics.topics.into_iter().filter_map(|(name, topic)| {
-            let of = topic.partitions.get(&self.partition)?;
-            let seen = Seen {
-                fetched: of.next_offset,
-                waiting: of.fetchq_cnt,
-                polled: of.app_offset,
-                end: of.ls_offset,
-            };
-            (seen.end >= 0).then_some((name, seen))
-        });
-        let topics = topics.collect();
-        *self.seen() = Some(topics);
-    }
-}
-
-impl ConsumerContext for Watch {}

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 
 /// How Kafka is reached. Its passwords are never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -101,7 +102,10 @@ impl KafkaSettings {
             .set("message.max.bytes", "16777216")
             .set("fetch.message.max.bytes", "4194304")
             .set("topic.metadata.refresh.interval.ms", "30000")
-            .set("statistics.interval.ms", "1000");
+            .set("statistics.interval.ms", "1000")
+            // That a topic has another id by now is said nowhere else.
+            .set("debug", "metadata")
+            .set_log_level(RDKafkaLogLevel::Debug);
         config
     }
 

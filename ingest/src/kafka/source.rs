@@ -9,7 +9,8 @@ use tokio::runtime::Handle;
 use super::error::SourceError;
 use super::partition::{Begin, KafkaPartition, Outlet, SourceParts};
 use super::producer::KafkaIntake;
-use super::topics::{Topics, equal};
+use super::settings::KafkaSettings;
+use super::topics::{Topics, agree, equal};
 
 /// How often topics are looked for that have come about.
 const LOOK: Duration = Duration::from_secs(10);
@@ -26,25 +27,34 @@ pub struct KafkaSource {
 }
 
 impl KafkaSource {
-    /// Looks at the topics, and makes those of the types of all tenants that there are not yet.
+    /// How many partitions the topics have that there are; none if there are none yet.
     ///
     /// # Errors
     /// Kafka cannot be reached, or the topics differ in their number of partitions.
-    pub async fn open(parts: SourceParts) -> Result<Self, SourceError> {
+    pub async fn found(settings: &KafkaSettings) -> Result<Option<i32>, SourceError> {
+        equal(&list(&Arc::new(Topics::new(settings)?)).await?)
+    }
+
+    /// Looks at the topics, and makes those of the types of all tenants that there are not yet. All
+    /// must have so many partitions.
+    ///
+    /// # Errors
+    /// Kafka cannot be reached, or the topics have another number of partitions.
+    pub async fn open(parts: SourceParts, partitions: i32) -> Result<Self, SourceError> {
         let at = Arc::new(Topics::new(&parts.settings)?);
         let types: Vec<String> =
             parts.types.shared().iter().map(|of| of.name().to_owned()).collect();
-        let made = at.ensure(&types).await?;
+        let known = at.ensure(&types, partitions).await?;
         let mut there = list(&at).await?;
         // What was just made is not in the brokers' lists at once.
         for _ in 0..AGAIN {
-            if made.iter().all(|topic| there.contains_key(topic)) {
+            if known.iter().all(|topic| there.contains_key(topic)) {
                 break;
             }
             tokio::time::sleep(MADE).await;
             there = list(&at).await?;
         }
-        let partitions = equal(&there)?.unwrap_or(parts.settings.partitions);
+        agree(&there, partitions)?;
         let topics = RwLock::new(there.into_keys().collect());
         Ok(Self { parts, at, topics, partitions })
     }
@@ -74,7 +84,8 @@ impl KafkaSource {
         KafkaPartition::start(&self.parts, place, topics, begin, outlet, Handle::current())
     }
 
-    /// Has topics that come about later read from their beginning; for ever.
+    /// Has topics that come about later read from their beginning, and all partitions stopped when
+    /// topics have another number of them; for ever.
     pub async fn follow(&self, intake: &KafkaIntake) {
         loop {
             tokio::time::sleep(LOOK).await;
@@ -85,15 +96,18 @@ impl KafkaSource {
                     continue;
                 }
             };
-            if let Err(error) = equal(&there) {
-                tracing::error!(%error, "new topics are not read");
-                continue;
+            let agreed = agree(&there, self.partitions);
+            if agreed.is_ok() {
+                let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+                topics.extend(there.into_keys());
             }
-            self.topics.write().unwrap_or_else(PoisonError::into_inner).extend(there.into_keys());
             // All of them each time: a partition may have begun while the topics were listed, and
             // one that has stopped needs none.
             for partition in intake.read_here() {
-                partition.read(self.topics()).await.ok();
+                match &agreed {
+                    Ok(()) => partition.read(self.topics()).await.ok(),
+                    Err(error) => partition.stop(error.clone()).await.ok(),
+                };
             }
         }
     }

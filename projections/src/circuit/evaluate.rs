@@ -1,29 +1,52 @@
-//! Operators without state: project, filter, union.
+//! Operators without state: project, filter, union; and how expressions are evaluated.
+//!
+//! What calls a function or puts texts together is evaluated a slice of the rows at a time, so that what
+//! it makes on the way stays small, and a step that makes too much or takes too long ends between two
+//! slices ([`made`]).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
-use arrow::compute::prep_null_mask_filter;
+use arrow::compute::{concat, prep_null_mask_filter};
 use arrow::datatypes::SchemaRef;
 use arrow::util::display::array_value_to_string;
-use datafusion::physical_expr::PhysicalExpr;
+use datafusion::logical_expr::Operator as Symbol;
+use datafusion::physical_expr::expressions::{BinaryExpr, LikeExpr};
+use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 
 use super::{Operator, Step};
 use crate::change::batch;
+use crate::functions::made;
 use crate::{Change, RuntimeError};
+
+/// Bytes and rows of a slice.
+const SLICE_BYTES: usize = 1 << 20;
+const SLICE_ROWS: usize = 4_096;
+/// Rows of a slice however wide they are.
+const LEAST_ROWS: usize = 64;
 
 /// Scalar expressions over the columns of one input.
 #[derive(Debug, Clone)]
 pub(crate) struct Expressions {
-    expressions: Vec<Arc<dyn PhysicalExpr>>,
+    expressions: Vec<Expression>,
     schema: SchemaRef,
+}
+
+#[derive(Debug, Clone)]
+struct Expression {
+    physical: Arc<dyn PhysicalExpr>,
+    is_sliced: bool,
 }
 
 impl Expressions {
     /// Expressions that make rows of `schema`.
     pub(crate) fn new(expressions: Vec<Arc<dyn PhysicalExpr>>, schema: SchemaRef) -> Self {
-        Self { expressions, schema }
+        let expression = |physical: Arc<dyn PhysicalExpr>| {
+            let is_sliced = is_sliced(physical.as_ref());
+            Expression { physical, is_sliced }
+        };
+        Self { expressions: expressions.into_iter().map(expression).collect(), schema }
     }
 
     /// The columns they make.
@@ -34,9 +57,8 @@ impl Expressions {
     /// The values of all expressions for all rows.
     pub(crate) fn columns(&self, rows: &RecordBatch) -> Result<Vec<ArrayRef>, RuntimeError> {
         let columns = |rows: &RecordBatch| -> Result<Vec<ArrayRef>, RuntimeError> {
-            let value =
-                |e: &Arc<dyn PhysicalExpr>| Ok(e.evaluate(rows)?.into_array(rows.num_rows())?);
-            guarded(|| self.expressions.iter().map(value).collect())
+            let value = |e: &Expression| values(e.physical.as_ref(), e.is_sliced, rows);
+            made::within(|| guarded(|| self.expressions.iter().map(value).collect()))
         };
         columns(rows).map_err(|error| blame(rows, error, |part| columns(part).map(drop)))
     }
@@ -52,14 +74,61 @@ pub(crate) fn matching(
     predicate: &dyn PhysicalExpr,
     rows: &RecordBatch,
 ) -> Result<BooleanArray, RuntimeError> {
+    let is_sliced = is_sliced(predicate);
     let values = |rows: &RecordBatch| -> Result<ArrayRef, RuntimeError> {
-        guarded(|| Ok(predicate.evaluate(rows)?.into_array(rows.num_rows())?))
+        made::within(|| guarded(|| values(predicate, is_sliced, rows)))
     };
     let values = values(rows).map_err(|error| blame(rows, error, |part| values(part).map(drop)))?;
     let values = values
         .as_boolean_opt()
         .ok_or_else(|| RuntimeError { message: format!("{predicate} is no condition") })?;
     Ok(truths(values))
+}
+
+/// Whether an expression may take long or make much: it calls a function, or looks into texts.
+fn is_sliced(expression: &dyn PhysicalExpr) -> bool {
+    let is_costly = expression.is::<ScalarFunctionExpr>()
+        || expression.is::<LikeExpr>()
+        || expression.downcast_ref::<BinaryExpr>().is_some_and(|binary| {
+            matches!(
+                binary.op(),
+                Symbol::StringConcat
+                    | Symbol::RegexMatch
+                    | Symbol::RegexIMatch
+                    | Symbol::RegexNotMatch
+                    | Symbol::RegexNotIMatch
+            )
+        });
+    is_costly || expression.children().into_iter().any(|child| is_sliced(child.as_ref()))
+}
+
+/// The values of an expression for all rows.
+fn values(
+    expression: &dyn PhysicalExpr,
+    is_sliced: bool,
+    rows: &RecordBatch,
+) -> Result<ArrayRef, RuntimeError> {
+    let whole = |rows: &RecordBatch| -> Result<ArrayRef, RuntimeError> {
+        Ok(expression.evaluate(rows)?.into_array(rows.num_rows())?)
+    };
+    if !is_sliced {
+        return whole(rows);
+    }
+    let (count, most) = (rows.num_rows(), slice_rows(rows));
+    if count <= most {
+        return made::kept(|| whole(rows));
+    }
+    let slices = (0..count).step_by(most).map(|start| rows.slice(start, most.min(count - start)));
+    let parts = slices.map(|slice| made::kept(|| whole(&slice)));
+    let parts = parts.collect::<Result<Vec<_>, _>>()?;
+    let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
+    Ok(concat(&parts)?)
+}
+
+/// How many rows of a batch make a slice.
+fn slice_rows(rows: &RecordBatch) -> usize {
+    let width = rows.get_array_memory_size() / rows.num_rows().max(1);
+    (SLICE_BYTES / width.max(1)).clamp(LEAST_ROWS, SLICE_ROWS)
 }
 
 /// The condition with its nulls as false.
@@ -90,6 +159,11 @@ pub(super) fn blame(
     error: RuntimeError,
     evaluate: impl Fn(&RecordBatch) -> Result<(), RuntimeError>,
 ) -> RuntimeError {
+    // Where a step takes too long, no row of it is to blame, and nothing is evaluated any more.
+    if made::is_over() {
+        return error;
+    }
+    let evaluate = |part: &RecordBatch| made::tried(|| evaluate(part));
     let (mut start, mut length, mut error) = (0, rows.num_rows(), error);
     while length > 1 {
         let half = length / 2;

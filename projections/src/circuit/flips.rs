@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::temporal::with_today;
 use crate::RuntimeError;
 use crate::change::batch;
+use crate::functions::made;
 
 /// No day.
 pub(crate) const NEVER: i32 = i32::MAX;
@@ -61,7 +62,7 @@ impl Crossing {
 
     fn distances(&self, rows: &RecordBatch) -> Result<(Int64Array, Int64Array), RuntimeError> {
         let numbers = |side: &Arc<dyn PhysicalExpr>| -> Result<Int64Array, RuntimeError> {
-            let values = side.evaluate(rows)?.into_array(rows.num_rows())?;
+            let values = made::within(|| Ok(side.evaluate(rows)?.into_array(rows.num_rows())?))?;
             Ok(cast(&values, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
         };
         Ok((numbers(&self.left)?, numbers(&self.right)?))

@@ -27,6 +27,7 @@ mod saving;
 mod side;
 mod single;
 mod slots;
+mod source;
 pub(crate) mod state;
 mod table;
 mod temporal;
@@ -34,7 +35,7 @@ mod top;
 mod window;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -52,12 +53,13 @@ use saving::Plans;
 pub use saving::StateLoader;
 pub(crate) use side::JoinSide;
 pub(crate) use single::SingleRow;
+use source::Source;
 pub(crate) use temporal::Temporal;
 pub(crate) use top::{Numbering, Top, TopRows};
 pub(crate) use window::{Window, WindowValue};
 
 use crate::change::{batch, runs};
-use crate::events::{EventType, fit};
+use crate::events::{EventType, Field};
 use crate::snapshot::{Layout, TenantPart};
 use crate::sql::Compiler;
 use crate::{
@@ -102,7 +104,11 @@ pub(crate) struct ViewOutput {
 #[derive(Default)]
 pub struct Circuit {
     nodes: Vec<Node>,
-    sources: BTreeMap<(Option<Tenant>, String), NodeId>,
+    /// The nodes of event types: of one type with the fields that its tenant has declared, without, or
+    /// both.
+    sources: BTreeMap<(Option<Tenant>, String), Vec<Source>>,
+    /// The declared fields that are read, with their types.
+    declared_read: BTreeSet<(String, String)>,
     /// The nodes of views of another circuit that are read.
     views: BTreeMap<String, NodeId>,
     outputs: Vec<Output>,
@@ -134,15 +140,33 @@ impl Circuit {
         Ok((compiler.finish(), compiled))
     }
 
-    /// The node of an event type's events, made when it is first read.
-    pub(crate) fn source(&mut self, event_type: &EventType, schema: &SchemaRef) -> NodeId {
+    /// The node of an event type's events, made when it is first read: with the columns of `schema`,
+    /// which are those of the type and behind them those of `declared`.
+    pub(crate) fn source(
+        &mut self,
+        event_type: &EventType,
+        schema: &SchemaRef,
+        declared: &[Field],
+    ) -> NodeId {
         let key = (event_type.owner(), event_type.name().to_owned());
-        if let Some(node) = self.sources.get(&key) {
-            return *node;
+        let mut known = self.sources.get(&key).into_iter().flatten();
+        if let Some(source) = known.find(|source| source.declared == declared) {
+            return source.node;
         }
         let node = self.push(None, vec![], schema.clone());
-        self.sources.insert(key, node);
+        let source = Source { node, declared: declared.to_vec() };
+        self.sources.entry(key).or_default().push(source);
         node
+    }
+
+    /// Notes that a declared field of an event type is read.
+    pub(crate) fn note_declared(&mut self, event_type: &EventType, field: &Field) {
+        self.declared_read.insert((event_type.name().to_owned(), field.name.clone()));
+    }
+
+    /// The declared fields that are read, each with its event type before it.
+    pub(crate) fn declared_read(&self) -> &BTreeSet<(String, String)> {
+        &self.declared_read
     }
 
     /// The node that has one row without columns for each tenant, from its first event or tick on.
@@ -261,17 +285,12 @@ impl Circuit {
         }
         let given = events.clone();
         let mut arrived: HashMap<NodeId, Vec<Change>> = HashMap::new();
-        for mut batch in events {
+        for batch in events {
             let key = (batch.event_type.owner(), batch.event_type.name().to_owned());
-            if let Some(node) = self.sources.get(&key) {
-                // The type may have gained columns since the views were compiled.
-                let schema = &self.nodes[*node].schema;
-                if batch.rows.num_columns() != schema.fields().len()
-                    && let Ok(rows) = fit(&batch.rows, schema)
-                {
-                    batch.rows = rows;
-                }
-                arrived.entry(*node).or_default().push(Change::from_events(batch));
+            for source in self.sources.get(&key).into_iter().flatten() {
+                let schema = &self.nodes[source.node].schema;
+                let change = Change::from_events(source.fitted(&batch, schema));
+                arrived.entry(source.node).or_default().push(change);
             }
         }
         for (view, change) in views {

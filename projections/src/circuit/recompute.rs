@@ -23,6 +23,7 @@ use super::state::{Capture, Reader};
 use super::{Operator, Step};
 use crate::bytes::ByteRows;
 use crate::change::{RowCodec, batch};
+use crate::functions::made;
 use crate::{Change, RuntimeError, Tenant};
 
 /// The table a recomputing plan reads: the rows put in for one run.
@@ -97,7 +98,7 @@ impl PlanRunner {
 
     /// The plan's answer over `rows`.
     pub(crate) fn run(&mut self, rows: RecordBatch) -> Result<RecordBatch, RuntimeError> {
-        let answer = guarded(|| self.answer(rows));
+        let answer = made::within(|| guarded(|| self.answer(rows)));
         if answer.is_err() {
             // What a run that failed left behind is not looked at.
             self.ready = None;

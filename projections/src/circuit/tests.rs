@@ -25,7 +25,10 @@ fn voided(events: &[(u32, &str, &str)]) -> Input {
     ];
     let rows = RecordBatch::try_new(event_type.relation().clone(), columns).unwrap();
     let tenants = events.iter().map(|e| e.0).collect::<UInt32Array>();
-    Input { events: vec![EventBatch { event_type, tenants, rows }], ..Input::default() }
+    Input {
+        events: vec![EventBatch { event_type, tenants, rows, extra: None }],
+        ..Input::default()
+    }
 }
 
 fn partition() -> Partition {

@@ -1,13 +1,13 @@
 //! All event types of a process, which may become more while it runs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use super::{EventType, EventTypes, Names};
+use super::{EventType, EventTypes, Field, Names};
 use crate::Tenant;
 
-/// The built-in types, those registered for all tenants, and those of single tenants. Cheap to
-/// clone; all clones are one registry.
+/// The built-in types, those registered for all tenants, those of single tenants, and what tenants
+/// have declared beside the fields of types. Cheap to clone; all clones are one registry.
 ///
 /// Who asks gets the types as they are at that moment, and keeps them as they were: a change is
 /// seen by the next who asks. A type goes with its tenant only, and a later form of it has the
@@ -22,6 +22,16 @@ pub struct EventRegistry {
 struct Types {
     shared: Arc<Names>,
     own: HashMap<Tenant, Arc<Names>>,
+    declared: HashMap<Tenant, Declared>,
+}
+
+/// What one tenant has declared.
+#[derive(Debug, Default)]
+struct Declared {
+    /// The fields, by the names of their types.
+    fields: BTreeMap<String, Vec<Field>>,
+    /// The types with them, as far as there are such types.
+    types: Arc<Names>,
 }
 
 impl EventRegistry {
@@ -34,7 +44,9 @@ impl EventRegistry {
     pub fn visible(&self, tenant: Tenant) -> EventTypes {
         let types = self.read();
         let own = types.own.get(&tenant).cloned().unwrap_or_default();
-        EventTypes { shared: Arc::clone(&types.shared), own, ..EventTypes::default() }
+        let declared = types.declared.get(&tenant).map(|declared| Arc::clone(&declared.types));
+        let (shared, declared) = (Arc::clone(&types.shared), declared.unwrap_or_default());
+        EventTypes { shared, own, declared, ..EventTypes::default() }
     }
 
     /// The types of all tenants.
@@ -52,6 +64,12 @@ impl EventRegistry {
         names.get(name).cloned()
     }
 
+    /// Whether anybody has a type of that name.
+    pub fn has(&self, name: &str) -> bool {
+        let types = self.read();
+        types.shared.contains_key(name) || types.own.values().any(|names| names.contains_key(name))
+    }
+
     /// How many types `owner` has alone; without an owner, how many all have.
     pub fn count(&self, owner: Option<Tenant>) -> usize {
         let types = self.read();
@@ -64,16 +82,46 @@ impl EventRegistry {
     /// Adds a type, or puts it in the place of an earlier form of it.
     pub fn put(&self, event_type: EventType) {
         let mut types = self.types.write().unwrap_or_else(PoisonError::into_inner);
-        let names = match event_type.owner() {
+        let (owner, name) = (event_type.owner(), event_type.name().to_owned());
+        let names = match owner {
             Some(tenant) => types.own.entry(tenant).or_default(),
             None => &mut types.shared,
         };
-        Arc::make_mut(names).insert(event_type.name().to_owned(), Arc::new(event_type));
+        Arc::make_mut(names).insert(name.clone(), Arc::new(event_type));
+        let declaring = types.declared.iter().filter(|(tenant, declared)| {
+            owner.is_none_or(|owner| owner == **tenant) && declared.fields.contains_key(&name)
+        });
+        let declaring: Vec<Tenant> = declaring.map(|(tenant, _)| *tenant).collect();
+        for tenant in declaring {
+            types.widen(tenant, &name);
+        }
     }
 
-    /// Lets the types go that a tenant has alone. There must be no events of them any more.
+    /// Has a tenant declare these fields, by the names of their types, and no others: columns of
+    /// `events."<type>"` behind those of the type, for this tenant alone. A type whose fields stay the
+    /// same stays the same object, since readers compare those.
+    pub fn declare(&self, tenant: Tenant, fields: BTreeMap<String, Vec<Field>>) {
+        let mut types = self.types.write().unwrap_or_else(PoisonError::into_inner);
+        let declared = types.declared.entry(tenant).or_default();
+        let before = std::mem::replace(&mut declared.fields, fields);
+        let names: BTreeSet<&String> = before.keys().chain(declared.fields.keys()).collect();
+        let changed =
+            names.into_iter().filter(|name| before.get(*name) != declared.fields.get(*name));
+        let changed: Vec<String> = changed.cloned().collect();
+        for name in changed {
+            types.widen(tenant, &name);
+        }
+        if types.declared.get(&tenant).is_some_and(|declared| declared.fields.is_empty()) {
+            types.declared.remove(&tenant);
+        }
+    }
+
+    /// Lets the types go that a tenant has alone, and what it has declared. There must be no events of
+    /// them any more.
     pub fn forget(&self, tenant: Tenant) {
-        self.types.write().unwrap_or_else(PoisonError::into_inner).own.remove(&tenant);
+        let mut types = self.types.write().unwrap_or_else(PoisonError::into_inner);
+        types.own.remove(&tenant);
+        types.declared.remove(&tenant);
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Types> {
@@ -82,9 +130,26 @@ impl EventRegistry {
     }
 }
 
+impl Types {
+    /// Makes the type of that name anew as a tenant has it, with what the tenant has declared.
+    fn widen(&mut self, tenant: Tenant, name: &str) {
+        let own = self.own.get(&tenant).and_then(|own| own.get(name));
+        let plain = own.or_else(|| self.shared.get(name)).cloned();
+        let Some(declared) = self.declared.get_mut(&tenant) else { return };
+        let fields = declared.fields.get(name);
+        let wide = plain.zip(fields).map(|(plain, fields)| Arc::new(plain.declaring(fields)));
+        let types = Arc::make_mut(&mut declared.types);
+        match wide {
+            Some(wide) => types.insert(name.to_owned(), wide),
+            None => types.remove(name),
+        };
+    }
+}
+
 /// A registry of types that all tenants have.
 impl From<EventTypes> for EventRegistry {
     fn from(EventTypes { shared, .. }: EventTypes) -> Self {
-        Self { types: Arc::new(RwLock::new(Types { shared, own: HashMap::new() })) }
+        let (own, declared) = (HashMap::new(), HashMap::new());
+        Self { types: Arc::new(RwLock::new(Types { shared, own, declared })) }
     }
 }

@@ -73,7 +73,7 @@ fn batch(event_type: EventType, tenant: u32, id: &str) -> EventBatch {
     let mut columns = vec![text; event_type.relation().fields().len()];
     columns[1] = Arc::new(at);
     let rows = RecordBatch::try_new(event_type.relation().clone(), columns).unwrap();
-    EventBatch { event_type: Arc::new(event_type), tenants: vec![tenant].into(), rows }
+    EventBatch { event_type: Arc::new(event_type), tenants: vec![tenant].into(), rows, extra: None }
 }
 
 #[test]
@@ -100,4 +100,67 @@ fn a_view_reads_the_type_it_was_defined_over_in_all_its_forms() {
     let readers = partition.readers();
     let rows = |tenant| readers.snapshot(Tenant(tenant)).view("v").unwrap().row_count();
     assert_eq!([rows(1), rows(2), rows(3)], [2, 0, 0]);
+}
+
+fn declaring(registry: &EventRegistry, tenant: u32, fields: &[(&str, &[&str])]) {
+    let fields = fields.iter().map(|(name, fields)| {
+        let fields = fields.iter().map(|name| field(name, false)).collect();
+        ((*name).to_owned(), fields)
+    });
+    registry.declare(Tenant(tenant), fields.collect());
+}
+
+/// The columns of a type behind those of the envelope, as a tenant has it.
+fn columns(registry: &EventRegistry, tenant: u32, name: &str) -> Vec<String> {
+    let types = registry.visible(Tenant(tenant));
+    let columns = types.get(name).unwrap().columns().fields().iter().skip(ENVELOPE.len());
+    columns.map(|field| field.name().clone()).collect()
+}
+
+#[test]
+fn what_a_tenant_declares_stands_behind_the_columns_of_a_type_for_it_alone() {
+    let registry = EventRegistry::builtin();
+    registry.put(EventType::new("acme.a", vec![field("x", false)]));
+    let plain = registry.visible(Tenant(1)).get("acme.a").unwrap().clone();
+    declaring(&registry, 1, &[("acme.a", &["lot", "Event_ID", "X", "Lot"]), ("acme.none", &["y"])]);
+    declaring(&registry, 2, &[("acme.a", &["bill"])]);
+    assert_eq!(columns(&registry, 1, "acme.a"), ["x", "lot"], "a column's name stays a column's");
+    assert_eq!(columns(&registry, 2, "acme.a"), ["x", "bill"]);
+    assert_eq!(columns(&registry, 3, "acme.a"), ["x"]);
+    let wide = registry.visible(Tenant(1)).get("acme.a").unwrap().clone();
+    assert_eq!((wide.relation(), wide.fields()), (plain.relation(), plain.fields()));
+    assert_eq!(wide.columns().field(4).data_type(), &DataType::Utf8);
+    assert!(wide.declared().iter().all(|field| field.optional));
+    assert!(plain.declared().is_empty() && plain.columns() == plain.relation());
+    assert!(registry.find(None, "acme.a").unwrap().declared().is_empty());
+    let listed = registry.visible(Tenant(1));
+    let listed = listed.iter().find(|known| known.name() == "acme.a").unwrap();
+    assert!(Arc::ptr_eq(listed, &wide));
+
+    // A type of its own that it declares something of, and one that comes later.
+    registry.put(EventType::owned(Some(Tenant(1)), "acme.none", vec![field("z", false)]));
+    assert_eq!(columns(&registry, 1, "acme.none"), ["z", "y"]);
+    registry.forget(Tenant(1));
+    assert_eq!(columns(&registry, 1, "acme.a"), ["x"]);
+    assert_eq!(columns(&registry, 2, "acme.a"), ["x", "bill"]);
+}
+
+#[test]
+fn a_type_is_the_same_object_until_its_columns_change() {
+    let registry = EventRegistry::builtin();
+    registry.put(EventType::new("acme.a", vec![field("x", false)]));
+    registry.put(EventType::new("acme.b", vec![]));
+    let held = |name: &str| registry.visible(Tenant(1)).get(name).unwrap().clone();
+    declaring(&registry, 1, &[("acme.a", &["lot"]), ("acme.b", &["lot"])]);
+    let (a, b) = (held("acme.a"), held("acme.b"));
+    declaring(&registry, 1, &[("acme.a", &["lot"]), ("acme.b", &["lot", "bill"])]);
+    assert!(Arc::ptr_eq(&a, &held("acme.a")) && !Arc::ptr_eq(&b, &held("acme.b")));
+    // The type gains a field of the name of one that is declared.
+    registry.put(EventType::new("acme.a", vec![field("x", false), field("lot", true)]));
+    assert!(!Arc::ptr_eq(&a, &held("acme.a")));
+    assert_eq!(columns(&registry, 1, "acme.a"), ["x", "lot"]);
+    assert!(held("acme.a").declared().is_empty());
+    let b = held("acme.b");
+    declaring(&registry, 1, &[]);
+    assert!(!Arc::ptr_eq(&b, &held("acme.b")) && held("acme.b").declared().is_empty());
 }

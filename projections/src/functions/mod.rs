@@ -1,13 +1,17 @@
-//! Functions that a report writer misses in SQL: business days, fiscal periods, hopping windows,
-//! and lists.
+//! The functions of SQL: DataFusion's, but for those that tell of the engine, with those that can make
+//! much from little bounded; and what a report writer misses among them: business days, fiscal periods,
+//! hopping windows, and lists.
 //!
-//! They are the same in views and in ad hoc SQL; whoever plans SQL registers [`scalar`]. All are
-//! null where an argument is null, and follow from their arguments alone.
+//! They are the same in views and in ad hoc SQL; whoever plans SQL registers [`session`]. Those of the
+//! engine's own are null where an argument is null, and follow from their arguments alone.
 
+mod bounded;
 mod business_days;
 mod fiscal;
+mod growth;
 mod hop;
 mod lists;
+pub(crate) mod made;
 
 use std::sync::Arc;
 
@@ -15,9 +19,26 @@ use arrow::array::{ArrayRef, Date32Array, Int64Array, ListArray};
 use arrow::datatypes::DataType;
 use datafusion::common::cast::{as_date32_array, as_int64_array, as_list_array};
 use datafusion::common::{Result, plan_err};
+use datafusion::execution::SessionStateDefaults;
 use datafusion::logical_expr::{ScalarFunctionArgs, ScalarUDF};
 
-/// All of them.
+pub use bounded::{Account, Open, charge, charge_column};
+pub use made::TooMuch;
+
+/// Left out: what tells of the engine, or of the machine's clock.
+const LEFT_OUT: [&str; 4] = ["version", "current_time", "arrow_metadata", "with_metadata"];
+
+/// The scalar functions of a session.
+pub fn session() -> Vec<Arc<ScalarUDF>> {
+    SessionStateDefaults::default_scalar_functions()
+        .into_iter()
+        .filter(|function| !LEFT_OUT.contains(&function.name()))
+        .map(bounded::bounded)
+        .chain(scalar())
+        .collect()
+}
+
+/// The engine's own.
 pub fn scalar() -> Vec<Arc<ScalarUDF>> {
     let mut functions = vec![
         ScalarUDF::from(business_days::BusinessDays::new()),

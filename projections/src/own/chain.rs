@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Int64Array, UInt32Array};
-use arrow::compute::take_record_batch;
+use arrow::array::cast::AsArray;
+use arrow::array::{Int64Array, StringArray, UInt32Array};
+use arrow::compute::{take, take_record_batch};
 
 use super::{OwnView, Reads};
 use crate::circuit::Circuit;
+use crate::functions::made::{self, Limit};
 use crate::snapshot::TenantPart;
 use crate::{Change, EventBatch, RuntimeError, Tenant, Tick, View};
 
@@ -59,10 +61,12 @@ impl Feed {
             self.events.push(batch.clone());
             return;
         }
-        let tenants = owners(self.tenant, rows.len());
+        let (event_type, tenants) = (batch.event_type.clone(), owners(self.tenant, rows.len()));
+        let places = UInt32Array::from(rows);
+        let extra = batch.extra.as_ref().and_then(|extra| taken(extra, &places));
         // The places are those of rows that are there, so they can be taken.
-        if let Ok(rows) = take_record_batch(&batch.rows, &UInt32Array::from(rows)) {
-            self.events.push(EventBatch { event_type: batch.event_type.clone(), tenants, rows });
+        if let Ok(rows) = take_record_batch(&batch.rows, &places) {
+            self.events.push(EventBatch { event_type, tenants, rows, extra });
         }
     }
 
@@ -81,6 +85,12 @@ impl Feed {
     pub(crate) fn add_failure(&mut self, view: &Arc<View>, error: &RuntimeError) {
         self.failures.push((view.clone(), error.clone()));
     }
+}
+
+/// The texts at these places, which are there.
+fn taken(texts: &StringArray, places: &UInt32Array) -> Option<StringArray> {
+    let taken = take(texts, places, None).ok()?;
+    taken.as_string_opt::<i32>().cloned()
 }
 
 /// The tenant of each of so many rows.
@@ -143,11 +153,12 @@ impl Chain {
         outcomes
     }
 
-    /// Takes a feed through all views; what each changes is added to the feed.
-    pub(super) fn step(&mut self, feed: &mut Feed) -> Vec<(usize, Outcome)> {
+    /// Takes a feed through all views; what each changes is added to the feed. Each has the time of
+    /// `limit` for it.
+    pub(super) fn step(&mut self, feed: &mut Feed, limit: Option<Limit>) -> Vec<(usize, Outcome)> {
         let mut outcomes = Vec::new();
         for (index, link) in self.links.iter_mut().enumerate() {
-            match link.step(feed) {
+            match link.step(feed, limit) {
                 Some(Outcome::Changed(part)) => {
                     feed.add_change(&link.view, &part);
                     outcomes.push((index, Outcome::Changed(part)));
@@ -202,8 +213,8 @@ impl Link {
         self.circuit.as_ref().map_or(0, |circuit| circuit.bytes(tenant))
     }
 
-    /// Takes a feed through it.
-    pub(super) fn step(&mut self, feed: &Feed) -> Option<Outcome> {
+    /// Takes a feed through it, in the time of `limit`.
+    pub(super) fn step(&mut self, feed: &Feed, limit: Option<Limit>) -> Option<Outcome> {
         let circuit = self.circuit.as_mut()?;
         let failures = &feed.failures;
         let broken = failures.iter().find(|(view, _)| self.reads.views.contains(view.name()));
@@ -216,7 +227,14 @@ impl Link {
         let changes = feed.changes.iter().filter(|(view, _)| reads.views.contains(view.name()));
         let changes: Vec<(&str, Change)> =
             changes.map(|(view, change)| (view.name(), change.clone())).collect();
-        let output = circuit.step_over(events.cloned().collect(), &changes, &feed.ticks).pop()?;
+        let events = events.cloned().collect();
+        let (outputs, in_time) =
+            made::step(limit, || circuit.step_over(events, &changes, &feed.ticks));
+        if let Err(error) = in_time {
+            self.circuit = None;
+            return Some(Outcome::Failed(error.into()));
+        }
+        let output = outputs.into_iter().next_back()?;
         if let Some((_, error)) = output.failures.into_iter().next() {
             self.circuit = None;
             return Some(Outcome::Failed(error));

@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow::array::{Int64Array, RecordBatch};
+use arrow::array::{Array, Int64Array, RecordBatch};
 
 use super::Reads;
 use super::chain::{Chain, Feed, Outcome, owners};
+use crate::functions::made::Limit;
 use crate::{Change, EventBatch, RuntimeError, Tenant, TenantSnapshot, Tick, View, ViewSnapshot};
 
 /// Rows of a view that are fed in one step.
@@ -48,6 +49,8 @@ pub struct Fill {
     /// The bytes that the views may come to hold, and why they cannot hold more.
     room: usize,
     over: RuntimeError,
+    /// The time of a step.
+    limit: Option<Limit>,
 }
 
 /// What a tenant's partition was given since a fill began, as far as the fill reads it.
@@ -113,7 +116,10 @@ impl Tap {
 const FEED_BYTES: usize = 256;
 
 fn bytes(feed: &Feed) -> usize {
-    let events = feed.events.iter().map(|batch| batch.rows.get_array_memory_size());
+    let events = feed.events.iter().map(|batch| {
+        let extra = batch.extra.as_ref().map_or(0, Array::get_array_memory_size);
+        batch.rows.get_array_memory_size() + extra
+    });
     let changes = feed.changes.iter().map(|(_, change)| change.rows.get_array_memory_size());
     FEED_BYTES + events.chain(changes).sum::<usize>()
 }
@@ -134,7 +140,13 @@ impl Fill {
             .map(|link| ViewSnapshot::empty(link.view.clone()))
             .collect::<Result<_, _>>()?;
         let tap = Arc::new(Tap { reads, bound, kept: Mutex::default() });
-        Ok(Self { tenant: base.tenant(), base, chain, snapshots, tap, room, over })
+        let (tenant, limit) = (base.tenant(), None);
+        Ok(Self { tenant, base, chain, snapshots, tap, room, over, limit })
+    }
+
+    /// Sets the time that each step of it may take from here on.
+    pub(super) fn limit(&mut self, limit: Option<Limit>) {
+        self.limit = limit;
     }
 
     pub(super) fn tap(&self) -> &Arc<Tap> {
@@ -220,7 +232,7 @@ impl Fill {
         if let Some((view, _)) = feed.failures.first() {
             return Err(FillError::Changed(view.name().to_owned()));
         }
-        let outcomes = self.chain.step(&mut feed);
+        let outcomes = self.chain.step(&mut feed, self.limit);
         self.take(outcomes)?;
         for (view, state) in self.snapshots.iter_mut().zip(self.chain.state(self.tenant)) {
             view.hold(state);

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use super::chain::{Chain, Feed, Link, Outcome};
 use super::fill::{Fill, FillError};
 use super::swap::check_read;
-use super::{OwnView, OwnViews};
+use super::{OwnView, OwnViews, StepTime};
 use crate::snapshot::{PassingRows, TenantPart};
 use crate::{Partition, RuntimeError, Tenant, TenantSnapshot, View};
 
@@ -74,8 +74,9 @@ impl OwnViews {
     /// Takes a feed, in which the changes of the own views are, through the tenant's passing views.
     pub(super) fn step_passing(&mut self, feed: &Feed) -> Vec<(PassingId, TenantPart)> {
         let mut changed = Vec::new();
+        let limit = self.time.map(StepTime::of_step);
         let Some(views) = self.passing.get_mut(&feed.tenant()) else { return changed };
-        views.retain_mut(|view| match view.link.step(feed) {
+        views.retain_mut(|view| match view.link.step(feed, limit) {
             Some(Outcome::Changed(part)) => {
                 changed.push((view.id, part));
                 true
@@ -147,6 +148,7 @@ impl Partition {
         mut fill: Fill,
         alive: &Arc<()>,
     ) -> Result<(), FillError> {
+        fill.limit(self.own.time.map(StepTime::of_step));
         fill.catch_up()?;
         let (base, tap) = (fill.base().clone(), Arc::downgrade(fill.tap()));
         let (chain, snapshots) = fill.into_parts();

@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use super::chain::Chain;
 use super::fill::{Fill, FillError, Tap};
-use super::{OwnLimits, OwnView, over};
+use super::{OwnLimits, OwnView, StepTime, over};
 use crate::snapshot::Unready;
 use crate::{Partition, RuntimeError, Tenant, TenantSnapshot, ViewSnapshot};
 
@@ -51,8 +51,9 @@ impl Partition {
     ) -> Result<Fill, FillError> {
         let tenant = base.tenant();
         let first = chain.links().first().map_or("", |link| link.view.name()).to_owned();
-        let fill = Fill::new(base, chain, room, self.own.limits.buffer_bytes)
+        let mut fill = Fill::new(base, chain, room, self.own.limits.buffer_bytes)
             .map_err(|error| FillError::Failed { view: first, error })?;
+        fill.limit(self.own.time.map(StepTime::of_fill));
         self.own.taps.entry(tenant).or_default().push(Arc::downgrade(fill.tap()));
         Ok(fill)
     }
@@ -60,6 +61,7 @@ impl Partition {
     /// Feeds what is left and puts the views of the fill into the tenant's snapshots, in place of
     /// those of the same names. Readers see all of them from one moment on.
     pub fn attach(&mut self, mut fill: Fill) -> Result<Arc<TenantSnapshot>, FillError> {
+        fill.limit(self.own.time.map(StepTime::of_step));
         fill.catch_up()?;
         let (base, tap) = (fill.base().clone(), Arc::downgrade(fill.tap()));
         let (chain, snapshots) = fill.into_parts();

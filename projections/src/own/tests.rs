@@ -1,12 +1,14 @@
 //! Own views at their bounds: what they may hold, what fails with what, what is refused.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod bounds;
+
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array};
 
 use super::{Fill, FillError, OwnLimits, OwnView, PassingId, PassingLimits};
-use crate::snapshot::Unready;
+use crate::snapshot::{Unready, ViewSnapshot};
 use crate::{
     DefineError, EventBatch, EventTypes, Hidden, Input, Partition, Tenant, TenantSnapshot, View,
     ViewDefinition,
@@ -35,7 +37,10 @@ fn voided(events: &[(Tenant, &str, &str)]) -> Input {
     ];
     let rows = RecordBatch::try_new(event_type.relation().clone(), columns).unwrap();
     let tenants = events.iter().map(|e| e.0.0).collect::<UInt32Array>();
-    Input { events: vec![EventBatch { event_type, tenants, rows }], ..Input::default() }
+    Input {
+        events: vec![EventBatch { event_type, tenants, rows, extra: None }],
+        ..Input::default()
+    }
 }
 
 /// A built-in view whose cast can fail, and limits.
@@ -275,7 +280,7 @@ fn pass(partition: &mut Partition, tenant: Tenant, id: u64, sql: &str) -> std::s
 
 fn passing_rows(partition: &Partition, tenant: Tenant, id: u64) -> Option<usize> {
     let snapshot = partition.readers().snapshot(tenant);
-    snapshot.passing(PassingId(id)).map(|rows| rows.row_count())
+    snapshot.passing(PassingId(id)).map(ViewSnapshot::row_count)
 }
 
 #[test]

@@ -16,7 +16,7 @@ impl ViewSnapshot {
     pub fn difference(&self, before: &Self) -> Result<(RecordBatch, Vec<i64>), RuntimeError> {
         let mut net: BTreeMap<&[u8], i64> = BTreeMap::new();
         for (of, other, sign) in [(before, self, -1), (self, before, 1)] {
-            for (row, times) in of.chunks_beside(other).into_iter().flat_map(|chunk| chunk.iter()) {
+            for (row, times) in of.chunks_beside(other).into_iter().flat_map(Chunk::iter) {
                 *net.entry(row).or_default() += sign * times as i64;
             }
         }

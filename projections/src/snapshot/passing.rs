@@ -16,7 +16,7 @@ pub(crate) struct PassingRows {
 impl PassingRows {
     /// Whether it reads what is hidden.
     pub(super) fn reads_hidden(&self, hidden: &Hidden) -> bool {
-        let Reads { events, views } = self.reads.as_ref();
+        let Reads { events, views, .. } = self.reads.as_ref();
         views.iter().any(|view| hidden.view(view).is_some())
             || events.iter().any(|event_type| hidden.event_type(event_type).is_some())
     }

@@ -36,7 +36,7 @@ impl Catalog {
         let events = Arc::new(MemorySchemaProvider::new());
         let mut names = BTreeSet::new();
         for event_type in types.iter() {
-            let table = Arc::new(EmptyTable::new(event_type.relation().clone()));
+            let table = Arc::new(EmptyTable::new(event_type.columns().clone()));
             // The schema is new, so no name is taken yet.
             let _ = events.register_table(event_type.name().to_owned(), table);
             names.insert(event_name(event_type.name()));
@@ -64,6 +64,7 @@ impl Catalog {
                 self.check(&relation)?;
             }
             let plan = block_on(self.state.statement_to_plan(statement))?;
+            dialect::check_widths(&plan)?;
             Ok(read_late(self.state.optimize(&clock::open(plan)?)?)?)
         }));
         planned.unwrap_or_else(|_| {

@@ -13,6 +13,7 @@ use datafusion::physical_expr::expressions;
 
 use super::{Compiled, unsupported_at};
 use crate::clock::TODAY;
+use crate::functions::charge;
 
 /// Whether an expression reads the tenant's date.
 pub(super) fn reads_clock(expr: &Expr) -> bool {
@@ -65,8 +66,10 @@ pub(super) fn physical(
     expr: &Expr,
     schema: &DFSchema,
 ) -> Result<Arc<dyn PhysicalExpr>> {
+    // What it makes is charged to the step that evaluates it.
+    let expr = charge(expr.clone(), &mut || None)?.data;
     datafusion::physical_expr::create_physical_expr(
-        expr,
+        &expr,
         schema,
         state.execution_props(),
         &PhysicalPlanningContext::default(),

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use datafusion::execution::{FunctionRegistry, SessionState, SessionStateBuilder};
+use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
 use datafusion::logical_expr::planner::RelationPlanner;
 use datafusion::optimizer::{Analyzer, AnalyzerRule, Optimizer, OptimizerRule};
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -17,6 +17,7 @@ use super::group_keys::KeepKeys;
 use super::order::CompleteOrder;
 use super::push_down::KeepAboveTotals;
 use super::subquery_names::SubqueryNames;
+pub use super::widths::check_widths;
 use crate::{exact_sum, functions};
 
 /// Sets the options of the dialect.
@@ -68,18 +69,12 @@ pub fn session() -> SessionContext {
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_default_features()
+        .with_scalar_functions(functions::session())
         .with_relation_planners(relation_planners())
         .with_analyzer_rules(analyzer_rules())
         .with_optimizer_rules(optimizer_rules())
         .build();
-    register(&mut state);
-    SessionContext::new_with_state(state)
-}
-
-fn register(state: &mut SessionState) {
     // A session state takes every function; one of the same name is replaced.
     let _ = state.register_udaf(exact_sum());
-    for function in functions::scalar() {
-        let _ = state.register_udf(function);
-    }
+    SessionContext::new_with_state(state)
 }

@@ -25,6 +25,7 @@ mod subquery_names;
 mod top;
 mod unique;
 mod unnest;
+mod widths;
 mod window;
 
 use std::collections::HashMap;
@@ -158,10 +159,7 @@ impl Compiler {
     fn scan(&mut self, scan: &TableScan) -> Compiled<NodeId> {
         let name = scan.table_name.table();
         let node = if scan.table_name.schema() == Some(catalog::EVENTS) {
-            let Some(event_type) = self.types.get(name) else {
-                return Err(Refusal::invalid(format!("there is no event type '{name}'")));
-            };
-            self.circuit.source(event_type, &nullable(&scan.source.schema()))
+            self.events(name, scan.projection.as_deref())?
         } else {
             match (self.views.get(name), self.relations.get(name)) {
                 (Some(node), _) => *node,
@@ -182,6 +180,30 @@ impl Compiler {
         let expressions: Vec<Expr> =
             columns.iter().map(|c| Expr::Column(input.qualified_field(*c).into())).collect();
         self.project(node, &input, &expressions, arrow_schema(&scan.projected_schema))
+    }
+
+    /// The node of the events of a type, of which these columns are read; all, if none are named.
+    fn events(&mut self, name: &str, columns: Option<&[usize]>) -> Compiled<NodeId> {
+        let Some(event_type) = self.types.get(name) else {
+            return Err(Refusal::invalid(format!("there is no event type '{name}'")));
+        };
+        let width = event_type.relation().fields().len();
+        let is_read =
+            |place: usize| columns.is_none_or(|columns| columns.contains(&(width + place)));
+        let mut reads_declared = false;
+        for (place, field) in event_type.declared().iter().enumerate() {
+            if is_read(place) {
+                self.circuit.note_declared(event_type, field);
+                reads_declared = true;
+            }
+        }
+        // What nobody reads is not taken out of what the events carried.
+        let (schema, declared) = if reads_declared {
+            (event_type.columns(), event_type.declared())
+        } else {
+            (event_type.relation(), &[][..])
+        };
+        Ok(self.circuit.source(event_type, &nullable(schema), declared))
     }
 
     fn projection(&mut self, projection: &Projection) -> Compiled<NodeId> {

@@ -26,6 +26,9 @@ const OPERATORS: usize = 2_000;
 /// `SELECT`s, joins and set operations of one text.
 const PARTS: usize = 200;
 
+/// Bytes of one text literal, which may be repeated for every row.
+const TEXT_BYTES: usize = 16 << 10;
+
 /// The one query that `sql` is.
 pub(super) fn parse(sql: &str) -> Compiled<Statement> {
     if sql.len() > BYTES {
@@ -57,7 +60,6 @@ fn check_size(tokens: &[TokenWithSpan]) -> Compiled<()> {
             Token::Comma
             | Token::Whitespace(_)
             | Token::Number(..)
-            | Token::SingleQuotedString(_)
             | Token::LParen
             | Token::RParen
             | Token::Period
@@ -71,7 +73,11 @@ fn check_size(tokens: &[TokenWithSpan]) -> Compiled<()> {
                 | Keyword::EXCEPT => parts += 1,
                 _ => operators += 1,
             },
-            _ => operators += 1,
+            Token::SingleQuotedString(text) => check_text(text.len())?,
+            other => {
+                operators += 1;
+                check_text(other.to_string().len())?;
+            }
         }
     }
     if operators > OPERATORS {
@@ -87,6 +93,15 @@ fn check_size(tokens: &[TokenWithSpan]) -> Compiled<()> {
         )));
     }
     Ok(())
+}
+
+fn check_text(bytes: usize) -> Compiled<()> {
+    if bytes <= TEXT_BYTES {
+        return Ok(());
+    }
+    Err(Refusal::invalid(format!(
+        "a text has {bytes} bytes, more than the {TEXT_BYTES} allowed in SQL"
+    )))
 }
 
 /// Refuses what is no query.

@@ -116,6 +116,7 @@ pub(crate) fn event_batches(facts: &[&Fact]) -> Vec<EventBatch> {
             event_type: kind.clone(),
             tenants: facts.iter().map(|f| Some(f.tenant.0)).collect::<UInt32Array>(),
             rows: relation(kind, &facts),
+            extra: None,
         }
     };
     kinds.into_iter().map(of_kind).collect()

@@ -6,6 +6,7 @@
 //! - [`operators`]: every supported construct of SQL, one small view in `tests/cases` each
 //! - [`refusals`]: what is no view, and what is said of it
 //! - [`own_views`]: views that tenants define in the middle of a history
+//! - [`declared_fields`]: such views over fields that their tenant has declared beside a type
 //! - [`passing_views`]: SQL that is followed from the middle of a history on
 //! - [`year`]: the views that read the date, at every midnight of a year in several time zones
 //! - [`midnights`]: what a midnight costs: it grows with the rows that change
@@ -15,6 +16,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod builtin_views;
+mod declared_fields;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod meanings;

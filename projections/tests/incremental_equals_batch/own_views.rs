@@ -211,7 +211,7 @@ impl Filling {
         let piece: Vec<&Fact> = piece.iter().collect();
         let rows = relation(&kind, &piece);
         let tenants = UInt32Array::from(vec![self.fill.base().tenant().0; piece.len()]);
-        self.fill.feed(EventBatch { event_type: kind, tenants, rows }).unwrap();
+        self.fill.feed(EventBatch { event_type: kind, tenants, rows, extra: None }).unwrap();
         if self.facts.len().is_multiple_of(2) {
             self.fill.catch_up().unwrap();
         }

@@ -126,7 +126,7 @@ impl Running {
             let event_type = facts[0].kind.clone();
             let tenants = UInt32Array::from(vec![TENANT.0; facts.len()]);
             let rows = relation(&event_type, facts);
-            fill.feed(EventBatch { event_type, tenants, rows }).unwrap();
+            fill.feed(EventBatch { event_type, tenants, rows, extra: None }).unwrap();
         }
         fill
     }

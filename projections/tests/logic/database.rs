@@ -417,6 +417,7 @@ fn input(steps: &[Step]) -> Input {
             event_type: kind.clone(),
             tenants: rows.iter().map(|(_, tenant, _)| Some(*tenant)).collect::<UInt32Array>(),
             rows: concat_batches(kind.relation(), &batches).unwrap(),
+            extra: None,
         });
     }
     input

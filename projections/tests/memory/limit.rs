@@ -27,7 +27,10 @@ fn voided(from: usize, counts: [(Tenant, usize); 2]) -> Input {
     let columns = vec![text(&ids), Arc::new(at), Arc::new(source), text(&ids), text(&ids)];
     let rows = RecordBatch::try_new(event_type.relation().clone(), columns).unwrap();
     let tenants = UInt32Array::from(tenants);
-    Input { events: vec![EventBatch { event_type, tenants, rows }], ..Input::default() }
+    Input {
+        events: vec![EventBatch { event_type, tenants, rows, extra: None }],
+        ..Input::default()
+    }
 }
 
 fn partition() -> Partition {

@@ -44,6 +44,13 @@ fn fitting(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     take(column, &UInt64Array::from_iter_values(0..column.len() as u64), None)
 }
 
+/// The bytes of the rows of a batch, however much more it keeps alive.
+pub(crate) fn row_bytes(batch: &RecordBatch) -> usize {
+    let bytes =
+        |column: &ArrayRef| needed(column).unwrap_or_else(|_| column.get_buffer_memory_size());
+    batch.columns().iter().map(bytes).sum()
+}
+
 /// The bytes of the rows.
 fn needed(column: &ArrayRef) -> Result<usize, ArrowError> {
     if let Some(views) = column.as_string_view_opt() {

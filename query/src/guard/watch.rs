@@ -1,4 +1,4 @@
-//! Functions of one argument that give it back, unless a bound is crossed.
+//! The end of a query, and a function that gives its argument back until then.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -13,7 +13,6 @@ use datafusion::logical_expr::{
 
 use crate::QueryError;
 use crate::error::LimitKind;
-use crate::functions::{BATCH_TEXT, text_bytes, too_much_text};
 use crate::turn::Turn;
 
 /// The end of a query: when its time is over, or when nobody waits for it any more.
@@ -103,51 +102,6 @@ impl ScalarUDFImpl for Watched {
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
         self.turn.look().map_err(QueryError::into_datafusion)?;
         first(arguments)
-    }
-}
-
-/// Gives its argument back unless a batch of it holds too much text.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct BoundedText {
-    signature: Signature,
-}
-
-impl BoundedText {
-    pub(super) fn new() -> Self {
-        Self { signature: Signature::any(1, Volatility::Immutable) }
-    }
-}
-
-impl ScalarUDFImpl for BoundedText {
-    fn name(&self) -> &'static str {
-        "bounded_text"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
-        Ok(first_type(arguments))
-    }
-
-    fn return_field_from_args(&self, arguments: ReturnFieldArgs) -> Result<FieldRef> {
-        first_field(&arguments)
-    }
-
-    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let rows = arguments.number_rows;
-        let argument = first(arguments)?;
-        let bytes = match &argument {
-            ColumnarValue::Array(array) => {
-                (0..array.len()).map(|row| text_bytes(&argument, row)).sum()
-            }
-            ColumnarValue::Scalar(_) => text_bytes(&argument, 0).saturating_mul(rows),
-        };
-        if bytes > BATCH_TEXT {
-            return Err(too_much_text("||").into_datafusion());
-        }
-        Ok(argument)
     }
 }
 

@@ -44,7 +44,7 @@ impl History for MemoryHistory {
         let columns =
             columns.unwrap_or_else(|| (0..event_type.relation().fields().len()).collect());
         assert!(!columns.is_empty(), "the list of columns is never empty");
-        let schema = Arc::new(event_type.relation().project(&columns).unwrap());
+        let schema = Arc::new(stored_schema(event_type).project(&columns).unwrap());
         let batches: Vec<_> = self
             .0
             .get(&(tenant, event_type.name().to_owned()))
@@ -55,6 +55,24 @@ impl History for MemoryHistory {
             .collect();
         Box::pin(RecordBatchStreamAdapter::new(schema, stream::iter(batches)))
     }
+}
+
+/// The columns that an event is kept with.
+fn stored_schema(event_type: &EventType) -> Schema {
+    let mut fields = event_type.relation().fields().to_vec();
+    fields.push(Arc::new(Field::new("source", DataType::Utf8, false)));
+    fields.push(Arc::new(Field::new("extra", DataType::Utf8, true)));
+    Schema::new(fields)
+}
+
+/// Rows of a relation as they are kept, each with what it carried in its data beyond its type.
+pub fn stored(event_type: &EventType, rows: &RecordBatch, data: &[&str]) -> RecordBatch {
+    let source = StringArray::from(vec!["/test"; rows.num_rows()]);
+    let extra = data.iter().map(|data| format!("{{\"data\":{data}}}"));
+    let extra = StringArray::from_iter_values(extra);
+    let mut columns = rows.columns().to_vec();
+    columns.extend([Arc::new(source) as ArrayRef, Arc::new(extra)]);
+    RecordBatch::try_new(Arc::new(stored_schema(event_type)), columns).unwrap()
 }
 
 /// Payments `<prefix>-0`, `<prefix>-1`, … of 10.5000 each.

@@ -147,6 +147,8 @@ static CONSULTANCY: Profile = Profile {
         "Newsroom analytics",
     ],
     products: &["Advisory", "Data platform", "Workshop", "Audit", "Managed service"],
+    carriers: &[],
+    activities: &["analysis", "meetings", "delivery", "travel"],
     departments: &["Consulting", "Data", "Design", "Sales", "Operations"],
     tasks: &[
         "Update the pipeline",
@@ -260,6 +262,8 @@ static WHOLESALER: Profile = Profile {
         "Mushrooms, 10 lb",
         "Honey, pail",
     ],
+    carriers: &["Nordfracht", "Kessler", "own van"],
+    activities: &[],
     departments: &["Warehouse", "Drivers", "Sales", "Purchasing", "Office"],
     tasks: &[
         "Cold room temperature",
@@ -364,6 +368,8 @@ static BUILDER: Profile = Profile {
         "Sand, bulk bag",
         "Rebar, 6 m",
     ],
+    carriers: &[],
+    activities: &[],
     departments: &["Site", "Joinery", "Electrical", "Estimating", "Office"],
     tasks: &[
         "Site safety walk",

@@ -20,9 +20,8 @@ use hyper::body::{Frame, SizeHint};
 use serde_json::{Map, Value, json};
 use stream::{Problem, ProblemType, Subscription};
 use tenancy::Identity;
-use tenancy::audit::{Action, AuditEntry, Chain, Trail};
+use tenancy::audit::{Action, AuditEntry, Chain, Trail, bounded};
 
-use super::detail::bounded;
 use super::signins::SignIns;
 use super::{Audit, Kind, Peer, action};
 use crate::http::problems;

@@ -12,8 +12,8 @@ use super::schemas::{self, Collect};
 use crate::alerts::rule;
 use crate::alerts::told::{ShownRule, WholeAlert};
 use crate::http::{
-    alerts, audit, dashboards, dead_letters, event_types, events, own_views, platform, queries,
-    reports, revocations, service_tokens, sign_in, templates, tenants, views,
+    alerts, audit, dashboards, dead_letters, event_types, events, fields, own_views, platform,
+    queries, reports, revocations, service_tokens, sign_in, templates, tenants, views,
 };
 use crate::reports::definition::{Definition, FileFormat};
 use crate::template_versions::Outlook;
@@ -431,6 +431,23 @@ fn of_tenant(method: &str, path: &str) -> Option<Call> {
             Call::gives(answers::json::<TenantRecord>(200, "what it is now"))
                 .takes(bodies::json::<TenantSettings>())
                 .refuses(&[404, 409])
+        }
+        ("GET", "/v1/tenant/fields") => {
+            Call::gives(answers::json::<fields::Listed>(200, "the fields, those given first"))
+        }
+        ("GET", "/v1/tenant/fields/{type}/{name}") => {
+            Call::gives(answers::json::<fields::Shown>(200, "the field")).refuses(&[409])
+        }
+        ("PUT", "/v1/tenant/fields/{type}/{name}") => {
+            let made = answers::json::<fields::Shown>(201, "the field is a column now");
+            let known = answers::json::<fields::Shown>(200, "it was declared, and is so now");
+            Call::gives(made.with(LOCATED))
+                .or(known.with(LOCATED))
+                .takes(bodies::json::<fields::New>())
+                .refuses(&[409, 422])
+        }
+        ("DELETE", "/v1/tenant/fields/{type}/{name}") => {
+            Call::gives(answers::nothing(204, "it is no column any more")).refuses(&[409])
         }
         ("GET", "/v1/tenant/template") => {
             let outlook = answers::json::<Outlook>(200, "what it was given, and what is newer");

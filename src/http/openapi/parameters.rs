@@ -8,7 +8,7 @@ use crate::http::answers::{WAIT_MS, WAIT_MS_MOST};
 /// A part of the path.
 pub(super) fn path(name: &str) -> Value {
     let about = match name {
-        "name" => "the name of a view",
+        "name" => "the name of a view, or of a field",
         "type" => "the name of an event type",
         "run" => "the `run_id` of a run or an export",
         "version" => "the `version` of a dashboard that is kept",

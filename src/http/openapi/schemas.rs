@@ -158,7 +158,7 @@ fn event() -> Value {
             "time": {"type": "string", "format": "date-time", "description": "when it happened"},
             "subject": {"type": "string"},
             "tenantid": {"type": "string", "description": "the token's tenant, or left out"},
-            "data": {"type": "object", "description": "the fields of the type; others are kept and ignored"},
+            "data": {"type": "object", "description": "the fields of the type; others are kept, and read once they are declared"},
         },
     })
 }

@@ -114,10 +114,10 @@ pub(in crate::http) fn sign_in(error: &SignInError) -> Problem {
             error.to_string(),
         ),
         SignInError::Field(_) => invalid_body(&error.to_string()),
-        SignInError::Refused(_) => Problem::new(
+        SignInError::Refused(_) | SignInError::OtherAccount(_) => Problem::new(
             "sign-in-refused",
             StatusCode::UNAUTHORIZED,
-            "The issuer does not let you in",
+            "The sign-in is refused",
             error.to_string(),
         ),
         // What the issuer said is in the log; it is nobody else's affair.

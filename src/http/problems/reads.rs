@@ -202,6 +202,12 @@ pub(crate) fn query(error: &QueryError) -> Problem {
         QueryError::ViewFilling { view } => view_filling(view),
         QueryError::SwitchedOff { relation, module } => Problem::switched_off(relation, module),
         QueryError::NotServed => forward(ForwardError::Unserved),
+        QueryError::GivenUp { .. } => Problem::new(
+            "query-given-up",
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "The query cannot be computed",
+            detail,
+        ),
         QueryError::Internal { message } => failed("a query", message),
     }
 }

@@ -24,6 +24,10 @@ pub(in crate::http) fn report(error: &ReportError) -> Problem {
             let title = "There is no such run";
             Problem::new("unknown-run", StatusCode::NOT_FOUND, title, detail)
         }
+        ReportError::Gone => {
+            Problem::new("run-expired", StatusCode::GONE, "There is no file", detail)
+                .with("state", RunState::Expired.as_str())
+        }
         ReportError::Changed => {
             let title = "The report was changed meanwhile";
             Problem::new("changed-meanwhile", StatusCode::PRECONDITION_FAILED, title, detail)
@@ -75,7 +79,8 @@ pub(in crate::http) fn no_file(run: &Run) -> Problem {
             ("run-not-done", StatusCode::CONFLICT, detail)
         }
         _ => {
-            let why = run.stored.error.as_deref().unwrap_or("it was called off");
+            let why = run.stored.error.as_deref().or(run.unread.as_deref());
+            let why = why.unwrap_or("it was called off");
             let detail = format!("the run '{id}' has no file: {why}");
             ("run-not-done", StatusCode::CONFLICT, detail)
         }

@@ -140,6 +140,20 @@ pub(in crate::http) fn intake(error: &IntakeError) -> Problem {
                  those who run the service if it stays so",
             )
         }
+        IntakeError::NoTopic(event_type) => {
+            tracing::warn!(%error, "events could not be given to Kafka");
+            Problem::new(
+                "no-topic",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The event type has no topic",
+                format!(
+                    "Kafka has no topic for events of the type '{}', and does not let the service \
+                     make it: those who run the service must; then send all of this again, repeats \
+                     have no effect",
+                    shown(event_type)
+                ),
+            )
+        }
         IntakeError::Closed => closing(),
         IntakeError::Elsewhere => moving(),
         IntakeError::OtherSender => failed("the intake", &error.to_string()),
@@ -163,7 +177,7 @@ pub(in crate::http) fn onboarding(error: &OnboardingError) -> Problem {
 pub(in crate::http) fn export(error: &ExportError) -> Problem {
     match error {
         ExportError::Moved => moving(),
-        ExportError::Deleted => unknown_tenant(),
+        ExportError::Stopped => unknown_tenant(),
         ExportError::Disk(_) | ExportError::Objects(_) | ExportError::Read(_) => {
             failed("an export", &error.to_string())
         }

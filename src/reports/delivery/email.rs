@@ -6,7 +6,7 @@ use lettre::message::header::ContentType;
 use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 
-use super::super::settings::ReportSettings;
+use super::super::settings::{ReportSettings, SmtpUrl};
 use super::{Delivery, Undelivered, instant};
 
 /// How long the mail server may leave one command unanswered.
@@ -45,13 +45,12 @@ pub(super) fn of_file(
     Mail { key, subject, text, file }
 }
 
-/// Sends one message to all of them.
+/// Sends one message to all of them, by a mail server and from a sender.
 pub(super) async fn send(
-    settings: &ReportSettings,
+    (smtp, from): (&SmtpUrl, &str),
     to: &[String],
     mail: Mail,
 ) -> Result<(), Undelivered> {
-    let (Some(smtp), Some(from)) = (&settings.smtp, &settings.smtp_from) else { return Ok(()) };
     let message = message(from, to, mail)?;
     let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(smtp.reveal());
     // The address may hold a password, and so may an error about it.
@@ -97,7 +96,7 @@ fn text(settings: &ReportSettings, delivery: &Delivery<'_>, is_attached: bool) -
     let mut text = format!(
         "{}\n\n{}, as of {}\n{} rows, {} bytes, made at {}\n",
         delivery.report.name,
-        delivery.tenant.name,
+        delivery.tenant.firm(),
         outcome.as_of,
         outcome.rows,
         outcome.bytes,

@@ -54,7 +54,7 @@ impl Bench {
         ];
         let rows = RecordBatch::try_new(event_type.relation().clone(), columns).unwrap();
         let tenants = UInt32Array::from(vec![TENANT.0]);
-        let events = vec![EventBatch { event_type, tenants, rows }];
+        let events = vec![EventBatch { event_type, tenants, rows, extra: None }];
         let input = Input { events, ..Input::default() };
         self.hub.publish(&self.partition.apply(input));
         self.sequence += 1;

@@ -85,11 +85,10 @@ async fn carry(
     pace: Pace,
 ) -> io::Result<()> {
     let mut piece = vec![0; pace.bytes];
-    let mut turn = 0_usize;
+    let mut turn = 0_u64;
     loop {
-        // Pieces of every length, so that messages break anywhere.
         turn = turn.wrapping_add(1);
-        let length = 1 + turn.wrapping_mul(0x9e37_79b9) % pace.bytes;
+        let length = length(turn, pace.bytes);
         let read = from.read(&mut piece[..length]).await?;
         if read == 0 {
             return to.shutdown().await;
@@ -98,5 +97,28 @@ async fn carry(
             sleep(pace.delay).await;
         }
         to.write_all(&piece[..read]).await?;
+    }
+}
+
+/// How long a piece may be: of every length up to `most` in turn, so that messages break anywhere. The
+/// multiples of the golden ratio, without their whole parts, are spread evenly; whatever `most` is, so are
+/// its multiples by them.
+fn length(turn: u64, most: usize) -> usize {
+    let spread = turn.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    1 + ((spread as usize * most) >> 32)
+}
+
+#[cfg(test)]
+#[test]
+fn pieces_have_every_length_that_they_may_have() {
+    for most in 1..2_000 {
+        let lengths = (0..64).map(|turn| length(turn, most));
+        let (mut sum, mut longest) = (0, 0);
+        for length in lengths {
+            assert!((1..=most).contains(&length));
+            sum += length;
+            longest = longest.max(length);
+        }
+        assert!(sum >= 64 * most / 3 && longest >= most * 3 / 4, "{most}: {sum}, {longest}");
     }
 }

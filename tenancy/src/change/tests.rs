@@ -29,6 +29,7 @@ fn the_least_body_gets_the_defaults() {
     assert_eq!(new_tenant(least()).unwrap(), expected);
     assert_eq!(expected.clock, Clock::Wall);
     assert_eq!(expected.modules, None);
+    assert_eq!(expected.locale.as_str(), "en-GB");
 }
 
 #[test]
@@ -36,12 +37,14 @@ fn the_full_body_is_taken_and_put_in_order() {
     let mut body = least();
     body["name"] = "  Ünïted & Söhne ".into();
     body["clock"] = "fixed:2014-06-30".into();
+    body["locale"] = "DE-at".into();
     body["vertical"] = "construction".into();
     body["modules"] = json!(["hr", "crm", "hr"]);
     body["branding"] = json!({"colours": {"accent": "#05A"}});
     let new = new_tenant(body).unwrap();
     assert_eq!(new.name, "Ünïted & Söhne");
     assert_eq!(new.clock.to_string(), "fixed:2014-06-30");
+    assert_eq!(new.locale.as_str(), "de-AT");
     assert_eq!(new.vertical.as_deref(), Some("construction"));
     assert_eq!(new.modules, Some(vec!["crm".to_owned(), "hr".to_owned()]));
     assert_eq!(new.branding.unwrap()["colours"]["accent"], "#0055aa");
@@ -67,6 +70,7 @@ fn a_bad_value_is_reported_with_its_field() {
         ("timezone", json!("Europe/Berln")),
         ("timezone", json!("+02:00")),
         ("currency", json!("euro")),
+        ("locale", json!("de_DE")),
         ("clock", json!("fixed:2023-02-29")),
         ("vertical", json!("")),
         ("vertical", json!("piracy")),
@@ -131,7 +135,7 @@ fn null_clears_only_what_may_be_missing() {
             ..TenantChange::default()
         }
     );
-    for field in ["name", "timezone", "currency", "clock"] {
+    for field in ["name", "timezone", "currency", "locale", "clock"] {
         change(json!({ field: null })).unwrap_err();
     }
 }
@@ -139,8 +143,8 @@ fn null_clears_only_what_may_be_missing() {
 #[test]
 fn an_admin_changes_all_but_the_clock() {
     let body = json!({
-        "name": "New", "timezone": "UTC", "currency": "CHF", "vertical": "retail", "modules": ["tasks"],
-        "branding": {"colours": {"accent": "#123456"}},
+        "name": "New", "timezone": "UTC", "currency": "CHF", "locale": "de-CH", "vertical": "retail",
+        "modules": ["tasks"], "branding": {"colours": {"accent": "#123456"}},
     });
     let settings: TenantSettings = serde_json::from_value(body.clone()).unwrap();
     assert_eq!(TenantChange::from(settings), change(body).unwrap());
@@ -164,6 +168,7 @@ fn what_was_created_is_told_from_what_was_changed() {
         name: new.name.clone(),
         timezone: new.timezone,
         currency: new.currency,
+        locale: new.locale.clone(),
         clock: new.clock,
         vertical: new.vertical.clone(),
         modules: modules.clone(),
@@ -179,6 +184,7 @@ fn what_was_created_is_told_from_what_was_changed() {
         ("name", json!("Other")),
         ("timezone", json!("UTC")),
         ("currency", json!("CHF")),
+        ("locale", json!("de-CH")),
         ("clock", json!("events")),
         ("vertical", json!("retail")),
         ("modules", json!(["crm"])),

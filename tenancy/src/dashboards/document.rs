@@ -14,7 +14,7 @@ mod names;
 mod show;
 mod widget;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -24,7 +24,9 @@ use utoipa::ToSchema;
 pub use self::filter::{Filter, FilterKind};
 pub use self::grid::Place;
 pub use self::names::{ColumnName, Decimal, FilterId, Unfit, ViewName, WidgetId};
-pub use self::show::{Aggregate, Better, Delta, Measure, Show, Since, Sort, Sparkline, Target};
+pub use self::show::{
+    Aggregate, Better, Delta, Format, Measure, Show, Since, Sort, Sparkline, Target,
+};
 pub use self::widget::{Comparison, Param, Source, Threshold, Tone, Widget};
 
 /// The version of the schema that is read and written.
@@ -93,14 +95,28 @@ pub fn parse(value: Value) -> Result<Document, DocumentError> {
     Ok(document)
 }
 
-/// Reads a document in which widgets may lie on each other, as a merge of two can leave them: those
-/// that come later in its list move down until none does.
-pub fn arrange(value: Value) -> Result<Document, DocumentError> {
+/// Reads a document in which widgets may lie on each other, as a merge of two can leave them. Those
+/// that lie where `ours`, the document of the side whose word stands, has them stay there; the others
+/// move down until none lies on another, those that come later in the list below those before.
+pub fn arrange(value: Value, ours: &Value) -> Result<Document, DocumentError> {
     let mut document = read(value)?;
     document.check_parts()?;
-    grid::arrange(&mut document.widgets);
+    let places = places(ours);
+    grid::arrange(&mut document.widgets, |widget| {
+        places.get(widget.id.as_str()) == Some(&widget.at)
+    });
     document.check()?;
     Ok(document)
+}
+
+/// Where the widgets of a document lie, by their ids.
+fn places(document: &Value) -> BTreeMap<&str, Place> {
+    let widgets = document.get("widgets").and_then(Value::as_array).into_iter().flatten();
+    let placed = widgets.filter_map(|widget| {
+        let id = widget.get("id")?.as_str()?;
+        Some((id, Place::deserialize(widget.get("at")?).ok()?))
+    });
+    placed.collect()
 }
 
 fn read(value: Value) -> Result<Document, DocumentError> {

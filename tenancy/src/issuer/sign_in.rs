@@ -4,15 +4,44 @@
 //! The service and not the page gives the code to the issuer, so that the page speaks with nobody
 //! else, issuers need not let its origin in, and a client's secret stays here.
 
+use std::sync::PoisonError;
+
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::answer::{body, reason};
-use super::{Issuer, IssuerError, shown};
+use super::{ClientSecret, Issuer, IssuerError, PageClient, shown};
 
 /// The longest code, verifier and address that are passed on, in bytes.
 const LONGEST: usize = 4096;
+
+/// Whose account somebody signs in with, which no page mixes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Account {
+    /// That of one of a tenant's people.
+    #[default]
+    Tenant,
+    /// That of an operator of the platform.
+    Platform,
+}
+
+impl Account {
+    /// What is said to whoever signs in where this one is asked for, with the other.
+    fn other_page(self) -> &'static str {
+        match self {
+            Self::Tenant => {
+                "this account is an operator's, which belongs to no tenant; sign in at /platform, or \
+                 with another account"
+            }
+            Self::Platform => {
+                "this account is not an operator's, as it belongs to a tenant; sign in with another \
+                 account"
+            }
+        }
+    }
+}
 
 /// What a browser needs to ask an issuer for a code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -55,6 +84,9 @@ pub enum SignInError {
     /// The issuer refuses the code.
     #[error("the issuer refuses the sign-in ({0}); sign in again")]
     Refused(String),
+    /// It lets somebody in whose account is for the other page.
+    #[error("{}", .0.other_page())]
+    OtherAccount(Account),
     /// It does not answer, or not as an issuer does.
     #[error(transparent)]
     Issuer(#[from] IssuerError),
@@ -69,12 +101,12 @@ struct Tokens {
 }
 
 impl Issuer {
-    /// What a browser needs to sign in.
+    /// What a browser needs to sign in with such an account.
     ///
     /// # Errors
     /// No client is set for the page, or the issuer does not answer.
-    pub async fn sign_in(&self) -> Result<SignIn, SignInError> {
-        let client_id = self.settings().client_id.clone().ok_or(SignInError::NotSet)?;
+    pub async fn sign_in(&self, account: Account) -> Result<SignIn, SignInError> {
+        let client_id = self.client(account).id.clone().ok_or(SignInError::NotSet)?;
         let metadata = self.endpoints().await?;
         let missing = || self.unreachable("its configuration", "it has no authorization_endpoint");
         let authorization = metadata.authorization_endpoint.ok_or_else(missing)?;
@@ -87,18 +119,36 @@ impl Issuer {
         })
     }
 
-    /// The token for a code: the access token if that is a JWT, else the ID token. Whether it holds
-    /// here is for the [`crate::Verifier`] to say.
+    fn client(&self, account: Account) -> &PageClient {
+        match account {
+            Account::Tenant => &self.settings().client,
+            Account::Platform => &self.settings().platform_client,
+        }
+    }
+
+    /// The secret of a client, as it is now.
+    fn secret(&self, account: Account) -> Option<ClientSecret> {
+        let secrets = self.inner.secrets.read().unwrap_or_else(PoisonError::into_inner);
+        match account {
+            Account::Tenant => secrets.tenant.clone(),
+            Account::Platform => secrets.platform.clone(),
+        }
+    }
+
+    /// The token for a code that was given to the page of such an account: the access token if that is
+    /// a JWT, else the ID token. Whether it holds here, and for whom, is for the [`crate::Verifier`] to
+    /// say.
     ///
     /// # Errors
     /// The issuer refuses the code, or does not answer.
     pub async fn exchange(
         &self,
+        account: Account,
         code: &str,
         code_verifier: &str,
         redirect_uri: &str,
     ) -> Result<Exchanged, SignInError> {
-        let client_id = self.settings().client_id.as_deref().ok_or(SignInError::NotSet)?;
+        let client_id = self.client(account).id.as_deref().ok_or(SignInError::NotSet)?;
         for (name, value) in
             [("code", code), ("code_verifier", code_verifier), ("redirect_uri", redirect_uri)]
         {
@@ -108,6 +158,7 @@ impl Issuer {
         }
         let missing = || self.unreachable("its configuration", "it has no token_endpoint");
         let endpoint = self.endpoints().await?.token_endpoint.ok_or_else(missing)?;
+        let secret = self.secret(account);
         let mut fields = vec![
             ("grant_type", "authorization_code"),
             ("code", code),
@@ -115,8 +166,8 @@ impl Issuer {
             ("redirect_uri", redirect_uri),
             ("client_id", client_id),
         ];
-        if let Some(secret) = &self.settings().client_secret {
-            fields.push(("client_secret", secret.0.as_str()));
+        if let Some(ClientSecret(secret)) = &secret {
+            fields.push(("client_secret", secret.as_str()));
         }
         let tokens = self.ask_for_tokens(endpoint, &fields).await?;
         let access = tokens.access_token.filter(|token| token.split('.').count() == 3);

@@ -34,8 +34,8 @@ fn settings(issuer: &str) -> IssuerSettings {
         issuer: issuer.to_owned(),
         audience: "figures".into(),
         claims: ClaimNames::default(),
-        client_id: Some("page".into()),
-        client_secret: None,
+        client: PageClient { id: Some("page".into()), secret: None },
+        platform_client: PageClient::default(),
         scope: "openid".into(),
     }
 }

@@ -99,7 +99,7 @@ impl Store {
         most: usize,
     ) -> Result<bool, StoreError> {
         let failed = |source| StoreError::Database { doing: "storing a rule of alerts", source };
-        let mut transaction = self.write(Scope::Tenant(tenant)).await.map_err(failed)?;
+        let mut transaction = self.write_in_turn(tenant).await.map_err(failed)?;
         let ids: Vec<(String,)> = sql::query_as("SELECT id FROM alert_rules WHERE tenant_id = $1")
             .bind(i64::from(tenant))
             .fetch_all(&mut *transaction)

@@ -96,7 +96,7 @@ fn done(fired: usize, cleared: usize) -> Decided {
 }
 
 async fn due(store: &Store, seconds: i64) -> Vec<ReportJob> {
-    store.due_alert_jobs(at(seconds), 1_000).await.unwrap()
+    store.due_alert_jobs(at(seconds), &[1], 1_000).await.unwrap()
 }
 
 on_both! {
@@ -125,7 +125,8 @@ async fn an_alert_fires_once_and_clears_once(place: &Place) {
     let (a, b) = (deliver[0].as_str(), deliver[1].as_str());
     assert_eq!(told, [(0, 1, a), (1, 1, b), (2, 2, a), (3, 2, b)]);
     assert_eq!(due(&store, 3).await.len(), 8);
-    assert!(store.due_report_jobs(at(3), 100).await.unwrap().is_empty(), "they are not a report's");
+    let of_reports = store.due_report_jobs(at(3), &[1], 100).await.unwrap();
+    assert!(of_reports.is_empty(), "they are not a report's");
     // What comes from before, or from a node that has lost the tenant, decides nothing.
     assert_eq!(says(2, &[]).to(&store, fence).await, Decided::Changed);
     let later = acquire(&store, "b").await;

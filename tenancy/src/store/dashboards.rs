@@ -80,7 +80,7 @@ impl Store {
         most: usize,
     ) -> Result<bool, StoreError> {
         let failed = |source| StoreError::Database { doing: "storing a dashboard", source };
-        let mut transaction = self.write(Scope::Tenant(tenant)).await.map_err(failed)?;
+        let mut transaction = self.write_in_turn(tenant).await.map_err(failed)?;
         let there = "SELECT count(*) FROM dashboards WHERE tenant_id = $1";
         if count(&mut transaction, tenant, there).await.map_err(failed)? >= most {
             return Ok(false);
@@ -199,8 +199,31 @@ impl Store {
     }
 }
 
+/// Brings a dashboard that a template has, which the tenant may have had and deleted: then its
+/// versions go on from the last of those, so that who holds one of them holds nothing of this.
+pub(super) async fn bring(
+    transaction: &mut Transaction<'static, Any>,
+    tenant: u32,
+    dashboard: &Dashboard,
+) -> Result<(), sqlx::Error> {
+    // Read to the end: a statement that changes is done only then.
+    let deleted: Vec<i64> = sql::query_scalar(
+        "DELETE FROM deleted_dashboards WHERE tenant_id = $1 AND dashboard_id = $2 \
+         RETURNING version",
+    )
+    .bind(i64::from(tenant))
+    .bind(dashboard.head.id.as_str())
+    .fetch_all(&mut **transaction)
+    .await?;
+    let Some(last) = deleted.first() else {
+        return insert(transaction, tenant, dashboard).await;
+    };
+    let head = Head { version: last.cast_unsigned() + 1, ..dashboard.head.clone() };
+    insert(transaction, tenant, &Dashboard { head, ..dashboard.clone() }).await
+}
+
 /// Inserts a dashboard and its first version.
-pub(super) async fn insert(
+async fn insert(
     transaction: &mut Transaction<'static, Any>,
     tenant: u32,
     dashboard: &Dashboard,
@@ -280,16 +303,29 @@ pub(super) async fn remove(
     id: &DashboardId,
     expected: Option<u64>,
 ) -> Result<bool, sqlx::Error> {
-    let done = sql::query(
-        "DELETE FROM dashboards WHERE tenant_id = $1 AND id = $2 AND (version = $3 OR $3 = 0)",
+    // Read to the end: a statement that changes is done only then.
+    let deleted: Vec<(i64, Option<String>)> = sql::query_as(
+        "DELETE FROM dashboards WHERE tenant_id = $1 AND id = $2 AND (version = $3 OR $3 = 0) \
+         RETURNING version, template",
     )
     .bind(i64::from(tenant))
     .bind(id.as_str())
     .bind(expected.unwrap_or(0).cast_signed())
-    .execute(&mut **transaction)
+    .fetch_all(&mut **transaction)
     .await?;
-    if done.rows_affected() == 0 {
-        return Ok(false);
+    let Some((last, template)) = deleted.into_iter().next() else { return Ok(false) };
+    // Any other id is drawn, and never again; that of a template's can come back.
+    if template.is_some() {
+        sql::query(
+            "INSERT INTO deleted_dashboards (tenant_id, dashboard_id, version) \
+             VALUES ($1, $2, $3) \
+             ON CONFLICT (tenant_id, dashboard_id) DO UPDATE SET version = excluded.version",
+        )
+        .bind(i64::from(tenant))
+        .bind(id.as_str())
+        .bind(last)
+        .execute(&mut **transaction)
+        .await?;
     }
     sql::query("DELETE FROM dashboard_versions WHERE tenant_id = $1 AND dashboard_id = $2")
         .bind(i64::from(tenant))

@@ -166,7 +166,9 @@ impl Store {
             "DELETE FROM alert_deliveries WHERE tenant_id = $1",
             "DELETE FROM dashboards WHERE tenant_id = $1",
             "DELETE FROM dashboard_versions WHERE tenant_id = $1",
+            "DELETE FROM deleted_dashboards WHERE tenant_id = $1",
             "DELETE FROM given_templates WHERE tenant_id = $1",
+            "DELETE FROM custom_fields WHERE tenant_id = $1",
         ] {
             sql::query(delete)
                 .bind(i64::from(stone.number))
@@ -181,8 +183,8 @@ impl Store {
             .await
             .map_err(failed)?;
         sql::query(
-            "UPDATE tenants SET name = '', timezone = 'UTC', currency = 'XXX', clock = 'wall', \
-             vertical = NULL, modules = NULL, branding = NULL, template = NULL \
+            "UPDATE tenants SET name = '', timezone = 'UTC', currency = 'XXX', locale = 'en-GB', \
+             clock = 'wall', vertical = NULL, modules = NULL, branding = NULL, template = NULL \
              WHERE number = $1 AND deleted_at IS NOT NULL",
         )
         .bind(i64::from(stone.number))

@@ -7,8 +7,9 @@ use sqlx::AssertSqlSafe;
 
 use super::super::places::{Place, on_both};
 use super::*;
+use crate::custom_fields::{CustomFields, DeclaredField};
 use crate::dashboards::{Dashboard, Head, Origin};
-use crate::templates::{self, Template};
+use crate::templates::{self, CustomFieldType, Template};
 use crate::{
     DeadLetterLimits, NewDeadLetter, NewTenant, RuleState, StoredAlertRule, StoredEventType,
     StoredReport, StoredRevocation, StoredView, TemplateGift, TemplateUpdate, TenantChange,
@@ -16,6 +17,8 @@ use crate::{
 
 const MARKER: &str = "Marker-of-the-deleted";
 const LETTERS: DeadLetterLimits = DeadLetterLimits { all: 100, share: 100 };
+/// A dashboard of which only its last version is known.
+const DELETED_BOARD: &str = "board-of-the-deleted";
 
 fn new_tenant(id: &str) -> NewTenant {
     serde_json::from_value(json!({
@@ -71,14 +74,25 @@ fn gift() -> TemplateGift {
 
 async fn fill(store: &Store, tenant: u32) {
     assert!(store.create_dashboard(tenant, &dashboard("mine"), 9).await.unwrap());
+    let deleted = dashboard(DELETED_BOARD);
+    assert!(store.create_dashboard(tenant, &deleted, 9).await.unwrap());
+    assert!(store.delete_dashboard(tenant, &deleted.head.id, None).await.unwrap());
     let update = TemplateUpdate {
         revision: None,
         by: MARKER.to_owned(),
+        modules: None,
         gift: gift(),
         dashboards: Vec::new(),
         reports: Vec::new(),
         rules: Vec::new(),
         removed: Vec::new(),
+        fields: CustomFields::default().with(DeclaredField {
+            on: "hr.time_logged".to_owned(),
+            name: "x".to_owned(),
+            title: MARKER.to_owned(),
+            r#type: CustomFieldType::Text,
+            choices: vec![MARKER.to_owned()],
+        }),
     };
     assert!(store.update_template(tenant, &update, 9).await.unwrap());
     let (sql, key) = (format!("SELECT '{MARKER}' AS x"), vec!["x".to_owned()]);
@@ -178,6 +192,7 @@ async fn of_an_erased_tenant_only_the_tombstone_and_the_record_stay(place: &Plac
     store.erase_tenant(&stone).await.unwrap();
     assert_eq!(found(place, MARKER).await, 0);
     assert_eq!(found(place, "2031-05-17").await, 0);
+    assert_eq!(found(place, DELETED_BOARD).await, 0);
 }
 
 async fn records_of_the_audit_are_neither_removed_nor_changed(place: &Place) {
@@ -235,10 +250,15 @@ async fn a_template_is_given_once(place: &Place) {
     assert_eq!(done, crate::TenantRecord { template: None, ..made.clone() });
     assert_eq!(store.alert_rules(done.number).await.unwrap(), rules);
     assert_eq!(store.reports(done.number).await.unwrap(), [report]);
-    let jobs = store.due_report_jobs(due, 9).await.unwrap();
+    let jobs = store.due_report_jobs(due, &[done.number], 9).await.unwrap();
     assert_eq!(jobs.iter().map(|job| job.id.as_str()).collect::<Vec<_>>(), ["retail-cash"]);
     let given = store.given_template(done.number).await.unwrap().unwrap();
     assert_eq!((&given.template, given.revision), (&gift.template, 1));
+    let fields = store.custom_fields_of(done.number).await.unwrap();
+    assert_eq!(fields.len(), gift.template.custom_fields.len());
+    assert!(fields.get("inventory.stock_adjusted", "shrinkage").is_some());
+    let fields = fields.without("inventory.stock_adjusted", "shrinkage");
+    assert!(store.put_custom_fields(done.number, &fields).await.unwrap());
     let [stock, till] = boards.clone().map(|dashboard| dashboard.head);
     assert_eq!(store.dashboards(done.number).await.unwrap(), [stock.clone(), till.clone()]);
     assert_eq!(store.dashboard(done.number, &stock.id).await.unwrap(), Some(boards[0].clone()));
@@ -248,6 +268,8 @@ async fn a_template_is_given_once(place: &Place) {
     assert!(store.delete_report(done.number, "retail-cash", None).await.unwrap());
     assert_eq!(store.finish_template(&done.id, &gift).await.unwrap(), done);
     assert!(store.reports(done.number).await.unwrap().is_empty());
+    let fields = store.custom_fields_of(done.number).await.unwrap();
+    assert!(fields.get("inventory.stock_adjusted", "shrinkage").is_none());
     assert_eq!(store.alert_rules(done.number).await.unwrap(), rules[1..]);
     assert_eq!(store.dashboards(done.number).await.unwrap(), [till]);
     store.delete_tenant(&done.id, "ada").await.unwrap();

@@ -37,6 +37,23 @@ impl Store {
         Ok(rows.into_iter().map(EventTypeRow::stored).collect())
     }
 
+    /// The names of types, of whomever, that are this one or differ from it in `.` and `_` alone.
+    pub async fn event_types_alike(&self, name: &str) -> Result<Vec<String>, StoreError> {
+        let failed =
+            |source| StoreError::Database { doing: "looking for names of event types", source };
+        let mut transaction = self.read(Scope::Platform).await.map_err(failed)?;
+        let names = sql::query_scalar(
+            "SELECT type FROM platform_event_types WHERE replace(type, '.', '_') = $1 \
+             UNION SELECT type FROM event_types WHERE replace(type, '.', '_') = $1",
+        )
+        .bind(name.replace('.', "_"))
+        .fetch_all(&mut *transaction)
+        .await
+        .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(names)
+    }
+
     /// Stores a type, or a later schema of one that is there already, if what is there is what the
     /// caller has looked at: the schema `before`, or no such type. Answers whether it was.
     pub async fn put_event_type(

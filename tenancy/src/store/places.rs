@@ -130,6 +130,14 @@ impl Place {
         }
     }
 
+    /// How the service comes to it as a role of the test's own.
+    pub(crate) fn access_as(&self, role: &str, password: &str) -> Access {
+        let Self::Server(database) = self else { panic!("a file has no roles") };
+        let address = &servers().postgres;
+        let url = format!("postgres://{role}:{password}@{address}/{}", database.name);
+        Access { database: url.parse().unwrap(), ..self.access() }
+    }
+
     /// How the service comes to it by another name of the server's host and with parameters of the URL.
     pub(crate) fn access_with(&self, host: &str, parameters: &str) -> Access {
         let Self::Server(database) = self else { panic!("a file has no host") };

@@ -3,7 +3,7 @@
 //! ends, and another node may have the row.
 
 use chrono::{DateTime, Utc};
-use sqlx::{Any, FromRow, Transaction};
+use sqlx::{Any, AssertSqlSafe, FromRow, Transaction};
 
 use super::reading::time;
 use super::{Scope, Store, sql};
@@ -20,6 +20,8 @@ pub enum JobKind {
     Deliver,
     /// Remove a run's file.
     Expire,
+    /// Remove what was begun of a run's file, if nothing came of the run.
+    Sweep,
     /// Tell somebody what became of an alert.
     Notify,
 }
@@ -32,14 +34,15 @@ impl JobKind {
             Self::Run => "run",
             Self::Deliver => "deliver",
             Self::Expire => "expire",
+            Self::Sweep => "sweep",
             Self::Notify => "notify",
         }
     }
 
     fn read(text: &str) -> Option<Self> {
-        [Self::Schedule, Self::Run, Self::Deliver, Self::Expire, Self::Notify]
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
+        let all =
+            [Self::Schedule, Self::Run, Self::Deliver, Self::Expire, Self::Sweep, Self::Notify];
+        all.into_iter().find(|kind| kind.as_str() == text)
     }
 }
 
@@ -71,37 +74,49 @@ struct Row {
 }
 
 impl Store {
-    /// What is due of reports at `now` and nobody does, of all tenants, the earliest first.
+    /// What is due of these tenants' reports at `now` and nobody does, the earliest first: of each
+    /// tenant and kind the `each` earliest, so that who has much to be done hides nobody else's.
     pub async fn due_report_jobs(
         &self,
         now: DateTime<Utc>,
-        most: u32,
+        tenants: &[u32],
+        each: u32,
     ) -> Result<Vec<ReportJob>, StoreError> {
-        let due = "SELECT tenant_id, kind, id, place, due_at, attempts FROM report_jobs \
-                   WHERE due_at <= $1 AND lease_until <= $1 AND kind <> 'notify' \
-                   ORDER BY due_at, id, place LIMIT $2";
-        self.due_jobs(due, now, most).await
+        self.due_jobs("kind <> 'notify'", now, tenants, each).await
     }
 
     /// The same of alerts.
     pub async fn due_alert_jobs(
         &self,
         now: DateTime<Utc>,
-        most: u32,
+        tenants: &[u32],
+        each: u32,
     ) -> Result<Vec<ReportJob>, StoreError> {
-        let due = "SELECT tenant_id, kind, id, place, due_at, attempts FROM report_jobs \
-                   WHERE due_at <= $1 AND lease_until <= $1 AND kind = 'notify' \
-                   ORDER BY due_at, id, place LIMIT $2";
-        self.due_jobs(due, now, most).await
+        self.due_jobs("kind = 'notify'", now, tenants, each).await
     }
 
     async fn due_jobs(
         &self,
-        due: &'static str,
+        kinds: &'static str,
         now: DateTime<Utc>,
-        most: u32,
+        tenants: &[u32],
+        each: u32,
     ) -> Result<Vec<ReportJob>, StoreError> {
-        let statement = sql::query_as(due).bind(now.timestamp_micros()).bind(i64::from(most));
+        if tenants.is_empty() {
+            return Ok(Vec::new());
+        }
+        let tenants: Vec<String> = tenants.iter().map(ToString::to_string).collect();
+        // Of what is put in here one is from this file, and the others are numbers.
+        let due = format!(
+            "SELECT tenant_id, kind, id, place, due_at, attempts FROM \
+             (SELECT tenant_id, kind, id, place, due_at, attempts, row_number() OVER \
+             (PARTITION BY tenant_id, kind ORDER BY due_at, id, place) AS turn FROM report_jobs \
+             WHERE due_at <= $1 AND lease_until <= $1 AND {kinds} AND tenant_id IN ({})) AS due \
+             WHERE turn <= $2 ORDER BY due_at, id, place",
+            tenants.join(", ")
+        );
+        let statement =
+            sql::query_as(AssertSqlSafe(due)).bind(now.timestamp_micros()).bind(i64::from(each));
         let rows: Vec<Row> =
             self.rows(Scope::Platform, "looking for what is due", statement).await?;
         Ok(rows.into_iter().filter_map(Row::job).collect())
@@ -171,18 +186,18 @@ impl Store {
         transaction.commit().await.map_err(failed)
     }
 
-    /// Gives a job back, to be begun at `due_at` as if it had not been begun, if it is still this
-    /// lease's.
+    /// Gives a job back, to be begun at `again` as if it had not been begun, if it is still this
+    /// lease's. What it was due at stays: that of a schedule is one of its times.
     pub async fn return_report_job(
         &self,
         job: &ReportJob,
         lease: &str,
-        due_at: DateTime<Utc>,
+        again: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let failed = |source| StoreError::Database { doing: "giving back what is due", source };
         let mut transaction = self.write(Scope::Tenant(job.tenant)).await.map_err(failed)?;
         sql::query(
-            "UPDATE report_jobs SET due_at = $6, attempts = $7, lease = '', lease_until = 0 \
+            "UPDATE report_jobs SET attempts = $7, lease = '', lease_until = $6 \
              WHERE tenant_id = $1 AND kind = $2 AND id = $3 AND place = $4 AND lease = $5",
         )
         .bind(i64::from(job.tenant))
@@ -190,7 +205,7 @@ impl Store {
         .bind(&job.id)
         .bind(i64::from(job.place))
         .bind(lease)
-        .bind(due_at.timestamp_micros())
+        .bind(again.timestamp_micros())
         .bind(i64::from(job.attempts))
         .execute(&mut *transaction)
         .await
@@ -218,6 +233,27 @@ pub(super) async fn add(
     .bind(id)
     .bind(i64::from(place))
     .bind(due_at.timestamp_micros())
+    .execute(&mut **transaction)
+    .await
+    .map(drop)
+}
+
+/// Says when what was begun of a run's file is to be removed, unless something comes of the run.
+pub(super) async fn sweep_at(
+    transaction: &mut Transaction<'static, Any>,
+    tenant: u32,
+    run: &str,
+    at: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sql::query(
+        "INSERT INTO report_jobs \
+         (tenant_id, kind, id, place, due_at, attempts, lease, lease_until) \
+         VALUES ($1, 'sweep', $2, 0, $3, 0, '', 0) \
+         ON CONFLICT (tenant_id, kind, id, place) DO UPDATE SET due_at = excluded.due_at",
+    )
+    .bind(i64::from(tenant))
+    .bind(run)
+    .bind(at.timestamp_micros())
     .execute(&mut **transaction)
     .await
     .map(drop)

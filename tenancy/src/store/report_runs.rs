@@ -1,10 +1,10 @@
-//! Runs of reports.
+//! Runs of reports, from when they are begun to their end.
 
-use chrono::{DateTime, Utc};
-use sqlx::{Any, FromRow, Transaction};
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::FromRow;
 
 use super::position_marks::PositionMark;
-use super::reading::{count, time};
+use super::reading::time;
 use super::report_deliveries::{DeliveryRow, StoredDelivery};
 use super::report_jobs::{self, JobKind, ReportJob};
 use super::{Scope, Store, position_marks, sql, text};
@@ -52,25 +52,6 @@ impl RunState {
             Self::Expired => "expired",
         }
     }
-}
-
-/// A run that is to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewRun {
-    /// Its id, which sorts by time.
-    pub id: String,
-    /// The report's.
-    pub report_id: String,
-    /// When its schedule named it; none: it was asked for.
-    pub due_at: Option<DateTime<Utc>>,
-    /// The subject that asked for it; empty: the schedule.
-    pub requested_by: String,
-    /// What is to be made, a JSON object.
-    pub request: String,
-    /// Now.
-    pub created_at: DateTime<Utc>,
-    /// Why it is not made, where it was missed.
-    pub missed: Option<String>,
 }
 
 /// A run as it is stored.
@@ -121,8 +102,11 @@ struct RunRow {
     expires_at: Option<i64>,
 }
 
-/// Runs without a file that are kept of a report.
-const KEPT: i64 = 1_000;
+/// After its beginning it is looked whether something has come of a run.
+const LOOKED_AFTER: TimeDelta = TimeDelta::hours(1);
+/// For how long whoever makes a run may still bring something of it after it was called off: longer
+/// than until the next time that a lease is renewed.
+const STRAGGLING: TimeDelta = TimeDelta::minutes(2);
 
 /// What a statement reads of a run.
 macro_rules! runs {
@@ -133,56 +117,6 @@ macro_rules! runs {
 }
 
 impl Store {
-    /// Queues a run of a report that is there, unless `most` of the tenant's wait or run; whether it
-    /// did.
-    pub async fn queue_run(
-        &self,
-        tenant: u32,
-        run: &NewRun,
-        most: usize,
-    ) -> Result<bool, StoreError> {
-        let failed = |source| StoreError::Database { doing: "queueing a run", source };
-        let mut transaction = self.write(Scope::Tenant(tenant)).await.map_err(failed)?;
-        let queued = "SELECT count(*) FROM report_jobs WHERE tenant_id = $1 AND kind = 'run'";
-        if count(&mut transaction, tenant, queued).await.map_err(failed)? >= most {
-            return Ok(false);
-        }
-        insert(&mut transaction, tenant, run).await.map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
-        Ok(true)
-    }
-
-    /// Queues the runs that a schedule named, and has it due again at `next`; false, and nothing was
-    /// done, if the report has another version or the job is another's by now.
-    pub async fn queue_scheduled(
-        &self,
-        job: &ReportJob,
-        lease: &str,
-        version: u64,
-        runs: &[NewRun],
-        next: Option<DateTime<Utc>>,
-    ) -> Result<bool, StoreError> {
-        let failed = |source| StoreError::Database { doing: "queueing scheduled runs", source };
-        let mut transaction = self.write(Scope::Tenant(job.tenant)).await.map_err(failed)?;
-        let now: Option<(i64,)> =
-            sql::query_as("SELECT version FROM reports WHERE tenant_id = $1 AND id = $2")
-                .bind(i64::from(job.tenant))
-                .bind(&job.id)
-                .fetch_optional(&mut *transaction)
-                .await
-                .map_err(failed)?;
-        if now != Some((version.cast_signed(),))
-            || !report_jobs::end(&mut transaction, job, lease, next).await.map_err(failed)?
-        {
-            return Ok(false);
-        }
-        for run in runs {
-            insert(&mut transaction, job.tenant, run).await.map_err(failed)?;
-        }
-        transaction.commit().await.map_err(failed)?;
-        Ok(true)
-    }
-
     /// Begins a run whose job this lease has; none if it is no more to be made.
     pub async fn begin_run(
         &self,
@@ -205,6 +139,10 @@ impl Store {
         if done.rows_affected() == 0 {
             return Ok(None);
         }
+        let later = now + LOOKED_AFTER;
+        report_jobs::sweep_at(&mut transaction, job.tenant, &job.id, later)
+            .await
+            .map_err(failed)?;
         let row: Option<RunRow> = sql::query_as(concat!(runs!(), " AND id = $2"))
             .bind(i64::from(job.tenant))
             .bind(&job.id)
@@ -262,6 +200,10 @@ impl Store {
         report_jobs::add(&mut transaction, job.tenant, kind, id, 0, finished.expires_at)
             .await
             .map_err(failed)?;
+        // Its folder goes with its file.
+        report_jobs::remove(&mut transaction, job.tenant, JobKind::Sweep, id, 0)
+            .await
+            .map_err(failed)?;
         position_marks::add(&mut transaction, job.tenant, &finished.mark).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
         Ok(true)
@@ -295,6 +237,11 @@ impl Store {
         .execute(&mut *transaction)
         .await
         .map_err(failed)?;
+        if again.is_none() {
+            report_jobs::sweep_at(&mut transaction, job.tenant, &job.id, at)
+                .await
+                .map_err(failed)?;
+        }
         transaction.commit().await.map_err(failed)?;
         Ok(true)
     }
@@ -319,8 +266,22 @@ impl Store {
         .await
         .map_err(failed)?;
         report_jobs::remove(&mut transaction, tenant, JobKind::Run, id, 0).await.map_err(failed)?;
+        let is_called_off = done.rows_affected() == 1;
+        if is_called_off {
+            // There is nothing to be removed of one that was never begun.
+            sql::query(
+                "UPDATE report_jobs SET due_at = $3 \
+                 WHERE tenant_id = $1 AND kind = 'sweep' AND id = $2",
+            )
+            .bind(i64::from(tenant))
+            .bind(id)
+            .bind((at + STRAGGLING).timestamp_micros())
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        }
         transaction.commit().await.map_err(failed)?;
-        Ok(done.rows_affected() == 1)
+        Ok(is_called_off)
     }
 
     /// A run of a tenant.
@@ -412,57 +373,6 @@ pub struct FinishedRun<'a> {
     pub targets: &'a [String],
     /// The position it was made at.
     pub mark: PositionMark,
-}
-
-/// Inserts a run unless there is one of its due time, with its job if it is to be made, and lets old
-/// runs without files go.
-async fn insert(
-    transaction: &mut Transaction<'static, Any>,
-    tenant: u32,
-    run: &NewRun,
-) -> Result<(), sqlx::Error> {
-    let state = if run.missed.is_some() { RunState::Missed } else { RunState::Queued };
-    let done = sql::query(
-        "INSERT INTO report_runs (tenant_id, id, report_id, state, due_at, requested_by, request, \
-         created_at, attempts, error) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9) \
-         ON CONFLICT (tenant_id, report_id, due_at) DO NOTHING",
-    )
-    .bind(i64::from(tenant))
-    .bind(&run.id)
-    .bind(&run.report_id)
-    .bind(state.as_str())
-    .bind(run.due_at.map(|at| at.timestamp_micros()))
-    .bind(&run.requested_by)
-    .bind(&run.request)
-    .bind(run.created_at.timestamp_micros())
-    .bind(run.missed.as_deref())
-    .execute(&mut **transaction)
-    .await?;
-    if done.rows_affected() == 0 {
-        return Ok(());
-    }
-    if run.missed.is_none() {
-        report_jobs::add(transaction, tenant, JobKind::Run, &run.id, 0, run.created_at).await?;
-    }
-    sql::query(
-        "DELETE FROM report_runs WHERE tenant_id = $1 AND report_id = $2 \
-         AND state IN ('failed', 'missed', 'cancelled', 'expired') AND id < coalesce( \
-         (SELECT id FROM report_runs WHERE tenant_id = $1 AND report_id = $2 \
-          ORDER BY id DESC LIMIT 1 OFFSET $3), '')",
-    )
-    .bind(i64::from(tenant))
-    .bind(&run.report_id)
-    .bind(KEPT)
-    .execute(&mut **transaction)
-    .await?;
-    sql::query(
-        "DELETE FROM report_deliveries WHERE tenant_id = $1 \
-         AND run_id NOT IN (SELECT id FROM report_runs WHERE tenant_id = $1)",
-    )
-    .bind(i64::from(tenant))
-    .execute(&mut **transaction)
-    .await?;
-    Ok(())
 }
 
 impl RunRow {

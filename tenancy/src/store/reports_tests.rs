@@ -1,9 +1,10 @@
 #![allow(clippy::unwrap_used)]
 
 use chrono::TimeDelta;
+use futures::future::join_all;
 
 use super::super::places::{Place, on_both};
-use super::super::{FinishedRun, NewRun, PositionMark, ReportJob, RunState};
+use super::super::{FinishedRun, NewRun, PositionMark, ReportJob, RunState, StoredServiceToken};
 use super::*;
 use crate::{NewTenant, Role, Tombstone};
 
@@ -43,8 +44,19 @@ fn mark(sequence: u64, day: &str, closes: bool) -> PositionMark {
     PositionMark { sequence, offset: 2 * sequence, day: day.parse().ok(), closes }
 }
 
+fn service_token(number: u32) -> StoredServiceToken {
+    StoredServiceToken {
+        id: number.to_string(),
+        name: "the till".to_owned(),
+        hash: format!("{number:064}"),
+        created_by: "jo".to_owned(),
+        created_at: at(0),
+        expires_at: None,
+    }
+}
+
 async fn due(store: &Store, seconds: i64) -> Vec<ReportJob> {
-    store.due_report_jobs(at(seconds), 100).await.unwrap()
+    store.due_report_jobs(at(seconds), &[1, 2], 100).await.unwrap()
 }
 
 /// Takes the one job that is due.
@@ -97,17 +109,17 @@ async fn a_job_is_one_leases_at_a_time(place: &Place) {
     let later = take(&store, 100, "y").await;
     assert_eq!(later.attempts, 1);
     assert!(!store.renew_report_job(&job, "x", at(200)).await.unwrap());
-    assert!(!store.queue_scheduled(&job, "x", 1, &[new_run("1", Some(0))], None).await.unwrap());
-    assert!(!store.queue_scheduled(&later, "y", 2, &[new_run("1", Some(0))], None).await.unwrap());
+    assert!(!store.queue_scheduled(&job, "x", 1, &[new_run("1", Some(0))], None, 9).await.unwrap());
+    assert!(!store.queue_scheduled(&later, "y", 2, &[new_run("1", Some(0))], None, 9).await.unwrap());
     let runs = [new_run("1", Some(0)), new_run("2", Some(60))];
-    assert!(store.queue_scheduled(&later, "y", 1, &runs, Some(at(500))).await.unwrap());
+    assert!(store.queue_scheduled(&later, "y", 1, &runs, Some(at(500)), 9).await.unwrap());
     let queued = due(&store, 400).await;
     assert_eq!(queued.iter().map(|job| job.id.as_str()).collect::<Vec<_>>(), ["1", "2"]);
     // A time that was named is not named again.
     let again = due(&store, 500).await.into_iter().find(|job| job.kind == JobKind::Schedule);
     let again = again.unwrap();
     assert!(store.claim_report_job(&again, "z", at(500), at(560)).await.unwrap());
-    assert!(store.queue_scheduled(&again, "z", 1, &[new_run("3", Some(60))], None).await.unwrap());
+    assert!(store.queue_scheduled(&again, "z", 1, &[new_run("3", Some(60))], None, 9).await.unwrap());
     assert_eq!(store.report_runs(1, "a", None, 10).await.unwrap().0.len(), 2);
 }
 
@@ -225,6 +237,136 @@ async fn of_owners_the_newest_token_counts(place: &Place) {
     store.note_owner(1, "jo", &less, false).await.unwrap();
     assert_eq!(store.owner(1, "jo").await.unwrap(), Some(less));
     assert_eq!(store.owner(2, "jo").await.unwrap(), None);
+}
+
+/// Of each tenant and kind the first ones, of those tenants that are asked for.
+async fn who_has_much_to_be_done_hides_nobody_elses(place: &Place) {
+    let store = place.open().await;
+    for id in ["one", "two", "three"] {
+        store.create_tenant(tenant(id)).await.unwrap();
+    }
+    for (tenant, count) in [(1, 6), (2, 1), (3, 1)] {
+        for number in 0..count {
+            let report = StoredReport { id: format!("r{number}"), ..report("") };
+            let next = Some(at(10 * i64::from(tenant) + number));
+            assert!(store.create_report(tenant, &report, next, 9).await.unwrap());
+            let run = NewRun { report_id: report.id, ..new_run(&format!("{number}"), None) };
+            assert!(store.queue_run(tenant, &run, 9).await.unwrap());
+        }
+    }
+    let looked_at = async |tenants: &[u32]| {
+        let due = store.due_report_jobs(at(1_000), tenants, 2).await.unwrap();
+        let mut all: Vec<(u32, JobKind, String)> =
+            due.into_iter().map(|job| (job.tenant, job.kind, job.id)).collect();
+        all.sort_unstable();
+        all
+    };
+    let (schedule, run) = (JobKind::Schedule, JobKind::Run);
+    let expected = [
+        (1, schedule, "r0"),
+        (1, schedule, "r1"),
+        (1, run, "0"),
+        (1, run, "1"),
+        (3, schedule, "r0"),
+        (3, run, "0"),
+    ];
+    assert_eq!(looked_at(&[1, 3]).await, expected.map(|(of, kind, id)| (of, kind, id.to_owned())));
+    assert_eq!(looked_at(&[2]).await.len(), 2);
+    assert_eq!(looked_at(&[]).await, []);
+    // What is taken makes room for the next.
+    let due = store.due_report_jobs(at(1_000), &[1], 1).await.unwrap();
+    let job = due.iter().find(|job| job.kind == run).unwrap();
+    assert!(store.claim_report_job(job, "x", at(1_000), at(1_060)).await.unwrap());
+    let ids: Vec<String> = looked_at(&[1]).await.into_iter().map(|(_, _, id)| id).collect();
+    assert_eq!(ids, ["r0", "r1", "1", "2"]);
+}
+
+async fn a_job_that_is_given_back_is_due_at_what_it_was(place: &Place) {
+    let store = place.open().await;
+    store.create_tenant(tenant("one")).await.unwrap();
+    assert!(store.create_report(1, &report("a"), Some(at(0)), 2).await.unwrap());
+    let job = take(&store, 100, "x").await;
+    store.return_report_job(&job, "y", at(101)).await.unwrap();
+    assert_eq!(due(&store, 150).await, [], "it is another's");
+    store.return_report_job(&job, "x", at(400)).await.unwrap();
+    assert_eq!(due(&store, 399).await, []);
+    assert_eq!(due(&store, 400).await, [job]);
+}
+
+async fn what_is_scheduled_beyond_the_bound_is_missed(place: &Place) {
+    let store = place.open().await;
+    store.create_tenant(tenant("one")).await.unwrap();
+    assert!(store.create_report(1, &report("a"), Some(at(0)), 2).await.unwrap());
+    assert!(store.queue_run(1, &new_run("0", None), 9).await.unwrap());
+    let all = due(&store, 100).await;
+    let job = all.iter().find(|job| job.kind == JobKind::Schedule).unwrap();
+    assert!(store.claim_report_job(job, "x", at(100), at(160)).await.unwrap());
+    let late = NewRun { missed: Some("too late".to_owned()), ..new_run("1", Some(0)) };
+    let runs = [late, new_run("2", Some(60)), new_run("3", Some(120))];
+    assert!(store.queue_scheduled(job, "x", 1, &runs, None, 2).await.unwrap());
+    let (runs, _) = store.report_runs(1, "a", None, 10).await.unwrap();
+    let states: Vec<(&str, RunState, Option<&str>)> =
+        runs.iter().map(|run| (run.id.as_str(), run.state, run.error.as_deref())).collect();
+    let full = Some("2 runs waited or were made, and no more may be");
+    let expected = [
+        ("3", RunState::Missed, full),
+        ("2", RunState::Queued, None),
+        ("1", RunState::Missed, Some("too late")),
+        ("0", RunState::Queued, None),
+    ];
+    assert_eq!(states, expected);
+}
+
+async fn of_a_run_that_comes_to_nothing_what_was_begun_is_swept(place: &Place) {
+    let store = place.open().await;
+    store.create_tenant(tenant("one")).await.unwrap();
+    assert!(store.create_report(1, &report("a"), None, 2).await.unwrap());
+    let sweeps = async |seconds: i64| -> Vec<String> {
+        let all = due(&store, seconds).await;
+        all.into_iter().filter(|job| job.kind == JobKind::Sweep).map(|job| job.id).collect()
+    };
+    for id in ["1", "2", "3"] {
+        assert!(store.queue_run(1, &new_run(id, None), 9).await.unwrap());
+        let job = take(&store, 10, "x").await;
+        store.begin_run(&job, at(10)).await.unwrap().unwrap();
+        assert_eq!(sweeps(20).await, [""; 0], "it may still come to something");
+        match id {
+            "1" => assert!(store.fail_run(&job, "x", "broken", at(20), None).await.unwrap()),
+            "2" => assert!(store.cancel_run(1, "2", at(20)).await.unwrap()),
+            _ => assert!(store.delete_report(1, "a", None).await.unwrap()),
+        }
+        let job = due(&store, 10_000).await.into_iter().find(|job| job.id == id).unwrap();
+        let now = sweeps(20).await;
+        assert_eq!(now.len(), usize::from(id == "1"), "who still brings something has time to");
+        assert!(store.claim_report_job(&job, "s", at(10_000), at(10_060)).await.unwrap());
+        store.end_report_job(&job, "s").await.unwrap();
+    }
+    assert_eq!(due(&store, 100_000).await, []);
+}
+
+/// However many ask at once.
+async fn bounds_hold(place: &Place) {
+    const MOST: usize = 2;
+    let store = place.open().await;
+    store.create_tenant(tenant("one")).await.unwrap();
+    let took = |all: Vec<Result<bool, StoreError>>| {
+        all.into_iter().filter(|took| *took.as_ref().unwrap()).count()
+    };
+    let reports = (0..8).map(|number| {
+        let (store, report) = (store.clone(), report(&format!("r{number}")));
+        async move { store.create_report(1, &report, None, MOST).await }
+    });
+    assert_eq!(took(join_all(reports).await), MOST);
+    let runs = (0..8).map(|number| {
+        let (store, run) = (store.clone(), new_run(&format!("{number}"), None));
+        async move { store.queue_run(1, &run, MOST).await }
+    });
+    assert_eq!(took(join_all(runs).await), MOST);
+    let tokens = (0..8).map(|number| {
+        let (store, token) = (store.clone(), service_token(number));
+        async move { store.put_service_token(1, &token, MOST).await }
+    });
+    assert_eq!(took(join_all(tokens).await), MOST);
 }
 
 async fn all_of_it_goes_with_its_tenant(place: &Place) {

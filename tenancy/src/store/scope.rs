@@ -27,6 +27,8 @@ const IDLE_PATIENCE: u32 = 5_000;
 const LOCK_PATIENCE: u32 = 2 * IDLE_PATIENCE;
 /// … and for which it runs.
 const STATEMENT_PATIENCE: u32 = 30_000;
+/// Where the turns of tenants begin among the locks that PostgreSQL knows by a number.
+const TURNS: i64 = 0x7469_6465 << 32;
 
 impl Store {
     /// Begins a transaction that only reads, all of it at one moment.
@@ -47,8 +49,25 @@ impl Store {
     ) -> Result<Transaction<'static, Any>, sqlx::Error> {
         match &self.engine {
             Engine::Sqlite(writer) => writer.begin().await,
-            Engine::Postgres => self.begin("BEGIN", scope).await,
+            Engine::Postgres(_) => self.begin("BEGIN", scope).await,
         }
+    }
+
+    /// Begins a transaction that writes rows of a tenant, in turns with the others that this begins
+    /// for it: what it counts stays so until its end. A file has one writer at a time anyway.
+    pub(super) async fn write_in_turn(
+        &self,
+        tenant: u32,
+    ) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        let mut transaction = self.write(Scope::Tenant(tenant)).await?;
+        if !self.is_file() {
+            // What the function answers cannot be read, so it stands where rows come from.
+            sql::query("SELECT 1 FROM pg_advisory_xact_lock($1)")
+                .bind(TURNS | i64::from(tenant))
+                .execute(&mut *transaction)
+                .await?;
+        }
+        Ok(transaction)
     }
 
     async fn begin(

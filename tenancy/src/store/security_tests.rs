@@ -2,21 +2,15 @@
 //! that a query which forgets the tenant sees no other's rows.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod forgetful;
 mod rows;
 
-use serde_json::json;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
-use self::rows::{
-    dashboard, decide, entry, fill, key, new_tenant, revocation, service_token, taken_over, view,
-};
+use self::rows::{fill, new_tenant};
 use super::places::{Place, authority};
 use super::*;
-use crate::audit::{Action, AuditEntry, AuditFilter, AuditKey, Chain, verify};
-use crate::dashboards::{Dashboard, Head, NewDashboard, Origin};
-use crate::templates::parts::PartKind;
-use crate::{Role, RoleSet, templates};
 
 /// What is wrong with the tables in the eyes of the catalog, a line each.
 async fn faults(connection: &mut PgConnection) -> Vec<String> {
@@ -244,6 +238,8 @@ async fn a_tenant_sees_nothing_of_the_platform() {
     let of_all = StoredEventType { tenant: None, name: "x.y".into(), schema: "{}".into() };
     store.put_event_type(&of_all, None).await.unwrap();
     store.acquire_partition(0, "me", None).await.unwrap();
+    store.source_partitions(6).await.unwrap();
+    assert!(store.put_schema("http://registry/", 1, "{}").await.unwrap());
     let mut transaction = store.write(Scope::Tenant(a.number)).await.unwrap();
     for table in [
         "platform_audit",
@@ -255,6 +251,8 @@ async fn a_tenant_sees_nothing_of_the_platform() {
         "platform_id_key",
         "platform_nodes",
         "platform_partitions",
+        "platform_schemas",
+        "platform_source",
     ] {
         let sql = format!("SELECT count(*) FROM {table}");
         let seen: i64 =
@@ -265,161 +263,6 @@ async fn a_tenant_sees_nothing_of_the_platform() {
         sqlx::query_scalar("SELECT id FROM tenants").fetch_all(&mut *transaction).await.unwrap();
     assert_eq!(seen, ["a"]);
     transaction.rollback().await.unwrap();
-}
-
-/// Runs every query of the store on tables with a tenant as though it had no condition on the
-/// tenant: in this database two numbers that are compared are always equal. Policies keep the
-/// comparison that they were made with.
-#[tokio::test(flavor = "multi_thread")]
-async fn queries_that_forget_the_tenant_reach_its_own_rows_only() {
-    let place = Place::server().await;
-    let store = place.open().await;
-    let a = store.create_tenant(new_tenant("a")).await.unwrap().number;
-    let b = store.create_tenant(new_tenant("b")).await.unwrap().number;
-    fill(&store, a).await;
-    fill(&store, b).await;
-    let of_b = rows_of(&place, b).await;
-    store.close().await;
-    place
-        .execute(
-            "CREATE SCHEMA forgetful; GRANT USAGE ON SCHEMA forgetful TO PUBLIC; \
-             CREATE FUNCTION forgetful.same(BIGINT, BIGINT) RETURNS BOOLEAN \
-             LANGUAGE SQL AS 'SELECT true'; \
-             CREATE OPERATOR forgetful.= (LEFTARG = BIGINT, RIGHTARG = BIGINT, \
-             FUNCTION = forgetful.same); \
-             DO $$ BEGIN EXECUTE format( \
-             'ALTER DATABASE %I SET search_path = public, forgetful, pg_catalog', \
-             current_database()); END $$",
-        )
-        .await
-        .unwrap();
-    let access = Access { owner: None, ..place.access() };
-    let store = Store::connect(&access).await.unwrap();
-    let mut transaction = store.read(Scope::Platform).await.unwrap();
-    let (is_forgetful, all): (bool, i64) = sqlx::query_as(
-        "SELECT 1::BIGINT = 2::BIGINT, (SELECT count(*) FROM own_views WHERE tenant_id = 0::BIGINT)",
-    )
-    .fetch_one(&mut *transaction)
-    .await
-    .unwrap();
-    transaction.commit().await.unwrap();
-    assert!(is_forgetful && all == 4, "numbers are still compared");
-
-    let letters = store.dead_letters(Some(a), None, 100).await.unwrap();
-    assert_eq!(letters.len(), 2, "{letters:?}");
-    let of_other: Vec<StoredDeadLetter> = {
-        let before = of_b.iter().filter(|row| row.starts_with("dead_letters "));
-        let id = |row: &String| {
-            let row: Value = serde_json::from_str(row.split_once(' ').unwrap().1).unwrap();
-            row["id"].as_str().unwrap().to_owned()
-        };
-        let mut found = Vec::new();
-        for row in before {
-            found.extend(store.dead_letter(Some(a), &id(row)).await.unwrap());
-            assert!(!store.remove_dead_letter(Some(a), &id(row)).await.unwrap());
-        }
-        found
-    };
-    assert_eq!(of_other, []);
-    assert!(store.remove_dead_letter(Some(a), &letters[0].id).await.unwrap());
-    store.put_own_views(a, &[view("b"), view("c")]).await.unwrap();
-    store.delete_own_view(a, "b").await.unwrap();
-    let changed = StoredEventType { tenant: Some(a), name: "x.b".into(), schema: "2".into() };
-    assert!(store.put_event_type(&changed, Some("{}")).await.unwrap());
-    store.append_audit(&key(), &[entry(a)]).await.unwrap();
-    let chain = Chain::Tenant(a);
-    let records =
-        store.audit_records(chain, &AuditFilter::default(), None, 100).await.unwrap().records;
-    assert_eq!(records.len(), 3, "{records:?}");
-    assert_eq!(store.audit_after(chain, 0, 100, 100).await.unwrap().len(), 3);
-    assert_eq!(store.audit_last(chain).await.unwrap(), 3);
-    assert!(verify(&store, &key(), chain, &[]).await.unwrap().faults.is_empty());
-    assert_eq!(store.reports(a).await.unwrap().len(), 1);
-    assert!(store.report(a, &format!("r{b}")).await.unwrap().is_none());
-    assert!(store.report_run(a, &format!("run{b}")).await.unwrap().is_none());
-    assert!(store.run_deliveries(a, &format!("run{b}")).await.unwrap().is_empty());
-    assert!(!store.delete_report(a, &format!("r{b}"), None).await.unwrap());
-    only_own_alerts(&store, a, b).await;
-    only_own_dashboards(&store, a, b).await;
-    only_own_templates(&store, a, b).await;
-    let tokens = [service_token(a, 1), service_token(a, 2)];
-    assert_eq!(store.service_tokens(a).await.unwrap(), tokens);
-    assert!(!store.put_service_token(a, &service_token(a, 3), 2).await.unwrap());
-    assert!(!store.delete_service_token(a, &service_token(b, 1).id).await.unwrap());
-    assert!(store.delete_service_token(a, &tokens[0].id).await.unwrap());
-    assert!(store.put_service_token(a, &service_token(a, 3), 2).await.unwrap());
-    let ended = [revocation(a, "bo"), revocation(a, "jo")];
-    assert_eq!(store.revocations(a).await.unwrap(), ended);
-    assert!(store.put_revocation(&ended[0], 2).await.unwrap());
-    assert!(!store.put_revocation(&revocation(a, "al"), 2).await.unwrap());
-    assert!(store.put_revocation(&revocation(a, "al"), 3).await.unwrap());
-    assert_eq!(rows_of(&place, b).await, of_b);
-}
-
-/// Every query on alerts, as `a`, upon what is its own and what is of `b`.
-async fn only_own_alerts(store: &Store, a: u32, b: u32) {
-    let (rules, alert) = ([format!("rule{a}"), format!("rule{b}")], format!("alert{b}"));
-    let now = DateTime::from_timestamp(1_700_000_001, 0).unwrap();
-    let (watched, open) = store.alert_watch(a).await.unwrap();
-    assert_eq!((watched.len(), open.len()), (1, 1));
-    assert_eq!(store.alert_rules(a).await.unwrap(), watched);
-    assert!(store.alert_rule(a, &rules[1]).await.unwrap().is_none());
-    let filter = AlertFilter { audience: 3, state: None, rule: None, before: None, most: 9 };
-    assert_eq!(store.alerts(a, filter).await.unwrap().len(), 1);
-    assert_eq!(store.open_alerts(a, 3).await.unwrap(), 1);
-    assert!(store.alert(a, &alert, 3).await.unwrap().is_none());
-    assert!(store.alert_deliveries(a, &alert).await.unwrap().is_empty());
-    assert!(!store.acknowledge_alert(a, &alert, "ada", now).await.unwrap());
-    assert!(!store.snooze_alert(a, &alert, "ada", now, None).await.unwrap());
-    let of_b = StoredAlertRule { id: rules[1].clone(), version: 2, ..watched[0].clone() };
-    assert!(!store.replace_alert_rule(a, &of_b, None, Some("ada")).await.unwrap());
-    assert_eq!(decide(store, a, &of_b, &[]).await, Decided::Changed);
-    assert!(!store.delete_alert_rule(a, &rules[1], None).await.unwrap());
-    let decided = decide(store, a, &watched[0], &[]).await;
-    assert_eq!(decided, Decided::Done { fired: 0, cleared: 1 });
-    assert!(store.delete_alert_rule(a, &rules[0], None).await.unwrap());
-}
-
-/// Every query on dashboards, as `a`, upon what is its own and what is of `b`.
-async fn only_own_dashboards(store: &Store, a: u32, b: u32) {
-    let [own, other] = [a, b].map(|tenant| dashboard(tenant).head);
-    assert_eq!(store.dashboards(a).await.unwrap(), std::slice::from_ref(&own));
-    assert!(store.dashboard(a, &other.id).await.unwrap().is_none());
-    assert!(store.dashboard_versions(a, &other.id).await.unwrap().is_empty());
-    assert!(store.dashboard_version(a, &other.id, 1).await.unwrap().is_none());
-    let change = DashboardChange {
-        name: "mine".to_owned(),
-        document: json!({}),
-        by: "ada".to_owned(),
-        at: own.changed_at,
-        restored_from: None,
-    };
-    assert!(store.change_dashboard(a, &other.id, None, &change, 1).await.unwrap().is_none());
-    assert!(!store.delete_dashboard(a, &other.id, None).await.unwrap());
-    assert!(!store.create_dashboard(a, &dashboard(9), 1).await.unwrap(), "it counts its own");
-    let changed = store.change_dashboard(a, &own.id, None, &change, 1).await.unwrap().unwrap();
-    assert_eq!((changed.head.version, changed.head.name), (2, change.name));
-    assert_eq!(store.dashboard_versions(a, &own.id).await.unwrap().len(), 1);
-    assert!(store.delete_dashboard(a, &own.id, None).await.unwrap());
-}
-
-/// Every query on templates, as `a`, upon what is its own and what is of `b`.
-async fn only_own_templates(store: &Store, a: u32, b: u32) {
-    assert_eq!(store.given_template(a).await.unwrap().unwrap().revision, 1);
-    let of_b = dashboard(b).head;
-    let content = NewDashboard { name: "mine".to_owned(), document: json!({}) };
-    let (origin, base) = (Origin { template: "x/y".to_owned(), version: 2 }, json!({}));
-    let board = UpdatedDashboard { id: of_b.id.clone(), version: 1, content: None, origin, base };
-    // Noting what is the base of another's changes nothing of it.
-    let noted = TemplateUpdate { dashboards: vec![board.clone()], ..taken_over(Some(1)) };
-    assert!(store.update_template(a, &noted, 9).await.unwrap());
-    let board = UpdatedDashboard { content: Some(content), ..board };
-    let changed = TemplateUpdate { dashboards: vec![board], ..taken_over(Some(2)) };
-    assert!(!store.update_template(a, &changed, 9).await.unwrap());
-    let part = RemovedPart { kind: PartKind::Dashboard, id: of_b.id.to_string(), version: 1 };
-    let removed = TemplateUpdate { removed: vec![part], ..taken_over(Some(2)) };
-    assert!(!store.update_template(a, &removed, 9).await.unwrap());
-    assert_eq!(store.given_template(a).await.unwrap().unwrap().revision, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -43,7 +43,7 @@ impl Store {
         most: usize,
     ) -> Result<bool, StoreError> {
         let failed = |source| StoreError::Database { doing: "storing a service token", source };
-        let mut transaction = self.write(Scope::Tenant(tenant)).await.map_err(failed)?;
+        let mut transaction = self.write_in_turn(tenant).await.map_err(failed)?;
         let there = "SELECT count(*) FROM service_tokens WHERE tenant_id = $1";
         if count(&mut transaction, tenant, there).await.map_err(failed)? >= most {
             return Ok(false);

@@ -7,12 +7,13 @@ use sqlx::{Any, FromRow, Transaction};
 use super::reading::time;
 use super::{
     DashboardChange, Scope, Store, StoredAlertRule, StoredReport, TenantRow, alert_rules,
-    dashboards, reports, sql,
+    custom_fields, dashboards, json_array, reports, sql,
 };
+use crate::custom_fields::CustomFields;
 use crate::dashboards::{Dashboard, DashboardId, NewDashboard, Origin};
 use crate::templates::Template;
 use crate::templates::parts::PartKind;
-use crate::{StoreError, TenantId, TenantRecord};
+use crate::{MODULES, StoreError, TenantId, TenantRecord};
 
 /// What a tenant was given last.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +48,8 @@ pub struct TemplateUpdate {
     pub revision: Option<u64>,
     /// The subject of the token by which it is taken over.
     pub by: String,
+    /// The modules that are switched, if any are.
+    pub modules: Option<SwitchedModules>,
     /// What is given for the first time, or again.
     pub gift: TemplateGift,
     /// The dashboards that it had and has in the newer version.
@@ -57,6 +60,17 @@ pub struct TemplateUpdate {
     pub rules: Vec<StoredAlertRule>,
     /// What is deleted.
     pub removed: Vec<RemovedPart>,
+    /// What it declares beside the fields of event types from then on.
+    pub fields: CustomFields,
+}
+
+/// The modules that are on before and after a newer version is taken over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SwitchedModules {
+    /// As they were when that was worked out.
+    pub before: Vec<String>,
+    /// As they become.
+    pub after: Vec<String>,
 }
 
 /// A dashboard that a tenant has of its template.
@@ -131,6 +145,8 @@ impl Store {
         self.enter(&mut transaction, tenant.number).await.map_err(failed)?;
         remember(&mut transaction, tenant.number, None, gift).await.map_err(failed)?;
         give(&mut transaction, tenant.number, gift).await.map_err(failed)?;
+        let given = custom_fields::give(&mut transaction, tenant.number, &gift.template).await;
+        given.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
         Ok(tenant)
     }
@@ -146,8 +162,14 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let failed = |source| StoreError::Database { doing: "updating a template", source };
         let mut transaction = self.write(Scope::Tenant(tenant)).await.map_err(failed)?;
-        let TemplateUpdate { revision, by, gift, .. } = update;
-        // First, so that of two who take it over at once one waits for the other.
+        let TemplateUpdate { revision, by, gift, fields, .. } = update;
+        // First, so that of two who take it over at once one waits for the other. The tenant's row
+        // comes before all that locks it to be read.
+        if let Some(modules) = &update.modules
+            && !switch(&mut transaction, tenant, modules).await.map_err(failed)?
+        {
+            return Ok(false);
+        }
         if !remember(&mut transaction, tenant, *revision, gift).await.map_err(failed)? {
             return Ok(false);
         }
@@ -187,10 +209,33 @@ impl Store {
                 return Ok(false);
             }
         }
+        if !custom_fields::replace(&mut transaction, tenant, fields).await.map_err(failed)? {
+            return Ok(false);
+        }
         give(&mut transaction, tenant, gift).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
         Ok(true)
     }
+}
+
+/// Switches modules of a tenant, if those are on that were; whether it did.
+async fn switch(
+    transaction: &mut Transaction<'static, Any>,
+    tenant: u32,
+    modules: &SwitchedModules,
+) -> Result<bool, sqlx::Error> {
+    let SwitchedModules { before, after } = modules;
+    let done = sql::query(
+        "UPDATE tenants SET modules = $2 WHERE number = $1 AND deleted_at IS NULL \
+         AND (modules = $3 OR (modules IS NULL AND $4))",
+    )
+    .bind(i64::from(tenant))
+    .bind(json_array(after.clone()))
+    .bind(json_array(before.clone()))
+    .bind(before.iter().eq(MODULES.iter()))
+    .execute(&mut **transaction)
+    .await?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// Remembers what a tenant is given, if what was remembered before has that revision, or there was
@@ -227,7 +272,7 @@ async fn give(
     gift: &TemplateGift,
 ) -> Result<(), sqlx::Error> {
     for dashboard in &gift.dashboards {
-        dashboards::insert(transaction, tenant, dashboard).await?;
+        dashboards::bring(transaction, tenant, dashboard).await?;
     }
     for (report, next) in &gift.reports {
         reports::insert(transaction, tenant, report, *next).await?;
@@ -253,6 +298,8 @@ async fn remove(
         }
         PartKind::Report => reports::remove(transaction, tenant, id, version).await,
         PartKind::AlertRule => alert_rules::remove(transaction, tenant, id, version).await,
+        // Modules are switched, and what was seeded stays: neither is stored by an id.
+        PartKind::Module | PartKind::Event => return Ok(false),
     };
     removed.map_err(failed)
 }

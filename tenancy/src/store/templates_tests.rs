@@ -77,11 +77,14 @@ fn update(revision: Option<u64>, gift: TemplateGift) -> TemplateUpdate {
     TemplateUpdate {
         revision,
         by: "ann\0".to_owned(),
+        modules: None,
         gift,
         dashboards: Vec::new(),
         reports: Vec::new(),
         rules: Vec::new(),
         removed: Vec::new(),
+        // Each update is one change of them too.
+        fields: CustomFields { revision: revision.unwrap_or_default(), ..CustomFields::default() },
     }
 }
 
@@ -158,7 +161,7 @@ async fn a_newer_version_is_taken_over_as_one(place: &Place) {
     assert_eq!((reports, rules), (vec![report("r", 2)], vec![rule("x", 2)]));
     let second = GivenTemplate { template: gift(2).template, given_at: at(2), revision: 2 };
     assert_eq!(given, Some(second));
-    let due = store.due_report_jobs(at(100), 9).await.unwrap();
+    let due = store.due_report_jobs(at(100), &[1, 2], 9).await.unwrap();
     let due: Vec<_> = due.into_iter().map(|job| (job.tenant, job.due_at)).collect();
     assert_eq!(due, [(2, at(60)), (1, at(90))]);
     // The other tenant has what it had.
@@ -178,6 +181,7 @@ async fn what_was_changed_meanwhile_stops_all_of_it(place: &Place) {
         TemplateUpdate { rules: vec![rule("x", 3)], ..second() },
         TemplateUpdate { rules: vec![rule("y", 2)], ..second() },
         TemplateUpdate { removed: vec![stale_part], ..second() },
+        TemplateUpdate { fields: CustomFields::default(), ..second() },
     ];
     for (place, update) in stale.iter().enumerate() {
         assert!(!store.update_template(1, update, 9).await.unwrap(), "{place}");
@@ -185,6 +189,34 @@ async fn what_was_changed_meanwhile_stops_all_of_it(place: &Place) {
     }
     assert!(store.update_template(1, &second(), 9).await.unwrap());
     assert!(!store.update_template(1, &second(), 9).await.unwrap(), "once");
+}
+
+async fn modules_are_switched_with_it(place: &Place) {
+    let store = filled(place).await;
+    let named = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let all: Vec<String> = MODULES.map(str::to_owned).to_vec();
+    let switch = |before: &[String], after: &[String]| {
+        Some(SwitchedModules { before: before.to_vec(), after: after.to_vec() })
+    };
+    let modules = async |id: &str| {
+        let id: TenantId = id.parse().unwrap();
+        store.tenant(&id).await.unwrap().unwrap().modules
+    };
+    let (some, fewer) = (named(&["crm", "tasks"]), named(&["tasks"]));
+    // Others are on than were looked at: nothing is done.
+    let stale = TemplateUpdate { modules: switch(&some, &fewer), ..second() };
+    assert!(!store.update_template(1, &stale, 9).await.unwrap());
+    assert_eq!(modules("one").await, all);
+    let before = store.last_change().await.unwrap();
+    let switched = TemplateUpdate { modules: switch(&all, &some), ..second() };
+    assert!(store.update_template(1, &switched, 9).await.unwrap());
+    assert_eq!((modules("one").await, modules("two").await), (some.clone(), all));
+    // Other nodes are told.
+    let told = store.tenants_since(before).await.unwrap();
+    assert_eq!(told.iter().map(|tenant| tenant.number).collect::<Vec<_>>(), [1]);
+    let next = TemplateUpdate { modules: switch(&some, &fewer), ..update(Some(2), gift(2)) };
+    assert!(store.update_template(1, &next, 9).await.unwrap());
+    assert_eq!(modules("one").await, fewer);
 }
 
 async fn of_two_who_take_it_over_at_once_one_does(place: &Place) {
@@ -210,6 +242,55 @@ async fn every_kind_of_part_can_be_deleted(place: &Place) {
     assert_eq!(dashboards, [Some(dashboard("b", 1))]);
     assert!(reports.is_empty() && rules.is_empty());
     assert_eq!(all(&store, 2).await.1, [report("r", 1)]);
+}
+
+async fn a_dashboard_that_is_brought_back_goes_on_counting(place: &Place) {
+    let store = filled(place).await;
+    let id: DashboardId = "a".parse().unwrap();
+    let change = DashboardChange {
+        name: "mine".to_owned(),
+        document: json!({}),
+        by: "ann".to_owned(),
+        at: at(1),
+        restored_from: None,
+    };
+    let changed = store.change_dashboard(1, &id, Some(1), &change, 9).await.unwrap().unwrap();
+    assert_eq!(changed.head.version, 2);
+    for revision in [1, 2] {
+        assert!(store.delete_dashboard(1, &id, None).await.unwrap());
+        let gift = TemplateGift { dashboards: vec![dashboard("a", 2)], ..gift(2) };
+        assert!(store.update_template(1, &update(Some(revision), gift), 9).await.unwrap());
+        let brought = store.dashboard(1, &id).await.unwrap().unwrap();
+        let head = Head { version: revision + 2, ..dashboard("a", 2).head };
+        assert_eq!(brought, Dashboard { head, ..dashboard("a", 2) });
+        let kept = store.dashboard_versions(1, &id).await.unwrap();
+        assert_eq!(kept.iter().map(|kept| kept.number).collect::<Vec<_>>(), [revision + 2]);
+        // Who holds what it was before changes nothing of what it is.
+        for seen in 1..revision + 2 {
+            let late = store.change_dashboard(1, &id, Some(seen), &change, 9).await.unwrap();
+            assert_eq!(late, None, "{seen}");
+        }
+    }
+    assert_eq!(store.dashboard(2, &id).await.unwrap(), Some(dashboard("a", 1)));
+}
+
+async fn dashboards_from_before_go_on_counting_too(place: &Place) {
+    place.migrate_to(19).await;
+    for statement in [
+        "INSERT INTO tenants (id, name, timezone, currency, clock, created_at) \
+         VALUES ('one', 'One', 'UTC', 'EUR', 'wall', 0)",
+        "INSERT INTO dashboards (tenant_id, id, version, name, changed_by, created_at, changed_at, \
+         template, template_version, document) \
+         VALUES (1, 'a', 7, 'A', '', 0, 0, 'household/a', 1, '{}')",
+    ] {
+        place.execute(statement).await.unwrap();
+    }
+    let store = place.open().await;
+    let id: DashboardId = "a".parse().unwrap();
+    assert!(store.delete_dashboard(1, &id, Some(7)).await.unwrap());
+    let gift = TemplateGift { dashboards: vec![dashboard("a", 2)], ..gift(2) };
+    assert!(store.update_template(1, &update(None, gift), 9).await.unwrap());
+    assert_eq!(store.dashboard(1, &id).await.unwrap().unwrap().head.version, 8);
 }
 
 async fn a_store_from_before_takes_templates_over(place: &Place) {

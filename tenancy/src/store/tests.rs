@@ -168,6 +168,7 @@ async fn a_tenant_is_read_as_it_was_created(place: &Place) {
     let mut new = new_tenant("acme");
     new.name = " Ünïted ".into();
     new.clock = "fixed:2014-06-30".parse().unwrap();
+    new.locale = "de-AT".parse().unwrap();
     new.vertical = Some("construction".into());
     new.modules = Some(vec!["hr".into(), "crm".into()]);
     new.branding = json!({"name": "Ünïted", "colours": {"accent": "#005ea8"}}).as_object().cloned();
@@ -176,6 +177,7 @@ async fn a_tenant_is_read_as_it_was_created(place: &Place) {
     assert_eq!(created.number, 1);
     assert_eq!(created.name, "Ünïted");
     assert_eq!(created.modules, ["crm", "hr"]);
+    assert_eq!(created.locale.as_str(), "de-AT");
     assert_eq!(created.branding.as_ref().unwrap()["colours"]["accent"], "#005ea8");
     assert!(
         (before..=Utc::now().timestamp_micros()).contains(&created.created_at.timestamp_micros())
@@ -185,6 +187,7 @@ async fn a_tenant_is_read_as_it_was_created(place: &Place) {
 
     let plain = store.create_tenant(new_tenant("plain")).await.unwrap();
     assert_eq!((plain.number, plain.clock), (2, Clock::Wall));
+    assert_eq!(plain.locale.as_str(), "en-GB");
     assert_eq!(plain.modules, MODULES);
     assert_eq!(store.tenant(&id("nobody")).await.unwrap(), None);
 }
@@ -227,11 +230,12 @@ async fn a_change_touches_what_it_names(place: &Place) {
 
     let all = change(json!({
         "name": "New", "timezone": "Asia/Tokyo", "currency": "JPY", "clock": "events",
-        "vertical": "retail", "modules": ["tasks"], "branding": {"name": "R"},
+        "locale": "ja-JP", "vertical": "retail", "modules": ["tasks"], "branding": {"name": "R"},
     }));
     expected.name = "New".into();
     expected.timezone = chrono_tz::Tz::Asia__Tokyo;
     expected.currency = "JPY".parse().unwrap();
+    expected.locale = "ja-JP".parse().unwrap();
     expected.clock = Clock::Events;
     expected.vertical = Some("retail".into());
     expected.modules = vec!["tasks".into()];
@@ -342,6 +346,7 @@ async fn a_store_with_tenants_takes_the_later_migrations(place: &Place) {
     let store = place.open().await;
     let tenants = store.tenants().await.unwrap();
     assert_eq!((tenants.len(), tenants[0].id.as_str()), (1, "acme"));
+    assert_eq!(tenants[0].locale, crate::Locale::default());
     let own = stored(Some(tenants[0].number), "acme.x", "{}");
     assert!(store.put_event_type(&own, None).await.unwrap());
     // What was there before is no change, what comes is one.
@@ -349,4 +354,33 @@ async fn a_store_with_tenants_takes_the_later_migrations(place: &Place) {
     assert_eq!(store.event_types_since(0).await.unwrap(), std::slice::from_ref(&own));
     assert_eq!(store.event_types().await.unwrap(), [own]);
 }
+}
+
+/// Connections that are made after a password was replaced use the new one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_replaced_while_the_store_is_open() {
+    async fn run(connection: &mut sqlx::postgres::PgConnection, sql: String) {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.unwrap();
+    }
+    let place = Place::server().await;
+    let mut superuser = place.superuser().await;
+    let role = format!("reloaded_{}", std::process::id());
+    run(&mut superuser, format!("CREATE ROLE {role} LOGIN PASSWORD 'one'")).await;
+    let store = Store::connect(&place.access_as(&role, "one")).await.unwrap();
+    store.tenants().await.unwrap();
+    run(&mut superuser, format!("ALTER ROLE {role} PASSWORD 'two'")).await;
+    store.tenants().await.expect("connections that there are go on");
+    let end = format!(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = '{role}'"
+    );
+    run(&mut superuser, end).await;
+    store.tenants().await.unwrap_err();
+    assert!(store.replace_password(&place.access_as(&role, "two").database).unwrap());
+    store.tenants().await.unwrap();
+    // What is meant for another role, or another place, is not shown to this one.
+    assert!(!store.replace_password(&place.access().database).unwrap());
+    assert!(!store.replace_password(&Database::File("control.db".into())).unwrap());
+    store.tenants().await.unwrap();
+    store.close().await;
+    run(&mut superuser, format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
 }

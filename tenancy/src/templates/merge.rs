@@ -6,8 +6,9 @@
 //!
 //! Objects are merged by key. Lists whose items are all objects with a text `id`, each once, are
 //! merged by id: items are added, changed, removed and moved. Everything else is a whole, as a list
-//! of names is. It asks nothing of what the documents mean, so dashboards, reports, rules of alerts
-//! and custom fields are merged alike; whoever uses the result checks it as any other document.
+//! of names is, and so is where something lies (`at`). It asks nothing else of what the documents
+//! mean, so dashboards, reports, rules of alerts and custom fields are merged alike; whoever uses the
+//! result checks it as any other document.
 //!
 //! Invariants:
 //! - Every change that ours made is in the result or in a conflict, and so is every one of theirs. A
@@ -27,6 +28,13 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use self::items::Items;
+
+/// An object of JSON.
+type Object = Map<String, Value>;
+
+/// The member that says where something lies: the column of one side with the width of the other is
+/// a place that neither has chosen.
+const WHERE: &str = "at";
 
 /// A place in a document: keys and ids of items from the outermost in, each after a `/`, as a JSON
 /// pointer (RFC 6901) with ids in the place of numbers. The document as a whole is the empty text.
@@ -192,17 +200,26 @@ impl Merge<'_> {
     /// What comes of one place; `None`: nothing is there.
     fn value(&mut self, path: &Path, each: Three<&Value>) -> Option<Value> {
         let Three { base, theirs, ours } = each;
-        if theirs == ours || theirs == base {
-            return ours.cloned();
-        }
-        if ours == base {
-            return theirs.cloned();
+        if theirs == ours || theirs == base || ours == base {
+            return self.whole(path, each);
         }
         if let Some(objects) = each.map(Value::as_object).all() {
             return Some(Value::Object(self.members(path, objects)));
         }
         if let Some(lists) = each.map(Items::of).all() {
             return Some(Value::Array(self.items(path, lists)));
+        }
+        self.whole(path, each)
+    }
+
+    /// What comes of one place that is a whole.
+    fn whole(&mut self, path: &Path, each: Three<&Value>) -> Option<Value> {
+        let Three { base, theirs, ours } = each;
+        if theirs == ours || theirs == base {
+            return ours.cloned();
+        }
+        if ours == base {
+            return theirs.cloned();
         }
         match self.side(path, Subject::Value, each.map(|value| Some(value.clone()))) {
             Side::Theirs => theirs.cloned(),
@@ -214,14 +231,17 @@ impl Merge<'_> {
     fn members(
         &mut self,
         path: &Path,
-        (base, theirs, ours): (&Map<String, Value>, &Map<String, Value>, &Map<String, Value>),
-    ) -> Map<String, Value> {
+        (base, theirs, ours): (&Object, &Object, &Object),
+    ) -> Object {
         // In the order of ours; what theirs has beside it follows.
         let added = theirs.keys().filter(|key| !ours.contains_key(*key));
-        let mut merged = Map::new();
+        let mut merged = Object::new();
         for key in ours.keys().chain(added) {
             let each = Three { base: base.get(key), theirs: theirs.get(key), ours: ours.get(key) };
-            if let Some(value) = self.value(&path.join(key), each) {
+            let path = path.join(key);
+            let value =
+                if key == WHERE { self.whole(&path, each) } else { self.value(&path, each) };
+            if let Some(value) = value {
                 merged.insert(key.clone(), value);
             }
         }
@@ -263,5 +283,7 @@ impl Merge<'_> {
     }
 }
 
+#[cfg(test)]
+mod board_tests;
 #[cfg(test)]
 mod tests;

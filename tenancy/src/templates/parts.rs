@@ -1,8 +1,9 @@
 //! A newer version of a template, part by part, beside what a tenant has made of the one it was given.
 //!
-//! **In:** the dashboards, reports and rules of the version that the tenant was given, of the newer
-//! one, and those that the tenant has; and which side stands where they were settled. **Out:** for
-//! each part what has become of it, what is not settled, and what is to be done.
+//! **In:** the modules, dashboards, reports and rules of the version that the tenant was given, of the
+//! newer one, and those that the tenant has; what reference data the newer one has beside; and which
+//! side stands where they were settled. **Out:** for each part what has become of it, what is not
+//! settled, and what is to be done.
 //!
 //! Invariants:
 //! - Whether a tenant has a part is the tenant's word: what it has deleted stays so, and what the
@@ -21,23 +22,30 @@ use super::merge::{Conflict, Path, SettleError, Settlements, Side, settle};
 #[serde(rename_all = "snake_case")]
 #[schema(as = TemplatePartKind)]
 pub enum PartKind {
+    /// A module that is on.
+    Module,
     /// A dashboard.
     Dashboard,
     /// A report.
     Report,
     /// A rule of alerts.
     AlertRule,
+    /// An event of the reference data that is not seeded yet.
+    Event,
 }
 
 impl PartKind {
-    const ALL: [Self; 3] = [Self::Dashboard, Self::Report, Self::AlertRule];
+    const ALL: [Self; 5] =
+        [Self::Module, Self::Dashboard, Self::Report, Self::AlertRule, Self::Event];
 
     /// The list of a template that has those of the kind.
     const fn list(self) -> &'static str {
         match self {
+            Self::Module => "modules",
             Self::Dashboard => "dashboards",
             Self::Report => "reports",
             Self::AlertRule => "alert_rules",
+            Self::Event => "events",
         }
     }
 }
@@ -115,8 +123,8 @@ pub struct Part {
     pub step: Step,
 }
 
-/// Compares what the sides have, with some of it settled: dashboards, then reports, then rules, those
-/// of the newer version first.
+/// Compares what the sides have, with some of it settled: by kind in the order of [`PartKind`], those of
+/// the newer version first.
 pub fn compare(sides: &Sides, settlements: &Settlements) -> Result<Vec<Part>, SettleError> {
     let mut left = settlements.clone();
     let mut parts = Vec::new();

@@ -13,6 +13,7 @@ fn tenant(clock: &str) -> TenantRecord {
         // Where it is tomorrow already.
         timezone: chrono_tz::Pacific::Auckland,
         currency: "NZD".parse().unwrap(),
+        locale: "en-NZ".parse().unwrap(),
         clock: clock.parse().unwrap(),
         vertical: None,
         modules: MODULES.map(str::to_owned).to_vec(),
@@ -113,17 +114,27 @@ fn events_are_the_same_whenever_they_are_made() {
 fn what_a_newer_version_has_beside_is_of_the_day_it_is_taken_over() {
     let household = find("household").unwrap();
     let (tenant, at) = (tenant("wall"), "2026-07-01T20:00:00Z".parse().unwrap());
-    assert!(household.later_events(Some(household), &tenant, at).is_empty());
+    let later = |template: &Template, before: Option<&Template>| {
+        template.dated_events(template.later_events(before), &tenant, at)
+    };
+    assert!(later(household, Some(household)).is_empty());
     let given = household.cloud_events(&tenant);
-    let all = household.later_events(None, &tenant, at);
+    let all = later(household, None);
     assert!(!all.is_empty() && all.len() == given.len());
     // Those that are there already are the same by their ids.
-    assert!(all.iter().zip(&given).all(|(later, given)| later["id"] == given["id"]));
+    assert!(all.iter().zip(&given).all(|(newer, given)| newer["id"] == given["id"]));
+    assert!(
+        household
+            .events
+            .iter()
+            .map(|event| household.event_id(&event.id))
+            .eq(given.iter().map(|event| event["id"].as_str().unwrap().to_owned()))
+    );
     assert!(all.iter().all(|event| event["time"] == "2026-07-01T20:00:00.000000Z"));
     let before = Template { events: household.events[1..].to_vec(), ..household.clone() };
-    assert_eq!(household.later_events(Some(&before), &tenant, at), all[..1]);
-    let later = Template { events: household.events[..1].to_vec(), ..household.clone() };
-    assert!(later.later_events(Some(household), &tenant, at).is_empty());
+    assert_eq!(later(household, Some(&before)), all[..1]);
+    let fewer = Template { events: household.events[..1].to_vec(), ..household.clone() };
+    assert!(later(&fewer, Some(household)).is_empty());
 }
 
 #[test]

@@ -13,6 +13,7 @@ fn record(timezone: Tz, clock: Clock) -> TenantRecord {
         name: "Acme".into(),
         timezone,
         currency: "EUR".parse().unwrap(),
+        locale: Locale::default(),
         clock,
         vertical: None,
         modules: vec!["crm".into()],
@@ -29,10 +30,24 @@ fn serializes_everything_but_the_number() {
         shown,
         json!({
             "id": "acme", "name": "Acme", "timezone": "Europe/Berlin", "currency": "EUR",
-            "clock": "events", "vertical": null, "modules": ["crm"], "branding": null,
+            "locale": "en-GB", "clock": "events", "vertical": null, "modules": ["crm"], "branding": null,
             "created_at": "2024-01-02T03:04:05Z",
         })
     );
+}
+
+#[test]
+fn a_firm_is_called_as_its_branding_says() {
+    let mut tenant = record(Tz::UTC, Clock::Wall);
+    assert_eq!((tenant.firm(), tenant.colour()), ("Acme", None));
+    let branding = |value: Value| value.as_object().cloned();
+    tenant.branding = branding(json!({ "colours": { "accent": "#0b6b75" } }));
+    assert_eq!((tenant.firm(), tenant.colour()), ("Acme", Some(0x0b_6b_75)));
+    tenant.branding = branding(json!({ "name": "Acme Works", "colours": { "accent": "teal" } }));
+    assert_eq!((tenant.firm(), tenant.colour()), ("Acme Works", None));
+    // As it may have been before branding was checked.
+    tenant.branding = branding(json!({ "name": "", "colours": [] }));
+    assert_eq!((tenant.firm(), tenant.colour()), ("Acme", None));
 }
 
 #[test]

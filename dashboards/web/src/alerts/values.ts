@@ -33,8 +33,8 @@ export function inWords(alert: Alert, part: 'subject' | 'details', timezone: str
 }
 
 function label(name: string): string {
-  const known = words.columns[name] ?? texts.rows.columns[name];
-  return known ?? name.replace(/(.)_id$/, '$1').replaceAll('_', ' ');
+  const known = [words.columns, texts.rows.columns].find((columns) => Object.hasOwn(columns, name));
+  return known?.[name] ?? name.replace(/(.)_id$/, '$1').replaceAll('_', ' ');
 }
 
 function valueText(name: string, type: string, value: unknown, currency: unknown, timezone: string): string {
@@ -45,7 +45,7 @@ function valueText(name: string, type: string, value: unknown, currency: unknown
     case 'decimal': return decimalText(name, value, currency);
     case 'date': return format.day(value);
     case 'timestamp': return format.moment(value, timezone);
-    default: return name === 'bucket' ? buckets[value] ?? value : value;
+    default: return name === 'bucket' && Object.hasOwn(buckets, value) ? buckets[value] ?? value : value;
   }
 }
 
@@ -53,7 +53,7 @@ function decimalText(name: string, text: string, currency: unknown): string {
   const shape = /^-?\d+(?:\.(\d+))?$/.exec(text);
   if (!shape) return text;
   const value = parseRatio(text);
-  if (SHARES.has(name)) return `${format.figure(value * 100n, { places: 2, trim: true })}%`;
+  if (SHARES.has(name)) return format.share(value, { places: 2, trim: true });
   const isMoney = shape[1]?.length === MONEY_PLACES && !PLAIN.has(name);
   if (!isMoney || typeof currency !== 'string') return format.quantity(value);
   const places = [2, 3].find((count) => round(value, count) === value) ?? SCALE;

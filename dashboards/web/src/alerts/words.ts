@@ -1,4 +1,5 @@
-/** Every English sentence of the alerts. */
+/** What the alerts say. */
+import { units } from '../lib/units';
 import type { Severity } from './api';
 
 export const words = {
@@ -8,7 +9,7 @@ export const words = {
   none: 'Nothing needs your attention.',
   open: (listed: number, open: number) => (open > listed ? `The newest ${listed} of ${open}` : `${open} open`),
   severity: { info: 'Note', warning: 'Warning', critical: 'Critical' } satisfies Record<Severity, string>,
-  since: (age: string) => (age === 'now' ? 'just now' : `${age} ago`),
+  since: (age: string) => (age === units.now ? 'just now' : `${age} ago`),
   acknowledge: 'Acknowledge',
   acknowledged: (by: string) => `Seen by ${by}`,
   snooze: 'Snooze',

@@ -5,7 +5,7 @@ import type { CalendarShow } from './document';
 import type { Exact } from './exact';
 import { currenciesOf, currencyColumn, fold } from './fold';
 import type { Held } from './held';
-import { columnOf, kindOfMeasure, type Reading } from './reading';
+import { columnOf, readingOf, type Reading } from './reading';
 
 export interface Days {
   currency: Cell;
@@ -26,7 +26,7 @@ export function calendarsOf(held: Held, show: CalendarShow, own: string | undefi
   const groups = fold(rows, columns, { measures: [show.value], by: show.day, currency: column });
   const currencies = currenciesOf(groups, own);
   return currencies.map((currency) => ({
-    currency, reading: { kind: kindOfMeasure(show.value, columns), currency },
+    currency, reading: readingOf(show.value, held, { column, currency, isApart: currencies.length > 1 }),
     days: groups
       .flatMap((group) => {
         const value = group.values[0] ?? null;

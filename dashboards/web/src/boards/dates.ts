@@ -10,12 +10,12 @@ const NAMED: Record<string, number> = { yesterday: -1, today: 0, tomorrow: 1 };
 const STEPS: Record<string, number> = { last: -1, this: 0, next: 1 };
 
 /**
- * The day that words stand for on the date `today`; the text itself if it is none, and null for words that
- * name no day. Fiscal years are taken to begin in January.
+ * The day that words stand for on the date `today`; the text itself where there are no braces, and null for
+ * words that name no day. Fiscal years are taken to begin in January.
  */
 export function dayOf(text: string, today: string): string | null {
-  const words = /^\{\{\s*(.+?)\s*\}\}$/.exec(text)?.[1];
-  if (words === undefined) return text;
+  const words = /^\{\{\s*(.*?)\s*\}\}$/.exec(text)?.[1];
+  if (words === undefined) return text.startsWith('{{') ? null : text;
   const now = new Date(`${today}T00:00:00Z`);
   if (Number.isNaN(now.getTime())) return null;
   const named = NAMED[words];

@@ -76,6 +76,10 @@ export type Param = { filter: string } | { value: Cell };
 export const AGGREGATES = ['sum', 'count', 'avg', 'min', 'max'] as const;
 export type Aggregate = (typeof AGGREGATES)[number];
 
+/** What numbers are, where their column does not say it. */
+export const FORMATS = ['money', 'quantity', 'hours', 'percent', 'count'] as const;
+export type Format = (typeof FORMATS)[number];
+
 /** A number made of rows. */
 export interface Measure {
   /** Left out where rows are counted, and only there. */
@@ -83,6 +87,8 @@ export interface Measure {
   /** `sum` unless it says. */
   how?: Aggregate;
   title?: string;
+  /** By its column unless it says. */
+  format?: Format;
 }
 
 export interface Sort {
@@ -135,6 +141,8 @@ export interface PieShow {
 export interface TableShow {
   kind: 'table';
   columns: readonly string[];
+  /** What the numbers of a column are; by the column itself unless it says. */
+  formats?: Readonly<Record<string, Format>>;
   sort?: Sort;
   limit?: number;
 }
@@ -240,13 +248,17 @@ function normalisedShow(show: Show): Show {
     case 'line': case 'area': return { ...show, values: show.values.map(measured) };
     case 'bar': case 'stacked_bar':
       return { ...show, values: show.values.map(measured), ...sorted(show.sort) };
-    case 'table': return { ...show, ...sorted(show.sort) };
+    case 'table': return { ...withoutEmpty(show), ...sorted(show.sort) };
     case 'pie': return { ...show, value: measured(show.value) };
     case 'funnel': return { ...show, value: measured(show.value) };
     case 'calendar': return { ...show, value: measured(show.value) };
     case 'gauge': return { ...show, value: measured(show.value) };
     case 'aging': case 'text': return show;
   }
+}
+
+function withoutEmpty({ formats, ...show }: TableShow): TableShow {
+  return formats === undefined || Object.keys(formats).length === 0 ? show : { ...show, formats };
 }
 
 const measured = (measure: Measure): Measure => ({ ...measure, how: measure.how ?? 'sum' });
@@ -286,7 +298,7 @@ export function columnsOf(widget: Widget): string[] {
       named.push('column' in show.target ? show.target.column : undefined, show.currency);
       break;
     case 'table':
-      named.push(...show.columns, show.sort?.column);
+      named.push(...show.columns, show.sort?.column, ...Object.keys(show.formats ?? {}));
       break;
     case 'aging':
       named.push(...show.buckets, show.currency);

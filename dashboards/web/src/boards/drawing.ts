@@ -7,16 +7,17 @@ import type { Palette } from '../charts/palette';
 import { day, percent } from '../lib/format';
 import type { Cell } from '../lib/protocol';
 import { calendarsOf, spanOf } from './calendar';
-import type { AgingShow, CalendarShow, Threshold, Tone, Widget } from './document';
+import type { AgingShow, CalendarShow, FunnelShow, PieShow, Threshold, Tone, Widget } from './document';
 import { shareOf, type Exact } from './exact';
 import { currenciesOf, currencyColumn, fold } from './fold';
 import type { Held } from './held';
 import {
-  calendarOption, funnelOption, gaugeOption, pieOption, plotOption, weeksIn, type CourseKind, type Look,
+  calendarOption, calendarSeries, funnelOption, gaugeOption, pieOption, plotOption, seriesOf, weeksIn, type CourseKind,
+  type Look,
 } from './options';
 import { figuresOf, funnelsOf, piesOf, type Whole } from './parts';
 import { plotOf, readingAt, type Course, type Plot } from './plot';
-import { amountText, kindOfMeasure, labelOf, titleOf, type Reading } from './reading';
+import { amountText, labelOf, readingOf, titleOf, type Reading } from './reading';
 import { toneOf } from './thresholds';
 import { words } from './words';
 
@@ -44,8 +45,8 @@ export interface Drawing {
   empty: string | null;
   option: (colours: Palette, narrow: boolean, width: number) => EChartsCoreOption;
   table: FigureTable;
-  /** The rows behind the nth of a series. */
-  pickAt: (series: number, place: number) => Pick | null;
+  /** The rows behind the nth of the series of this id. */
+  pickAt: (series: string, place: number) => Pick | null;
   /** What is not drawn, as a function of the width. */
   note: (width: number) => string | null;
 }
@@ -70,19 +71,20 @@ export function drawingOf(widget: Widget, held: Held, around: Around): Drawing |
       return plotted(plotOf(held, show, around.own, around.timezone), show.kind, thresholds, around);
     case 'aging': return plotted(agingOf(held, show, around.own), 'bar', thresholds, around);
     case 'pie':
-      return whole(piesOf(held, show, around.own, around.timezone), pieOption, labelOf(show.by), titleOf(show.value), thresholds, around);
+      return whole('pie', piesOf(held, show, around.own, around.timezone), show, thresholds, around);
     case 'funnel':
-      return whole(funnelsOf(held, show, around.own), funnelOption, labelOf(show.by), titleOf(show.value), thresholds, around);
+      return whole('funnel', funnelsOf(held, show, around.own), show, thresholds, around);
     case 'gauge': {
-      const figures = figuresOf(held, show, around.own).slice(0, MOST_SIDES);
+      const figures = figuresOf(held, show, around.own);
+      const shown = figures.slice(0, MOST_SIDES);
       const hasTarget = figures.some(({ other }) => other !== null && other > 0n);
       return {
         empty: hasTarget ? null : words.empty.target,
-        option: (colours, narrow) => gaugeOption(figures, lookOf(colours, narrow, thresholds, around)),
+        option: (colours, narrow) => gaugeOption(shown, lookOf(colours, narrow, thresholds, around)),
         table: {
           head: ['', words.gauge.reached, words.gauge.target, words.gauge.share],
           lines: figures.map(({ reading, value, other, pick }) => ({
-            name: reading.currency === null ? titleOf(show.value) : String(reading.currency),
+            name: figures.length > 1 ? currencyName(reading) : titleOf(show.value),
             cells: [
               cell(value, reading, thresholds), { text: amountText(other, reading), tone: null },
               { text: percent(value === null || other === null ? null : shareOf(value, other), 1), tone: null },
@@ -90,8 +92,8 @@ export function drawingOf(widget: Widget, held: Held, around: Around): Drawing |
             pick,
           })),
         },
-        pickAt: (series) => figures[series]?.pick ?? null,
-        note: () => null,
+        pickAt: (series) => shown.find(({ currency }) => seriesOf('gauge', currency) === series)?.pick ?? null,
+        note: () => sidesLeft(figures.length),
       };
     }
     case 'calendar': return dayed(held, show, thresholds, around);
@@ -102,6 +104,12 @@ export function drawingOf(widget: Widget, held: Held, around: Around): Drawing |
 const lookOf = (
   colours: Palette, narrow: boolean, thresholds: readonly Threshold[], { still }: Around,
 ): Look => ({ colours, narrow, thresholds, still });
+
+const currencyName = ({ currency }: Reading): string => (currency === null ? words.noCurrency : String(currency));
+
+/** That there are more currencies than can stand side by side. */
+const sidesLeft = (of: number): string | null =>
+  of > MOST_SIDES ? words.widget.left(of - MOST_SIDES, words.widget.pies) : null;
 
 const cell = (value: Exact | null, reading: Reading, thresholds: readonly Threshold[]): FigureCell => ({
   text: amountText(value, reading), tone: toneOf(value, thresholds),
@@ -123,7 +131,7 @@ function plotted(plot: Plot, kind: CourseKind, thresholds: readonly Threshold[],
       })),
     },
     pickAt: (series, place) => {
-      const [course, key] = [plot.courses[series], keyPick(plot, place)];
+      const [course, key] = [plot.courses.find(({ id }) => id === series), keyPick(plot, place)];
       return course && key ? { ...key, ...course.pick } : null;
     },
     note: () => left,
@@ -151,7 +159,7 @@ export function agingOf(held: Held, show: AgingShow, own: string | undefined): P
     const isApart = currency !== undefined && currencies.length > 1;
     return [{
       id: JSON.stringify(name), name: name === null ? words.noCurrency : String(name),
-      reading: { kind: kindOfMeasure(first, columns), currency: name }, stack: '',
+      reading: readingOf(first, held, { column: currency, currency: name, isApart }), stack: '',
       values: group.values, pick: isApart ? { [currency]: name } : {},
     }];
   });
@@ -162,34 +170,36 @@ export function agingOf(held: Held, show: AgingShow, own: string | undefined): P
 }
 
 function whole(
-  wholes: readonly Whole[], draw: (wholes: readonly Whole[], look: Look) => EChartsCoreOption,
-  by: string, title: string, thresholds: readonly Threshold[], around: Around,
+  kind: 'pie' | 'funnel', wholes: readonly Whole[], { by, value: measure }: PieShow | FunnelShow,
+  thresholds: readonly Threshold[], around: Around,
 ): Drawing {
+  const draw = kind === 'pie' ? pieOption : funnelOption;
   const shown = wholes.slice(0, MOST_SIDES);
   const below = shown.reduce((all, one) => all + one.below, 0);
-  const left = wholes.length > shown.length ? words.widget.left(wholes.length - shown.length, words.widget.pies)
-    : below > 0 ? words.widget.left(below, words.widget.parts) : null;
+  const left = sidesLeft(wholes.length) ?? (below > 0 ? words.widget.left(below, words.widget.parts) : null);
   const isSeveral = wholes.length > 1;
   return {
     empty: null,
     option: (colours, narrow) => draw(shown, lookOf(colours, narrow, thresholds, around)),
     table: {
-      head: [by, title, words.gauge.share],
+      head: [labelOf(by), titleOf(measure), words.gauge.share],
       lines: wholes.flatMap(({ parts, reading, sum }) => parts.map(({ name, value, pick }) => ({
-        name: isSeveral ? `${name} · ${reading.currency === null ? words.noCurrency : String(reading.currency)}` : name,
+        name: isSeveral ? `${name} · ${currencyName(reading)}` : name,
         cells: [cell(value, reading, thresholds), { text: percent(shareOf(value, sum), 1), tone: null }],
         pick,
       }))),
     },
-    pickAt: (series, place) => shown[series]?.parts[place]?.pick ?? null,
+    pickAt: (series, place) =>
+      shown.find(({ currency }) => seriesOf(kind, currency) === series)?.parts[place]?.pick ?? null,
     note: () => left,
   };
 }
 
 function dayed(held: Held, show: CalendarShow, thresholds: readonly Threshold[], around: Around): Drawing {
-  const calendars = calendarsOf(held, show, around.own, around.timezone).slice(0, MOST_SIDES);
+  const all = calendarsOf(held, show, around.own, around.timezone);
+  const calendars = all.slice(0, MOST_SIDES);
   const spanIn = (width: number) => spanOf(calendars, around.today, weeksIn(width));
-  const isSeveral = calendars.length > 1;
+  const isSeveral = all.length > 1;
   return {
     empty: spanIn(1000) === null ? words.empty.days : null,
     option: (colours, narrow, width) => {
@@ -198,15 +208,16 @@ function dayed(held: Held, show: CalendarShow, thresholds: readonly Threshold[],
     },
     table: {
       head: [labelOf(show.day), titleOf(show.value)],
-      lines: calendars.flatMap(({ days, reading }) => days.map((found) => ({
-        name: isSeveral ? `${day(found.day)} · ${reading.currency === null ? words.noCurrency : String(reading.currency)}` : day(found.day),
+      lines: all.flatMap(({ days, reading }) => days.map((found) => ({
+        name: isSeveral ? `${day(found.day)} · ${currencyName(reading)}` : day(found.day),
         cells: [cell(found.value, reading, thresholds)], pick: found.pick,
       }))),
     },
-    pickAt: (series, place) => calendars[series]?.days[place]?.pick ?? null,
+    pickAt: (series, place) => calendars.find((_, at) => calendarSeries(at) === series)?.days[place]?.pick ?? null,
     note: (width) => {
       const span = spanIn(width);
-      return span?.isCut ? words.widget.months(day(span.from), day(span.to)) : null;
+      const cut = span?.isCut ? words.widget.months(day(span.from), day(span.to)) : null;
+      return [sidesLeft(all.length), cut].filter((said) => said !== null).join(' ') || null;
     },
   };
 }

@@ -2,6 +2,7 @@
 import type { Cell } from '../lib/protocol';
 import type { Pick } from './drawing';
 import { IN_ADDRESS } from './filters';
+import type { Wanted } from './source';
 
 /** Names in the address beside those of filters. */
 const ROWS = 'rows';
@@ -24,6 +25,11 @@ export function withRows(query: Query, widget: string, pick: Pick | null): Recor
 /** The same without open rows. */
 export function withoutRows(query: Query): Record<string, string> {
   return Object.fromEntries(Object.entries(query).filter(([name]) => name !== ROWS && name !== PICK));
+}
+
+/** What the rows behind a figure are limited to; nothing where what is asked for contradicts itself. */
+export function limitsOf({ target, isNothing }: Wanted, pick: Pick): { where: Record<string, Cell>; isNothing: boolean } {
+  return { where: 'view' in target ? { ...target.where, ...pick } : { ...pick }, isNothing };
 }
 
 /** The query with other values of filters. */

@@ -3,6 +3,7 @@
  * rows are narrowed to.
  */
 import type { Cell } from '../lib/protocol';
+import { dayOf } from './dates';
 import type { Filter } from './document';
 
 /** The value of each filter by its id; null narrows nothing. */
@@ -42,12 +43,18 @@ export function readValue(filter: Filter, text: string): Cell {
 const SHAPES: Record<Exclude<Filter['type'], 'text'>, RegExp> = {
   int: /^-?\d{1,15}$/,
   decimal: /^-?\d{1,34}(\.\d{1,4})?$/,
-  date: /^(\d{4}-\d{2}-\d{2}|\{\{.+\}\})$/,
-  timestamp: /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})|\{\{.+\}\})$/,
+  date: /^\d{4}-\d{2}-\d{2}$/,
+  timestamp: /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$/,
   bool: /^(true|false)$/,
 };
 
-/** Whether a text is a value of the filter. */
-export function isValue(filter: Filter, text: string): boolean {
-  return filter.type === 'text' || SHAPES[filter.type].test(text.trim());
+/** Any day, to see whether words name one. */
+const SOME_DAY = '2000-01-01';
+
+/** Whether a text is a value of the filter; words for dates are those that name a day. */
+export function isValue({ type }: Filter, text: string): boolean {
+  if (type === 'text') return true;
+  const typed = text.trim();
+  if (typed.startsWith('{{')) return (type === 'date' || type === 'timestamp') && dayOf(typed, SOME_DAY) !== null;
+  return SHAPES[type].test(typed);
 }

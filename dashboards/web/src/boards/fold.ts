@@ -7,7 +7,8 @@
 import { divideRounded } from '../lib/decimal';
 import type { Cell, Row } from '../lib/protocol';
 import type { Columns } from '../lib/rows';
-import { kindOf } from '../lib/tables';
+import { isNumberType } from '../lib/tables';
+import { LANGUAGE } from '../lib/units';
 import type { Measure } from './document';
 import { ofCount, readExact, type Exact } from './exact';
 
@@ -83,17 +84,17 @@ function ended(measure: Measure, growing: Growing | null, rows: number): Exact |
 
 /**
  * The column that keeps currencies apart: the one that is named, and where none is, `currency`, if any of the
- * measures is an amount.
+ * measures is made of numbers. Whether they are amounts their type does not say: one that was cast is one still.
  */
 export function currencyColumn(
   named: string | undefined, measures: readonly Measure[], columns: Columns,
 ): string | undefined {
   if (named !== undefined) return named;
   if (!columns.has('currency')) return undefined;
-  const isAmount = ({ column, how }: Measure) =>
+  const isNumber = ({ column, how }: Measure) =>
     how !== 'count' && column !== undefined && columns.has(column)
-    && kindOf(columns.list[columns.at(column)] ?? { name: column, type: 'text' }) === 'money';
-  return measures.some(isAmount) ? 'currency' : undefined;
+    && isNumberType(columns.list[columns.at(column)]?.type ?? 'text');
+  return measures.some(isNumber) ? 'currency' : undefined;
 }
 
 /** Currencies in the order in which they are shown: the firm's own first, what has none last. */
@@ -103,7 +104,7 @@ export function currenciesOf(groups: readonly Group[], own: string | undefined):
   return found.sort((a, b) => rank(a) - rank(b) || compareText(a, b));
 }
 
-const collator = new Intl.Collator('en', { numeric: true });
+const collator = new Intl.Collator(LANGUAGE, { numeric: true });
 
 function compareText(a: Cell, b: Cell): number {
   return collator.compare(String(a ?? ''), String(b ?? ''));

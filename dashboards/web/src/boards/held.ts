@@ -7,4 +7,6 @@ export interface Held {
   /** The columns that name a row; none where a row may be there several times. */
   key: readonly string[];
   rows: readonly Row[];
+  /** The currency of amounts beside which no column names one, where that is known. */
+  own?: string | undefined;
 }

@@ -5,13 +5,16 @@ import { readDashboard, readDashboardBeyond, type Dashboard } from './api';
 
 /** How often is asked whether it was changed. */
 const AGAIN_MS = 60_000;
+/** For how long a change is news. */
+const NEWS_MS = 60_000;
 
 export class Kept {
   dashboard = $state.raw<Dashboard | null>(null);
   problem = $state.raw<Problem | null>(null);
-  /** Whether it was changed while it was looked at. */
+  /** Whether it was changed just now, while it was looked at. */
   isChanged = $state(false);
   readonly #timer: ReturnType<typeof setInterval>;
+  #news: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly token: string, private readonly id: string) {
     void this.load();
@@ -29,6 +32,7 @@ export class Kept {
 
   close(): void {
     clearInterval(this.#timer);
+    clearTimeout(this.#news);
   }
 
   async #look(): Promise<void> {
@@ -40,7 +44,12 @@ export class Kept {
       if (result !== null && result.problem.status === 404) this.problem = result.problem;
       return;
     }
-    if (result.value === null || this.dashboard !== known) return;
+    if (this.dashboard !== known) return;
+    // It is there, whatever was said of it before.
+    this.problem = null;
+    if (result.value === null) return;
     [this.dashboard, this.isChanged] = [result.value, true];
+    clearTimeout(this.#news);
+    this.#news = setTimeout(() => (this.isChanged = false), NEWS_MS);
   }
 }

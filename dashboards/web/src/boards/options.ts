@@ -2,6 +2,7 @@
 import type { EChartsCoreOption } from 'echarts/core';
 import { FONT, type Palette } from '../charts/palette';
 import { percent } from '../lib/format';
+import type { Cell } from '../lib/protocol';
 import type { Threshold } from './document';
 import type { Days, Span } from './calendar';
 import { mixed, seriesColours, toneColour } from './colours';
@@ -105,6 +106,20 @@ const heading = (text: string, at: number, of: number, look: Look) => ({
 
 const currencyName = (reading: Reading) => (reading.currency === null ? words.noCurrency : String(reading.currency));
 
+/**
+ * What names a series, whatever place it has: the library leaves one that was there at its place when others
+ * come before it.
+ */
+export const seriesOf = (kind: 'pie' | 'funnel' | 'gauge', currency: Cell) => `${kind} ${JSON.stringify(currency)}`;
+/** Calendars go by their place, since their colours do. */
+export const calendarSeries = (at: number) => `days ${at}`;
+
+/** What is pointed at, as the library tells it. */
+interface Hit {
+  seriesId?: string;
+  dataIndex: number;
+}
+
 /** The currencies over several that stand side by side; none over one alone. */
 const headings = (readings: readonly Reading[], look: Look) =>
   readings.length < 2 ? [] : readings.map((reading, i) => heading(currencyName(reading), i, readings.length, look));
@@ -119,8 +134,8 @@ export function pieOption(wholes: readonly Whole[], look: Look): EChartsCoreOpti
     tooltip: {
       ...tooltip(look), trigger: 'item',
       formatter: (hit: unknown) => {
-        const { seriesIndex, dataIndex } = hit as { seriesIndex: number; dataIndex: number };
-        const whole = wholes[seriesIndex];
+        const { seriesId, dataIndex } = hit as Hit;
+        const whole = wholes.find(({ currency }) => seriesOf('pie', currency) === seriesId);
         const part = whole?.parts[dataIndex];
         if (!whole || !part) return '';
         const tone = toneOf(part.value, thresholds);
@@ -129,7 +144,7 @@ export function pieOption(wholes: readonly Whole[], look: Look): EChartsCoreOpti
       },
     },
     series: wholes.map((whole, i) => ({
-      id: `pie ${currencyName(whole.reading)}`, type: 'pie', cursor: 'pointer',
+      id: seriesOf('pie', whole.currency), type: 'pie', cursor: 'pointer',
       center: [middle(i, wholes.length), '54%'], radius: [`${Math.round(size * 0.55)}%`, `${size}%`],
       itemStyle: { borderColor: colours.surface, borderWidth: 2 },
       label: { ...textStyle(look), overflow: 'truncate', width: look.narrow ? 64 : 110, formatter: '{b}' },
@@ -151,8 +166,8 @@ export function funnelOption(wholes: readonly Whole[], look: Look): EChartsCoreO
     tooltip: {
       ...tooltip(look), trigger: 'item',
       formatter: (hit: unknown) => {
-        const { seriesIndex, dataIndex } = hit as { seriesIndex: number; dataIndex: number };
-        const whole = wholes[seriesIndex];
+        const { seriesId, dataIndex } = hit as Hit;
+        const whole = wholes.find(({ currency }) => seriesOf('funnel', currency) === seriesId);
         const part = whole?.parts[dataIndex];
         if (!whole || !part) return '';
         const tone = toneOf(part.value, thresholds);
@@ -160,7 +175,7 @@ export function funnelOption(wholes: readonly Whole[], look: Look): EChartsCoreO
       },
     },
     series: wholes.map((whole, i) => ({
-      id: `funnel ${currencyName(whole.reading)}`, type: 'funnel', cursor: 'pointer',
+      id: seriesOf('funnel', whole.currency), type: 'funnel', cursor: 'pointer',
       // In the order that was asked for, whatever is widest.
       sort: 'none', gap: 3, minSize: '2%', maxSize: '100%',
       left: `${i * width + 2}%`, width: `${width - 4}%`, top: wholes.length > 1 ? 24 : 4, bottom: 4,
@@ -186,12 +201,12 @@ export function gaugeOption(figures: readonly Figure[], look: Look): EChartsCore
   return {
     ...base(look),
     title: headings(figures.map(({ reading }) => reading), look),
-    series: figures.map(({ reading, value, other }, i) => {
+    series: figures.map(({ currency, reading, value, other }, i) => {
       const share = value === null || other === null ? null : shareOf(value, other);
       const tone = toneOf(value, thresholds);
       const reached = share === null ? 0 : Math.min(100, Math.max(0, Number(share) / 100));
       return {
-        id: `gauge ${currencyName(reading)}`, type: 'gauge', cursor: 'pointer', min: 0, max: 100,
+        id: seriesOf('gauge', currency), type: 'gauge', cursor: 'pointer', min: 0, max: 100,
         startAngle: 200, endAngle: -20, center: [middle(i, figures.length), '64%'],
         radius: `${Math.round(96 / Math.max(1, figures.length * 0.7))}%`,
         progress: { show: true, width: 14, itemStyle: { color: tone ? toneColour(tone, colours) : colours.accent } },
@@ -231,8 +246,8 @@ export function calendarOption(calendars: readonly Days[], span: Span, look: Loo
     tooltip: {
       ...tooltip(look),
       formatter: (hit: unknown) => {
-        const { seriesIndex, dataIndex } = hit as { seriesIndex: number; dataIndex: number };
-        const calendar = calendars[seriesIndex];
+        const { seriesId, dataIndex } = hit as Hit;
+        const calendar = calendars.find((_, at) => calendarSeries(at) === seriesId);
         const found = calendar?.days[dataIndex];
         if (!calendar || !found) return '';
         const tone = toneOf(found.value, thresholds);
@@ -254,7 +269,7 @@ export function calendarOption(calendars: readonly Days[], span: Span, look: Loo
       dayLabel: { ...text, firstDay: 1 }, monthLabel: text, yearLabel: { show: false },
     })),
     series: calendars.map(({ days }, i) => ({
-      id: `days ${i}`, type: 'heatmap', coordinateSystem: 'calendar', calendarIndex: i, cursor: 'pointer',
+      id: calendarSeries(i), type: 'heatmap', coordinateSystem: 'calendar', calendarIndex: i, cursor: 'pointer',
       data: days.map(({ day, value }) => {
         const tone = toneOf(value, thresholds);
         return {

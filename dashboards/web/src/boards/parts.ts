@@ -4,7 +4,7 @@ import type { FunnelShow, GaugeShow, KpiShow, Measure, PieShow } from './documen
 import { readExact, type Exact } from './exact';
 import { compareCells, currenciesOf, currencyColumn, fold, type Group } from './fold';
 import type { Held } from './held';
-import { columnOf, kindOfMeasure, nameOf, type Reading } from './reading';
+import { columnOf, nameOf, readingOf, type Reading } from './reading';
 import { words } from './words';
 
 export interface Part {
@@ -71,10 +71,11 @@ function wholesOf(held: Held, show: PieShow | FunnelShow, own: string | undefine
   const column = currencyColumn(show.currency, [show.value], columns);
   const groups = fold(held.rows, columns, { measures: [show.value], by: show.by, currency: column });
   const currencies = currenciesOf(groups, own);
+  const isApart = currencies.length > 1;
   return currencies.map((currency) => ({
-    currency, reading: { kind: kindOfMeasure(show.value, columns), currency },
+    currency, reading: readingOf(show.value, held, { column, currency, isApart }),
     groups: groups.filter((group) => group.currency === currency),
-    apart: column !== undefined && currencies.length > 1 ? { [column]: currency } : {},
+    apart: column !== undefined && isApart ? { [column]: currency } : {},
   }));
 }
 
@@ -94,20 +95,21 @@ export function figuresOf(held: Held, show: KpiShow | GaugeShow, own: string | u
   const measures = other ? [show.value, other] : [show.value];
   const column = currencyColumn(show.currency, measures, columns);
   const groups = fold(held.rows, columns, { measures, currency: column });
-  const kind = kindOfMeasure(show.value, columns);
   const fixed = show.kind === 'gauge' && 'value' in show.target ? readExact(show.target.value) : null;
   if (groups.length === 0) {
     const isZero = show.value.how === undefined || show.value.how === 'sum' || show.value.how === 'count';
     const currency = column === undefined ? null : own ?? null;
-    return [{ currency, reading: { kind, currency }, value: isZero ? 0n : null, other: fixed, pick: {} }];
+    const reading = readingOf(show.value, held, { column, currency, isApart: false });
+    return [{ currency, reading, value: isZero ? 0n : null, other: fixed, pick: {} }];
   }
   const currencies = currenciesOf(groups, own);
   return currencies.flatMap((currency) => {
     const group = groups.find((candidate) => candidate.currency === currency);
     if (!group) return [];
-    const pick: Record<string, Cell> = column !== undefined && currencies.length > 1 ? { [column]: currency } : {};
+    const isApart = currencies.length > 1;
+    const pick: Record<string, Cell> = column !== undefined && isApart ? { [column]: currency } : {};
     return [{
-      currency, reading: { kind, currency }, value: group.values[0] ?? null,
+      currency, reading: readingOf(show.value, held, { column, currency, isApart }), value: group.values[0] ?? null,
       other: other ? group.values[1] ?? null : fixed, pick,
     }];
   });

@@ -1,12 +1,18 @@
 /** A widget as a picture: its title, as of when, and what it shows, on a canvas of its own. */
 import { FONT, type Palette } from '../charts/palette';
+import { count } from '../lib/format';
+import { words } from './words';
 
 export type PictureBody =
   /** A chart as it is drawn, twice as large as its pixels on the page. */
   | { kind: 'chart'; canvas: HTMLCanvasElement }
   /** Large numbers with a line beneath each. */
   | { kind: 'figures'; figures: readonly { text: string; note: string; colour: string }[] }
-  | { kind: 'table'; head: readonly string[]; lines: readonly (readonly string[])[]; numbers: readonly boolean[] }
+  | {
+      kind: 'table'; head: readonly string[]; lines: readonly (readonly string[])[]; numbers: readonly boolean[];
+      /** How many lines there are in all. */
+      all: number;
+    }
   | { kind: 'text'; text: string };
 
 export interface Picture {
@@ -23,7 +29,13 @@ const WIDTH = 760;
 const LINE = 26;
 const FIGURE = 74;
 /** The most lines of a table that a picture has. */
-const MOST_LINES = 60;
+export const MOST_LINES = 60;
+
+/** What is said beneath a table that goes on: how many of its lines are there; null where all are. */
+export function cutNote(lines: number, all: number): string | null {
+  const drawn = Math.min(lines, MOST_LINES);
+  return drawn < all ? words.widget.more(count(drawn), count(all)) : null;
+}
 
 /** The picture in the colours of the page. */
 export function draw(picture: Picture, colours: Palette): HTMLCanvasElement {
@@ -62,7 +74,10 @@ function heightOf(body: PictureBody, lines: readonly string[]): number {
   switch (body.kind) {
     case 'chart': return body.canvas.height / SHARP;
     case 'figures': return Math.max(1, body.figures.length) * FIGURE;
-    case 'table': return (Math.min(body.lines.length, MOST_LINES) + 1) * LINE;
+    case 'table': {
+      const note = cutNote(body.lines.length, body.all) === null ? 0 : 1;
+      return (Math.min(body.lines.length, MOST_LINES) + 1 + note) * LINE;
+    }
     case 'text': return Math.max(1, lines.length) * LINE;
   }
 }
@@ -101,6 +116,9 @@ function table(
     pen.fillStyle = colours.line;
     pen.fillRect(EDGE, y + 8, width - 2 * EDGE, 0.5);
   });
+  const note = cutNote(body.lines.length, body.all);
+  const below = HEAD + (Math.min(body.lines.length, MOST_LINES) + 1) * LINE + 17;
+  if (note !== null) write(pen, note, EDGE, below, width - 2 * EDGE, `400 12px ${FONT}`, colours.ink3);
 }
 
 function wrapped(pen: CanvasRenderingContext2D, text: string, room: number): string[] {

@@ -5,7 +5,7 @@ import type { Kind } from '../lib/tables';
 import type { BarShow, LineShow, Measure, Sort } from './document';
 import type { Exact } from './exact';
 import { compareCells, currenciesOf, currencyColumn, fold, type Group } from './fold';
-import { columnOf, kindOfMeasure, nameOf, titleOf, type Reading } from './reading';
+import { columnOf, nameOf, readingOf, titleOf, type Reading } from './reading';
 import type { Held } from './held';
 import { words } from './words';
 
@@ -63,7 +63,7 @@ export function plotOf(rows: Held, show: LineShow | BarShow, own: string | undef
   const keys = all.slice(0, Math.min(asked.limit ?? MOST_POINTS, MOST_POINTS));
   // A limit is what was asked for; beyond it nothing is missing.
   const allKeys = Math.min(all.length, asked.limit ?? all.length);
-  const courses = coursesOf(groups, asked, { currencies, currency, columns, keys, timezone });
+  const courses = coursesOf(groups, asked, { currencies, currency, held: rows, keys, timezone });
   const column = columnOf(columns, asked.by);
   return {
     keys, names: keys.map((key) => nameOf(key, column, timezone)), by: asked.by, byType: column.type, currency,
@@ -122,7 +122,7 @@ interface Around {
   currencies: readonly Cell[];
   /** The column of the currency, if amounts are kept apart by one. */
   currency: string | undefined;
-  columns: Columns;
+  held: Held;
   keys: readonly Cell[];
   timezone: string;
 }
@@ -151,17 +151,20 @@ function coursesOf(groups: readonly Group[], asked: Asked, around: Around): Cour
 function begun(
   id: string, measure: Measure, group: Group, { asked, isApart, ...around }: Around & { asked: Asked; isApart: boolean },
 ): Course {
-  const kind = kindOfMeasure(measure, around.columns);
+  const { columns } = around.held;
   const isOnly = around.currencies.length === 1;
-  const currency = isApart || isOnly || around.currency === asked.split ? group.currency : null;
-  const split = asked.split === undefined ? null : nameOf(group.split, columnOf(around.columns, asked.split), around.timezone);
+  const isKnown = isApart || isOnly || around.currency === asked.split;
+  const reading = readingOf(measure, around.held, {
+    column: around.currency, currency: isKnown ? group.currency : null, isApart: !isOnly,
+  });
+  const split = asked.split === undefined ? null : nameOf(group.split, columnOf(columns, asked.split), around.timezone);
   const names = [
     split ?? titleOf(measure),
     ...(isApart && !isOnly ? [group.currency === null ? words.noCurrency : String(group.currency)] : []),
   ];
   return {
-    id, name: names.join(' · '), reading: { kind, currency },
-    stack: stackOf(kind, group, isApart || around.currency === asked.split),
+    id, name: names.join(' · '), reading,
+    stack: stackOf(reading.kind, group, isApart || around.currency === asked.split),
     values: around.keys.map(() => null),
     pick: {
       ...(asked.split === undefined ? {} : { [asked.split]: group.split }),
@@ -177,5 +180,6 @@ function stackOf(kind: Kind, group: Group, isByCurrency: boolean): string {
 /** How one number reads: where bars stand along the currencies, in the one that its bar stands for. */
 export function readingAt(plot: Plot, course: Course, place: number): Reading {
   if (course.reading.currency !== null || plot.currency !== plot.by) return course.reading;
-  return { ...course.reading, currency: plot.keys[place] ?? null };
+  // Another number than an amount stands over the name of its currency already.
+  return course.reading.kind === 'money' ? { ...course.reading, currency: plot.keys[place] ?? null } : course.reading;
 }

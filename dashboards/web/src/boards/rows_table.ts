@@ -1,9 +1,10 @@
 /** Rows as a widget's table shows them: its columns, in its order, the first ones. */
-import type { Column, Row } from '../lib/protocol';
-import { isNumeric, kindOf } from '../lib/tables';
+import type { Cell, Column, Row } from '../lib/protocol';
+import { exactOf, isNumeric, kindOf, type Kind } from '../lib/tables';
 import type { TableShow } from './document';
 import { compareCells } from './fold';
 import type { Held } from './held';
+import { textOf } from './reading';
 
 /** The most rows in the page; the drawer has all. */
 export const MOST_LINES = 500;
@@ -11,6 +12,7 @@ export const MOST_LINES = 500;
 export interface TableColumn extends Column {
   /** Where its cell stands in a row. */
   at: number;
+  kind: Kind;
   isNumber: boolean;
 }
 
@@ -19,16 +21,41 @@ export interface ShownRows {
   rows: Row[];
   /** How many there are in all. */
   all: number;
+  /** The currency of the amounts in a row. */
+  currencyOf: (row: Row) => Cell;
 }
 
-export function shownRows({ columns, rows }: Held, show: TableShow): ShownRows {
+/** The first rows, as many as are shown in the page. */
+export function shownRows(held: Held, show: TableShow): ShownRows {
+  const { rows, ...shown } = listedRows(held, show);
+  return { ...shown, rows: rows.slice(0, MOST_LINES) };
+}
+
+/** All rows that the widget asks for, as a file has them. */
+export function listedRows({ columns, rows, own }: Held, show: TableShow): ShownRows {
   const listed = show.columns.map((name): TableColumn => {
     const at = columns.at(name);
     const column = columns.list[at] ?? { name, type: 'text' };
-    return { ...column, at, isNumber: isNumeric(kindOf(column)) };
+    const kind = formatOf(show, name) ?? kindOf(column);
+    return { ...column, at, kind, isNumber: isNumeric(kind) };
   });
-  const limit = Math.min(show.limit ?? MOST_LINES, MOST_LINES);
-  return { columns: listed, rows: ordered(rows, show, columns).slice(0, limit), all: rows.length };
+  const currencyAt = columns.has('currency') ? columns.at('currency') : -1;
+  const currencyOf = (row: Row) => (currencyAt < 0 ? own : row[currencyAt]) ?? null;
+  return { columns: listed, rows: ordered(rows, show, columns).slice(0, show.limit ?? rows.length), all: rows.length, currencyOf };
+}
+
+function formatOf({ formats = {} }: TableShow, column: string): Kind | undefined {
+  return Object.hasOwn(formats, column) ? formats[column] : undefined;
+}
+
+/** A cell as it is read. */
+export function cellTextOf({ currencyOf }: ShownRows, row: Row, column: TableColumn, timezone: string): string {
+  return textOf(row[column.at], column, { timezone, currency: currencyOf(row), kind: column.kind });
+}
+
+/** A number with all its places, where what is read of it leaves some out. */
+export function exactTextOf({ currencyOf }: ShownRows, row: Row, column: TableColumn): string | undefined {
+  return exactOf(row[column.at], column.kind, { currency: currencyOf(row) });
 }
 
 function ordered(rows: readonly Row[], { sort }: TableShow, columns: Held['columns']): Row[] {

@@ -1,5 +1,6 @@
 /** What a widget follows: its view or its SQL, narrowed to the values of the dashboard's filters. */
 import type { Cell, Target } from '../lib/protocol';
+import { beginningOf } from '../lib/zone';
 import { withParameters } from '../sql/parameters';
 import { dayOf } from './dates';
 import type { Filter, Param, Source } from './document';
@@ -19,20 +20,34 @@ export interface Wanted {
   isNothing: boolean;
 }
 
-/** What the filters are about for a widget: their values with words for dates read on the date `today`. */
-export function read(filters: readonly Filter[], values: FilterValues, today: string): FilterValues {
-  return Object.fromEntries(filters.map((filter): [string, Cell] => [filter.id, readOne(filter, values[filter.id] ?? null, today)]));
+/** The day on which words for dates are read, and where it begins. */
+export interface Now {
+  today: string;
+  timezone: string;
 }
 
-function readOne(filter: Filter, value: Cell, today: string): Cell {
-  if (typeof value !== 'string' || !value.startsWith('{{')) return value;
+const isWords = (value: Cell | undefined): value is string => typeof value === 'string' && value.startsWith('{{');
+
+/** Whether the values say something that only a day tells. */
+export function needsDay(filters: readonly Filter[], values: FilterValues): boolean {
+  return filters.some(({ id }) => isWords(values[id]));
+}
+
+/** What the filters are about for a widget: their values with words for dates read. */
+export function read(filters: readonly Filter[], values: FilterValues, now: Now): FilterValues {
+  return Object.fromEntries(filters.map((filter): [string, Cell] => [filter.id, readOne(filter, values[filter.id] ?? null, now)]));
+}
+
+function readOne(filter: Filter, value: Cell, { today, timezone }: Now): Cell {
+  if (!isWords(value)) return value;
   const day = dayOf(value, today);
-  return filter.type === 'timestamp' && day !== null ? `${day}T00:00:00Z` : day;
+  // Days begin where the firm is.
+  return filter.type === 'timestamp' && day !== null ? beginningOf(day, timezone) : day;
 }
 
 /**
  * What a source asks for. `view` is the view that it names, with its columns; a filter narrows it where it has
- * the filter's column.
+ * the filter's column. One that is not known is narrowed by all: it may be refused, and never shows too much.
  */
 export function wanted(
   source: Source, view: KnownView | undefined, filters: readonly Filter[], values: FilterValues,
@@ -46,7 +61,8 @@ export function wanted(
   for (const filter of filters) {
     const value = values[filter.id] ?? null;
     const { column } = filter;
-    if (value === null || column === undefined || !view?.columns.some(({ name }) => name === column)) continue;
+    if (value === null || column === undefined) continue;
+    if (view !== undefined && !view.columns.some(({ name }) => name === column)) continue;
     isNothing ||= column in where && String(where[column]) !== String(value);
     where[column] = value;
   }

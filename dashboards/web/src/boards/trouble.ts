@@ -38,6 +38,13 @@ export function missingColumn(name: string): Trouble {
   return { title: words.refused.column(name), way: words.refused.columnWay, isFailure: true, isPassing: false };
 }
 
+/** The views of the service itself, which are there as long as their modules are on. */
+export const BUILT_IN: readonly string[] = Object.keys(words.empty.fills);
+
+export function isBuiltIn(view: string): boolean {
+  return BUILT_IN.includes(view);
+}
+
 /** That there is no row, and what would fill it. */
 export function emptyWords(source: Source | undefined, isNarrowed: boolean): string[] {
   if (isNarrowed) return [words.empty.narrowed, words.empty.narrowedWay];
@@ -45,5 +52,6 @@ export function emptyWords(source: Source | undefined, isNarrowed: boolean): str
   if ('sql' in source) return [words.empty.sql];
   const isLimited = Object.keys(source.where ?? {}).length > 0;
   if (isLimited) return [words.empty.where];
-  return [words.empty.fills[source.view] ?? words.empty.view(viewTitle(source.view))];
+  const fill = isBuiltIn(source.view) ? words.empty.fills[source.view] : undefined;
+  return [fill ?? words.empty.view(viewTitle(source.view))];
 }

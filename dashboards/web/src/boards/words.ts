@@ -1,4 +1,5 @@
 /** What the pages for dashboards say. */
+import { units } from '../lib/units';
 import type { Tone } from './document';
 
 export const words = {
@@ -7,6 +8,11 @@ export const words = {
   list: {
     none: 'No dashboard yet.',
     noneWay: 'Analysts and admins make them. A firm that is created with a line of business begins with some.',
+    noneForYou: 'No dashboard shows anything to you now.',
+    leftOut: (n: number) => (n === 1
+      ? 'One dashboard is left out: what it shows belongs to modules that are switched off.'
+      : `${n} dashboards are left out: what they show belongs to modules that are switched off.`),
+    toModules: 'Modules',
     make: 'New dashboard',
     filter: 'Find a dashboard', noMatch: 'No dashboard matches.',
     changed: 'Changed', by: 'by', template: 'its template',
@@ -42,11 +48,12 @@ export const words = {
     actions: (title: string) => `What can be done with ${title}`,
     rows: 'Show rows', table: 'Show as table', chart: 'Show as chart', csv: 'Download CSV', png: 'Download PNG',
     asOf: (day: string) => `As of ${day}`,
-    changed: (age: string) => (age === 'now' ? 'changed just now' : `changed ${age} ago`),
-    unchanged: (age: string) => (age === 'now' ? 'no change yet' : `no change for ${age}`),
+    changed: (age: string) => (age === units.now ? 'changed just now' : `changed ${age} ago`),
+    unchanged: (age: string) => (age === units.now ? 'no change yet' : `no change for ${age}`),
     old: (age: string) => `${age} old`,
     loading: 'Loading',
     again: 'Try again',
+    broken: 'This cannot be shown as it is.',
     pngFailed: 'The picture could not be made. Try again when the chart is shown.',
     more: (shown: string, all: string) => `${shown} of ${all} rows.`,
     allRows: 'Show all',
@@ -96,6 +103,7 @@ export const words = {
   nameless: 'none',
   other: 'Other',
   noCurrency: 'no currency',
+  inCurrency: (currency: string) => `in ${currency}`,
   measured: {
     count: (name: string) => name,
     avg: (name: string) => `${name} (mean)`,

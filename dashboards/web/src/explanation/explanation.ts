@@ -88,24 +88,25 @@ export function amountText(amount: Exact, kind: Kind, isSigned = false): string 
   const places = (magnitude % UNIT).toString().padStart(PLACES, '0').replace(/0+$/, '')
     .padEnd(kind === 'money' ? 2 : 0, '0');
   const sign = amount < 0n ? format.MINUS : isSigned && amount > 0n ? '+' : '';
-  return `${sign}${format.group((magnitude / UNIT).toString())}${places === '' ? '' : `.${places}`}`;
+  return sign + format.group((magnitude / UNIT).toString()) + format.fraction(places);
 }
 
-/** A cell with all its places, where a table rounds. */
-export function exactText(cell: Cell | undefined, kind: Kind): string {
+/** A cell with all its places, where a table rounds; instants on the clock of a zone. */
+export function exactText(cell: Cell | undefined, kind: Kind, timezone?: string): string {
   if (cell === null || cell === undefined) return cellText(cell, kind);
   switch (kind) {
     case 'money': return format.money(parseDecimal(String(cell)));
     case 'hours': return format.quantity(parseDecimal(String(cell)));
     case 'percent': return format.percent(parseRatio(String(cell)), 2);
-    default: return cellText(cell, kind);
+    default: return cellText(cell, kind, { timezone });
   }
 }
 
 /** How a figure reads, by what it is: an answer does not say of which type. */
 export function figureKind(column: string, value: Cell): Kind {
   const type = typeof value === 'number' ? 'int' : typeof value === 'boolean' ? 'bool'
-    : value !== null && /^-?\d+(\.\d+)?$/.test(value) ? 'decimal' : 'text';
+    : value !== null && /^-?\d+(\.\d+)?$/.test(value) ? 'decimal'
+      : value !== null && /^\d{4}-\d{2}-\d{2}T\d/.test(value) ? 'timestamp' : 'text';
   return kindOf({ name: column, type });
 }
 
@@ -123,7 +124,7 @@ export function isSum({ rule, parts }: Pick<Explanation, 'rule' | 'parts'>): boo
 
 /** How the amounts of the events read; null where the figure is not made of amounts, as days late. */
 export function amountKind(explanation: Explanation, figure: Kind): Kind | null {
-  if (explanation.view === 'inventory_levels') return 'quantity';
+  if (explanation.view === 'inventory_levels' || explanation.view === 'utilization') return 'quantity';
   if (isSum(explanation)) return figure;
   return figure === 'count' || figure === 'moment' ? null : 'money';
 }
@@ -153,7 +154,9 @@ export function rowText(row: Readonly<Record<string, Cell>>, key: Readonly<Recor
   return [...new Set(named.flatMap((cell) => (cell === null || cell === undefined ? [] : String(cell))))].join(' · ');
 }
 
-export function lines({ columns: list, rows, key }: Pick<Explanation, 'columns' | 'rows' | 'key'>): Line[] {
+export function lines(
+  { columns: list, rows, key }: Pick<Explanation, 'columns' | 'rows' | 'key'>, timezone?: string,
+): Line[] {
   const columns = new Columns(list);
   const fields = list.map((column, at) => ({ column, at })).slice(columns.at('amount') + 1);
   let soFar = 0n;
@@ -164,7 +167,7 @@ export function lines({ columns: list, rows, key }: Pick<Explanation, 'columns' 
     return {
       id: ['part', 'type', 'event_id'].map(text).join(' '),
       what: typeText(text('type')),
-      about: aboutText(text('subject'), fields.map(({ column, at }) => ({ column, cell: row[at] ?? null })), key),
+      about: aboutText(text('subject'), fields.map(({ column, at }) => ({ column, cell: row[at] ?? null })), key, timezone),
       at: text('occurred_at'),
       amount: amount === null ? null : parseExact(amount),
       soFar,
@@ -204,6 +207,7 @@ const UNREAD = new Set(['period']);
 /** What an event says besides its amount, each thing once, and nothing that the key says. */
 function aboutText(
   subject: string, fields: readonly { column: Column; cell: Cell }[], key: Readonly<Record<string, Cell>>,
+  timezone: string | undefined,
 ): string {
   const said = new Set<Cell>([null, '']);
   const texts: string[] = [];
@@ -212,7 +216,7 @@ function aboutText(
     // The same number or day may mean two things; the same name does not.
     if (said.has(cell) || UNREAD.has(name) || key[name] === cell) continue;
     if (type === 'text') said.add(cell);
-    const value = exactText(cell, FIELD_KINDS[name] ?? kindOf(column));
+    const value = exactText(cell, FIELD_KINDS[name] ?? kindOf(column), timezone);
     const label = words.fields[name] ?? columnLabel(name);
     texts.push(label === '' ? value : `${label} ${value}`);
   }

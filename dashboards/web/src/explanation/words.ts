@@ -64,6 +64,7 @@ export const words = {
     },
     headcount: { active: 'Employed', joined: 'Joined', left: 'Left' },
     labour_hours: { billable: 'Billable', unbillable: 'Not billable' },
+    utilization: { billable: 'Billable', unbillable: 'Not billable', capacity: 'Weekly hours' },
     budget_variance: {
       budget: 'Budget in force', labour: 'Hours at their rates', material: 'Material', expenses: 'Expenses and bills',
     },
@@ -72,6 +73,7 @@ export const words = {
   rules: {
     'today - due_date': 'The days from the due date to today',
     'on_hand × average cost of what was received': 'What is on hand × the average cost of what was received',
+    'billable ÷ capacity': 'Billable hours ÷ the weekly hours',
     'on_hand < reorder_point': 'Whether less is on hand than the reorder point',
   } as Record<string, string>,
   stated: 'As the event states',

@@ -13,6 +13,8 @@ export interface Tenant {
   vertical: string | null;
   modules: string[];
   branding: Record<string, unknown> | null;
+  /** How its numbers and dates are written (BCP 47); a service that does not say writes British English. */
+  locale?: string;
 }
 
 /** An answer other than the one asked for. */

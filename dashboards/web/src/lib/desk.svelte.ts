@@ -1,12 +1,16 @@
 /** What one signed-in person looks at: the firm, its live figures and the state of the line. */
+import { untrack } from 'svelte';
 import { Alerts } from '../alerts/alerts.svelte';
 import { Template } from '../settings/template.svelte';
 import { CallFailed, connectLive, readAsOf, readMayAnalyse, readTenant, type Tenant } from './api';
 import { brandOf, type Brand } from './branding';
 import { todayIn } from './format';
+import { locale } from './locale.svelte';
+import { uses } from './modules';
 import { Live, Refused, type Link, type Refusal, type Subscription } from './live';
 import type { Cell, Problem, Target } from './protocol';
 import type { Rows } from './rows';
+import { Shared } from './shared';
 import { StartPage } from './start_page.svelte';
 import { mayAdminister, mayAnalyse, readClaims } from './token';
 import { Trail } from './trail';
@@ -14,6 +18,7 @@ import { Trail } from './trail';
 /** The rows of a view or an answer, readable in templates: reading `rows` notices every change. */
 export class Followed {
   #version = $state(0);
+  #hasRows = false;
   problem = $state<Problem | undefined>();
   /** When the rows changed last; null while they are as they were first seen. */
   changedAt = $state<number | null>(null);
@@ -28,8 +33,11 @@ export class Followed {
     this.subscription = live.follow(target, () => {
       this.problem = this.subscription.problem;
       this.#version += 1;
+      if (this.problem !== undefined) return;
+      const isFirst = !this.#hasRows;
+      this.#hasRows = true;
       // The first rows are where changes are counted from.
-      if (this.#version === 1) return;
+      if (isFirst) return;
       this.changedAt = Date.now();
       onchange();
     }, everyMs);
@@ -69,6 +77,18 @@ const AS_OF_EVERY_MS = 60_000;
 /** How soon a firm that could not be read is asked for again. */
 const FIRM_AGAIN_MS = 5_000;
 
+/**
+ * How many subscriptions are kept: what a connection may have (64), but for the one to alerts and one to
+ * spare. A dashboard has 60 widgets at most, and over them lie the rows and the events behind one figure.
+ */
+const MOST_FOLLOWED = 62;
+/** How many figures have a course since the page was opened. */
+const MOST_TRAILS = 1_000;
+/** The modules that the page of projects, budgets and utilization has figures of. */
+const WORK = ['projects', 'governance', 'hr'];
+/** For how long rows that nobody looks at are kept up to date, for whoever comes back. */
+const LINGER_MS = 60_000;
+
 export class Desk {
   readonly openedAt = Date.now();
   tenant = $state<Tenant | null>(null);
@@ -84,15 +104,23 @@ export class Desk {
   administers = $state<boolean | null>(null);
   /** The date of the newest event, for a firm whose events decide what day it is. */
   #eventsDate = $state<string | null>(null);
+  /** Whether it was read; there is none as long as there are no events. */
+  #isDated = $state(false);
   readonly alerts: Alerts;
   readonly template: Template;
   readonly start: StartPage;
   readonly #live: Live;
   readonly #trails = new Map<string, Trail>();
-  readonly #followed = new Map<string, Followed>();
-  readonly #shared = new Map<string, { followed: Followed; holders: number }>();
+  readonly #followed = new Shared<Followed>({
+    most: MOST_FOLLOWED,
+    lingerMs: LINGER_MS,
+    // SQL that is followed is scarce, and what has failed is asked for anew.
+    isKept: ({ problem, subscription }) => problem === undefined && 'view' in subscription.target,
+    end: (followed) => followed.stop(),
+  });
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #listeners = new AbortController();
+  readonly #following: () => void;
   readonly #known = () => this.tenant !== null;
 
   constructor(readonly token: string, private readonly onrefused: (why: Refusal) => void) {
@@ -115,6 +143,14 @@ export class Desk {
     this.analyses = mayAnalyse(claims);
     this.administers = mayAdminister(claims);
     this.start = new StartPage(claims);
+    this.#following = $effect.root(() => {
+      $effect(() => locale.take(this.tenant?.locale));
+      // What was refused for a module may be there now.
+      const modules = $derived(this.tenant?.modules.join(' '));
+      $effect(() => {
+        if (modules !== undefined) untrack(() => this.#live.askAgain());
+      });
+    });
     void this.#readFirm();
     this.#timer = setInterval(() => {
       if (this.tenant?.clock === 'events' && this.link.state === 'live') void this.#readAsOf();
@@ -127,52 +163,37 @@ export class Desk {
     }, { signal });
   }
 
-  /** The view's rows; one subscription however many ask. */
-  follow(view: string): Followed {
-    const known = this.#followed.get(view);
-    if (known) return known;
-    const followed = this.watch({ view });
-    this.#followed.set(view, followed);
-    return followed;
-  }
-
-  /** Rows that are a page's own, until it stops them; what changes in them has changed on the page. */
-  watch(target: Target, everyMs?: number): Followed {
-    return new Followed(this.#live, target, () => (this.changedAt = Date.now()), this.#known, everyMs);
-  }
-
   /** Rows for a while, all or some of them, until `stop` is called. */
   borrow(view: string, where: Readonly<Record<string, Cell>>): Borrowed {
     return this.share(Object.keys(where).length > 0 ? { view, where } : { view });
   }
 
   /** Rows for as long as somebody has not called `stop`: one subscription however many ask for the same. */
-  share(target: Target): Borrowed {
-    const kept = 'view' in target && target.where === undefined ? this.#followed.get(target.view) : undefined;
-    if (kept) return { followed: kept, stop: () => {} };
-    const name = JSON.stringify(target);
+  share(target: Target, everyMs?: number): Borrowed {
     const onchange = () => (this.changedAt = Date.now());
-    const shared = this.#shared.get(name)
-      ?? { followed: new Followed(this.#live, target, onchange, this.#known), holders: 0 };
-    this.#shared.set(name, shared);
-    shared.holders += 1;
-    let isHeld = true;
-    const stop = () => {
-      if (!isHeld) return;
-      isHeld = false;
-      shared.holders -= 1;
-      if (shared.holders > 0) return;
-      this.#shared.delete(name);
-      shared.followed.stop();
-    };
-    return { followed: shared.followed, stop };
+    const begin = () => new Followed(this.#live, target, onchange, this.#known, everyMs);
+    const { value, stop } = this.#followed.take(JSON.stringify([target, everyMs ?? null]), begin);
+    return { followed: value, stop };
   }
 
-  /** What a figure has been since the page was opened. */
+  /** What a figure has been since the page was opened; of very many, those that were asked for last. */
   trail(name: string): Trail {
     const trail = this.#trails.get(name) ?? new Trail();
+    this.#trails.delete(name);
     this.#trails.set(name, trail);
+    const [oldest] = this.#trails.keys();
+    if (this.#trails.size > MOST_TRAILS && oldest !== undefined) this.#trails.delete(oldest);
     return trail;
+  }
+
+  /** Whether the one who is signed in is offered a page, by the first part of its address. */
+  offers(page: string): boolean {
+    switch (page) {
+      case 'sql': case 'reports': return this.analyses === true;
+      case 'settings': return this.administers === true;
+      case 'work': return WORK.some((module) => uses(this.tenant, module));
+      default: return true;
+    }
   }
 
   /** What the firm is called on the page. */
@@ -191,6 +212,11 @@ export class Desk {
     if (!tenant) return null;
     if (tenant.clock.startsWith('fixed:')) return tenant.clock.slice('fixed:'.length);
     return tenant.clock === 'wall' ? todayIn(tenant.timezone, now) : this.#eventsDate;
+  }
+
+  /** Whether it is known which day that is, or that no event has said it yet. */
+  get isDayKnown(): boolean {
+    return this.tenant !== null && (this.tenant.clock !== 'events' || this.#isDated);
   }
 
   /** How the figures look while the line is down: they fade as they age. */
@@ -212,6 +238,8 @@ export class Desk {
   close(): void {
     clearInterval(this.#timer);
     this.#listeners.abort();
+    this.#following();
+    this.#followed.close();
     this.#live.close();
   }
 
@@ -244,7 +272,7 @@ export class Desk {
 
   async #readAsOf(): Promise<void> {
     try {
-      this.#eventsDate = await readAsOf(this.token);
+      [this.#eventsDate, this.#isDated] = [await readAsOf(this.token), true];
     } catch (error) {
       this.#failed(error);
     }

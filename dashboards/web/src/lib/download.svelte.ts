@@ -3,6 +3,7 @@ import { CallFailed } from './api';
 import { readFile, saveFile } from './file';
 import { Refused } from './live';
 import type { Problem } from './protocol';
+import { texts } from './texts';
 
 export class Download {
   /** What is being fetched; null while nothing is. */
@@ -39,15 +40,8 @@ export class Download {
 /** What went wrong with a call, as a problem that can be shown. Throws what is a fault of the page. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof CallFailed) return error.problem;
-  if (error instanceof DOMException && error.name === 'TimeoutError') {
-    return { title: 'The service did not answer in time', detail: 'Try again in a moment.' };
-  }
+  if (error instanceof DOMException && error.name === 'TimeoutError') return texts.unanswered.late;
   // What `fetch` throws where the connection could not be made, or broke off.
-  if (error instanceof TypeError || error instanceof DOMException) {
-    return {
-      title: 'The service cannot be reached, or the connection broke off',
-      detail: 'Nothing of the answer is used. Try again.',
-    };
-  }
+  if (error instanceof TypeError || error instanceof DOMException) return texts.unanswered.broken;
   throw error;
 }

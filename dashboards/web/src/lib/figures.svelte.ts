@@ -1,7 +1,7 @@
 /** The figures of the overview: exact sums over the live rows, by currency. */
 import { parseDecimal, type Decimal } from './decimal';
 import type { Desk, Followed } from './desk.svelte';
-import { Sums, type Group } from './folds';
+import { Sums, type Group, type SumsShape } from './folds';
 
 export const BUCKETS = ['current', 'd1_30', 'd31_60', 'd61_90', 'd90_plus'] as const;
 export type Bucket = (typeof BUCKETS)[number];
@@ -22,38 +22,36 @@ export class Figures {
   readonly #people: Sums;
   readonly #hours: Sums;
   readonly #streaks: Sums;
+  readonly #stops: (() => void)[] = [];
 
   /** The currency the reader chose; the firm's own at first. */
   chosen = $state<string | null>(null);
 
   constructor(private readonly desk: Desk) {
-    this.aging = desk.follow('ar_aging');
-    this.#aging = this.aging.subscription.rows.fold(
-      new Sums({ by: 'currency', sums: [...BUCKETS, 'total'] }),
-    );
-    this.projects = desk.follow('project_profitability');
-    this.#projects = this.projects.subscription.rows.fold(
-      new Sums({
-        by: 'currency',
-        sums: ['revenue', 'labour_cost', 'material_cost', 'expenses', 'profit'],
-      }),
-    );
-    this.pipeline = desk.follow('pipeline');
-    this.#open = this.pipeline.subscription.rows.fold(new Sums({ by: 'currency', sums: [] }));
-    this.streaks = desk.follow('completion_streaks');
-    this.#streaks = this.streaks.subscription.rows.fold(
-      new Sums({ sums: [], counts: { running: (cell) => Number(cell('current_streak')) > 0 } }),
-    );
-    this.stock = desk.follow('inventory_levels');
-    this.#stock = this.stock.subscription.rows.fold(
-      new Sums({ sums: ['value'], counts: { below: (cell) => cell('below_reorder') === true } }),
-    );
-    this.people = desk.follow('headcount');
-    this.#people = this.people.subscription.rows.fold(
-      new Sums({ sums: ['active', 'joined_30d', 'left_30d'] }),
-    );
-    this.hours = desk.follow('labour_hours');
-    this.#hours = this.hours.subscription.rows.fold(new Sums({ sums: ['hours', 'billable_hours'] }));
+    [this.aging, this.#aging] = this.#follow('ar_aging', { by: 'currency', sums: [...BUCKETS, 'total'] });
+    [this.projects, this.#projects] = this.#follow('project_profitability', {
+      by: 'currency', sums: ['revenue', 'labour_cost', 'material_cost', 'expenses', 'profit'],
+    });
+    [this.pipeline, this.#open] = this.#follow('pipeline', { by: 'currency', sums: [] });
+    [this.streaks, this.#streaks] = this.#follow('completion_streaks', {
+      sums: [], counts: { running: (cell) => Number(cell('current_streak')) > 0 },
+    });
+    [this.stock, this.#stock] = this.#follow('inventory_levels', {
+      sums: ['value'], counts: { below: (cell) => cell('below_reorder') === true },
+    });
+    [this.people, this.#people] = this.#follow('headcount', { sums: ['active', 'joined_30d', 'left_30d'] });
+    [this.hours, this.#hours] = this.#follow('labour_hours', { sums: ['hours', 'billable_hours'] });
+  }
+
+  #follow(view: string, shape: SumsShape): [Followed, Sums] {
+    const { followed, sums, stop } = summed(this.desk, view, shape);
+    this.#stops.push(stop);
+    return [followed, sums];
+  }
+
+  /** Follows nothing any more. */
+  stop(): void {
+    for (const stop of this.#stops) stop();
   }
 
   /** Currencies that figures are in, the firm's own first. They are never added together. */
@@ -61,12 +59,7 @@ export class Figures {
     void this.aging.version;
     void this.projects.version;
     void this.pipeline.version;
-    const own = this.desk.tenant?.currency;
-    const others = new Set<string>();
-    for (const sums of [this.#aging, this.#projects, this.#open]) {
-      for (const currency of sums.groups.keys()) if (currency !== own) others.add(currency);
-    }
-    return [...(own === undefined ? [] : [own]), ...[...others].sort()];
+    return currenciesOf(this.desk.tenant?.currency, [this.#aging, this.#projects, this.#open]);
   });
 
   readonly currency: string = $derived(
@@ -133,8 +126,27 @@ export function isClosed(stage: Stage): boolean {
   return stage.stage === 'won' || stage.stage === 'lost';
 }
 
+/** A view's rows and sums over them, both until `stop` is called. */
+export function summed(desk: Desk, view: string, shape: SumsShape): { followed: Followed; sums: Sums; stop: () => void } {
+  const borrowed = desk.share({ view });
+  const { rows } = borrowed.followed.subscription;
+  const sums = rows.fold(new Sums(shape));
+  const stop = () => {
+    rows.unfold(sums);
+    borrowed.stop();
+  };
+  return { followed: borrowed.followed, sums, stop };
+}
+
+/** The currencies by which sums are grouped, the firm's own first. */
+export function currenciesOf(own: string | undefined, all: readonly Sums[]): string[] {
+  const found = new Set(all.flatMap((sums) => [...sums.groups.keys()]));
+  const others = [...found].filter((currency) => currency !== own).sort();
+  return own === undefined ? others : [own, ...others];
+}
+
 /** A copy of the sums as they are now; reading them in a template follows the rows they are of. */
-function group(followed: Followed, sums: Sums, name = ''): Group {
+export function group(followed: Followed, sums: Sums, name = ''): Group {
   void followed.version;
   const { rows, sums: added, counts } = sums.group(name);
   return { rows, sums: { ...added }, counts: { ...counts } };

@@ -1,5 +1,11 @@
-/** Figures and dates as they are read: true minus, grouped digits, fixed places. */
+/**
+ * Figures and dates as they are read: true minus, digits grouped as the firm's locale has them, fixed places.
+ * Digits stay text, so that none is lost.
+ */
 import { ONE, round, SCALE, type Decimal } from './decimal';
+import { locale, marksOf } from './locale.svelte';
+import { units } from './units';
+import { dayAt, knownZone } from './zone';
 
 export const MINUS = '\u2212';
 const DASH = '\u2013';
@@ -14,15 +20,22 @@ export interface FigureParts {
 export interface FigureStyle {
   /** Places after the point (0–4). */
   places: number;
-  /** Leave a fraction out when it is nothing but zeros. */
+  /** Leave zeros at the end out, … */
   trim?: boolean;
+  /** … but for so many places. */
+  least?: number;
   /** Show a plus before what is above zero. */
   signed?: boolean;
 }
 
-/** Digits in threes, `1,234`. */
+/** The digits of a whole number in groups, `1,234`. */
 export function group(digits: string): string {
-  return digits.replace(/\B(?=(\d{3})+$)/g, ',');
+  return marksOf(locale.tag).group(digits);
+}
+
+/** Digits after the point, with it; nothing for none. */
+export function fraction(digits: string): string {
+  return digits === '' ? '' : marksOf(locale.tag).point + digits;
 }
 
 /** The parts of a figure, so that the fraction can be set smaller than the whole. */
@@ -30,14 +43,15 @@ export function figureParts(value: Decimal, style: FigureStyle): FigureParts {
   const rounded = round(value, style.places);
   const magnitude = rounded < 0n ? -rounded : rounded;
   const places = (magnitude % ONE).toString().padStart(SCALE, '0').slice(0, style.places);
-  const bare = style.places === 0 || (style.trim === true && /^0*$/.test(places));
-  const digits = style.trim === true ? places.replace(/0+$/, '') : places;
+  const digits = style.trim === true ? trimmed(places, style.least ?? 0) : places;
   return {
     sign: rounded < 0n ? MINUS : style.signed === true && rounded > 0n ? '+' : '',
     whole: group((magnitude / ONE).toString()),
-    fraction: bare ? '' : `.${digits}`,
+    fraction: fraction(digits),
   };
 }
+
+const trimmed = (places: string, least: number) => places.replace(/0+$/, '').padEnd(least, '0');
 
 export function figure(value: Decimal, style: FigureStyle): string {
   const parts = figureParts(value, style);
@@ -46,20 +60,50 @@ export function figure(value: Decimal, style: FigureStyle): string {
 
 /** Money in full, with two places; further places only when they say something. */
 export function money(value: Decimal): string {
-  return figure(value, { places: round(value, 2) === value ? 2 : SCALE });
+  return figure(value, amountStyle(null));
 }
 
-/** Money in columns, to the cent, so that the points stand under each other. */
-export function cents(value: Decimal): string {
-  return figure(value, { places: 2 });
+const placesKept = new Map<string, number>();
+
+/** The places that a currency has, two where the browser does not know it; null for what is no currency. */
+export function placesOf(currency: unknown): number | null {
+  if (typeof currency !== 'string' || !/^[A-Z]{3}$/.test(currency)) return null;
+  const kept = placesKept.get(currency);
+  if (kept !== undefined) return kept;
+  const { maximumFractionDigits = 2 } = new Intl.NumberFormat('en', { style: 'currency', currency }).resolvedOptions();
+  const places = Math.min(SCALE, maximumFractionDigits);
+  placesKept.set(currency, places);
+  return places;
+}
+
+/** How amounts of a currency read; where none is known, with two places and all that say something. */
+export function amountStyle(currency: unknown): FigureStyle {
+  const places = placesOf(currency);
+  return places === null ? { places: SCALE, trim: true, least: 2 } : { places };
+}
+
+/** An amount without its currency, with the places that this has. */
+export function amount(value: Decimal, currency: unknown): string {
+  return figure(value, amountStyle(currency));
+}
+
+/** A plain number such as `-1234.5000` with all its places that say something; the text itself if it is none. */
+export function exact(text: string, least = 0): string {
+  const [, sign, whole, places = ''] = /^([+-]?)(\d+)(?:\.(\d+))?$/.exec(text) ?? [];
+  if (whole === undefined) return text;
+  const isNothing = !/[1-9]/.test(whole + places);
+  return (sign === '-' && !isNothing ? MINUS : '') + group(whole) + fraction(trimmed(places, least));
 }
 
 export function quantity(value: Decimal): string {
   return figure(value, { places: SCALE, trim: true });
 }
 
+/** How hours read: a quarter of one is told from half of one. */
+export const HOURS: FigureStyle = { places: 2, trim: true, least: 1 };
+
 export function hours(value: Decimal): string {
-  return figure(value, { places: 1 });
+  return figure(value, HOURS);
 }
 
 export function count(value: number): string {
@@ -67,10 +111,10 @@ export function count(value: number): string {
 }
 
 const STEPS: ReadonlyArray<readonly [Decimal, string]> = [
-  [1_000_000_000_000n, 'tn'],
-  [1_000_000_000n, 'bn'],
-  [1_000_000n, 'm'],
-  [1_000n, 'k'],
+  [1_000_000_000_000n, units.trillion],
+  [1_000_000_000n, units.billion],
+  [1_000_000n, units.million],
+  [1_000n, units.thousand],
 ];
 
 /** Three or four digits and a letter (`1.28m`), for labels beside bars. */
@@ -98,14 +142,20 @@ function divide(value: Decimal, size: bigint): Decimal {
 
 /** A share given in ten-thousandths of one; a dash when there is none. */
 export function percent(value: Decimal | null, places = 0): string {
-  return value === null ? DASH : `${figure(value * 100n, { places })}%`;
+  return value === null ? DASH : share(value, { places });
+}
+
+/** A share given in ten-thousandths of one, as a percentage. */
+export function share(value: Decimal, style: FigureStyle): string {
+  const [before, after] = marksOf(locale.tag).percent;
+  return before + figure(value * 100n, style) + after;
 }
 
 /** A day as `21 Nov 2026`; the text itself if it is no day. */
 export function day(iso: string): string {
   const date = new Date(`${iso}T00:00:00Z`);
   if (Number.isNaN(date.getTime())) return iso;
-  return date.toLocaleDateString('en-GB', {
+  return date.toLocaleDateString(locale.tag, {
     day: 'numeric', month: 'short', year: 'numeric', timeZone: 'UTC',
   });
 }
@@ -117,18 +167,15 @@ export function moment(iso: string, timezone: string): string {
   const style: Intl.DateTimeFormatOptions = {
     day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit',
   };
-  try {
-    return date.toLocaleString('en-GB', { ...style, timeZone: timezone });
-  } catch (error) {
-    // The browser may know fewer zones than the service.
-    if (!(error instanceof RangeError)) throw error;
-    return date.toLocaleString('en-GB', { ...style, timeZone: 'UTC', timeZoneName: 'short' });
-  }
+  const zone = knownZone(timezone);
+  // Another zone than the one that is meant is named.
+  if (zone !== timezone) return date.toLocaleString(locale.tag, { ...style, timeZone: zone, timeZoneName: 'short' });
+  return date.toLocaleString(locale.tag, { ...style, timeZone: zone });
 }
 
 /** A moment as the reader's clock shows it, `09:41`. */
 export function clockTime(at: number, seconds = false): string {
-  return new Date(at).toLocaleTimeString('en-GB', {
+  return new Date(at).toLocaleTimeString(locale.tag, {
     hour: '2-digit', minute: '2-digit', ...(seconds ? { second: '2-digit' } : {}),
   });
 }
@@ -141,18 +188,14 @@ export function capitalized(text: string): string {
 /** How long something has been: `now`, `4 s`, `2 min`, `3 h`, `5 days`. */
 export function age(milliseconds: number): string {
   const seconds = Math.max(0, Math.floor(milliseconds / 1000));
-  if (seconds < 1) return 'now';
-  if (seconds < 60) return `${seconds} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
-  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h`;
-  const days = Math.floor(seconds / 86_400);
-  return days === 1 ? '1 day' : `${days} days`;
+  if (seconds < 1) return units.now;
+  if (seconds < 60) return units.seconds(seconds);
+  if (seconds < 3600) return units.minutes(Math.floor(seconds / 60));
+  if (seconds < 86_400) return units.hours(Math.floor(seconds / 3600));
+  return units.days(Math.floor(seconds / 86_400));
 }
 
 /** Today's date where the tenant is, `YYYY-MM-DD`. */
 export function todayIn(timezone: string, now: number): string {
-  const parts = new Intl.DateTimeFormat('en-CA', {
-    timeZone: timezone, year: 'numeric', month: '2-digit', day: '2-digit',
-  }).format(new Date(now));
-  return parts;
+  return dayAt(timezone, now);
 }

@@ -3,9 +3,20 @@
  * and takes the code back; the service gives the code to the issuer, so the page speaks with nobody
  * else.
  */
+import { issuing } from './issuer_words';
 
-/** Where what belongs to a sign-in under way is kept, in this tab. */
-const PLACE = 'tidemark.sign-in';
+/** A page with accounts of its own, as whose client it asks the issuer. */
+export interface Door {
+  /** Whose accounts they are, as the service calls them. */
+  account: 'tenant' | 'platform';
+  /** Where what belongs to a sign-in under way is kept, in this tab. */
+  place: string;
+  /** The path of the page, to which the browser comes back. */
+  path: string;
+}
+
+/** That of a tenant's people. */
+export const front: Door = { account: 'tenant', place: 'tidemark.sign-in', path: '/' };
 
 /** With whom the page signs in, as the service says. */
 export interface Issuer {
@@ -30,21 +41,22 @@ export type Returned = { code: string; state: string } | { error: string; state:
 export class SignInFailed extends Error {}
 
 /** The issuer to sign in with; null when tokens are pasted. */
-export async function readIssuer(): Promise<Issuer | null> {
+export async function readIssuer(door = front): Promise<Issuer | null> {
   const answer = await ask('/v1/sign-in', {});
-  return ((await answer.json()) as { oidc: Issuer | null }).oidc;
+  const { oidc, platform } = (await answer.json()) as { oidc: Issuer | null; platform?: Issuer | null };
+  return door.account === 'platform' ? (platform ?? null) : oidc;
 }
 
 /** The address of the page as it must be registered with the issuer. */
-const here = (): string => `${location.origin}/`;
+const here = (door: Door): string => `${location.origin}${door.path}`;
 
 /** Leaves for the issuer. */
-export async function leave(issuer: Issuer): Promise<void> {
+export async function leave(issuer: Issuer, door = front): Promise<void> {
   const pending: Pending = {
     state: random(), verifier: random(), place: location.pathname + location.search + location.hash,
   };
-  const address = await request(issuer, pending, here());
-  sessionStorage.setItem(PLACE, JSON.stringify(pending));
+  const address = await request(issuer, pending, here(door));
+  sessionStorage.setItem(door.place, JSON.stringify(pending));
   location.assign(address);
 }
 
@@ -80,21 +92,21 @@ export function returned(search: string): Returned | null {
 }
 
 /** The sign-in that this tab has begun, once: what is taken cannot be taken again. */
-export function takePending(): Pending | null {
-  const text = sessionStorage.getItem(PLACE);
-  sessionStorage.removeItem(PLACE);
+export function takePending(door = front): Pending | null {
+  const text = sessionStorage.getItem(door.place);
+  sessionStorage.removeItem(door.place);
   return text === null ? null : (JSON.parse(text) as Pending);
 }
 
 /** The token for what the browser came back with. */
-export async function finish(back: Returned, pending: Pending): Promise<string> {
-  if (back.state !== pending.state) throw new SignInFailed('it was not begun in this tab');
-  if ('error' in back) throw new SignInFailed(`the issuer says ${back.error}`);
+export async function finish(back: Returned, pending: Pending, door = front): Promise<string> {
+  if (back.state !== pending.state) throw new SignInFailed(issuing.notBegun);
+  if ('error' in back) throw new SignInFailed(issuing.issuerSays(back.error));
   const answer = await ask('/v1/sign-in', {
     method: 'POST',
     headers: { 'Content-Type': 'application/json' },
     body: JSON.stringify({
-      code: back.code, code_verifier: pending.verifier, redirect_uri: here(),
+      code: back.code, code_verifier: pending.verifier, redirect_uri: here(door), account: door.account,
     }),
   });
   return ((await answer.json()) as { token: string }).token;
@@ -105,7 +117,7 @@ async function ask(path: string, init: RequestInit): Promise<Response> {
   const answer = await fetch(path, { ...init, cache: 'no-store', signal });
   if (answer.ok) return answer;
   const problem = (await answer.json().catch(() => ({}))) as { detail?: string };
-  throw new SignInFailed(problem.detail ?? `the service answers ${answer.status}`);
+  throw new SignInFailed(problem.detail ?? issuing.serviceAnswers(answer.status));
 }
 
 /** 256 random bits. */

@@ -2,13 +2,34 @@
 import type { Decimal } from './decimal';
 import { wordsOf } from './filter';
 import { decimalOf } from './folds';
-import type { Column, Row } from './protocol';
+import type { Cell, Column, Row } from './protocol';
 import type { Rows } from './rows';
 import { cellText, kindOf, sortKey, type Kind } from './tables';
+import { LANGUAGE } from './units';
 
 export interface ListColumn extends Column {
   index: number;
   kind: Kind;
+  /** Where the currency of its row stands; -1 where rows name none. */
+  currencyAt: number;
+}
+
+/** What the cells of rows are read with. */
+export interface Firm {
+  timezone?: string | undefined;
+  /** The currency of amounts in rows that name none. */
+  currency?: string | undefined;
+}
+
+/** The currency of the amounts in a row. */
+export function currencyIn(row: Row, { currencyAt }: ListColumn, { currency }: Firm): Cell | undefined {
+  return currencyAt < 0 ? currency : row[currencyAt];
+}
+
+/** A cell as it is read: an amount with the places of its row's currency, an instant on the firm's clock. */
+export function rowText(row: Row, column: ListColumn, firm: Firm): string {
+  const currency = currencyIn(row, column, firm);
+  return cellText(row[column.index], column.kind, { currency, timezone: firm.timezone });
 }
 
 export interface Order {
@@ -21,7 +42,8 @@ const searchable = new WeakMap<Row, string>();
 
 /** The columns with how they read, those that lead first. */
 export function listColumns(columns: readonly Column[], leading: readonly string[] = []): ListColumn[] {
-  const list = columns.map((column, index) => ({ ...column, index, kind: kindOf(column) }));
+  const currencyAt = columns.findIndex(({ name }) => name === 'currency');
+  const list = columns.map((column, index) => ({ ...column, index, kind: kindOf(column), currencyAt }));
   const place = (column: ListColumn) => {
     const at = leading.indexOf(column.name);
     return at < 0 ? leading.length + column.index : at;
@@ -30,7 +52,7 @@ export function listColumns(columns: readonly Column[], leading: readonly string
 }
 
 /** The rows whose cells contain every word of the filter, in any case. */
-export function filterRows(rows: Rows, columns: readonly ListColumn[], filter: string): Row[] {
+export function filterRows(rows: Rows, columns: readonly ListColumn[], filter: string, firm: Firm = {}): Row[] {
   const words = wordsOf(filter);
   if (words.length === 0) return [...rows.values()];
   const kept: Row[] = [];
@@ -38,7 +60,7 @@ export function filterRows(rows: Rows, columns: readonly ListColumn[], filter: s
     let text = searchable.get(row);
     if (text === undefined) {
       // The figure as written and as it came, so that both 1,234 and 1234 find it.
-      text = columns.map((c) => `${cellText(row[c.index], c.kind)} ${String(row[c.index] ?? '')}`)
+      text = columns.map((c) => `${rowText(row, c, firm)} ${String(row[c.index] ?? '')}`)
         .join('\n').toLowerCase();
       searchable.set(row, text);
     }
@@ -51,7 +73,7 @@ export function filterRows(rows: Rows, columns: readonly ListColumn[], filter: s
 export function sortRows(rows: readonly Row[], columns: readonly ListColumn[], order: Order): Row[] {
   const column = columns.find((c) => c.name === order.column);
   if (!column) return [...rows];
-  const collator = new Intl.Collator('en', { numeric: true });
+  const collator = new Intl.Collator(LANGUAGE, { numeric: true });
   const sign = order.descending ? -1 : 1;
   const keyed = rows.map((row) => ({ row, key: sortKey(row[column.index], column.kind) }));
   keyed.sort((a, b) => {
@@ -80,11 +102,11 @@ export function totals(
   return sums;
 }
 
-/** A sum as its column reads. */
-export function totalText(sum: Decimal, column: ListColumn): string {
+/** A sum as its column reads, in the one currency of its rows. */
+export function totalText(sum: Decimal, column: ListColumn, currency?: Cell): string {
   const whole = column.kind === 'count' ? sum / 10_000n : null;
   const text = whole === null ? decimalText(sum) : whole.toString();
-  return cellText(text, column.kind);
+  return cellText(text, column.kind, { currency });
 }
 
 function decimalText(value: Decimal): string {

@@ -6,6 +6,7 @@
  * subscription from its position; only `refused` ends it.
  */
 import { Backoff } from './backoff';
+import { patienceWith } from './passing';
 import {
   CLOSE_TOKEN_EXPIRED, CLOSE_TOKEN_REFUSED, parseMessage, type Problem, type ServerMessage,
   type SubscribeMessage, type Target,
@@ -54,12 +55,18 @@ export const SILENCE_MS = 40_000;
 const ATTEMPT_MS = 10_000;
 /** The subscription to alerts; those to views have other ids. */
 const ALERTS = { type: 'subscribe', id: 'alerts', alerts: true };
+/** How soon, and how rarely in the end, a subscription with a passing problem is asked for again. */
+const AGAIN_MS = [1_000, 60_000] as const;
 /** At most so many changes of a view a second: as many as can be read. */
 const MAX_RATE_MS = 200;
 
 export class Subscription {
   readonly rows = new Rows();
+  /** Why it has ended; what it held is old. */
   problem: Problem | undefined;
+  /** When it is asked for again after a problem. */
+  again: ReturnType<typeof setTimeout> | undefined;
+  readonly backoff = new Backoff(...AGAIN_MS);
 
   constructor(
     readonly id: string,
@@ -90,6 +97,10 @@ export class Live {
   #retry: ReturnType<typeof setTimeout> | undefined;
   #watch: ReturnType<typeof setTimeout> | undefined;
   readonly #subscriptions = new Map<string, Subscription>();
+  /** What is told to the service at the end of the turn in which it was asked for. */
+  readonly #ended = new Set<string>();
+  readonly #begun = new Set<Subscription>();
+  #isTelling = false;
   #onalerts: (() => void) | undefined;
   readonly #backoff: Backoff;
   readonly #now: () => number;
@@ -104,13 +115,20 @@ export class Live {
     this.#numbers += 1;
     const subscription = new Subscription(`s${this.#numbers}`, target, onchange, everyMs);
     this.#subscriptions.set(subscription.id, subscription);
-    if (this.#open) this.#send(subscription.message());
+    if (this.#open) {
+      this.#begun.add(subscription);
+      this.#tellSoon();
+    }
     return subscription;
   }
 
   unsubscribe(subscription: Subscription): void {
     if (!this.#subscriptions.delete(subscription.id)) return;
-    if (this.#open) this.#send({ type: 'unsubscribe', id: subscription.id });
+    clearTimeout(subscription.again);
+    // What was not asked for yet need not be taken back.
+    if (this.#begun.delete(subscription) || !this.#open) return;
+    this.#ended.add(subscription.id);
+    this.#tellSoon();
   }
 
   /** Calls back once the line stands, and whenever there may be something new about alerts. */
@@ -122,9 +140,18 @@ export class Live {
   /** Asks again for a subscription that was answered by a problem. */
   resubscribe(subscription: Subscription): void {
     if (!this.#subscriptions.has(subscription.id) || !this.#open) return this.retry();
+    // It is asked for at the end of this turn anyway.
+    if (this.#begun.has(subscription)) return;
+    clearTimeout(subscription.again);
     this.#send({ type: 'unsubscribe', id: subscription.id });
     subscription.rows.reset();
     this.#send(subscription.message());
+  }
+
+  /** Asks again for all that have ended, since there may be a reason that they would not now. */
+  askAgain(): void {
+    if (!this.#open) return;
+    for (const subscription of this.#subscriptions.values()) if (subscription.problem) this.resubscribe(subscription);
   }
 
   /** Tries again now instead of at the end of the pause. */
@@ -211,18 +238,25 @@ export class Live {
       case 'snapshot':
         if (!rows.snapshot(message)) return;
         subscription.problem = undefined;
+        subscription.backoff.reset();
         break;
       case 'delta':
         rows.delta(message.changes, message.position);
+        subscription.problem = undefined;
         break;
       case 'resumed':
         rows.position = message.position;
-        return;
+        if (subscription.problem === undefined) return;
+        subscription.problem = undefined;
+        break;
       case 'reset':
         rows.reset();
         return;
       case 'error':
         subscription.problem = message.problem;
+        // It has ended, and cannot go on from where it stood.
+        rows.reset();
+        this.#askLater(subscription, message.problem);
         break;
       default:
         return;
@@ -230,8 +264,38 @@ export class Live {
     subscription.onchange();
   }
 
+  #askLater(subscription: Subscription, problem: Problem): void {
+    const patience = patienceWith(problem);
+    clearTimeout(subscription.again);
+    if (patience === null) return;
+    // After a drop all are asked for anyway.
+    subscription.again = setTimeout(() => {
+      if (this.#open) this.resubscribe(subscription);
+    }, subscription.backoff.next() * patience);
+  }
+
   #send(message: object): void {
     this.#socket?.send(JSON.stringify(message));
+  }
+
+  #tellSoon(): void {
+    if (this.#isTelling) return;
+    this.#isTelling = true;
+    queueMicrotask(() => {
+      this.#isTelling = false;
+      this.#tell();
+    });
+  }
+
+  /**
+   * What ends comes before what begins, in whichever order a page was left and another one opened: a
+   * connection may have only so many subscriptions.
+   */
+  #tell(): void {
+    for (const id of this.#ended) this.#send({ type: 'unsubscribe', id });
+    for (const subscription of this.#begun) this.#send(subscription.message());
+    this.#ended.clear();
+    this.#begun.clear();
   }
 
   #expectWithin(milliseconds: number): void {
@@ -259,8 +323,14 @@ export class Live {
     clearTimeout(this.#watch);
     clearTimeout(this.#retry);
     this.#retry = undefined;
+    // Whatever is followed by then is asked for when the line is back.
+    this.#ended.clear();
+    this.#begun.clear();
     // A snapshot cut off in the middle begins again from the start.
-    for (const { rows } of this.#subscriptions.values()) rows.abandon();
+    for (const { rows, again } of this.#subscriptions.values()) {
+      rows.abandon();
+      clearTimeout(again);
+    }
     socket?.close();
   }
 }

@@ -15,12 +15,14 @@ class Route {
   place = $state.raw<Place>(read());
   /** Where something is not saved: told where the way would lead, while the address stays. */
   hold: ((address: string) => void) | null = null;
+  /** Whether somebody has gone from one place to another since the page was loaded. */
+  isMoved = false;
   /** The address that the page shows. */
   #at = here();
 
   constructor() {
     addEventListener('popstate', () => {
-      if (this.hold === null) return this.#read();
+      if (this.hold === null) return this.#move();
       const to = here();
       if (to === this.#at) return;
       history.pushState({ within: true }, '', this.#at);
@@ -31,7 +33,7 @@ class Route {
   go(address: string): void {
     if (this.hold !== null) return this.hold(address);
     history.pushState({ within: true }, '', address);
-    this.#read();
+    this.#move();
   }
 
   /** Back to what stands beneath, at `address`: by the history if that is where it came from. */
@@ -43,6 +45,11 @@ class Route {
   /** Goes on at another address, with nothing to come back to. */
   replace(address: string): void {
     history.replaceState(null, '', address);
+    this.#read();
+  }
+
+  #move(): void {
+    this.isMoved = true;
     this.#read();
   }
 

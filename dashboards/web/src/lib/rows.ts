@@ -113,7 +113,6 @@ export class Rows {
     return (this.#named.key ?? []).flatMap((at) => this.columns.list[at]?.name ?? []);
   }
 
-  /** What names a row among the others. */
   /** What names a row among the others; without a key, copies of a row have one name. */
   nameOf(row: Row): string {
     return this.#named.nameOf(row);
@@ -131,6 +130,11 @@ export class Rows {
     this.#folds.add(fold);
     if (this.complete) this.#refill(fold);
     return fold;
+  }
+
+  /** Leaves `fold` as it is from now on. */
+  unfold(fold: Fold): void {
+    this.#folds.delete(fold);
   }
 
   /**

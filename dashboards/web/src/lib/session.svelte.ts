@@ -1,35 +1,8 @@
 /** Who is signed in. */
-import { finish, returned, takePending, type Returned } from './issuer';
-import { TabSession } from './tab_session.svelte';
+import { IssuedSession } from './issued_session.svelte';
+import { front } from './issuer';
 import { mayRead, readClaims } from './token';
 import { texts } from './texts';
-
-class Session extends TabSession {
-  /** Whether the issuer's code is being exchanged for a token. */
-  isReturning = $state(false);
-
-  constructor() {
-    super({ place: 'tidemark.token', refuse, expired: texts.signIn.expired });
-    const back = returned(location.search);
-    if (back !== null) void this.#comeBack(back);
-  }
-
-  /** The browser comes back from the issuer: to where it was, and signed in if it may be. */
-  async #comeBack(back: Returned): Promise<void> {
-    const pending = takePending();
-    history.replaceState(null, '', pending?.place ?? '/');
-    dispatchEvent(new PopStateEvent('popstate'));
-    if (pending === null) return this.signOut(texts.signIn.failed('it was not begun in this tab'));
-    this.isReturning = true;
-    try {
-      this.take(await finish(back, pending));
-    } catch (error) {
-      this.signOut(texts.signIn.failed(error instanceof Error ? error.message : String(error)));
-    } finally {
-      this.isReturning = false;
-    }
-  }
-}
 
 function refuse(token: string): string | null {
   if (token === '') return texts.signIn.empty;
@@ -40,4 +13,6 @@ function refuse(token: string): string | null {
   return null;
 }
 
-export const session = new Session();
+export const session = new IssuedSession({
+  place: 'tidemark.token', refuse, expired: texts.signIn.expired, door: front, failed: texts.signIn.failed,
+});

@@ -76,29 +76,51 @@ export const tables: Record<string, Table> = {
     narrow: ['project_id', 'variance', 'used'], totals: ['budget', 'spent', 'variance'],
     leads: toProject,
   },
+  utilization: {
+    view: 'utilization', title: titles.utilization, sort: '-week',
+    leading: ['employee_id', 'week', 'utilization', 'billable_hours', 'hours', 'capacity'],
+    narrow: ['employee_id', 'week', 'utilization'], totals: ['hours', 'billable_hours'],
+  },
   compliance: {
     view: 'compliance_failures', title: titles.compliance_failures, sort: '-failed_at',
     leading: ['check_id', 'rule', 'project_id', 'failed_at'], narrow: ['check_id', 'rule'], totals: [],
   },
 };
 
+/** Numbers whose names say more than their type. */
 const KINDS: Record<string, Kind> = {
   hours: 'hours', billable_hours: 'hours', capacity: 'hours', on_hand: 'quantity', reorder_point: 'quantity',
-  margin: 'percent', used: 'percent', utilization: 'percent', bucket: 'bucket', failed_at: 'moment',
+  quantity: 'quantity', qty: 'quantity', margin: 'percent', used: 'percent', utilization: 'percent',
 };
 
-/** How a column reads: by its name where the name says more than the type. */
-export function kindOf(column: Column): Kind {
-  const named = KINDS[column.name];
-  if (named) return named;
-  switch (column.type) {
+/** What stands under a name in a table of words, and nothing that every object has. */
+function wordOf<T>(words: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(words, name) ? words[name] : undefined;
+}
+
+/** Whether cells of a type are numbers. */
+export function isNumberType(type: string): boolean {
+  return type === 'int' || type === 'decimal' || type === 'float';
+}
+
+/** How a column reads: by its type, and by its name where that says more of a number. */
+export function kindOf({ name, type }: Column): Kind {
+  const named = isNumberType(type) ? wordOf(KINDS, name) : undefined;
+  if (named !== undefined) return named;
+  switch (type) {
     case 'decimal': return 'money';
     case 'int': return 'count';
     case 'float': return 'quantity';
     case 'date': return 'day';
+    case 'timestamp': return 'moment';
     case 'bool': return 'flag';
-    default: return 'text';
+    default: return name === 'bucket' ? 'bucket' : 'text';
   }
+}
+
+/** The table that an address of the page leads to. */
+export function tableAt(page: string): Table | undefined {
+  return wordOf(tables, page);
 }
 
 /** A view that no tile leads to, as a table. */
@@ -113,29 +135,64 @@ const titlesOf: Record<string, string> = titles;
 
 /** What a view is called. */
 export function viewTitle(view: string): string {
-  return titlesOf[view] ?? format.capitalized(view.replaceAll('_', ' '));
+  return wordOf(titlesOf, view) ?? format.capitalized(view.replaceAll('_', ' '));
 }
 
 export function columnLabel(name: string): string {
-  return texts.rows.columns[name] ?? name.replaceAll('_', ' ');
+  return wordOf(texts.rows.columns, name) ?? name.replaceAll('_', ' ');
 }
 
 const buckets: Record<string, string> = texts.aging.buckets;
 
-/** A cell as it is read, and as the filter sees it. */
-export function cellText(cell: Cell | undefined, kind: Kind): string {
+/** What a cell is read with. */
+export interface Around {
+  /** The currency of an amount; without one it has all places that say something. */
+  currency?: Cell | undefined;
+  /** The clock on which instants are read; without one, that of the world. */
+  timezone?: string | undefined;
+}
+
+/** A cell as it is read, and as the filter sees it. What is no number, where one should be, reads as it is. */
+export function cellText(cell: Cell | undefined, kind: Kind, { currency, timezone }: Around = {}): string {
   if (cell === null || cell === undefined || cell === '') return texts.rows.nothing;
   switch (kind) {
-    case 'money': return format.cents(parseRatio(String(cell)));
-    case 'quantity': return format.quantity(parseRatio(String(cell)));
-    case 'hours': return format.hours(parseRatio(String(cell)));
-    case 'percent': return format.percent(parseRatio(String(cell)), 1);
-    case 'count': return format.count(Number(cell));
     case 'day': return format.day(String(cell));
-    case 'moment': return `${format.moment(String(cell), 'UTC')} UTC`;
+    case 'moment':
+      return timezone === undefined ? `${format.moment(String(cell), 'UTC')} UTC` : format.moment(String(cell), timezone);
     case 'flag': return cell === true ? texts.rows.yes : texts.rows.no;
-    case 'bucket': return buckets[String(cell)] ?? String(cell);
-    default: return String(cell);
+    case 'bucket': return wordOf(buckets, String(cell)) ?? String(cell);
+    case 'text': return String(cell);
+    default:
+  }
+  const value = readRatio(cell);
+  if (value === null) return String(cell);
+  switch (kind) {
+    case 'money': return format.amount(value, currency);
+    case 'hours': return format.hours(value);
+    case 'percent': return format.percent(value, 1);
+    case 'count': return format.count(Number(cell));
+    default: return format.quantity(value);
+  }
+}
+
+/** A number with all its places, where its text leaves some out; undefined where it does not. */
+export function exactOf(cell: Cell | undefined, kind: Kind, { currency }: Around = {}): string | undefined {
+  const value = readRatio(cell);
+  const places = /^[^.e]+\.(\d*?)0*$/.exec(String(cell))?.[1]?.length ?? 0;
+  if (value === null || places <= placesShown(kind, currency)) return undefined;
+  return kind === 'percent' ? format.share(value, { places: SCALE, trim: true }) : format.exact(String(cell));
+}
+
+/** How many places of a number its text has at most. */
+function placesShown(kind: Kind, currency: Cell | undefined): number {
+  switch (kind) {
+    case 'money': return format.placesOf(currency) ?? SCALE;
+    case 'hours': return format.HOURS.places;
+    // Hundredths, and one place of them.
+    case 'percent': return 3;
+    case 'count': return 0;
+    case 'quantity': return SCALE;
+    default: return Infinity;
   }
 }
 
@@ -149,6 +206,13 @@ export function parseRatio(text: string): bigint {
   return parseDecimal((number?.toFixed(SCALE) ?? text).replace(/(\.\d{4})\d+$/, '$1'));
 }
 
+/** The same; null for what is no number. */
+export function readRatio(cell: Cell | undefined): bigint | null {
+  const text = String(cell);
+  const isNumber = /^[+-]?\d+(\.\d+)?(e[+-]?\d+)?$/i.test(text) && Number.isFinite(Number(text));
+  return isNumber ? parseRatio(text) : null;
+}
+
 export function isNumeric(kind: Kind): boolean {
   return kind !== 'text' && kind !== 'flag' && kind !== 'day' && kind !== 'moment' && kind !== 'bucket';
 }
@@ -158,5 +222,5 @@ export function sortKey(cell: Cell | undefined, kind: Kind): bigint | number | s
   if (cell === null || cell === undefined) return null;
   if (kind === 'count') return Number(cell);
   if (kind === 'flag') return cell === true ? 1 : 0;
-  return isNumeric(kind) ? parseRatio(String(cell)) : String(cell);
+  return isNumeric(kind) ? readRatio(cell) : String(cell);
 }

@@ -1,16 +1,18 @@
-/** Every English sentence of the page, in one place. */
+/** What the overview says, the head of every page, and what all pages share. */
+import { units } from './units';
+
 export const texts = {
   product: 'Tidemark',
   asOf: (day: string) => `as of ${day}`,
   customer: 'customer', customers: 'customers',
   opportunity: 'opportunity', opportunities: 'opportunities',
-  skip: 'Skip to the figures',
+  skip: 'Skip to the content',
   signIn: {
     title: 'Sign in',
     lead: 'Paste the access token you were given. It stays in this tab and is forgotten when you close it.',
     label: 'Access token',
     button: 'Open the overview',
-    help: 'For development, make one with',
+    help: 'For development, make one with', command: 'tidemark token --tenant T --role executive',
     empty: 'Paste a token first.',
     malformed: 'This is not an access token. A token is three parts joined by dots; copy all of it.',
     expired: 'Your sign-in has expired. Sign in again to go on.',
@@ -23,9 +25,10 @@ export const texts = {
     failed: (why: string) => `The sign-in did not work: ${why.replace(/[.\s]+$/, '')}.`,
     insecure: 'this address is not secure; open the page by HTTPS',
     signedOut: 'You have signed out.',
+    last: 'as last signed in here',
   },
   header: {
-    overview: 'Overview',
+    overview: 'Overview', work: 'Projects',
     asOf: (day: string) => `As of ${day}`,
     currency: 'Currency',
     theme: { system: 'Colours: as the system', light: 'Colours: light', dark: 'Colours: dark' },
@@ -36,14 +39,14 @@ export const texts = {
     noCurrency: 'None yet',
     begin: 'Open first',
     beginTitle: 'Open this page first from now on',
-    beginsTitle: 'This page opens first; open the overview first again',
+    beginsTitle: 'This page opens first; open the usual one first again',
     loading: 'Loading…',
   },
   link: {
     connecting: 'Connecting…',
     live: 'Live',
     liveTitle: 'Connected: changes appear as they happen.',
-    changed: (age: string) => (age === 'now' ? 'changed just now' : `changed ${age} ago`),
+    changed: (age: string) => (age === units.now ? 'changed just now' : `changed ${age} ago`),
     unchanged: 'no change yet',
     lost: 'Connection lost',
     unconnected: 'Not connected',
@@ -58,6 +61,14 @@ export const texts = {
     none: (since: string) => `No change since ${since}`,
     since: (since: string) => `since ${since}`,
     opened: 'when you opened this page',
+  },
+  /** Calls that came to nothing without an answer of the service. */
+  unanswered: {
+    late: { title: 'The service did not answer in time', detail: 'Try again in a moment.' },
+    broken: {
+      title: 'The service cannot be reached, or the connection broke off',
+      detail: 'Nothing of the answer is used. Try again.',
+    },
   },
   failed: 'These figures cannot be shown right now.',
   failedWay: 'Try again; if it stays, tell whoever runs Tidemark for you.',
@@ -180,7 +191,8 @@ export const texts = {
       ar_aging: 'What customers owe', open_invoices: 'Unpaid invoices',
       project_profitability: 'Projects', pipeline: 'Pipeline by stage',
       completion_streaks: 'Routines', inventory_levels: 'Stock', headcount: 'Departments',
-      labour_hours: 'Hours by project', budget_variance: 'Budgets', compliance_failures: 'Failed checks',
+      labour_hours: 'Hours by project', utilization: 'Utilization', budget_variance: 'Budgets',
+      compliance_failures: 'Failed checks',
     },
     columns: {
       customer_id: 'Customer', currency: 'Currency', current: 'Not yet due', d1_30: '1–30 days',
@@ -196,7 +208,8 @@ export const texts = {
       below_reorder: 'To reorder', department: 'Department', active: 'People',
       joined_30d: 'Joined (30 days)', left_30d: 'Left (30 days)', hours: 'Hours',
       billable_hours: 'Billable hours', budget: 'Budget', spent: 'Spent', variance: 'Left', used: 'Used',
-      exceeded: 'Exceeded', check_id: 'Check', rule: 'Rule', failed_at: 'Failed',
+      exceeded: 'Exceeded', employee_id: 'Person', week: 'Week', capacity: 'Weekly hours',
+      utilization: 'Utilization', check_id: 'Check', rule: 'Rule', failed_at: 'Failed',
     } as Record<string, string>,
   },
   page: {

@@ -1,4 +1,5 @@
 /** Light or dark, and the firm's one colour. */
+import { flushSync } from 'svelte';
 import { accentOf, brandOf, type Brand, type Shade } from './branding';
 
 export type Choice = 'system' | 'light' | 'dark';
@@ -28,6 +29,9 @@ class Theme {
     this.#follow('(prefers-reduced-motion: reduce)', (on) => (this.reducedMotion = on));
     // Paper is white.
     this.#follow('print', (on) => (this.#printing = on));
+    // What is drawn for it is drawn while this is told: the page must have its colours by then.
+    addEventListener('beforeprint', () => flushSync(() => (this.#printing = true)));
+    addEventListener('afterprint', () => (this.#printing = false));
     $effect.root(() => {
       $effect(() => {
         document.documentElement.dataset['theme'] = this.shade;

@@ -1,5 +1,6 @@
 /** The overview as the service answers it, and how it is put in order. */
 import { hasAll, wordsOf } from '../lib/filter';
+import { LANGUAGE } from '../lib/units';
 import { words } from './words';
 
 export interface Line {
@@ -95,6 +96,6 @@ export function filtered(lines: readonly Line[], filter: string): readonly Line[
 export function rate(value: number): string {
   if (value === 0) return '0';
   if (value < 0.01) return '<0.01';
-  if (value >= 100) return Math.round(value).toLocaleString('en-GB');
+  if (value >= 100) return Math.round(value).toLocaleString(LANGUAGE);
   return value.toFixed(value < 10 ? 2 : 1);
 }

@@ -1,7 +1,11 @@
 /** Which operator is signed in. */
-import { TabSession } from '../lib/tab_session.svelte';
+import { IssuedSession } from '../lib/issued_session.svelte';
+import type { Door } from '../lib/issuer';
 import { readClaims } from '../lib/token';
 import { words } from './words';
+
+/** The operators' own: nothing of it is kept where that of a tenant's people is. */
+export const door: Door = { account: 'platform', place: 'tidemark.platform.sign-in', path: '/platform' };
 
 export function refuse(token: string): string | null {
   if (token === '') return words.signIn.empty;
@@ -12,6 +16,6 @@ export function refuse(token: string): string | null {
   return null;
 }
 
-export const session = new TabSession({
-  place: 'tidemark.platform.token', refuse, expired: words.signIn.expired,
+export const session = new IssuedSession({
+  place: 'tidemark.platform.token', refuse, expired: words.signIn.expired, door, failed: words.signIn.failed,
 });

@@ -1,5 +1,6 @@
 /** What the operators' page says. */
 export const words = {
+  product: 'Tidemark',
   title: 'Platform',
   signIn: {
     title: 'Sign in as an operator',
@@ -7,12 +8,18 @@ export const words = {
     label: 'Operator token',
     button: 'Sign in',
     help: 'An operator has a token of the role platform, which belongs to no tenant:',
+    command: 'tidemark token --role platform',
     empty: 'Paste a token first.',
     malformed: 'This is not a token: it has three parts with dots between them.',
     expired: 'The token has expired. Paste a new one.',
     forbidden: 'This token is not an operator’s. A tenant’s people sign in at the first page.',
     refused: 'The service does not accept this token. Paste another one.',
     signedOut: 'You are signed out.',
+    byIssuer: (host: string) => `Sign in with ${host}`,
+    instead: 'Use an operator token instead',
+    returning: 'Signing you in…',
+    failed: (why: string) => `The sign-in did not work: ${why.replace(/[.\s]+$/, '')}.`,
+    insecure: 'this address is not secure; open the page by HTTPS',
   },
   columns: {
     id: 'Tenant',

@@ -8,19 +8,32 @@ import { amountOf, byLargest, currencyOf, linesOf, type Line } from './lines';
 /** Details come less often than rows of views, since a query may have to be asked anew for them. */
 const DETAILS_EVERY_MS = 2_000;
 
+/** In this order. */
+const ABOUT = ['status', 'manager', 'due_date'] as const;
+
+export interface About {
+  id: (typeof ABOUT)[number];
+  text: string;
+}
+
 export class ProjectFigures {
   readonly money: Followed;
   readonly budgets: Followed;
   readonly hours: Followed;
   readonly failures: Followed;
   readonly invoices: Followed;
+  readonly #stops: (() => void)[] = [];
   /** What only the events tell; null while, or where, they are not asked. */
   details = $state.raw<Followed | null>(null);
   /** The currency the reader chose; the firm's own at first, if the project has figures in it. */
   chosen = $state<string | null>(null);
 
   constructor(private readonly desk: Desk, readonly id: string) {
-    const about = (view: string) => desk.watch({ view, where: { project_id: id } });
+    const about = (view: string) => {
+      const { followed, stop } = desk.borrow(view, { project_id: id });
+      this.#stops.push(stop);
+      return followed;
+    };
     this.money = about('project_profitability');
     this.budgets = about('budget_variance');
     this.hours = about('labour_hours');
@@ -29,7 +42,7 @@ export class ProjectFigures {
   }
 
   stop(): void {
-    for (const followed of [this.money, this.budgets, this.hours, this.failures, this.invoices]) followed.stop();
+    for (const stop of this.#stops) stop();
   }
 
   readonly #earned: Line[] = $derived.by(() => linesOf(this.money.rows, this.id));
@@ -99,13 +112,27 @@ export class ProjectFigures {
   followDetails(): (() => void) | undefined {
     const sql = this.#sql;
     if (sql === null) return undefined;
-    const details = this.desk.watch({ sql }, DETAILS_EVERY_MS);
-    this.details = details;
+    const { followed, stop } = this.desk.share({ sql }, DETAILS_EVERY_MS);
+    this.details = followed;
     return () => {
-      details.stop();
+      stop();
       this.details = null;
     };
   }
+
+  /** What is said of it: how it stands, who manages it, by which day it is due. */
+  readonly about: readonly About[] = $derived.by(() => {
+    const said = new Map(this.detailsOf('fact').map(({ id, name }) => [id, name]));
+    return ABOUT.flatMap((id): About[] => {
+      const text = said.get(id);
+      return text === undefined || text === '' ? [] : [{ id, text }];
+    });
+  });
+
+  /** The milestones that were reached, the last first. */
+  readonly milestones: Detail[] = $derived.by(
+    () => this.detailsOf('milestone').sort((a, b) => (a.day < b.day ? 1 : a.day > b.day ? -1 : 0)),
+  );
 
   detailsOf(kind: Kind): Detail[] {
     return this.details?.ready === true ? detailsOf(this.details.rows, kind) : [];

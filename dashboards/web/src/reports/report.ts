@@ -43,6 +43,8 @@ export interface Report extends Definition {
   created_at: string;
   changed_at: string;
   next_run_at: string | null;
+  /** Why the service cannot read it; its other fields say nothing then. */
+  error?: string;
 }
 
 export interface FormParam {

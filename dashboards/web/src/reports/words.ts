@@ -1,4 +1,5 @@
 /** What the pages for reports say. */
+import { units } from '../lib/units';
 import type { CatchUp, Format, ParamType, Target } from './report';
 import type { Delivery, RunState } from './run';
 
@@ -12,10 +13,11 @@ export const words = {
     make: 'New report',
     none: 'No report yet. A report is a query or a view that becomes a file: now, or by itself.',
     name: 'Name', of: 'Of', format: 'Format', schedule: 'By itself', next: 'Next', owner: 'Owner', template: 'The template',
-    sql: 'SQL', noSchedule: 'when run', never: '–',
+    sql: 'SQL', noSchedule: 'when run', never: '–', unread: 'cannot be read',
     filter: 'Filter reports', noMatch: 'No report matches the filter.',
   },
   formats: { csv: 'CSV', xlsx: 'Excel (XLSX)', parquet: 'Parquet' } satisfies Record<Format, string>,
+  values: { yes: 'Yes', no: 'No' },
   types: {
     text: 'Text', int: 'Whole number', decimal: 'Decimal', date: 'Date', timestamp: 'Instant', bool: 'Yes or no',
   } satisfies Record<ParamType, string>,
@@ -61,6 +63,24 @@ export const words = {
     'January', 'February', 'March', 'April', 'May', 'June', 'July', 'August', 'September', 'October',
     'November', 'December',
   ],
+  /** What the five fields of a schedule mean. */
+  cron: {
+    days: ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday'],
+    list: (first: string, last: string) => `${first} and ${last}`,
+    range: (from: string, to: string) => `${from} to ${to}`,
+    everyMinutes: (n: number) => (n === 1 ? 'every minute' : `every ${n} minutes`),
+    everyHours: (n: number, at: string) => (n === 1 ? `every hour at ${at}` : `every ${n} hours at ${at}`),
+    everyHourOf: (hours: string) => `every hour at ${hours}`,
+    at: (times: string) => `at ${times}`,
+    weekdays: (days: string, time: string) => `every ${days} ${time}`,
+    weekdaysIn: (days: string, months: string, time: string) => `every ${days} in ${months} ${time}`,
+    daily: (time: string) => `every day ${time}`,
+    dailyIn: (months: string, time: string) => `every day in ${months} ${time}`,
+    oftenIn: (time: string, months: string) => `${time} in ${months}`,
+    everyMonth: 'every month',
+    last: (months: string, time: string) => `on the last day of ${months} ${time}`,
+    on: (days: string, months: string, time: string) => `on day ${days} of ${months} ${time}`,
+  },
   view: {
     back: 'All reports',
     edit: 'Edit', remove: 'Delete',
@@ -88,7 +108,7 @@ export const words = {
     } satisfies Record<RunState, string>,
     rows: (count: string) => (count === '1' ? '1 row' : `${count} rows`),
     soFar: (count: string) => `${count} rows so far`,
-    since: (age: string) => (age === 'now' ? 'just begun' : `for ${age}`),
+    since: (age: string) => (age === units.now ? 'just begun' : `for ${age}`),
     by: (who: string) => `by ${who}`, bySchedule: 'by its schedule',
     due: (time: string) => `due ${time}`,
     attempts: (n: number) => `try ${n}`,

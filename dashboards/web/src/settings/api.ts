@@ -1,5 +1,6 @@
-/** The calls of the service for the firm's settings and its template. */
+/** The calls of the service for the firm's settings, its template and its fields. */
 import { call, type Tenant } from '../lib/api';
+import type { DeclaredField, Declaration } from './fields';
 import type { Change } from './firm';
 import type { Given, Settlement } from './merge';
 
@@ -34,4 +35,28 @@ export async function takeOver(token: string, { given, tag }: Read, settle: Sett
   if (tag !== null) headers['If-Match'] = tag;
   const body = JSON.stringify({ version: given.newest, settle });
   return readOf(await call(token, '/v1/tenant/template/update', { method: 'POST', headers, body }));
+}
+
+/** What is declared beside the fields of event types. */
+export async function readFields(token: string): Promise<DeclaredField[]> {
+  const answer = (await (await call(token, '/v1/tenant/fields')).json()) as { fields: DeclaredField[] };
+  return answer.fields;
+}
+
+/** The names of the event types that the firm has. */
+export async function readEventTypes(token: string): Promise<string[]> {
+  const answer = (await (await call(token, '/v1/event-types')).json()) as { event_types: { type: string }[] };
+  return answer.event_types.map(({ type }) => type);
+}
+
+const pathOf = (on: string, name: string): string => `/v1/tenant/fields/${encodeURIComponent(on)}/${encodeURIComponent(name)}`;
+
+/** Declares a field, or declares it otherwise. */
+export async function declareField(token: string, on: string, name: string, field: Declaration): Promise<DeclaredField> {
+  const init = { method: 'PUT', headers: JSON_TYPE, body: JSON.stringify(field) };
+  return (await call(token, pathOf(on, name), init)).json() as Promise<DeclaredField>;
+}
+
+export async function removeField(token: string, on: string, name: string): Promise<void> {
+  await call(token, pathOf(on, name), { method: 'DELETE' });
 }

@@ -2,6 +2,7 @@
 import type { Tenant } from '../lib/api';
 import { brandOf, type Shade } from '../lib/branding';
 import { parseHex, toHex } from '../lib/colour';
+import { DEFAULT_LOCALE } from '../lib/locale.svelte';
 import type { Problem } from '../lib/protocol';
 
 /** The modules there are, in the order of the service. */
@@ -13,6 +14,7 @@ export const MODULES = [
 export interface Form {
   name: string;
   timezone: string;
+  locale: string;
   currency: string;
   modules: string[];
   brandName: string;
@@ -30,6 +32,7 @@ interface Branding {
 export interface Change {
   name?: string;
   timezone?: string;
+  locale?: string;
   currency?: string;
   modules?: string[] | null;
   branding?: Branding | null;
@@ -44,6 +47,7 @@ export function formOf(tenant: Tenant): Form {
   return {
     name: tenant.name,
     timezone: tenant.timezone,
+    locale: tenant.locale ?? DEFAULT_LOCALE,
     currency: tenant.currency,
     modules: [...tenant.modules],
     brandName: brand.name ?? '',
@@ -75,26 +79,50 @@ function brandingOf(form: Form): Branding | null {
   return Object.keys(branding).length === 0 ? null : branding;
 }
 
-/** What the form has that the firm has not. */
-export function changeOf(tenant: Tenant, form: Form): Change {
-  const was = formOf(tenant);
-  const [name, timezone, currency] = [form.name.trim(), form.timezone.trim(), form.currency.trim()];
+/** Each part that was changed in the form, and of the others what the firm has now. */
+function merged<T extends object>(was: T, form: T, now: T): T {
+  const parts = Object.keys(was) as (keyof T)[];
+  return Object.fromEntries(parts.map((part) => [part, form[part] === was[part] ? now[part] : form[part]])) as T;
+}
+
+/**
+ * What is told of the firm to be another. `tenant` is what the form was filled with, `now` the firm as it was
+ * read since: somebody else may have changed what the service keeps as a whole, and only what was typed here
+ * is to be another in it.
+ */
+export function changeOf(tenant: Tenant, form: Form, now: Tenant = tenant): Change {
+  const [was, present] = [formOf(tenant), formOf(now)];
+  const typed = {
+    name: form.name.trim(), timezone: form.timezone.trim(), locale: form.locale.trim(), currency: form.currency.trim(),
+  };
+  const modules = modulesOf(now).filter((module) => {
+    const isOn = form.modules.includes(module);
+    return isOn === was.modules.includes(module) ? present.modules.includes(module) : isOn;
+  });
   const isSame = was.modules.length === form.modules.length && was.modules.every((module) => form.modules.includes(module));
-  const isAll = modulesOf(tenant).every((module) => form.modules.includes(module));
-  const branding = brandingOf(form);
+  const isAll = modulesOf(now).every((module) => modules.includes(module));
+  const [before, wanted] = [brandingOf(was), brandingOf(form)];
+  const branding = brandingOf({
+    ...form, ...merged(brandPartsOf(was), brandPartsOf(form), brandPartsOf(present)),
+    colours: merged(coloursOf(was), coloursOf(form), coloursOf(present)),
+  });
   return {
-    ...(name === was.name ? {} : { name }),
-    ...(timezone === was.timezone ? {} : { timezone }),
-    ...(currency === was.currency ? {} : { currency }),
+    ...(typed.name === was.name ? {} : { name: typed.name }),
+    ...(typed.timezone === was.timezone ? {} : { timezone: typed.timezone }),
+    ...(typed.locale === was.locale ? {} : { locale: typed.locale }),
+    ...(typed.currency === was.currency ? {} : { currency: typed.currency }),
     // All of them means those of later versions too.
-    ...(isSame ? {} : { modules: isAll ? null : form.modules }),
+    ...(isSame ? {} : { modules: isAll ? null : modules }),
     // The service keeps branding as a whole.
-    ...(JSON.stringify(branding) === JSON.stringify(brandingOf(was)) ? {} : { branding }),
+    ...(JSON.stringify(wanted) === JSON.stringify(before) ? {} : { branding }),
   };
 }
 
+const brandPartsOf = ({ brandName, logo }: Form) => ({ brandName: brandName.trim(), logo });
+const coloursOf = ({ colours }: Form) => ({ light: spelled(colours.light), dark: spelled(colours.dark) });
+
 /** The parts of the form that something can be wrong with. */
-export type Field = 'name' | 'timezone' | 'currency' | 'modules' | 'brandName' | 'logo' | Shade;
+export type Field = 'name' | 'timezone' | 'locale' | 'currency' | 'modules' | 'brandName' | 'logo' | Shade;
 
 const BRANDING: readonly (readonly [RegExp, Field])[] = [
   [/the colour `accent`/, 'light'],
@@ -105,7 +133,7 @@ const BRANDING: readonly (readonly [RegExp, Field])[] = [
 
 /** Which field a refusal is about, and what it says without the field's name in front; null: none of them. */
 export function wrongIn(problem: Problem): { field: Field; text: string } | null {
-  const [, named, text] = /^(name|timezone|currency|modules|branding): (.+)$/s.exec(problem.detail ?? '') ?? [];
+  const [, named, text] = /^(name|timezone|locale|currency|modules|branding): (.+)$/s.exec(problem.detail ?? '') ?? [];
   if (named === undefined || text === undefined) return null;
   if (named !== 'branding') return { field: named as Field, text };
   const field = BRANDING.find(([about]) => about.test(text))?.[1];

@@ -6,13 +6,13 @@
 /** Whose version stands: that of the template, or the firm's. */
 export type Side = 'theirs' | 'ours';
 
-export type Kind = 'dashboard' | 'report' | 'alert_rule';
+export type Kind = 'module' | 'dashboard' | 'report' | 'alert_rule' | 'event';
 
 export type State =
   | 'unchanged' | 'changed-by-tenant' | 'changed-by-template' | 'changed-by-both'
   | 'new' | 'removed-by-template' | 'deleted-by-tenant';
 
-/** A dashboard, a report or a rule of alerts. */
+/** A module, a dashboard, a report, a rule of alerts, or a fact that is not there yet. */
 export interface Part {
   /** By which all of it is settled, `/dashboards/stock`. */
   path: string;
@@ -34,14 +34,15 @@ export interface Conflict {
   ours?: unknown;
 }
 
-/** The template that a firm was given. */
+/** The template that a firm was given, or that of its line of business where it was given none. */
 export interface Given {
   vertical: string;
   title: string;
-  version: number;
+  /** Null for a firm that was given none. */
+  version: number | null;
   newest: number;
   is_newer: boolean;
-  given_at: string;
+  given_at: string | null;
   parts: readonly Part[];
   conflicts: readonly Conflict[];
 }

@@ -2,6 +2,7 @@
 import { call } from '../lib/api';
 import { hasAll, wordsOf } from '../lib/filter';
 import type { Cell } from '../lib/protocol';
+import { LANGUAGE } from '../lib/units';
 
 export interface Relation {
   /** `public` for views, `events` for events. */
@@ -54,7 +55,7 @@ export function relations(columns: readonly (readonly Cell[])[], views: readonly
     [relation.rows, relation.state, relation.isOwn] = [view.row_count, view.state, view.own];
   }
   const all = [...found.values()].filter(({ schema }) => schema !== 'information_schema');
-  return all.sort((a, b) => b.schema.localeCompare(a.schema, 'en') || a.name.localeCompare(b.name, 'en'));
+  return all.sort((a, b) => b.schema.localeCompare(a.schema, LANGUAGE) || a.name.localeCompare(b.name, LANGUAGE));
 }
 
 const BARE = /^[a-z_][a-z0-9_]*$/;

@@ -1,12 +1,12 @@
 /** Cells of any query: how they read, how they compare, what is copied of them. */
-import { MINUS } from '../lib/format';
+import { fraction, group, MINUS } from '../lib/format';
 import type { Cell, Column, Row } from '../lib/protocol';
+import { isNumberType as isNumber } from '../lib/tables';
+import { LANGUAGE } from '../lib/units';
 
-export function isNumber(type: string): boolean {
-  return type === 'int' || type === 'decimal' || type === 'float';
-}
+export { isNumber };
 
-const PLAIN = /^(-?)(\d+)(\.\d+)?$/;
+const PLAIN = /^(-?)(\d+)(?:\.(\d+))?$/;
 
 /** Numbers with their digits in groups and all their places; all else as it came. */
 export function cellText(cell: Cell | undefined, type: string): string {
@@ -15,7 +15,7 @@ export function cellText(cell: Cell | undefined, type: string): string {
   const parts = isNumber(type) ? PLAIN.exec(text) : null;
   if (!parts) return text;
   const [, sign, whole = '', places = ''] = parts;
-  return (sign === '' ? '' : MINUS) + whole.replaceAll(/\B(?=(\d{3})+$)/g, ',') + places;
+  return (sign === '' ? '' : MINUS) + group(whole) + fraction(places);
 }
 
 /** A cell as it is copied: what came, without groups; nothing for null. */
@@ -55,7 +55,7 @@ export function sorted(rows: readonly Row[], columns: readonly Column[], order: 
   const column = order ? columns[order.column] : undefined;
   if (!order || !column) return rows;
   const sign = order.descending ? -1 : 1;
-  const collator = new Intl.Collator('en', { numeric: true });
+  const collator = new Intl.Collator(LANGUAGE, { numeric: true });
   const keys = keysOf(rows, order.column, column.type);
   const places = rows.map((_, i) => i);
   places.sort((x, y) => {

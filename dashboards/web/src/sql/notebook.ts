@@ -3,6 +3,7 @@
  * name, and those that were asked before. All of it is bounded, and read with care: it is text that
  * anything may have written.
  */
+import { LANGUAGE } from '../lib/units';
 import { KINDS, type Kind, type Parameter } from './parameters';
 
 export interface Question {
@@ -52,7 +53,7 @@ export function isSame(a: Question, b: Question): boolean {
 export function withSaved(book: Notebook, saved: Saved): Notebook | null {
   const others = book.saved.filter(({ name }) => name !== saved.name);
   if (others.length >= MOST_SAVED) return null;
-  return { ...book, saved: [...others, saved].sort((a, b) => a.name.localeCompare(b.name, 'en')) };
+  return { ...book, saved: [...others, saved].sort((a, b) => a.name.localeCompare(b.name, LANGUAGE)) };
 }
 
 export function withoutSaved(book: Notebook, name: string): Notebook {

@@ -1,4 +1,6 @@
 /** What the pages for SQL say. */
+import { units } from '../lib/units';
+
 export const words = {
   title: 'SQL',
   notAllowed: 'SQL is for analysts and admins.',
@@ -68,7 +70,7 @@ export const words = {
   },
   result: {
     none: 'Run a query to see its rows: Ctrl+Enter.',
-    running: (age: string) => (age === 'now' ? 'Running…' : `Running for ${age}`),
+    running: (age: string) => (age === units.now ? 'Running…' : `Running for ${age}`),
     received: (rows: string) => `${rows} rows so far`,
     cancelled: 'Cancelled. The service has stopped the query.',
     rows: (count: string) => (count === '1' ? '1 row' : `${count} rows`),

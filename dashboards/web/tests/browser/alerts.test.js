@@ -1,7 +1,7 @@
 // Alerts in the page: from an event to the bell, and from the bell to somebody who has seen them.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { launch, open, reads } from './browser.js';
+import { hasFocus, launch, open, reads, tabTo } from './browser.js';
 import { Service, tokenOf, until } from './service.js';
 
 /** @type {Service} */
@@ -75,22 +75,11 @@ async function close(page) {
   await isGone('the list', list(page));
 }
 
-const hasFocus = (locator) => locator.evaluate((element) => element === document.activeElement);
-
 const span = (page, name) => list(page).getByRole('menuitem', { name });
 
 /** Waits until the focus is there. */
 const isAt = (locator) =>
   until(`the focus is at ${locator}`, async () => (await locator.count()) === 1 && hasFocus(locator));
-
-/** Goes on with Tab until it is reached. */
-async function tabTo(page, locator) {
-  for (let n = 0; n < 30; n += 1) {
-    await page.keyboard.press('Tab');
-    if (await hasFocus(locator)) return;
-  }
-  assert.fail(`Tab does not lead to ${locator}`);
-}
 
 /** All alerts that there ever were, as an executive reads them. */
 async function fired(id) {

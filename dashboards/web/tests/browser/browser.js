@@ -11,7 +11,7 @@ export function launch(...more) {
 }
 
 /** Opens an address in a context of its own; what the page complains about is gathered in `complaints`. */
-export async function open(t, browser, address, { width = 1280, height = 900, colorScheme, permissions } = {}) {
+export async function open(t, browser, address, { width = 1280, height = 900, colorScheme = 'light', permissions } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, reducedMotion: 'reduce', colorScheme, permissions });
   t.after(() => context.close());
   const page = await context.newPage();
@@ -47,6 +47,17 @@ export async function reads(locator, expected, seconds = 30) {
   }, seconds).catch((error) => {
     throw new Error(`it reads "${text}", not ${expected}`, { cause: error });
   });
+}
+
+export const hasFocus = (locator) => locator.evaluate((element) => element === element.ownerDocument.activeElement);
+
+/** Goes on with Tab until it is reached. */
+export async function tabTo(page, locator, most = 60) {
+  for (let n = 0; n < most; n += 1) {
+    await page.keyboard.press('Tab');
+    if (await hasFocus(locator)) return;
+  }
+  throw new Error(`Tab does not lead to ${locator}`);
 }
 
 /** A figure of the overview. */

@@ -11,6 +11,8 @@ export class Issuer {
   #server = createServer((request, response) => this.#answer(request, response));
   /** The claims of the next one who signs in; none is refused. */
   claims = null;
+  /** The secrets of its clients. */
+  clients = { page: 'hush', operators: 'hush too' };
 
   static async start() {
     const issuer = new Issuer();
@@ -58,8 +60,9 @@ export class Issuer {
     const given = this.#codes.get(form.get('code'));
     this.#codes.delete(form.get('code'));
     const hash = createHash('sha256').update(form.get('code_verifier') ?? '').digest('base64url');
+    const client = form.get('client_id');
     const holds = given && given.challenge === hash && given.back === form.get('redirect_uri')
-      && form.get('client_id') === 'page' && form.get('client_secret') === 'hush';
+      && given.client === client && form.get('client_secret') === this.clients[client];
     return holds ? json({ access_token: this.#token(given.claims) }) : json({ error: 'invalid_grant' }, 400);
   }
 
@@ -70,8 +73,8 @@ export class Issuer {
     back.searchParams.set('state', asked.get('state'));
     if (this.claims) {
       const code = randomUUID();
-      const [challenge, claims] = [asked.get('code_challenge'), this.claims];
-      this.#codes.set(code, { challenge, claims, back: asked.get('redirect_uri') });
+      const [challenge, client] = [asked.get('code_challenge'), asked.get('client_id')];
+      this.#codes.set(code, { challenge, client, claims: this.claims, back: asked.get('redirect_uri') });
       back.searchParams.set('code', code);
     } else {
       back.searchParams.set('error', 'access_denied');

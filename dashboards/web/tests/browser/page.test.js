@@ -227,6 +227,10 @@ test('the page keeps within its policy and its size', async (t) => {
   const foreign = loaded.filter(([name]) => !name.startsWith(`${service.address}/`));
   assert.deepEqual(foreign, [], 'nothing comes from elsewhere');
   const { gzipSync } = await import('node:zlib');
+  // What only some pages need is fetched with them.
+  for (const later of [/codemirror/, /SqlPage/, /EditPage/, /ReportsPage/, /DashboardsPage/, /SettingsPage/, /WorkPage/]) {
+    assert.doesNotMatch(loaded.map(([name]) => name).join(' '), later);
+  }
   let size = 0;
   for (const [name] of loaded.filter(([name]) => name.includes('/assets/'))) {
     size += gzipSync(Buffer.from(await (await fetch(name)).arrayBuffer())).length;

@@ -14,8 +14,8 @@ const ODD = 'A/7 50% v1.2?';
 const invoice = (id, project_id, amount, about = {}) => ['invoicing.invoice_issued', {
   invoice_id: id, customer_id: 'Nordlicht', project_id, issue_date: '2026-01-05', due_date: '2026-02-04', amount, ...about,
 }];
-const hours = (id, employee_id, project_id, worked, billable) => ['hr.time_logged', {
-  entry_id: id, employee_id, project_id, work_date: '2026-02-02', hours: worked, billable,
+const hours = (id, employee_id, project_id, worked, billable, about = {}) => ['hr.time_logged', {
+  entry_id: id, employee_id, project_id, work_date: '2026-02-02', hours: worked, billable, ...about,
 }];
 const employee = (id, hourly_cost) =>
   ['hr.employee_onboarded', { employee_id: id, department: 'Engineering', hourly_cost, start_date: '2025-01-01' }];
@@ -25,14 +25,25 @@ const issued = (id, product_id, quantity, unit_cost) =>
   ['inventory.stock_issued', { movement_id: id, product_id, warehouse: 'main', quantity, unit_cost, project_id: 'P1' }];
 const check = (id, rule, passed, project_id = 'P1') =>
   ['governance.compliance_checked', { check_id: id, project_id, rule, passed }];
-const created = (project_id, name) => ['projects.project_created', { project_id, name }];
+const created = (project_id, name, about = {}) => ['projects.project_created', { project_id, name, ...about }];
+const status = (project_id, status, at) => ['projects.project_status_changed', { project_id, status }, at];
+const reached = (milestone_id, name, reached_on, project_id = 'P1') =>
+  ['projects.milestone_reached', { milestone_id, project_id, name, reached_on }];
+const assigned = (task_id, user_id, title) =>
+  ['tasks.task_assigned', { task_id, user_id, title, cadence: 'daily', start_date: '2026-03-28' }];
+const completed = (completion_id, task_id, user_id, completed_on) =>
+  ['tasks.task_completed', { completion_id, task_id, user_id, completed_on }];
 
 const HISTORY = [
-  created('P1', 'Terminal refit'), created('P2', 'Another'), created(ODD, 'Oddly numbered'),
+  created('P1', 'Terminal refit', { manager: 'mira', due_date: '2026-06-30' }), created('P2', 'Another'), created(ODD, 'Oddly numbered'),
   invoice('I1', 'P1', '10000'),
   ['invoicing.payment_received', { payment_id: 'PAY1', invoice_id: 'I1', amount: '2500', paid_on: '2026-03-01' }],
   employee('mira', '50'), employee('ada', '80'),
-  hours('T1', 'mira', 'P1', '40', true), hours('T2', 'ada', 'P1', '10', false),
+  status('P1', 'on_hold', '2026-03-01T10:00:00Z'), status('P1', 'active', '2026-03-01T09:30:00Z'), status('P2', 'completed'),
+  reached('MS1', 'Foundations', '2026-02-20'), reached('MS2', 'Steel frame', '2026-03-12'), reached('MS9', 'Elsewhere', '2026-03-12', 'P2'),
+  assigned('weld', 'mira', 'Weld the frames'), assigned('sweep', 'ada', 'Sweep the yard'),
+  completed('C1', 'weld', 'mira', '2026-03-30'), completed('C2', 'weld', 'mira', '2026-03-31'), completed('C3', 'sweep', 'ada', '2026-03-31'),
+  hours('T1', 'mira', 'P1', '40', true, { task_id: 'weld' }), hours('T2', 'ada', 'P1', '10', false),
   ['hr.time_corrected', { entry_id: 'T2', hours: '8' }, '2026-03-02T09:00:00Z'],
   ['inventory.product_added', { product_id: 'S1', name: 'Hex bolt' }],
   ['inventory.product_added', { product_id: 'S2', name: 'Plate' }],
@@ -171,6 +182,40 @@ test('an analyst sees people, products, categories and rules too, as they change
   assert.deepEqual(complaints, []);
 });
 
+test('an analyst sees how it stands, what it has reached and which tasks it was worked at', async (t) => {
+  const { page, complaints } = await open(t, '/projects/P1', { role: 'analyst' });
+  const about = (name) => page.locator(`[data-about=${name}]`);
+  // The last word on it, by the time of the events.
+  await reads(about('status'), /^Status ?On hold$/);
+  await reads(about('manager'), /^Manager ?mira$/);
+  await reads(about('due_date'), /^Due ?30 Jun 2026$/);
+  await reads(panel(page, 'milestones').locator('.hero'), /^2 milestones reached$/);
+  const milestones = panel(page, 'milestones').locator('li');
+  await reads(milestones.nth(0), /^Steel frame\s*12 Mar 2026$/);
+  await reads(milestones.nth(1), /^Foundations\s*20 Feb 2026$/);
+  await reads(panel(page, 'tasks').locator('.hero'), /^1 task$/);
+  const tasks = panel(page, 'tasks').locator('li');
+  await reads(tasks.nth(0), /^Weld the frames\s*40\s*2 done, 2 in a row$/);
+  await service.post(
+    FIRM.id, status('P1', 'active', '2026-03-02T08:00:00Z'), reached('MS3', 'Roof', '2026-03-30'),
+    hours('T6', 'ada', 'P2', '1', true, { task_id: 'sweep' }),
+  );
+  await reads(about('status'), /^Status ?Active$/);
+  await reads(milestones.nth(0), /^Roof\s*30 Mar 2026$/);
+  assert.equal(await tasks.count(), 1, 'a task of another project is not this one’s');
+  await tasks.getByRole('link').click();
+  await until('the routine is listed', async () => (await page.locator('dialog tbody tr').count()) === 1);
+  await page.keyboard.press('Escape');
+  await isClosed(page);
+  assert.deepEqual(complaints, []);
+  // Neither views nor events tell an executive of them.
+  const executive = await open(t, '/projects/P1');
+  await reads(title(executive.page), 'Terminal refit');
+  await reads(figure(executive.page, 'profit'), /GBP$/);
+  for (const name of ['milestones', 'tasks']) assert.equal(await panel(executive.page, name).count(), 0);
+  assert.deepEqual(executive.complaints, []);
+});
+
 test('rows lead to it, also by a number of any letters, and it stands by itself', async (t) => {
   const { page, complaints } = await open(t, '/projects');
   const rows = page.locator('[data-drawer=rows] tbody tr');
@@ -210,7 +255,7 @@ test('modules that the firm does not use have no section', async (t) => {
   await reads(figure(page, 'revenue'), '12.34GBP');
   await reads(panel(page, 'unpaid').locator('li'), /^I1 · Nordlicht\s*12\.34/);
   const panels = await page.locator('[data-panel]').evaluateAll((all) => all.map((one) => one.dataset.panel));
-  assert.deepEqual(panels, ['money', 'unpaid']);
+  assert.deepEqual(panels, ['money', 'milestones', 'unpaid']);
   const figures = await page.locator('[data-figure]').evaluateAll((all) => all.map((one) => one.dataset.figure));
   assert.deepEqual(figures, ['revenue', 'profit']);
   assert.equal(await page.getByRole('alert').count(), 0);
@@ -251,38 +296,4 @@ test('it says that the line is down, and recovers with the service', async (t) =
   await reads(panel(page, 'work').locator('.hero'), /^50\.8 hours/);
   const away = /ERR_CONNECTION|ERR_EMPTY_RESPONSE|WebSocket connection|status of 503/;
   assert.deepEqual(complaints.filter((text) => !away.test(text)), []);
-});
-
-test('an analyst may choose what opens first, for whoever comes with no address', async (t) => {
-  const at = (path) => `${service.address}${path}`;
-  const token = await tokenOf('ann', 'analyst', FIRM.id);
-  const { page, context, complaints } = await openPage(t, browser, at(`/#token=${token}`));
-  await reads(figure(page, 'receivables'), /GBP$/);
-  const first = page.getByRole('button', { name: 'Open first' });
-  assert.equal(await first.count(), 0, 'the overview opens first as it is');
-  await page.getByRole('navigation').getByRole('link', { name: 'SQL' }).click();
-  await first.click();
-  assert.equal(await first.getAttribute('aria-pressed'), 'true');
-  await page.goto(at('/'));
-  await until('the chosen page opens', () => page.url() === at('/sql'));
-  // Whoever goes to the overview is there, and stays there.
-  await page.getByRole('navigation').getByRole('link', { name: 'Overview' }).click();
-  await reads(figure(page, 'receivables'), /GBP$/);
-  await page.reload();
-  await reads(figure(page, 'receivables'), /GBP$/);
-  assert.equal(page.url(), at('/'));
-  // An address leads where it says, and the choice is nobody else's.
-  await page.goto(at('/projects/P1'));
-  await reads(title(page), 'Terminal refit');
-  const other = await context.newPage();
-  await other.goto(at(`/#token=${await tokenOf('ben', 'analyst', FIRM.id)}`));
-  await reads(figure(other, 'receivables'), /GBP$/);
-  assert.equal(other.url(), at('/'));
-  await page.goto(at('/sql'));
-  await first.click();
-  await until('it is chosen no more', async () => (await first.getAttribute('aria-pressed')) === 'false');
-  await page.goto(at('/'));
-  await reads(figure(page, 'receivables'), /GBP$/);
-  assert.equal(page.url(), at('/'));
-  assert.deepEqual(complaints, []);
 });

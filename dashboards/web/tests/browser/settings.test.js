@@ -19,15 +19,16 @@ const firm = (id, more = {}) => ({ id, name: 'Harbour & Finch', timezone: 'Europ
 const text = (id, y, title, words) => ({ id, title, at: { x: 0, y, w: 12, h: 2 }, show: { kind: 'text', text: words } });
 const board = (id, title, ...widgets) => ({ id, title, document: { schema: 1, filters: [], widgets } });
 
-const kiosk = (version, dashboards) => JSON.stringify({
-  vertical: 'kiosk', version, title: 'Kiosk', about: 'Sells over the counter.', modules: ['invoicing', 'inventory', 'tasks'], dashboards,
+const kiosk = (version, modules, events, dashboards) => JSON.stringify({
+  vertical: 'kiosk', version, title: 'Kiosk', about: 'Sells over the counter.', modules, events, dashboards,
 });
-const FIRST = kiosk(1, [
+const sweep = { task_id: 'sweep', user_id: 'team', title: 'Sweep the floor', cadence: 'daily', start_date: '$today' };
+const FIRST = kiosk(1, ['invoicing', 'inventory', 'tasks'], [], [
   board('stock', 'Stock', text('about', 0, 'What this shows', 'Shelves'), text('help', 2, 'Help', 'Count every week')),
   board('sales', 'Sales', text('about', 0, 'Sales', 'Of the day')),
   board('old', 'Old', text('about', 0, 'Old', 'Nobody needs it')),
 ]);
-const SECOND = kiosk(2, [
+const SECOND = kiosk(2, ['invoicing', 'hr', 'inventory', 'tasks'], [{ id: 'sweep', type: 'tasks.task_assigned', data: sweep }], [
   board('stock', 'Stock', text('about', 0, 'What stands here', 'Shelves'), text('help', 2, 'Help', 'Count every day')),
   board('sales', 'Sales', text('about', 0, 'Sales', 'Of the week')),
   board('returns', 'Returns', text('about', 0, 'Returns', 'What came back')),
@@ -89,6 +90,36 @@ const apply = (page) => page.getByRole('button', { name: 'Take over version 2' }
 const shot = async (page, name) => {
   if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/${name}.png`, fullPage: true });
 };
+
+test('a field is declared, is a column, and is removed again', async (t) => {
+  const { page, complaints } = await open(t, 'harbour');
+  const section = page.locator('[data-fields]');
+  await reads(section, /Nothing is declared yet/);
+  await page.getByLabel('Sent with').fill('hr.time_logged');
+  await page.getByLabel('Name in the event').fill('hours');
+  const add = page.getByRole('button', { name: 'Add the field' });
+  await add.click();
+  await reads(section.locator('[role=alert]'), /has the column `hours` itself/);
+  await page.getByLabel('Name in the event').fill('lot');
+  await page.getByLabel('Title of the field').fill('Lot number');
+  await page.getByLabel('Choices').fill('red, green');
+  await add.click();
+  await reads(section.locator('[data-field="hr.time_logged/lot"]'), /Lot number\s*lot\s*Text: red, green\s*your own/);
+  const asked = async () => {
+    const response = await fetch(`${service.address}/v1/query`, {
+      method: 'POST', body: JSON.stringify({ sql: 'SELECT count(lot) FROM events."hr.time_logged"' }),
+      headers: { Authorization: `Bearer ${await as('harbour')}`, 'Content-Type': 'application/json' },
+    });
+    return response.status;
+  };
+  assert.equal(await asked(), 200);
+  await shot(page, 'settings-fields');
+  await page.getByRole('button', { name: 'Remove Lot number' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Remove it' }).click();
+  await reads(section, /Nothing is declared yet/);
+  assert.notEqual(await asked(), 200);
+  assert.deepEqual(faults(complaints), []);
+});
 
 test('name, colour and logo are changed, and everybody of the firm sees them', async (t) => {
   const { page, complaints } = await open(t, 'harbour');
@@ -225,8 +256,11 @@ test('a newer version of the template is looked at, settled and taken over', asy
   await settings(page).click();
   await reads(page.locator('[data-template=newer] p').first(), /^Kiosk: version 2 is there; yours is 1\./);
   for (const [state, title] of [
-    ['changed-by-both', 'Stock'], ['new', 'Returns'], ['changed-by-template', 'Sales'], ['removed-by-template', 'Old'],
+    ['changed-by-both', 'Stock'], ['changed-by-template', 'Sales'], ['removed-by-template', 'Old'],
   ]) await reads(page.locator(`[data-state=${state}] [data-part] b`), title);
+  const fresh = await page.locator('[data-state=new] [data-part] b').allTextContents();
+  assert.deepEqual(fresh, ['People', 'Returns', 'Sweep the floor']);
+  assert.equal(await page.getByLabel('People', { exact: true }).isChecked(), false);
   const conflict = page.locator('[data-conflict]');
   assert.equal(await conflict.getAttribute('data-conflict'), TITLE);
   await reads(conflict, /^Stock: widgets › about › title ?It was ?What this shows ?The template has ?What stands here ?You have ?Our shelves$/);
@@ -241,8 +275,14 @@ test('a newer version of the template is looked at, settled and taken over', asy
   await page.getByLabel('What becomes of Sales').selectOption('ours');
   await apply(page);
   await reads(page.locator('.done'), /^Version 2 is taken over\./);
-  for (const done of [/Stock: has the changes of both/, /Returns: added/, /Sales: kept as you have it/]) await reads(page.locator('.done'), done);
+  for (const done of [/Module People: switched on/, /Stock: has the changes of both/, /Returns: added/, /Sweep the floor: added/, /Sales: kept as you have it/]) await reads(page.locator('.done'), done);
   await reads(settings(page), 'Settings');
+  // Saving the firm then leaves on what was switched on.
+  await until('the module is on here too', async () => page.getByLabel('People', { exact: true }).isChecked());
+  await page.getByLabel('Name', { exact: true }).fill('Kiosk North');
+  await save(page);
+  await reads(told(page), 'Saved.');
+  assert.deepEqual((await get('north', '/v1/tenant')).modules, ['invoicing', 'hr', 'inventory', 'tasks']);
   assert.equal((await get('north', '/v1/tenant/template')).version, 2);
   assert.equal((await widget('north', 'stock', 'about')).title, 'What stands here');
   assert.equal((await widget('north', 'stock', 'help')).show.text, 'Count every day');

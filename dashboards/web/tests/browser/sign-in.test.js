@@ -1,7 +1,7 @@
 // Signing in by an issuer, in a real browser against the real service.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { launch, open as openPage } from './browser.js';
+import { launch, open as openPage, textOf } from './browser.js';
 import { Issuer } from './issuer.js';
 import { Service, until } from './service.js';
 
@@ -19,6 +19,8 @@ before(async () => {
     TIDEMARK_OIDC_AUDIENCE: 'figures',
     TIDEMARK_OIDC_CLIENT_ID: 'page',
     TIDEMARK_OIDC_CLIENT_SECRET: 'hush',
+    TIDEMARK_OIDC_PLATFORM_CLIENT_ID: 'operators',
+    TIDEMARK_OIDC_PLATFORM_CLIENT_SECRET: 'hush too',
     TIDEMARK_OIDC_CLAIMS_TENANT: 'firm.id',
   });
   await service.createTenant({ id: 'quay', name: 'Quay & Sons', timezone: 'UTC', currency: 'EUR', clock: 'fixed:2026-03-31' });
@@ -68,6 +70,42 @@ test('whoever the issuer refuses, or the service, is told so', async (t) => {
   issuer.claims = { firm: { id: 'quay' }, roles: ['service'] };
   await button(page).click();
   await alert(page, /may not read figures/);
+});
+
+test('an operator signs in as one, and no tenant’s page knows of it', async (t) => {
+  issuer.claims = { roles: ['platform'] };
+  const { page, complaints } = await open(t, '/platform');
+  await heading(page, 'Sign in as an operator');
+  await button(page).click();
+  await until('the tenants are counted', async () => (await textOf(page.locator('dl div').first())) === 'Tenants 1');
+  assert.equal(page.url(), `${service.address}/platform`);
+  const kept = () => page.evaluate(() => Object.keys(sessionStorage));
+  assert.deepEqual(await kept(), ['tidemark.platform.token']);
+  await page.goto(`${service.address}/`);
+  await heading(page, 'Sign in');
+  // Beside it a tenant's account is signed in in the same tab, and neither is the other's.
+  issuer.claims = { firm: { id: 'quay' }, roles: ['executive'] };
+  await button(page).click();
+  await heading(page, 'Quay & Sons');
+  assert.deepEqual((await kept()).sort(), ['tidemark.platform.token', 'tidemark.token']);
+  await page.goto(`${service.address}/platform`);
+  await until('the operator is there still', async () => (await textOf(page.locator('dl div').first())) === 'Tenants 1');
+  assert.deepEqual(complaints, []);
+});
+
+test('neither page takes an account of the other', async (t) => {
+  issuer.claims = { firm: { id: 'quay' }, roles: ['executive'] };
+  const { page } = await open(t, '/platform');
+  await button(page).click();
+  await alert(page, /belongs to a tenant/);
+  assert.equal(page.url(), `${service.address}/platform`);
+  issuer.claims = { roles: ['platform'] };
+  await page.goto(`${service.address}/`);
+  await button(page).click();
+  await alert(page, /an operator's/);
+  assert.equal(await page.evaluate(() => sessionStorage.length), 0);
+  await page.goto(`${service.address}/platform?code=stolen&state=made-up`);
+  await alert(page, /not begun in this tab/);
 });
 
 test('an address that was not asked for signs nobody in', async (t) => {

@@ -202,7 +202,7 @@ test('an executive sees neither SQL nor reports', async (t) => {
   const { page } = await open(t, { role: 'executive', path: '/' });
   await until('the firm is shown', async () => (await textOf(page.locator('h1'))) === FIRM.name);
   const pages = page.getByRole('navigation').getByRole('link');
-  assert.deepEqual(await pages.allTextContents(), ['Overview', 'Dashboards']);
+  assert.deepEqual((await pages.allTextContents()).map((name) => name.trim()), ['Overview', 'Projects', 'Dashboards']);
   await page.goto(`${service.address}/sql`);
   await reads(page.locator('main'), /for analysts and admins/);
   assert.equal(await page.locator('[data-editor]').count(), 0);
@@ -221,7 +221,7 @@ for (const [width, dark] of [[360, false], [768, true]]) {
 }
 
 test('the editor is loaded on its page alone', async (t) => {
-  const { page } = await open(t, { path: '/' });
+  const { page } = await open(t, { role: 'admin', path: '/' });
   await until('the firm is shown', async () => (await textOf(page.locator('h1'))) === FIRM.name);
   const loaded = () => page.evaluate(() => performance.getEntriesByType('resource').map((e) => e.name).join(' '));
   assert.doesNotMatch(await loaded(), /codemirror|SqlPage/);

@@ -6,7 +6,7 @@ import {
 import { isStanding, openIn, openInWidget, refusalOf, widgetField, wrongAt } from '../../src/boards/edit/checks';
 import { changes, compared, same } from '../../src/boards/edit/compare';
 import { forget, keep, recall } from '../../src/boards/edit/kept';
-import { showOf, withKind, withSource } from '../../src/boards/edit/kinds';
+import { showOf, withFormats, withKind, withSource } from '../../src/boards/edit/kinds';
 import {
   beneath, grown, moved, overlap, resized, risen, roomFor, stepped, type Lying,
 } from '../../src/boards/edit/layout';
@@ -321,6 +321,18 @@ describe('what is wrong', () => {
     expect(fields({ kind: 'gauge', value: { how: 'count' }, target: { value: 'many' } })).toEqual(['show.target']);
     const thresholds = [{ is: 'above', value: '1.00001', tone: 'good' }] as const;
     expect(fields({ kind: 'kpi', value: { how: 'count' } }, { thresholds })).toEqual(['thresholds[0]']);
+  });
+});
+
+describe('what the columns of a table are', () => {
+  it('is said of its own columns alone', () => {
+    const show = { kind: 'table', columns: ['a', 'b'] } as const;
+    expect(withFormats(show, { a: 'hours', c: 'money' })).toEqual({ ...show, formats: { a: 'hours' } });
+    expect(withFormats({ ...show, formats: { a: 'hours' } }, { a: undefined })).toEqual(show);
+    const columns = [{ name: 'b', type: 'decimal' }, { name: 'd', type: 'text' }];
+    expect(showOf('table', columns, { ...show, formats: { a: 'hours', b: 'percent' } })).toEqual({
+      kind: 'table', columns: ['b'], formats: { b: 'percent' },
+    });
   });
 });
 

@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import dateWords from '../../../date_words.json';
 import { calendarsOf, spanOf } from '../../src/boards/calendar';
 import { dayOf } from '../../src/boards/dates';
 import {
   columnsOf, inReadingOrder, KINDS, normalised, type BarShow, type DashboardDocument, type Filter, type Show, type Widget,
 } from '../../src/boards/document';
 import { agingOf, drawingOf, summary } from '../../src/boards/drawing';
-import { openedRows, withFilters, withoutRows, withRows } from '../../src/boards/drill';
+import { limitsOf, openedRows, withFilters, withoutRows, withRows } from '../../src/boards/drill';
 import { digits, readExact, toDecimal } from '../../src/boards/exact';
 import { addressOf, isValue, readValue, valuesOf } from '../../src/boards/filters';
 import { compareCells, currenciesOf, currencyColumn, fold } from '../../src/boards/fold';
@@ -13,13 +14,14 @@ import { areaOf, heightOf } from '../../src/boards/grid';
 import type { Held } from '../../src/boards/held';
 import { courseOf, coursePath, figuresOf, funnelsOf, piesOf } from '../../src/boards/parts';
 import { plotOf, readingAt } from '../../src/boards/plot';
-import { amountText, axisText, numberText, placesOf, titleOf } from '../../src/boards/reading';
+import { amountText, axisText, numberText, titleOf } from '../../src/boards/reading';
 import { secondsOf, turned } from '../../src/boards/rotation';
 import { shownRows } from '../../src/boards/rows_table';
-import { literal, narrows, read, wanted, type KnownView } from '../../src/boards/source';
+import { literal, narrows, needsDay, read, wanted, type KnownView } from '../../src/boards/source';
 import { thresholdsOf, toneOf, worst } from '../../src/boards/thresholds';
 import { emptyWords, troubleOf } from '../../src/boards/trouble';
 import { toCsv } from '../../src/lib/csv';
+import { placesOf } from '../../src/lib/format';
 import type { Row } from '../../src/lib/protocol';
 import { Columns } from '../../src/lib/rows';
 import { withParameters } from '../../src/sql/parameters';
@@ -38,6 +40,7 @@ const OWED = held(AGING, [
 ], ['customer_id', 'currency']);
 const around = { own: 'GBP', timezone: 'Europe/London', today: '2026-03-31', still: true };
 const exact = (text: string) => readExact(text) ?? 0n;
+const on = (today: string, timezone = 'UTC') => ({ today, timezone });
 
 describe('exact numbers', () => {
   it('are read from any cell that is one, and from no other', () => {
@@ -80,6 +83,14 @@ describe('rows folded', () => {
     expect(currencyColumn(undefined, [{ column: 'value' }], new Columns([{ name: 'value', type: 'decimal' }]))).toBeUndefined();
     const figures = figuresOf(OWED, { kind: 'kpi', value: { column: 'total' } }, 'GBP');
     expect(figures.map(({ value, reading }) => amountText(value, reading))).toEqual(['1.50 GBP', '35.00 EUR', '7.00']);
+    // An amount that was cast is one still, and a number of rows is none.
+    const cast = new Columns([{ name: 'currency', type: 'text' }, { name: 'amount', type: 'float' }, { name: 'cents', type: 'int' }]);
+    expect(currencyColumn(undefined, [{ column: 'amount' }], cast)).toBe('currency');
+    expect(currencyColumn(undefined, [{ column: 'cents', how: 'max' }], cast)).toBe('currency');
+    expect(currencyColumn(undefined, [{ column: 'currency', how: 'max' }], cast)).toBeUndefined();
+    const floats = held(cast.list, [['EUR', 1.5, 150], ['USD', 2.25, 225], ['EUR', 1, 100]]);
+    const apart = figuresOf(floats, { kind: 'kpi', value: { column: 'amount' } }, 'EUR');
+    expect(apart.map(({ value, reading }) => amountText(value, reading))).toEqual(['2.5 in EUR', '2.25 in USD']);
   });
 
   it('state the firm’s currency first and what has none last', () => {
@@ -245,6 +256,8 @@ describe('what is followed', () => {
     });
     expect(wanted({ view: 'headcount' }, { ...view, columns: [] }, filters, { customer: 'C1' }).target).toEqual({ view: 'headcount' });
     expect(wanted({ view: 'ar_aging', where: { customer_id: 'C2' } }, view, filters, { customer: 'C1' }).isNothing).toBe(true);
+    // Of a view that is not known nobody sees more than the filters let through.
+    expect(wanted({ view: 'new_one' }, undefined, filters, { customer: 'C1' }).target).toEqual({ view: 'new_one', where: { customer_id: 'C1' } });
     expect(narrows(filters, { customer: null, from: '2026-03-01' })).toBe(false);
     expect(narrows(filters, { customer: 'C1' })).toBe(true);
   });
@@ -254,7 +267,7 @@ describe('what is followed', () => {
     const source = {
       sql, params: [{ filter: 'customer' }, { filter: 'from' }, { filter: 'least' }, { value: true }],
     };
-    const told = read(filters, { customer: "O'Hara", from: '{{this_month.start}}', least: '-2.50' }, '2026-03-31');
+    const told = read(filters, { customer: "O'Hara", from: '{{this_month.start}}', least: '-2.50' }, on('2026-03-31'));
     expect(wanted(source, undefined, filters, told).target).toEqual({
       sql: "SELECT '$1', \"$1\" -- $1\nFROM t WHERE a = 'O''Hara' AND b > DATE '2026-03-01' AND c = (-2.50) AND d = TRUE",
     });
@@ -290,11 +303,42 @@ describe('what is followed', () => {
     expect(dayOf('{{last_month}}', '2026-03-31')).toBeNull();
     expect(dayOf('{{today}}', '')).toBeNull();
   });
+
+  it('reads them where the firm is, and not before the day is known', () => {
+    const since: Filter = { id: 'since', title: 'Since', type: 'timestamp', column: 'failed_at' };
+    const at = (timezone: string) => read([since], { since: '{{today}}' }, on('2026-03-29', timezone))['since'];
+    expect([at('UTC'), at('America/New_York'), at('Europe/London'), at('Asia/Kolkata'), at('Nowhere/Land')]).toEqual([
+      '2026-03-29T00:00:00Z', '2026-03-29T04:00:00Z', '2026-03-29T00:00:00Z', '2026-03-28T18:30:00Z', '2026-03-29T00:00:00Z',
+    ]);
+    expect(read([since], { since: '2026-03-29T00:00:00Z' }, on('', 'Asia/Kolkata'))).toEqual({ since: '2026-03-29T00:00:00Z' });
+    expect([needsDay([since], { since: '{{today}}' }), needsDay([since], { since: null }), needsDay([], { since: '{{today}}' })])
+      .toEqual([true, false, false]);
+  });
+
+  it('takes words for days where days are meant, and keeps them as they are', () => {
+    const date: Filter = { id: 'd', title: 'D', type: 'date' };
+    expect([readValue(date, ' {{ today - 7 }} '), readValue(date, '{{today'), readValue(date, '{{today + 123456}}')])
+      .toEqual(['{{ today - 7 }}', null, null]);
+    expect(isValue({ id: 'n', title: 'N', type: 'int' }, '{{today}}')).toBe(false);
+    expect(isValue({ id: 't', title: 'T', type: 'text' }, '{{anything')).toBe(true);
+  });
+
+  it('reads the words that the service takes, and no others', () => {
+    const filter = (type: 'date' | 'timestamp'): Filter => ({ id: 'd', title: 'D', type });
+    for (const [text, day] of Object.entries(dateWords.days)) {
+      expect(dayOf(text, dateWords.today), text).toBe(day);
+      expect([isValue(filter('date'), text), isValue(filter('timestamp'), text)], text).toEqual([true, true]);
+    }
+    for (const text of dateWords.none) {
+      expect(dayOf(text, dateWords.today), text).toBeNull();
+      expect(isValue(filter('date'), text), text).toBe(false);
+    }
+  });
 });
 
 describe('numbers as they are read', () => {
   it('have the places of their currency', () => {
-    expect([placesOf('EUR'), placesOf('JPY'), placesOf('KWD'), placesOf(null), placesOf('euros')]).toEqual([2, 0, 3, 2, 2]);
+    expect([placesOf('EUR'), placesOf('JPY'), placesOf('KWD'), placesOf(null), placesOf('euros')]).toEqual([2, 0, 3, null, null]);
     expect(amountText(exact('-1234.5'), { kind: 'money', currency: 'EUR' })).toBe('−1,234.50 EUR');
     expect(amountText(exact('1234.5'), { kind: 'money', currency: 'JPY' })).toBe('1,235 JPY');
     expect(numberText(exact('0.8125'), { kind: 'percent', currency: null })).toBe('81.3%');
@@ -352,6 +396,9 @@ describe('places', () => {
     expect(openedRows(open)).toEqual({ widget: 'late', pick: { currency: null, days: 3 } });
     expect(withoutRows(open)).toEqual(query);
     expect(openedRows(query)).toBeNull();
+    const none = { target: { view: 'ar_aging', where: { customer_id: 'C1' } }, isNothing: true };
+    expect(limitsOf(none, { currency: 'EUR' })).toEqual({ where: { customer_id: 'C1', currency: 'EUR' }, isNothing: true });
+    expect(limitsOf({ target: { sql: 'SELECT 1' }, isNothing: false }, { a: 1 })).toEqual({ where: { a: 1 }, isNothing: false });
     expect(openedRows({ rows: 'late', pick: '{"a":' })?.pick).toEqual({});
     expect(openedRows({ rows: 'late', pick: '{"a":{"b":1},"c":"d"}' })?.pick).toEqual({ c: 'd' });
     expect(withFilters(open, { 'f.other': '1' })).toEqual({ rows: 'late', pick: open['pick'], 'f.other': '1' });

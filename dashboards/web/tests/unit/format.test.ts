@@ -1,8 +1,12 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { parseDecimal } from '../../src/lib/decimal';
 import {
-  age, compact, count, day, figure, figureParts, moment, money, percent, quantity, todayIn,
+  age, amount, compact, count, day, exact, figure, figureParts, hours, moment, money, percent, quantity, todayIn,
 } from '../../src/lib/format';
+import { listColumns, rowText, totalText } from '../../src/lib/listing';
+import { isLocale, locale, sampleIn } from '../../src/lib/locale.svelte';
+import { cellText, columnLabel, exactOf, kindOf, sortKey, tableAt, viewTitle } from '../../src/lib/tables';
+import { beginningOf, knownZone } from '../../src/lib/zone';
 
 const of = parseDecimal;
 
@@ -26,6 +30,13 @@ describe('figures', () => {
   it('come in parts', () => {
     expect(figureParts(of('-1234.5'), { places: 2 })).toEqual({ sign: '\u2212', whole: '1,234', fraction: '.50' });
     expect(figureParts(of('3'), { places: 4, trim: true })).toEqual({ sign: '', whole: '3', fraction: '' });
+  });
+
+  it('have the places of their currency, and all of them where none is known', () => {
+    expect([amount(of('1.234'), 'KWD'), amount(of('1000'), 'JPY'), amount(of('2.345'), 'EUR')]).toEqual(['1.234', '1,000', '2.35']);
+    expect([amount(of('0.0042'), null), amount(of('12.5'), undefined), amount(of('7'), 'euros')]).toEqual(['0.0042', '12.50', '7.00']);
+    expect([hours(of('0.25')), hours(of('8')), hours(of('7.3333'))]).toEqual(['0.25', '8.0', '7.33']);
+    expect([exact('-1234.567890'), exact('5', 2), exact('-0.0'), exact('soon')]).toEqual(['\u22121,234.56789', '5.00', '0', 'soon']);
   });
 
   it('leave needless places of quantities out', () => {
@@ -65,6 +76,19 @@ describe('shares, days and ages', () => {
     const at = Date.UTC(2026, 10, 21, 4, 0);
     expect(todayIn('America/Los_Angeles', at)).toBe('2026-11-20');
     expect(todayIn('Pacific/Auckland', at)).toBe('2026-11-21');
+    // A zone that the browser does not know is no reason to show nothing.
+    expect([todayIn('Nowhere/Land', at), knownZone('Nowhere/Land')]).toEqual(['2026-11-21', 'UTC']);
+  });
+
+  it('knows when a day begins', () => {
+    const days: [string, string, string][] = [
+      ['UTC', '2026-03-31', '2026-03-31T00:00:00Z'], ['Europe/London', '2026-03-30', '2026-03-29T23:00:00Z'],
+      ['Europe/London', '2026-10-25', '2026-10-24T23:00:00Z'], ['Pacific/Auckland', '2026-01-01', '2025-12-31T11:00:00Z'],
+      // Clocks put forward, and back, at midnight itself.
+      ['America/Sao_Paulo', '2018-11-04', '2018-11-04T03:00:00Z'], ['America/Sao_Paulo', '2019-02-17', '2019-02-17T03:00:00Z'],
+    ];
+    for (const [zone, date, begins] of days) expect(beginningOf(date, zone), `${zone} ${date}`).toBe(begins);
+    expect(beginningOf('soon', 'UTC')).toBe('soon');
   });
 
   it.each([[0, 'now'], [4200, '4 s'], [125_000, '2 min'], [7.2e6, '2 h'], [9e7, '1 day'], [1.8e8, '2 days']])(
@@ -72,4 +96,69 @@ describe('shares, days and ages', () => {
       expect(age(milliseconds)).toBe(text);
     },
   );
+});
+
+describe('a locale', () => {
+  afterEach(() => locale.take(undefined));
+
+  it('groups digits and marks places, and loses none', () => {
+    locale.take('de-DE');
+    expect([money(of('1234567.8')), count(-1234), compact(of('1284930.42'))]).toEqual(['1.234.567,80', '\u22121.234', '1,28m']);
+    expect(figureParts(of('-0.5'), { places: 2 })).toEqual({ sign: '\u2212', whole: '0', fraction: ',50' });
+    expect(percent(of('0.516'), 1)).toBe('51,6\u00a0%');
+    expect(exact('99999999999999999999999999999999.0001')).toBe('99.999.999.999.999.999.999.999.999.999.999,0001');
+    expect(day('2026-01-31')).toMatch(/^31\. Jan/);
+    locale.take('en-IN');
+    expect(money(of('1234567.8'))).toBe('12,34,567.80');
+    expect(sampleIn('en-US')).toBe('1,234,567.89, Jan 31, 2026');
+  });
+
+  it('is British English where there is none, or none that the browser knows', () => {
+    for (const none of [undefined, null, '', 'not a locale', 'x']) {
+      locale.take(none);
+      expect([locale.tag, day('2026-01-31'), money(of('1234.5'))], String(none)).toEqual(['en-GB', '31 Jan 2026', '1,234.50']);
+    }
+    expect([isLocale('de-CH'), isLocale('de_CH'), isLocale('')]).toEqual([true, false, false]);
+  });
+});
+
+describe('columns', () => {
+  it('read by their names only where they are numbers', () => {
+    expect(kindOf({ name: 'used', type: 'decimal' })).toBe('percent');
+    expect(kindOf({ name: 'used', type: 'bool' })).toBe('flag');
+    expect(kindOf({ name: 'hours', type: 'text' })).toBe('text');
+    expect(kindOf({ name: 'quantity', type: 'decimal' })).toBe('quantity');
+    expect([cellText(true, kindOf({ name: 'used', type: 'bool' })), cellText('many', 'money')]).toEqual(['Yes', 'many']);
+    expect(sortKey('many', 'money')).toBeNull();
+  });
+
+  it('may have any name', () => {
+    for (const name of ['constructor', 'toString', '__proto__', 'hasOwnProperty']) {
+      expect(kindOf({ name, type: 'decimal' }), name).toBe('money');
+      expect(columnLabel(name), name).toBe(name.replaceAll('_', ' '));
+      expect(typeof viewTitle(name), name).toBe('string');
+      expect(tableAt(name), name).toBeUndefined();
+      expect(cellText(name, 'bucket')).toBe(name);
+    }
+    expect(tableAt('customers')?.view).toBe('ar_aging');
+  });
+
+  it('of instants are on the firm’s clock', () => {
+    const columns = [{ name: 'seen_at', type: 'timestamp' }, { name: 'currency', type: 'text' }, { name: 'total', type: 'decimal' }];
+    const [seen, , total] = listColumns(columns);
+    if (!seen || !total) throw new Error('no columns');
+    const row = ['2026-03-01T23:30:00Z', 'KWD', '1.2340'];
+    expect(rowText(row, seen, { timezone: 'Europe/Berlin' })).toBe('2 Mar 2026, 00:30');
+    expect(cellText(row[0], 'moment')).toBe('1 Mar 2026, 23:30 UTC');
+    expect(rowText(row, total, { timezone: 'UTC', currency: 'EUR' })).toBe('1.234');
+    expect(totalText(of('1000'), total, 'JPY')).toBe('1,000');
+  });
+
+  it('say all places beside a text that leaves some out', () => {
+    expect([exactOf('1.2345', 'money', { currency: 'EUR' }), exactOf('1.2300', 'money', { currency: 'EUR' })]).toEqual(['1.2345', undefined]);
+    expect([exactOf('0.81253', 'percent'), exactOf('0.8130', 'percent')]).toEqual(['81.25%', undefined]);
+    expect([exactOf('7.33333', 'hours'), exactOf('C1', 'text'), exactOf(null, 'money'), exactOf(12, 'count')]).toEqual([
+      '7.33333', undefined, undefined, undefined,
+    ]);
+  });
 });

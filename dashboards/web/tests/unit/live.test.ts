@@ -56,7 +56,10 @@ function snapshot(id: unknown, rows: unknown[], position = 'p1') {
 }
 
 beforeEach(() => void vi.useFakeTimers());
-afterEach(() => void vi.useRealTimers());
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
 
 describe('a live connection', () => {
   it('asks for changes as often as they can be read, or as rarely as it is told', async () => {
@@ -213,6 +216,72 @@ describe('a live connection', () => {
     expect(sub.problem).toBeUndefined();
   });
 
+  it('begins anew what has ended, and says no more of the problem once it goes on', async () => {
+    const { live, last } = begin();
+    const changed = vi.fn();
+    const sub = live.follow({ view: 'pipeline' }, changed);
+    await settle();
+    last().onopen?.();
+    last().say(snapshot(sub.id, [['a', 1]], 'p3'));
+    last().say({ type: 'error', id: sub.id, problem: { type: 'urn:tidemark:problem:unknown-view' } });
+    last().onclose?.({ code: 1006 });
+    await vi.advanceTimersByTimeAsync(1000);
+    last().onopen?.();
+    // What it held is not what it would go on from.
+    expect(last().heard[0]).not.toHaveProperty('resume');
+    last().say(snapshot(sub.id, [['b', 2]], 'p9'));
+    expect([sub.problem, [...sub.rows.values()]]).toEqual([undefined, [['b', 2]]]);
+    for (const goesOn of [{ type: 'resumed', position: 'p9' }, { type: 'delta', position: 'p10', changes: [[1, ['c', 3]]] }]) {
+      sub.problem = { title: 'of before' };
+      changed.mockClear();
+      last().say({ ...goesOn, id: sub.id });
+      expect(sub.problem, goesOn.type).toBeUndefined();
+      expect(changed, goesOn.type).toHaveBeenCalledTimes(1);
+    }
+  });
+
+  it('asks again by itself for what passes, less and less often, and for nothing else', async () => {
+    vi.spyOn(Math, 'random').mockReturnValue(1);
+    const { live, last } = begin();
+    const sub = live.follow({ view: 'own' }, () => {});
+    const other = live.follow({ view: 'gone' }, () => {});
+    await settle();
+    last().onopen?.();
+    const asked = (id: string) => last().heard.filter((message) => message['type'] === 'subscribe' && message['id'] === id).length;
+    const refuse = (id: string, kind: string) => last().say({ type: 'error', id, problem: { type: `urn:tidemark:problem:${kind}` } });
+    refuse(other.id, 'unknown-view');
+    for (const [kind, pause] of [['view-filling', 1_000], ['no-room', 2_000], ['too-many-sql-subscriptions', 4_000], ['module-off', 16_000]] as const) {
+      const before = asked(sub.id);
+      refuse(sub.id, kind);
+      await vi.advanceTimersByTimeAsync(pause - 1);
+      // A service that is silent for so long is gone: it says that it is there.
+      last().say({ type: 'heartbeat', position: 'p1' });
+      expect(asked(sub.id), kind).toBe(before);
+      await vi.advanceTimersByTimeAsync(1);
+      expect(asked(sub.id), kind).toBe(before + 1);
+    }
+    last().say(snapshot(sub.id, [['a', 1]]));
+    refuse(sub.id, 'view-filling');
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect([asked(sub.id), asked(other.id)]).toEqual([6, 1]);
+    refuse(sub.id, 'view-filling');
+    live.unsubscribe(sub);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(asked(sub.id)).toBe(6);
+  });
+
+  it('asks again for all that have ended when there is a reason to', async () => {
+    const { live, last } = begin();
+    const [sub, fine] = [live.follow({ view: 'pipeline' }, () => {}), live.follow({ view: 'headcount' }, () => {})];
+    await settle();
+    last().onopen?.();
+    last().say(snapshot(fine.id, []));
+    last().say({ type: 'error', id: sub.id, problem: { type: 'urn:tidemark:problem:view-failed' } });
+    const before = last().heard.length;
+    live.askAgain();
+    expect(last().heard.slice(before).map(({ type, id }) => [type, id])).toEqual([['unsubscribe', sub.id], ['subscribe', sub.id]]);
+  });
+
   it('ignores what comes for a subscription that was given up, and new kinds of messages', async () => {
     const { live, last } = begin();
     const sub = live.follow({ view: 'pipeline' }, () => {});
@@ -222,6 +291,37 @@ describe('a live connection', () => {
     last().say(snapshot(sub.id, [['a', 1]]));
     last().say({ type: 'weather', id: sub.id });
     expect(sub.rows.complete).toBe(false);
+  });
+
+  it('ends what is left before it begins what comes, whichever was asked for first', async () => {
+    const { live, last } = begin();
+    const left = live.follow({ view: 'pipeline' }, () => {});
+    await settle();
+    last().onopen?.();
+    last().heard.length = 0;
+    const next = live.follow({ view: 'headcount' }, () => {});
+    // Given up before anybody was asked: nobody is.
+    live.unsubscribe(live.follow({ view: 'utilization' }, () => {}));
+    live.unsubscribe(left);
+    expect(last().heard).toEqual([]);
+    await settle();
+    expect(last().heard).toMatchObject([
+      { type: 'unsubscribe', id: left.id }, { type: 'subscribe', id: next.id, view: 'headcount' },
+    ]);
+    expect(last().heard).toHaveLength(2);
+  });
+
+  it('asks once for what is begun as the line drops', async () => {
+    const { live, last } = begin();
+    await settle();
+    last().onopen?.();
+    const sub = live.follow({ view: 'pipeline' }, () => {});
+    last().onclose?.({ code: 1006 });
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(last().heard).toEqual([]);
+    last().onopen?.();
+    await settle();
+    expect(last().heard.map((message) => message['id'])).toEqual([sub.id]);
   });
 
   it('ends when signing in again is the only way', async () => {

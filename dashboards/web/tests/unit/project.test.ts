@@ -127,10 +127,12 @@ describe('details of a project', () => {
   it('are asked of the modules that the firm uses, and of no other', () => {
     const types = (modules: string[]) =>
       [...new Set([...(detailsSql('P1', { modules }) ?? '').matchAll(/events\."(\w+)\./g)].map(([, module]) => module))];
-    expect(types([])).toEqual(['hr', 'inventory', 'governance', 'purchasing']);
-    expect(types(['hr', 'projects'])).toEqual(['hr']);
+    expect(types([])).toEqual(['hr', 'tasks', 'inventory', 'governance', 'purchasing', 'projects']);
+    expect(types(['hr', 'projects'])).toEqual(['hr', 'projects']);
     expect(types(['governance', 'crm'])).toEqual(['governance']);
-    expect(detailsSql('P1', { modules: ['invoicing', 'projects'] })).toBeNull();
+    // Hours alone name both a task and a project.
+    expect(detailsSql('P1', { modules: ['invoicing', 'tasks'] })).toBeNull();
+    expect(detailsSql('P1', { modules: ['hr'] })).not.toMatch(/completion_streaks|task_id/);
     expect(uses(null, 'hr')).toBe(true);
   });
 
@@ -145,22 +147,25 @@ describe('details of a project', () => {
   const columns = [
     { name: 'kind', type: 'text' }, { name: 'id', type: 'text' }, { name: 'name', type: 'text' },
     { name: 'currency', type: 'text' }, { name: 'amount', type: 'decimal' }, { name: 'part', type: 'decimal' },
+    { name: 'day', type: 'text' },
   ];
 
   it('come by kind, the largest first, and are added up exactly beyond the first few', () => {
     const rows = rowsOf(
       columns, [],
-      ['person', 'mira', '', '', '7.7500', '7.7500'], ['product', 'S1', 'Hex bolt', '', '12.5000', '31.2500'],
-      ['person', 'ada', '', '', '20.0000', '0.0000'], ['person', 'bo', '', '', '7.7500', '1.0000'],
-      ['category', '', '', 'GBP', '120.4000', '0.0000'],
+      ['person', 'mira', '', '', '7.7500', '7.7500', ''], ['product', 'S1', 'Hex bolt', '', '12.5000', '31.2500', ''],
+      ['person', 'ada', '', '', '20.0000', '0.0000', ''], ['person', 'bo', '', '', '7.7500', '1.0000', ''],
+      ['category', '', '', 'GBP', '120.4000', '0.0000', ''],
+      ['milestone', 'MS1', 'Foundations', '', '0.0000', '0.0000', '2026-02-20'],
     );
     const people = detailsOf(rows, 'person');
     expect(people.map(({ id, amount, part }) => [id, amount, part])).toEqual([
       ['ada', 200_000n, 0n], ['bo', 77_500n, 10_000n], ['mira', 77_500n, 77_500n],
     ]);
     expect(detailsOf(rows, 'product')).toEqual([
-      { id: 'S1', name: 'Hex bolt', currency: '', amount: 125_000n, part: 312_500n },
+      { id: 'S1', name: 'Hex bolt', currency: '', amount: 125_000n, part: 312_500n, day: '' },
     ]);
+    expect(detailsOf(rows, 'milestone').map(({ name, day }) => [name, day])).toEqual([['Foundations', '2026-02-20']]);
     expect(detailsOf(rows, 'rule')).toEqual([]);
     expect(detailsOf(new Rows(), 'person')).toEqual([]);
     expect(fewOf(people, 1)).toEqual({ few: [people[0]], others: { count: 2, amount: 155_000n } });

@@ -2,12 +2,16 @@ import { describe, expect, it } from 'vitest';
 import type { Tenant } from '../../src/lib/api';
 import { accentOf, brandOf, initial, LEAST, nearest, pictureOf, SUNKEN, SURFACES, type Shade } from '../../src/lib/branding';
 import { contrast, parseHex, toHex, type Rgb } from '../../src/lib/colour';
+import { keepBrand, lastBrand } from '../../src/lib/last_brand';
 import { mayAdminister } from '../../src/lib/token';
+import { byType, declarationOf, EMPTY, wrongPart, type DeclaredField, type NewField } from '../../src/settings/fields';
 import { changeOf, formOf, MODULES, modulesOf, wrongIn, type Form } from '../../src/settings/firm';
 import { dataAddress, kindOf } from '../../src/settings/logo';
 import {
-  conflictsOf, doneTo, GROUPS, namesWithin, openConflicts, outcomeOf, settlement, sideText, waysOf, type Given, type Part,
+  conflictsOf, doneTo, GROUPS, namesWithin, openConflicts, outcomeOf, settlement, sideText, waysOf, type Given, type Outcome,
+  type Part,
 } from '../../src/settings/merge';
+import { sayOf, titleOf } from '../../src/settings/words';
 
 /** The same sequence whenever it is asked for (Lehmer's, modulo 2³¹ − 1). */
 function numbers(seed: number): () => number {
@@ -103,6 +107,25 @@ describe('branding', () => {
     for (const other of ['RIFF1234WAVE', 'GIF89a', '<svg/>', '\x89PN', '']) expect(of(other), other).toBeNull();
   });
 
+  it('is kept for the sign-in, as far as it can be read again', () => {
+    const held = new Map<string, string>();
+    const storage = {
+      getItem: (name: string) => held.get(name) ?? null, setItem: (name: string, text: string) => void held.set(name, text),
+      removeItem: (name: string) => void held.delete(name),
+    } as unknown as Storage;
+    expect(lastBrand(storage)).toBeNull();
+    const brand = brandOf({ logo: 'data:image/png;base64,AAAA', colours: { accent: '#0055aa' } });
+    keepBrand('Harbour', brand, storage);
+    expect(lastBrand(storage)).toEqual({ ...brand, name: 'Harbour' });
+    const full = { ...storage, setItem: () => { throw new DOMException('full', 'QuotaExceededError'); } } as Storage;
+    keepBrand('Another', brand, full);
+    expect(lastBrand(storage)).toBeNull();
+    for (const damaged of ['', '{', '7', '{"name":7}', '[]']) {
+      storage.setItem('tidemark.brand', damaged);
+      expect(lastBrand(storage), damaged).toBeNull();
+    }
+  });
+
   it('has a letter for those without a logo', () => {
     expect([' harbour', 'élan', '𝒜b', ''].map(initial)).toEqual(['H', 'É', '𝒜', '']);
   });
@@ -147,7 +170,31 @@ describe('the form of a firm', () => {
     expect(changed({ colours: { light: 'blue', dark: '' } })).toMatchObject({ branding: { colours: { accent: 'blue' } } });
   });
 
+  it('changes in what is kept as a whole nothing but what was typed', () => {
+    const now: Tenant = {
+      ...tenant, modules: ['crm', 'invoicing', 'hr'],
+      branding: { name: 'Finch & Co', logo: 'data:image/png;base64,BBBB', colours: { accent: '#0055aa', accent_dark: '#ffd166' } },
+    };
+    const onto = (by: Partial<Form>) => changeOf(tenant, { ...formOf(tenant), ...by }, now);
+    expect(onto({ colours: { light: '#333333', dark: '' } })).toEqual({
+      branding: { name: 'Finch & Co', logo: 'data:image/png;base64,BBBB', colours: { accent: '#333333', accent_dark: '#ffd166' } },
+    });
+    expect(onto({ brandName: '' })).toEqual({
+      branding: { logo: 'data:image/png;base64,BBBB', colours: { accent: '#0055aa', accent_dark: '#ffd166' } },
+    });
+    expect(onto({ modules: ['crm', 'invoicing', 'tasks'] })).toEqual({ modules: ['crm', 'invoicing', 'hr', 'tasks'] });
+    expect(onto({ name: 'Harbour Ltd' })).toEqual({ name: 'Harbour Ltd' });
+  });
+
+  it('has a locale where the service keeps one', () => {
+    expect(formOf(tenant).locale).toBe('en-GB');
+    expect(changed({ locale: 'de-DE' })).toEqual({ locale: 'de-DE' });
+    const german = { ...tenant, locale: 'de-DE' };
+    expect(changeOf(german, formOf(german))).toEqual({});
+  });
+
   it.each([
+    ['locale: a locale is a language tag such as en-GB', 'locale'],
     ['name: has 1 to 200 characters, and no control characters', 'name'],
     ['timezone: a timezone is the name of a place in the IANA database, such as Europe/Berlin, or UTC', 'timezone'],
     ['currency: a currency is an ISO 4217 code of three capital letters, such as EUR', 'currency'],
@@ -237,6 +284,15 @@ describe('a newer version of a template', () => {
     ]);
   });
 
+  it('says of a module that it is switched', () => {
+    const module: Part = { path: '/modules/hr', kind: 'module', id: 'hr', title: 'hr', state: 'new', conflicts: 0 };
+    expect([titleOf(module), titleOf(first)]).toEqual(['People', 'stock']);
+    expect(['added', 'left-out', 'kept'].map((outcome) => sayOf('ways', module, outcome as Outcome))).toEqual(
+      ['Switch it on', 'Leave it off', 'Keep yours'],
+    );
+    expect([sayOf('outcomes', module, 'deleted'), sayOf('outcomes', first, 'deleted')]).toEqual(['switched off', 'deleted']);
+  });
+
   it('reads paths and sides', () => {
     expect(namesWithin(first, title)).toEqual(['widgets', 'low', 'title']);
     expect(namesWithin(first, `${first.path}/document/a~1b/c~0d`)).toEqual(['a/b', 'c~d']);
@@ -247,5 +303,35 @@ describe('a newer version of a template', () => {
     expect([sideText(list, 'theirs'), sideText(list, 'ours')]).toEqual(['1. y\n2. x', null]);
     expect(sideText({ path: '', about: 'value', ours: { w: 3 } }, 'ours')).toBe('{\n  "w": 3\n}');
     expect(sideText({ path: '', about: 'value', ours: null }, 'ours')).toBe('null');
+  });
+});
+
+describe('a field that is declared', () => {
+  const typed = (more: Partial<NewField>): NewField => ({ ...EMPTY, on: 'hr.time_logged', name: 'lot', ...more });
+
+  it('has its name as its title where none is typed, and choices only as a text', () => {
+    expect(declarationOf(typed({ name: ' lot ' }))).toEqual({ title: 'lot', type: 'text' });
+    const choices = ' red, green ,, blue ';
+    expect(declarationOf(typed({ title: ' Lot ', choices }))).toEqual({
+      title: 'Lot', type: 'text', choices: ['red', 'green', 'blue'],
+    });
+    expect(declarationOf(typed({ type: 'int', choices }))).toEqual({ title: 'lot', type: 'int' });
+  });
+
+  it('stands with the others of its event type, in the order of the service', () => {
+    const field = (on: string, name: string): DeclaredField => ({
+      id: `${on}/${name}`, on, name, title: name, type: 'text', choices: [], origin: 'tenant',
+    });
+    const groups = byType([field('tasks.a', 'z'), field('hr.b', 'y'), field('tasks.a', 'x')]);
+    expect(groups.map(([on, fields]) => [on, fields.map(({ name }) => name)])).toEqual([['hr.b', ['y']], ['tasks.a', ['z', 'x']]]);
+    expect(byType([])).toEqual([]);
+  });
+
+  it('is refused where something is wrong with it', () => {
+    const problem = (slug: string, detail: string) => ({ type: `urn:tidemark:problem:${slug}`, title: 'No', detail });
+    expect(wrongPart(problem('conflict', 'it is taken'))).toEqual({ part: 'name', text: 'it is taken' });
+    expect(wrongPart(problem('unknown-event-type', 'there is none'))).toEqual({ part: 'on', text: 'there is none' });
+    expect(wrongPart(problem('invalid-body', 'choices: each once'))).toEqual({ part: 'choices', text: 'each once' });
+    expect(wrongPart(problem('limit-exceeded', 'remove one first'))).toBeNull();
   });
 });

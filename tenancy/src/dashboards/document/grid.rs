@@ -61,11 +61,14 @@ impl Place {
     }
 }
 
-/// Moves widgets that lie on one before them down, until none does. Their places are within bounds,
-/// so that no sum leaves its type.
-pub(super) fn arrange(widgets: &mut [Widget]) {
-    let mut placed: Vec<Place> = Vec::with_capacity(widgets.len());
-    for widget in widgets {
+/// Moves widgets down until none lies on another. Those that `stay`, which do not lie on each other,
+/// are not moved; the others are fitted around them and those before. Places are within bounds, so
+/// that no sum leaves its type.
+pub(super) fn arrange(widgets: &mut [Widget], stays: impl Fn(&Widget) -> bool) {
+    let (staying, moving): (Vec<&mut Widget>, Vec<&mut Widget>) =
+        widgets.iter_mut().partition(|widget| stays(widget));
+    let mut placed: Vec<Place> = staying.iter().map(|widget| widget.at).collect();
+    for widget in moving {
         while let Some(other) = placed.iter().find(|other| other.overlaps(widget.at)) {
             widget.at.y = other.y + other.h;
         }

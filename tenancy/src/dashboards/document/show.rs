@@ -1,6 +1,6 @@
 //! How rows are shown.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -130,6 +130,10 @@ pub enum Show {
         /// The columns, in order: 1 to 30.
         #[schema(min_items = 1, max_items = 30)]
         columns: Vec<ColumnName>,
+        /// What the numbers of some of the columns are; by name and type of a column unless it says.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        #[schema(value_type = BTreeMap<String, Format>, required = false)]
+        formats: BTreeMap<ColumnName, Format>,
         /// The order of the rows.
         #[serde(skip_serializing_if = "Option::is_none")]
         sort: Option<Sort>,
@@ -203,6 +207,26 @@ pub struct Measure {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(min_length = 1, max_length = 200)]
     pub title: Option<String>,
+    /// What the number is; by name and type of its column unless it says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
+}
+
+/// What a number is, where its column does not say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = WidgetFormat)]
+pub enum Format {
+    /// An amount: it has the places of its currency, or all where none is known.
+    Money,
+    /// Any number, with the places that it has.
+    Quantity,
+    /// Hours.
+    Hours,
+    /// A share of one, read in hundredths.
+    Percent,
+    /// A whole number.
+    Count,
 }
 
 /// How rows become one number.
@@ -323,9 +347,16 @@ impl Show {
                 check_limit(*limit, &within("limit"))?;
                 value.check(&within("value"))
             }
-            Self::Table { columns, limit, .. } => {
+            Self::Table { columns, formats, limit, .. } => {
                 check_limit(*limit, &within("limit"))?;
-                check_list(columns, 1, MAX_COLUMNS, &within("columns"))
+                check_list(columns, 1, MAX_COLUMNS, &within("columns"))?;
+                match formats.keys().find(|column| !columns.contains(column)) {
+                    None => Ok(()),
+                    Some(column) => {
+                        let message = format!("`{column}` is none of the table's columns");
+                        Err(DocumentError::new(within("formats"), message))
+                    }
+                }
             }
             Self::Funnel { value, order, .. } => {
                 value.check(&within("value"))?;
@@ -367,7 +398,7 @@ impl Show {
             | Self::Calendar { day: by, value, currency } => {
                 value.column.iter().chain([by]).chain(currency).collect()
             }
-            Self::Table { columns, sort, limit: _ } => {
+            Self::Table { columns, formats: _, sort, limit: _ } => {
                 columns.iter().chain(sort.as_ref().map(|sort| &sort.column)).collect()
             }
             Self::Aging { buckets, currency } => buckets.iter().chain(currency).collect(),
@@ -389,6 +420,10 @@ impl Measure {
             line(title, &format!("{place}.title"))?;
         }
         let counts = self.how == Aggregate::Count;
+        if counts && self.format.is_some() {
+            let message = "rows are counted, and their number is a whole one; leave it out";
+            return Err(DocumentError::new(format!("{place}.format"), message));
+        }
         if counts != self.column.is_some() {
             return Ok(());
         }

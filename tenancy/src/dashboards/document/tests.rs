@@ -15,7 +15,7 @@ fn document() -> Value {
         }
         widget
     };
-    let total = json!({ "column": "total", "how": "max", "title": "Total" });
+    let total = json!({ "column": "total", "how": "max", "title": "Total", "format": "quantity" });
     let values = json!([{ "column": "current" }, { "column": "total" }]);
     let sort = json!({ "column": "total", "descending": true });
     let mut widgets = vec![
@@ -63,6 +63,7 @@ fn document() -> Value {
             7,
             json!({
                 "kind": "table", "columns": ["customer_id", "total"], "sort": sort, "limit": 100,
+                "formats": { "total": "percent" },
             }),
         ),
         widget(
@@ -134,7 +135,7 @@ fn every_kind_is_read_and_written_as_it_was() {
     for pointer in ["/filters", "/widgets/0", "/widgets/8/source", "/widgets/13"] {
         assert_eq!(written.pointer(pointer), document().pointer(pointer), "{pointer}");
     }
-    assert_eq!(arrange(document()).unwrap(), parsed);
+    assert_eq!(arrange(document(), &Value::Null).unwrap(), parsed);
     let read: Document = serde_json::from_value(written).unwrap();
     assert_eq!(read, parsed);
 }
@@ -193,6 +194,10 @@ fn what_is_wrong_is_told_with_its_place() {
         ("/widgets/1/show/colour", json!("red"), "widgets[1].show"),
         ("/widgets/1/show/value", json!({}), "widgets[1].show.value.column"),
         ("/widgets/1/show/value/column", json!("a"), "widgets[1].show.value.column"),
+        ("/widgets/1/show/value/format", json!("count"), "widgets[1].show.value.format"),
+        ("/widgets/0/show/value/format", json!("euros"), "widgets[0].show"),
+        ("/widgets/7/show/formats", json!({ "balance": "money" }), "widgets[7].show.formats"),
+        ("/widgets/7/show/formats", json!({ "total": "euros" }), "widgets[7].show"),
         ("/widgets/2/show/values", json!([]), "widgets[2].show.values"),
         ("/widgets/2/show/split", json!("currency"), "widgets[2].show.values"),
         ("/widgets/3/show/by", json!(""), "widgets[3].show"),
@@ -240,6 +245,39 @@ fn a_default_is_of_its_filters_type() {
         assert!(takes(kind, right), "{kind}");
         assert!(!takes(kind, wrong), "{kind}");
     }
+    assert!(!takes("int", json!("{{today}}")));
+    // More days than the page reads, and words that are not all of it.
+    for text in ["{{today + 123456}}", "before {{today}}"] {
+        assert!(!takes("date", json!(text)), "{text}");
+        assert!(!takes("timestamp", json!(text)), "{text}");
+    }
+}
+
+/// The words that reports and the page read too.
+#[test]
+fn a_default_in_words_names_a_day() {
+    let words: Value =
+        serde_json::from_str(include_str!("../../../../dashboards/date_words.json")).unwrap();
+    let with = |kind: &str, text: &str| {
+        let mut document = document();
+        document["filters"][1]["type"] = json!(kind);
+        document["filters"][1]["default"] = json!(text);
+        parse(document)
+    };
+    let none = words["none"].as_array().unwrap().iter().map(|text| text.as_str().unwrap());
+    for kind in ["date", "timestamp"] {
+        for text in words["days"].as_object().unwrap().keys() {
+            assert!(with(kind, text).is_ok(), "{kind} {text}");
+        }
+        for text in none.clone() {
+            let error = with(kind, text).unwrap_err();
+            assert_eq!(error.place, "filters[1].default", "{text}");
+            assert!(error.message.contains("{{this_month.start}}"), "{error}");
+        }
+    }
+    for text in none {
+        assert!(with("text", text).is_ok(), "of a text they are no words");
+    }
 }
 
 #[test]
@@ -249,12 +287,18 @@ fn widgets_on_each_other_are_refused_or_moved_down() {
     let error = parse(document.clone()).unwrap_err();
     assert_eq!(error.place, "widgets[4].at");
     assert!(error.message.contains("`kpi`"), "{error}");
-    let arranged = arrange(document).unwrap();
+    let arranged = arrange(document.clone(), &Value::Null).unwrap();
     // Below the first of its column and the one that was below that.
     assert_eq!(arranged.widgets[0].at, Place { x: 0, y: 0, w: 4, h: 2 });
     assert_eq!(arranged.widgets[3].at, Place { x: 0, y: 2, w: 4, h: 2 });
     assert_eq!(arranged.widgets[4].at, Place { x: 0, y: 4, w: 4, h: 2 });
     assert_eq!(parse(json!(arranged)).unwrap(), arranged);
+    // What lies where it should stay is not moved, wherever it stands in the list.
+    let kept = json!({ "widgets": [{ "id": document["widgets"][4]["id"], "at": { "x": 0, "y": 0, "w": 4, "h": 2 } }] });
+    let arranged = arrange(document, &kept).unwrap();
+    assert_eq!(arranged.widgets[4].at, Place { x: 0, y: 0, w: 4, h: 2 });
+    assert_eq!(arranged.widgets[0].at, Place { x: 0, y: 2, w: 4, h: 2 });
+    assert_eq!(arranged.widgets[3].at, Place { x: 0, y: 4, w: 4, h: 2 });
 }
 
 proptest! {
@@ -267,9 +311,9 @@ proptest! {
             "at": { "x": x.min(&(12 - w)), "y": y, "w": w, "h": h },
         }));
         let document = json!({ "schema": 1, "widgets": widgets.collect::<Vec<_>>() });
-        let arranged = arrange(document).unwrap();
+        let arranged = arrange(document, &Value::Null).unwrap();
         prop_assert_eq!(arranged.widgets.len(), places.len());
-        prop_assert_eq!(&arrange(json!(arranged)).unwrap(), &arranged);
+        prop_assert_eq!(&arrange(json!(arranged), &Value::Null).unwrap(), &arranged);
         for (widget, place) in arranged.widgets.iter().zip(&places) {
             prop_assert!(widget.at.y >= place.1 && (widget.at.w, widget.at.h) == (place.2, place.3));
         }

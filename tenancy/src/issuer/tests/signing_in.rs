@@ -6,17 +6,17 @@ use super::*;
 async fn a_code_becomes_a_token() {
     let issuer = ExampleIssuer::start(&[&CURVE]).await;
     let mut known = settings(&issuer.address);
-    known.client_secret = Some(ClientSecret("hush & more".into()));
+    known.client.secret = Some(ClientSecret("hush & more".into()));
     assert!(!format!("{known:?}").contains("hush"));
     let here = Issuer::new(known, AT_ONCE).unwrap();
-    let sign_in = here.sign_in().await.unwrap();
+    let sign_in = here.sign_in(Account::Tenant).await.unwrap();
     assert_eq!(sign_in.authorization_endpoint, format!("{}/authorize", issuer.address));
     assert_eq!((sign_in.client_id.as_str(), sign_in.scope.as_str()), ("page", "openid"));
 
     let token = CURVE.sign(&issuer.claims(later()));
     let exchange = |tokens: Value| {
         *issuer.behaviour.tokens.lock().unwrap() = tokens;
-        here.exchange("c&d", "the verifier", "http://127.0.0.1/")
+        here.exchange(Account::Tenant, "c&d", "the verifier", "http://127.0.0.1/")
     };
     let both = json!({"access_token": token, "id_token": "other"});
     let exchanged = exchange(both).await.unwrap();
@@ -43,10 +43,47 @@ async fn a_code_becomes_a_token() {
 #[tokio::test]
 async fn without_a_client_nobody_signs_in() {
     let issuer = ExampleIssuer::start(&[&CURVE]).await;
-    let known = IssuerSettings { client_id: None, ..settings(&issuer.address) };
-    let here = Issuer::new(known, AT_ONCE).unwrap();
-    assert_eq!(here.sign_in().await, Err(SignInError::NotSet));
-    assert_eq!(here.exchange("c", "v", "r").await, Err(SignInError::NotSet));
+    let here = Issuer::new(settings(&issuer.address), AT_ONCE).unwrap();
+    // The other page's client is not this one's.
+    assert_eq!(here.sign_in(Account::Platform).await, Err(SignInError::NotSet));
+    let exchange = here.exchange(Account::Platform, "c", "v", "r");
+    assert_eq!(exchange.await, Err(SignInError::NotSet));
+}
+
+#[tokio::test]
+async fn each_page_has_a_client_of_its_own_whose_secret_is_replaced() {
+    let issuer = ExampleIssuer::start(&[&CURVE]).await;
+    let client = |id: &str, secret: &str| PageClient {
+        id: Some(id.to_owned()),
+        secret: Some(ClientSecret(secret.to_owned())),
+    };
+    let known = |tenant: &str, platform: &str| IssuerSettings {
+        client: client("page", tenant),
+        platform_client: client("operators", platform),
+        ..settings(&issuer.address)
+    };
+    let here = Issuer::new(known("t1", "p1"), AT_ONCE).unwrap();
+    assert_eq!(here.sign_in(Account::Platform).await.unwrap().client_id, "operators");
+    let token = CURVE.sign(&issuer.claims(later()));
+    *issuer.behaviour.tokens.lock().unwrap() = json!({ "access_token": token });
+    let sent = async |account: Account| {
+        here.exchange(account, "c", "v", "r").await.unwrap();
+        let form = issuer.behaviour.forms.lock().unwrap().pop().unwrap();
+        (form["client_id"].clone(), form["client_secret"].clone())
+    };
+    let said = |id: &str, secret: &str| (id.to_owned(), secret.to_owned());
+    assert_eq!(sent(Account::Tenant).await, said("page", "t1"));
+    assert_eq!(sent(Account::Platform).await, said("operators", "p1"));
+    assert!(here.replace_secrets(&known("t2", "p2")));
+    assert_eq!(sent(Account::Tenant).await, said("page", "t2"));
+    assert_eq!(sent(Account::Platform).await, said("operators", "p2"));
+    // What is meant for another issuer, or another client, is not sent to this one.
+    let elsewhere = IssuerSettings { issuer: "https://id.example.com".into(), ..known("t3", "p3") };
+    assert!(!here.replace_secrets(&elsewhere));
+    assert!(
+        !here.replace_secrets(&IssuerSettings { client: client("x", "t3"), ..known("t3", "p3") })
+    );
+    assert_eq!(sent(Account::Tenant).await, said("page", "t2"));
 }
 
 #[tokio::test]
@@ -54,8 +91,11 @@ async fn what_is_sent_is_bounded_and_an_issuer_that_is_down_is_told_apart() {
     let issuer = ExampleIssuer::start(&[&CURVE]).await;
     let here = Issuer::new(settings(&issuer.address), AT_ONCE).unwrap();
     let long = "x".repeat(5000);
-    assert_eq!(here.exchange(&long, "v", "r").await, Err(SignInError::Field("code")));
-    assert_eq!(here.exchange("c", "", "r").await, Err(SignInError::Field("code_verifier")));
+    let exchange = async |code: &str, verifier: &str| {
+        here.exchange(Account::Tenant, code, verifier, "r").await.unwrap_err()
+    };
+    assert_eq!(exchange(&long, "v").await, SignInError::Field("code"));
+    assert_eq!(exchange("c", "").await, SignInError::Field("code_verifier"));
     issuer.go_down(true);
-    assert!(matches!(here.sign_in().await, Err(SignInError::Issuer(_))));
+    assert!(matches!(here.sign_in(Account::Tenant).await, Err(SignInError::Issuer(_))));
 }

@@ -1,7 +1,15 @@
 //! What a tenant has in each table, so that there is something to be seen.
 #![allow(clippy::unwrap_used)]
 
+use chrono::TimeDelta;
+use serde_json::json;
+
+use super::forgetful::decide;
 use super::*;
+use crate::audit::{Action, AuditEntry, AuditKey, Chain};
+use crate::custom_fields::CustomFields;
+use crate::dashboards::{Dashboard, Head, Origin};
+use crate::{Role, RoleSet, templates};
 
 pub(super) fn new_tenant(id: &str) -> NewTenant {
     serde_json::from_value(json!({"id": id, "name": id, "timezone": "UTC", "currency": "EUR"}))
@@ -63,6 +71,9 @@ pub(super) async fn fill(store: &Store, tenant: u32) {
     fill_reports(store, tenant).await;
     fill_alerts(store, tenant).await;
     assert!(store.create_dashboard(tenant, &dashboard(tenant), 9).await.unwrap());
+    let deleted = deleted_dashboard(tenant);
+    assert!(store.create_dashboard(tenant, &deleted, 9).await.unwrap());
+    assert!(store.delete_dashboard(tenant, &deleted.head.id, None).await.unwrap());
     assert!(store.update_template(tenant, &taken_over(None), 9).await.unwrap());
 }
 
@@ -71,6 +82,7 @@ pub(super) fn taken_over(revision: Option<u64>) -> TemplateUpdate {
     TemplateUpdate {
         revision,
         by: "jo".to_owned(),
+        modules: None,
         gift: TemplateGift {
             template: templates::find("household").unwrap().clone(),
             at: DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
@@ -82,6 +94,8 @@ pub(super) fn taken_over(revision: Option<u64>) -> TemplateUpdate {
         reports: Vec::new(),
         rules: Vec::new(),
         removed: Vec::new(),
+        // Each update is one change of them too.
+        fields: CustomFields { revision: revision.unwrap_or_default(), ..CustomFields::default() },
     }
 }
 
@@ -100,6 +114,14 @@ pub(super) fn dashboard(tenant: u32) -> Dashboard {
         document: json!({ "of": tenant }),
         base: None,
     }
+}
+
+/// One of a template's, which the tenant has had.
+pub(super) fn deleted_dashboard(tenant: u32) -> Dashboard {
+    let origin = Some(Origin { template: "household/deleted".to_owned(), version: 1 });
+    let id = format!("deleted{tenant}").parse().unwrap();
+    let head = Head { id, origin, ..dashboard(tenant).head };
+    Dashboard { head, ..dashboard(tenant) }
 }
 
 /// A rule with an alert that is to be told.
@@ -127,64 +149,65 @@ async fn fill_alerts(store: &Store, tenant: u32) {
     assert_eq!(decided, Decided::Done { fired: 1, cleared: 0 });
 }
 
-/// Has a rule say which subjects have an alert.
-pub(super) async fn decide(
-    store: &Store,
-    tenant: u32,
-    rule: &StoredAlertRule,
-    subjects: &[AlertSubject],
-) -> Decided {
-    let (epoch, _) = store.acquire_partition(0, "me", None).await.unwrap();
-    let decision = Decision {
-        rule,
-        is_builtin: false,
-        sequence: 1,
-        at: rule.created_at,
-        title: "",
-        severity: "warning",
-        subjects,
-        columns: "[]",
-        deliver: &["{}".to_owned()],
-        bounds: AlertBounds { queued: 9, kept: 9, kept_since: DateTime::UNIX_EPOCH },
-    };
-    store.decide_alerts(tenant, Fence { partition: 0, epoch }, &decision).await.unwrap()
+/// What has no other time in these tests.
+pub(super) fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_700_000_000, 0).unwrap()
 }
 
-/// A report with a run that is done and to be delivered.
-async fn fill_reports(store: &Store, tenant: u32) {
-    let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
-    let report = StoredReport {
-        id: format!("r{tenant}"),
+pub(super) fn report(id: &str) -> StoredReport {
+    StoredReport {
+        id: id.to_owned(),
         version: 1,
         owner: "jo".to_owned(),
         definition: "{}".to_owned(),
-        created_at: now,
-        changed_at: now,
-    };
-    assert!(store.create_report(tenant, &report, None, 9).await.unwrap());
-    let owner = StoredOwner { roles: RoleSet::of(&[Role::Analyst]), seen_at: now };
-    store.note_owner(tenant, "jo", &owner, true).await.unwrap();
-    let run = NewRun {
-        id: format!("run{tenant}"),
-        report_id: report.id,
+        created_at: now(),
+        changed_at: now(),
+    }
+}
+
+pub(super) fn run(id: &str, report: &str) -> NewRun {
+    NewRun {
+        id: id.to_owned(),
+        report_id: report.to_owned(),
         due_at: None,
         requested_by: "jo".to_owned(),
         request: "{}".to_owned(),
-        created_at: now,
+        created_at: now(),
         missed: None,
-    };
-    assert!(store.queue_run(tenant, &run, 9).await.unwrap());
-    let jobs = store.due_report_jobs(now, 100).await.unwrap();
-    let job = jobs.iter().find(|job| job.tenant == tenant).unwrap();
-    assert!(store.claim_report_job(job, "x", now, now).await.unwrap());
-    let finished = FinishedRun {
-        outcome: "{}",
-        at: now,
-        expires_at: now,
-        targets: &["{}".to_owned()],
-        mark: PositionMark { sequence: 1, offset: 1, day: None, closes: false },
-    };
-    assert!(store.finish_run(job, "x", &finished).await.unwrap());
+    }
+}
+
+/// The end of a day of January, that of the later tenant before that of the earlier.
+pub(super) fn mark(tenant: u32) -> PositionMark {
+    let (place, day) = (u64::from(tenant), format!("2026-01-{}", 20 - tenant));
+    PositionMark { sequence: place, offset: place, day: day.parse().ok(), closes: true }
+}
+
+/// A report with a run that is done and to be delivered, and one that is taken under the lease `x`.
+pub(super) async fn fill_reports(store: &Store, tenant: u32) {
+    let report = report(&format!("r{tenant}"));
+    assert!(store.create_report(tenant, &report, None, 9).await.unwrap());
+    let owner = StoredOwner { roles: RoleSet::of(&[Role::Analyst]), seen_at: now() };
+    store.note_owner(tenant, &format!("jo{tenant}"), &owner, true).await.unwrap();
+    for id in ["run", "next"] {
+        let run = run(&format!("{id}{tenant}"), &report.id);
+        assert!(store.queue_run(tenant, &run, 9).await.unwrap());
+        let jobs = store.due_report_jobs(now(), &[tenant], 9).await.unwrap();
+        let job = jobs.iter().find(|job| job.kind == JobKind::Run).unwrap();
+        let until = now() + TimeDelta::hours(1);
+        assert!(store.claim_report_job(job, "x", now(), until).await.unwrap());
+        if id == "next" {
+            continue;
+        }
+        let finished = FinishedRun {
+            outcome: "{}",
+            at: now(),
+            expires_at: now(),
+            targets: &["{}".to_owned()],
+            mark: mark(tenant),
+        };
+        assert!(store.finish_run(job, "x", &finished).await.unwrap());
+    }
 }
 
 pub(super) fn revocation(tenant: u32, subject: &str) -> StoredRevocation {

@@ -219,10 +219,8 @@ fn apply(value: &mut Value, edit: &Edit) {
     let names = names(value);
     let is_items = Items::of(value).is_some();
     match (value, edit) {
-        (Value::Array(list), Edit::Add(id, at, new)) if is_items => {
-            if !names.contains(id) {
-                list.insert(at.index(list.len() + 1), json!({ "id": id, "p": new }));
-            }
+        (Value::Array(list), Edit::Add(id, at, new)) if is_items && !names.contains(id) => {
+            list.insert(at.index(list.len() + 1), json!({ "id": id, "p": new }));
         }
         (Value::Array(list), Edit::Remove(which)) if !names.is_empty() => {
             list.remove(which.index(names.len()));

@@ -1,7 +1,7 @@
 /** The kinds of widgets: what a new one shows, and what stays when one becomes of another kind. */
 import type { Column } from '../../lib/protocol';
 import { isNumber } from '../../sql/cells';
-import type { Kind, Measure, Show, Sort, Source, Threshold, Widget } from '../document';
+import type { Format, Kind, Measure, Show, Sort, Source, TableShow, Threshold, Widget } from '../document';
 import { put } from './change';
 
 /** How large a new one is, in cells. */
@@ -16,6 +16,7 @@ interface Parts {
   by?: string;
   values: readonly Measure[];
   columns: readonly string[];
+  formats?: Readonly<Record<string, Format>>;
   split?: string;
   currency?: string;
   sort?: Sort;
@@ -65,7 +66,10 @@ export function showOf(kind: Kind, columns: readonly Column[], from?: Show, isOt
       return { kind, by, values, ...parted, ...money, ...sort, ...limit };
     }
     case 'pie': return { kind, by, value: measure, ...money, ...limit };
-    case 'table': return { kind, columns: parts.columns.length > 0 ? parts.columns : columns.slice(0, 8).map(({ name }) => name), ...sort, ...limit };
+    case 'table': {
+      const named = parts.columns.length > 0 ? parts.columns : columns.slice(0, 8).map(({ name }) => name);
+      return withFormats({ kind, columns: named, ...sort, ...limit }, parts.formats ?? {});
+    }
     case 'funnel': return { kind, by, value: measure, ...money, order: parts.order ?? [] };
     case 'aging': {
       const ages = numbers.filter(({ name }) => AGE.test(name)).map(({ name }) => name);
@@ -75,6 +79,12 @@ export function showOf(kind: Kind, columns: readonly Column[], from?: Show, isOt
     case 'gauge': return { kind, value: measure, target: from?.kind === 'gauge' && isThere(from.target, columns) ? from.target : { value: '100' }, ...money };
     case 'text': return { kind, text: parts.text ?? '' };
   }
+}
+
+/** A table with what the numbers of its columns are, of those alone that it has; and none where none is said. */
+export function withFormats(show: TableShow, formats: Readonly<Record<string, Format | undefined>>): TableShow {
+  const said = Object.entries(formats).filter((entry): entry is [string, Format] => entry[1] !== undefined && show.columns.includes(entry[0]));
+  return put(show, 'formats', said.length === 0 ? undefined : Object.fromEntries(said));
 }
 
 function isThere(target: { value: string } | { column: string }, columns: readonly Column[]): boolean {
@@ -102,6 +112,7 @@ function partsOf(show: Show | undefined, columns: readonly Column[], isOther: bo
   if ('sort' in show && show.sort && has(show.sort.column)) parts.sort = show.sort;
   if ('limit' in show && show.limit !== undefined) parts.limit = show.limit;
   if (show.kind === 'table') parts.columns = show.columns.filter(has);
+  if (show.kind === 'table' && show.formats) parts.formats = show.formats;
   if (show.kind === 'aging') parts.columns = show.buckets.filter(has);
   if (show.kind === 'funnel') parts.order = show.order;
   return parts;

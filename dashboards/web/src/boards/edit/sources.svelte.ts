@@ -2,6 +2,7 @@
 import { call } from '../../lib/api';
 import type { Desk } from '../../lib/desk.svelte';
 import type { Column, Problem } from '../../lib/protocol';
+import { LANGUAGE } from '../../lib/units';
 import { attempt } from '../../reports/loaded.svelte';
 import { readCatalog, type Relation } from '../../sql/catalog';
 import type { Source } from '../document';
@@ -34,7 +35,7 @@ export class Sources {
   /** By name; null while they are not known. */
   get views(): readonly KnownView[] | null {
     const { known } = this.#views;
-    return known === null ? null : [...known.values()].sort((a, b) => a.name.localeCompare(b.name, 'en'));
+    return known === null ? null : [...known.values()].sort((a, b) => a.name.localeCompare(b.name, LANGUAGE));
   }
 
   get problem(): Problem | null {

@@ -1,5 +1,6 @@
 /** What the pages say on which dashboards are made and changed. */
-import type { Aggregate, Better, Comparison, FilterType, Kind, Place, Tone } from '../document';
+import { units } from '../../lib/units';
+import type { Aggregate, Better, Comparison, FilterType, Format, Kind, Place, Tone } from '../document';
 import type { How, Member, Part } from './compare';
 import type { ValueKind } from './values';
 
@@ -77,6 +78,8 @@ export const words = {
     value: 'Number', values: 'Numbers', addValue: 'Add a number',
     measure: (n: number) => `Number ${n}`, how: (of: string) => `${of}: how`, of: (of: string) => `${of}: column`,
     called: (of: string) => `${of}: called`, calledHint: 'like its column',
+    format: (of: string) => `${of}: read as`, byColumn: 'as its column says',
+    formats: { money: 'an amount', quantity: 'a quantity', hours: 'hours', percent: 'a percentage', count: 'a whole number' } satisfies Record<Format, string>,
     removeValue: (n: number) => `Without number ${n}`,
     hows: { sum: 'Sum of', count: 'Number of rows', avg: 'Mean of', min: 'Smallest', max: 'Largest' } satisfies Record<Aggregate, string>,
     by: 'Along', group: 'For each', part: 'Parts by', steps: 'Steps by', day: 'Day',
@@ -127,7 +130,7 @@ export const words = {
   },
   conflict: {
     title: 'Somebody changed this dashboard meanwhile',
-    by: (who: string, age: string) => `${who} saved it ${age === 'now' ? 'just now' : `${age} ago`}. Nothing of yours is lost, and nothing of theirs.`,
+    by: (who: string, age: string) => `${who} saved it ${age === units.now ? 'just now' : `${age} ago`}. Nothing of yours is lost, and nothing of theirs.`,
     template: 'Its template', mine: 'You changed', theirs: 'They changed',
     nothing: 'Nothing that shows.', shared: 'both changed it',
     keep: 'Keep mine', keepHint: 'Yours takes the place of theirs, which stays among the versions.',

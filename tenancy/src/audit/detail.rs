@@ -3,7 +3,8 @@
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tenancy::hex;
+
+use crate::hex;
 
 /// The longest value that is recorded whole, as JSON.
 const MOST: usize = 16 << 10;
@@ -12,7 +13,7 @@ const BEGINNING: usize = 8 << 10;
 
 /// The value, or what is recorded of a longer one: `begins`, `bytes` and `sha256`, of a text itself, of
 /// anything else of its JSON.
-pub(super) fn bounded(value: Value) -> Value {
+pub fn bounded(value: Value) -> Value {
     let encoded = value.to_string();
     if encoded.len() <= MOST {
         return value;

@@ -2,7 +2,7 @@
 
 /// Why a text is not a number of the wanted shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Inexact {
+pub enum Inexact {
     /// It is not a decimal number.
     NotANumber,
     /// A digit other than 0 stands beyond the last place that is kept.
@@ -15,7 +15,7 @@ pub(super) enum Inexact {
 ///
 /// At least one digit must stand before the exponent. At most `digits` digits before the point
 /// are taken; `digits + scale` must be at most 38.
-pub(super) fn parse(text: &str, digits: i64, scale: i64) -> Result<i128, Inexact> {
+pub fn parse(text: &str, digits: i64, scale: i64) -> Result<i128, Inexact> {
     let (negative, unsigned) = split_sign(text.as_bytes());
     let (mantissa, exponent) = split_exponent(unsigned)?;
     let point = mantissa.iter().position(|b| *b == b'.').unwrap_or(mantissa.len());

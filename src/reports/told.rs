@@ -1,12 +1,16 @@
-//! Reports and runs as those see them who may read them.
+//! Reports and runs as they are told those who may read them.
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use crate::reports::definition::{Definition, FileFormat, Param, Schedule};
-use crate::reports::{Outcome, Report, Run, ShownTarget, Target};
+use super::definition::{Definition, FileFormat, Param, Schedule};
+use super::{Outcome, Report, Run, ShownTarget, Target, Unread};
+
+/// What a report has in answers beside its definition.
+pub(crate) const TOLD: [&str; 7] =
+    ["id", "version", "owner", "created_at", "changed_at", "next_run_at", "error"];
 
 fn instant(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
@@ -20,7 +24,8 @@ fn owner(subject: &str) -> Option<String> {
 /// A report: its definition without secrets, and what is known of it beside that.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Report)]
-pub(in crate::http) struct ShownReport {
+pub(crate) struct ShownReport {
+    // As in `TOLD`.
     id: String,
     /// 1, and one more with each replacement; also its `ETag`.
     version: u64,
@@ -34,6 +39,10 @@ pub(in crate::http) struct ShownReport {
     /// When its schedule names it next; null without one.
     #[schema(format = DateTime)]
     next_run_at: Option<String>,
+    /// Why what is stored of it cannot be read; it has nothing else then that can be relied upon.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    error: Option<String>,
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -56,7 +65,7 @@ pub(in crate::http) struct ShownReport {
 }
 
 impl ShownReport {
-    pub(super) fn of(report: &Report) -> Self {
+    pub(crate) fn of(report: &Report) -> Self {
         let Definition {
             name,
             sql,
@@ -77,6 +86,7 @@ impl ShownReport {
             created_at: instant(report.created_at),
             changed_at: instant(report.changed_at),
             next_run_at: report.next(Utc::now()).map(instant),
+            error: None,
             name,
             sql,
             view,
@@ -90,12 +100,44 @@ impl ShownReport {
             deliver: deliver.iter().map(Target::told).collect(),
         }
     }
+
+    /// One that cannot be read.
+    fn unread(report: &Unread) -> Self {
+        Self {
+            id: report.id.clone(),
+            version: report.version,
+            owner: owner(&report.owner),
+            created_at: instant(report.created_at),
+            changed_at: instant(report.changed_at),
+            next_run_at: None,
+            error: Some(report.error.clone()),
+            name: report.name.clone().unwrap_or_else(|| report.id.clone()),
+            sql: None,
+            view: None,
+            params: Vec::new(),
+            format: FileFormat::default(),
+            raw: false,
+            as_of: None,
+            fiscal_year_starts: 1,
+            schedule: None,
+            keep_days: 0,
+            deliver: Vec::new(),
+        }
+    }
+
+    /// One of a list.
+    pub(crate) fn listed(report: &Result<Report, Box<Unread>>) -> Self {
+        match report {
+            Ok(report) => Self::of(report),
+            Err(unread) => Self::unread(unread),
+        }
+    }
 }
 
 /// A run. What it has made stands there once it is done.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ReportRun)]
-pub(in crate::http) struct ShownRun {
+pub(crate) struct ShownRun {
     run_id: String,
     report_id: String,
     /// `queued`, `running`, `done`, `failed`, `missed`, `cancelled` or `expired`.
@@ -114,13 +156,34 @@ pub(in crate::http) struct ShownRun {
     #[schema(format = DateTime)]
     finished_at: Option<String>,
     attempts: u32,
-    /// Why it failed, or failed last.
+    /// Why it failed, or failed last; or why what is stored of it cannot be read.
     error: Option<String>,
     /// The rows of its file, or those so far.
     rows: Option<u64>,
     #[serde(flatten)]
     made: Made,
     deliveries: Vec<ShownDelivery>,
+}
+
+/// A run with what it was to make, as that stood when it was queued.
+#[derive(Serialize)]
+pub(crate) struct WholeRun {
+    #[serde(flatten)]
+    run: ShownRun,
+    /// The report without secrets, the parameters that were given, and the moment; null if that cannot
+    /// be read.
+    request: Option<Value>,
+}
+
+impl WholeRun {
+    pub(crate) fn of(run: &Run) -> Self {
+        let request = run.request.as_ref().map(|request| {
+            let mut report = json!(request.report);
+            report["deliver"] = request.report.deliver.iter().map(Target::shown).collect();
+            json!({ "report": report, "params": request.params, "as_of": request.as_of })
+        });
+        Self { run: ShownRun::of(run), request }
+    }
 }
 
 /// What a run has made; nothing of it stands there before.
@@ -193,7 +256,7 @@ struct ShownDelivery {
 }
 
 impl ShownRun {
-    pub(super) fn of(run: &Run) -> Self {
+    pub(crate) fn of(run: &Run) -> Self {
         let stored = &run.stored;
         let asker = Some(&stored.requested_by).filter(|asker| !asker.is_empty());
         let deliveries = run.deliveries.iter().map(|delivery| {
@@ -212,12 +275,12 @@ impl ShownRun {
             state: stored.state.as_str(),
             due_at: stored.due_at.map(instant),
             requested_by: asker.cloned(),
-            owner: owner(&run.request.owner),
+            owner: run.request.as_ref().and_then(|request| owner(&request.owner)),
             created_at: instant(stored.created_at),
             started_at: stored.started_at.map(instant),
             finished_at: stored.finished_at.map(instant),
             attempts: stored.attempts,
-            error: stored.error.clone(),
+            error: stored.error.clone().or_else(|| run.unread.clone()),
             rows: run.outcome.as_ref().map(|outcome| outcome.rows).or(run.rows_so_far),
             made: run.outcome.as_ref().map(|made| Made::of(run, made)).unwrap_or_default(),
             deliveries: deliveries.collect(),

@@ -8,7 +8,7 @@ const MICROS: i64 = 1_000_000;
 const DAY_SECONDS: i64 = 86_400;
 
 /// Days since 1970-01-01 of a date that exists, from year 0001 to 9999.
-pub(super) fn date(text: &str) -> Option<i32> {
+pub fn date(text: &str) -> Option<i32> {
     match text.as_bytes() {
         [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] => {
             let year = pair(*y1, *y2)? * 100 + pair(*y3, *y4)?;
@@ -22,7 +22,7 @@ pub(super) fn date(text: &str) -> Option<i32> {
 /// Microseconds since the epoch of an RFC 3339 instant; what is finer is cut off, towards the past.
 ///
 /// A leap second is the first second of the next day, as it is in POSIX time.
-pub(super) fn instant(text: &str) -> Option<i64> {
+pub fn instant(text: &str) -> Option<i64> {
     let days = i64::from(date(text.get(..10)?)?);
     let rest = &text.as_bytes()[10..];
     let [b'T' | b't' | b' ', h1, h2, b':', m1, m2, b':', s1, s2, rest @ ..] = rest else {
