@@ -2,8 +2,9 @@
 
 mod beginning;
 mod progress;
+mod steps;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -14,7 +15,6 @@ use projections::{EventRegistry, Input, Tenant, Tick};
 use rdkafka::message::{Header, Message as _, OwnedHeaders, OwnedMessage};
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::timeout;
 
 use super::error::SourceError;
 use super::messages::{KnownTenants, Message, Translated, Translator};
@@ -22,12 +22,9 @@ use super::offsets::Offsets;
 use super::reader::{Reader, mark};
 use super::settings::KafkaSettings;
 use crate::avro::SchemaRegistry;
-use crate::dead_letters::{DeadLetter, DeadLetterError, DeadLetters};
+use crate::dead_letters::DeadLetters;
 use crate::history::Tail;
-use crate::intake::draft::Draft;
 use crate::intake::ledger::{Ledger, Marks};
-use crate::intake::{count, input};
-use crate::log::Segment;
 use crate::{IntakeError, Known, Limits};
 
 /// Commands that wait for the thread.
@@ -36,12 +33,6 @@ const COMMANDS: usize = 1024;
 const POLL: Duration = Duration::from_millis(20);
 /// How often what waits for its schema is tried again.
 const HELD_AGAIN: Duration = Duration::from_millis(500);
-/// How long a store of dead letters that cannot be written is left alone.
-const STORE_AGAIN: Duration = Duration::from_secs(1);
-/// How often a thread that waits for room looks whether it should end.
-const ROOM: Duration = Duration::from_millis(100);
-/// Steps whose offsets are remembered: more than are ever between here and the views.
-const RECENT: usize = 1024;
 
 /// What all partitions of a source have in common.
 #[derive(Clone)]
@@ -448,130 +439,6 @@ impl Intake {
             self.reader.resume(topic)?;
         }
         Ok(())
-    }
-
-    /// Stores the dead letters, passes the messages that do not wait, and sends the events on.
-    fn take(
-        &mut self,
-        mut translated: Translated,
-        messages: &[Message<'_>],
-    ) -> Result<(), SourceError> {
-        self.bury(std::mem::take(&mut translated.letters))?;
-        let mut held = translated.held.iter().copied().peekable();
-        let mut last: HashMap<&str, &Message<'_>> = HashMap::new();
-        for (place, message) in messages.iter().enumerate() {
-            if held.next_if_eq(&place).is_none() {
-                last.insert(message.topic, message);
-            }
-        }
-        for message in last.into_values() {
-            let identity = mark(message.timestamp, message.key, message.value);
-            self.offsets.pass(message.topic, message.offset, identity);
-        }
-        self.step(translated, &[])
-    }
-
-    /// Stores dead letters, for as long as it takes; they are stored before anything passes them.
-    fn bury(&self, letters: Vec<DeadLetter>) -> Result<(), SourceError> {
-        if letters.is_empty() {
-            return Ok(());
-        }
-        for letter in &letters {
-            let DeadLetter { topic, partition, offset, reason, .. } = letter;
-            tracing::warn!(topic, partition, offset, reason, "a dead letter");
-        }
-        loop {
-            let stored = self.letters.store(letters.clone());
-            match self.translator.runtime.block_on(stored) {
-                Ok(()) => {
-                    metrics::counter!("tidemark_dead_letters_total")
-                        .increment(letters.len() as u64);
-                    return Ok(());
-                }
-                Err(DeadLetterError::Full { limit, stored }) => {
-                    let letter = letters.into_iter().nth(stored).ok_or(SourceError::Stopped)?;
-                    let DeadLetter { topic, partition, offset, reason, .. } = letter;
-                    return Err(SourceError::DeadLettersFull {
-                        topic,
-                        partition,
-                        offset,
-                        limit,
-                        reason,
-                    });
-                }
-                Err(error) => {
-                    tracing::error!(%error, "the partition waits until they can be");
-                    if self.shared.is_closing() {
-                        return Err(SourceError::Stopped);
-                    }
-                    thread::sleep(STORE_AGAIN);
-                }
-            }
-        }
-    }
-
-    /// Enters what is new into the ledger, and sends it on as one input.
-    fn step(&mut self, translated: Translated, ticks: &[Tick]) -> Result<(), SourceError> {
-        let Translated { segments, clocks, deleted, .. } = translated;
-        count("deleted", deleted);
-        let rows: usize = segments.iter().map(|segment| segment.rows.num_rows()).sum();
-        let mut accepted = 0;
-        let frame = {
-            let mut ledger = self.shared.ledger();
-            let mut draft = Draft::new(&mut ledger);
-            for segment in segments {
-                let clock = |tenant: Tenant| clocks.get(&tenant).copied();
-                accepted +=
-                    draft.admit(&segment.event_type, segment.tenants, segment.rows, clock)?;
-            }
-            draft.ticks(ticks);
-            let frame = draft.frame()?;
-            draft.settle();
-            frame
-        };
-        count("accepted", accepted);
-        count("duplicate", rows - accepted);
-        let is_new = !frame.is_empty();
-        if is_new {
-            self.step += 1;
-        }
-        self.remember();
-        if is_new {
-            // In history before the views tell of it.
-            self.keep(frame.segments.clone())?;
-            let input = input(frame, self.step)?;
-            self.outlet.forward.blocking_send(input).map_err(|_| SourceError::Stopped)?;
-            self.shared.step.send_replace(self.step);
-        }
-        Ok(())
-    }
-
-    /// Keeps the events of the step until a cut makes history of them; waits while there is no room.
-    fn keep(&self, segments: Vec<Segment>) -> Result<(), SourceError> {
-        let tail = &self.outlet.tail;
-        loop {
-            let room = async { timeout(ROOM, tail.room()).await };
-            if self.translator.runtime.block_on(room).is_ok() {
-                break;
-            }
-            if self.shared.is_closing() {
-                return Err(SourceError::Stopped);
-            }
-        }
-        tail.push(self.step, segments);
-        Ok(())
-    }
-
-    /// Notes the offsets of the step; those that brought nothing new are of the last one.
-    fn remember(&self) {
-        let mut recent = self.shared.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        match recent.back_mut() {
-            Some((step, offsets)) if *step == self.step => offsets.clone_from(&self.offsets),
-            _ => recent.push_back((self.step, self.offsets.clone())),
-        }
-        while recent.len() > RECENT {
-            recent.pop_front();
-        }
     }
 }
 
