@@ -113,7 +113,7 @@ export const words = {
     due: (time: string) => `due ${time}`,
     attempts: (n: number) => `try ${n}`,
     asOf: (day: string) => `as of ${day}`, position: 'Position',
-    download: 'Download', downloadOf: (file: string) => `Download ${file}`, cancel: 'Cancel',
+    download: 'Download', cancel: 'Cancel',
     cancelOf: (time: string) => `Cancel the run of ${time}`,
     cancelDownload: 'Cancel download', downloading: (name: string, done: string, all: string) => `${name}: ${done} of ${all}`,
     until: (day: string) => `kept until ${day}`,

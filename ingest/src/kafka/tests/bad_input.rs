@@ -40,7 +40,7 @@ async fn what_is_no_event_is_a_dead_letter_and_the_rest_goes_on() {
         (Some("t1"), Some(&good[..3]), Some(1), "the value is cut short"),
         (Some("t1"), Some(&good[..12]), None, "the value does not match its schema"),
         (Some("t1"), Some(&unknown), None, "the schema registry has no schema 999999"),
-        (Some("t1"), Some(&other), None, "the schema "),
+        (Some("t1"), Some(&other), Some(1), "the schema "),
         (Some("t2"), Some(&good), None, "tenant_id: \"t1\" is not the tenant of the key"),
         (Some("t1"), Some(b"plain text"), None, "the value begins with the byte 0x70"),
         (Some("t1"), Some(&json), None, "the value begins with the byte"),
