@@ -212,9 +212,13 @@ mod tests {
         let of_stuck = lanes.wait(Tenant(1), &stuck).unwrap();
         stuck.abandon();
         let other = lanes.wait(Tenant(2), &Arc::new(Watch::new(600))).unwrap();
+        let free_and_taken = || {
+            let state = lanes.state();
+            (state.free, state.taken.len())
+        };
         drop(of_stuck);
-        assert_eq!((lanes.state().free, lanes.state().taken.len()), (0, 1));
+        assert_eq!(free_and_taken(), (0, 1));
         drop(other);
-        assert_eq!((lanes.state().free, lanes.state().taken.len()), (1, 0));
+        assert_eq!(free_and_taken(), (1, 0));
     }
 }

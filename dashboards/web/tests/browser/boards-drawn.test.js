@@ -90,24 +90,32 @@ const tile = (page, id) => page.locator(`[data-widget=${id}]`);
  * deeper within its colour the better. Null while there is none.
  */
 function markOf(page, id, { within = 1 } = {}) {
-  return tile(page, id).locator('canvas').first().evaluate((canvas, part) => {
+  return tile(page, id).evaluate((widget, part) => {
     const style = getComputedStyle(document.documentElement).getPropertyValue('--accent').trim();
     const accent = [1, 3, 5].map((at) => Number.parseInt(style.slice(at, at + 2), 16));
-    const { width, height } = canvas;
-    const { data } = canvas.getContext('2d').getImageData(0, 0, width, height);
-    const isAccent = (x, y) => {
-      const at = (y * width + x) * 4;
-      return data[at + 3] > 250 && accent.every((shade, i) => Math.abs(data[at + i] - shade) < 12);
-    };
-    for (const depth of [3, 1, 0]) {
-      for (let y = height - 1 - depth; y >= depth; y -= 1) {
-        for (let x = depth; x < width * part - depth; x += 1) {
-          const corners = [[-depth, -depth], [depth, -depth], [-depth, depth], [depth, depth], [0, 0]];
-          if (!corners.every(([dx, dy]) => isAccent(x + dx, y + dy))) continue;
-          const box = canvas.getBoundingClientRect();
-          return { x: box.left + (x / width) * box.width, y: box.top + (y / height) * box.height };
+    const deepest = (canvas) => {
+      const { width, height } = canvas;
+      const { data } = canvas.getContext('2d').getImageData(0, 0, width, height);
+      const isAccent = (x, y) => {
+        const at = (y * width + x) * 4;
+        return data[at + 3] > 250 && accent.every((shade, i) => Math.abs(data[at + i] - shade) < 12);
+      };
+      for (const depth of [3, 1, 0]) {
+        for (let y = height - 1 - depth; y >= depth; y -= 1) {
+          for (let x = depth; x < width * part - depth; x += 1) {
+            const corners = [[-depth, -depth], [depth, -depth], [-depth, depth], [depth, depth], [0, 0]];
+            if (!corners.every(([dx, dy]) => isAccent(x + dx, y + dy))) continue;
+            const box = canvas.getBoundingClientRect();
+            return { x: box.left + (x / width) * box.width, y: box.top + (y / height) * box.height };
+          }
         }
       }
+      return null;
+    };
+    // The days of a calendar have a layer of their own.
+    for (const canvas of widget.querySelectorAll('canvas')) {
+      const mark = deepest(canvas);
+      if (mark !== null) return mark;
     }
     return null;
   }, within);
