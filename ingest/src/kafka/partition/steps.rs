@@ -143,7 +143,7 @@ impl Intake {
     }
 
     /// Notes the offsets of the step; those that brought nothing new are of the last one.
-    fn remember(&self) {
+    pub(super) fn remember(&self) {
         let mut recent = self.shared.recent.lock().unwrap_or_else(PoisonError::into_inner);
         match recent.back_mut() {
             Some((step, offsets)) if *step == self.step => offsets.clone_from(&self.offsets),
