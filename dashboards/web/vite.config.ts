@@ -15,5 +15,5 @@ export default defineConfig({
     // `npm run dev` against a service on its usual address.
     proxy: { '/v1': { target: 'http://127.0.0.1:8080', ws: true } },
   },
-  test: { include: ['tests/unit/**/*.test.ts'], environment: 'node' },
+  test: { include: ['tests/unit/**/*.test.ts'], environment: 'node', testTimeout: 60_000 },
 });
