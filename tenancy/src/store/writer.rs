@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
 use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyPool, Transaction};
+use sqlx::{Any, AnyPool, Connection, Transaction};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::LOCK_PATIENCE;
@@ -34,7 +34,14 @@ pub(super) struct Writer {
 impl Writer {
     /// One that connects, with these options, when something is to be written.
     pub(super) fn new(options: AnyPoolOptions, url: &str) -> Result<Self, sqlx::Error> {
-        let pool = options.max_connections(1).acquire_timeout(PATIENCE).connect_lazy(url)?;
+        let options = options.max_connections(1).acquire_timeout(PATIENCE);
+        // Where the disk is full SQLite may roll back by itself; a connection that was not told so waits
+        // for the end of a transaction that there is no more, and nobody could begin another one.
+        let options = options.before_acquire(|connection, _| {
+            let is_free = !connection.is_in_transaction();
+            Box::pin(async move { Ok(is_free) })
+        });
+        let pool = options.connect_lazy(url)?;
         Ok(Self { pool, room: Arc::new(Semaphore::new(WAITING)) })
     }
 

@@ -108,3 +108,14 @@ async fn a_file_that_another_process_does_not_let_go_of_is_unavailable() {
     held.rollback().await.unwrap();
     store.create_tenant(new_tenant("acme")).await.unwrap();
 }
+
+#[tokio::test]
+async fn what_sqlite_rolled_back_by_itself_keeps_nobody_from_writing() {
+    let place = Place::file();
+    let store = narrow(&place).await;
+    store.create_tenant(new_tenant("a")).await.unwrap();
+    let mut transaction = writer(&store).begin().await.unwrap();
+    sqlx::query("ROLLBACK").execute(&mut *transaction).await.unwrap();
+    assert!(transaction.commit().await.is_err());
+    assert_eq!(store.create_tenant(new_tenant("b")).await.unwrap().id.as_str(), "b");
+}
