@@ -8,6 +8,8 @@ SHELL := /bin/bash
 
 WEB := dashboards/web
 ARGS ?=
+# Generated histories of each view in `make test`; `make test PROPTEST_CASES=1000` searches longer.
+export PROPTEST_CASES ?= 128
 
 .PHONY: help
 help: ## Say what there is
