@@ -1,5 +1,4 @@
 //! Two tenants with a view and events each, and a history in memory.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,16 +18,22 @@ use query::{Answer, History, Queries, QueryError, QueryLimits};
 use serde_json::Value;
 
 /// The tenant that asks.
-pub const ACME: Tenant = Tenant(1);
+pub(crate) const ACME: Tenant = Tenant(1);
 /// The tenant whose data nobody else may see.
-pub const OTHER: Tenant = Tenant(2);
+pub(crate) const OTHER: Tenant = Tenant(2);
 
 /// Events by tenant and type, each batch with its row in the log.
 #[derive(Default)]
-pub struct MemoryHistory(HashMap<(Tenant, String), Vec<(u64, RecordBatch)>>);
+pub(crate) struct MemoryHistory(HashMap<(Tenant, String), Vec<(u64, RecordBatch)>>);
 
 impl MemoryHistory {
-    pub fn add(&mut self, tenant: Tenant, event_type: &EventType, offset: u64, rows: RecordBatch) {
+    pub(crate) fn add(
+        &mut self,
+        tenant: Tenant,
+        event_type: &EventType,
+        offset: u64,
+        rows: RecordBatch,
+    ) {
         self.0.entry((tenant, event_type.name().to_owned())).or_default().push((offset, rows));
     }
 }
@@ -66,7 +71,7 @@ fn stored_schema(event_type: &EventType) -> Schema {
 }
 
 /// Rows of a relation as they are kept, each with what it carried in its data beyond its type.
-pub fn stored(event_type: &EventType, rows: &RecordBatch, data: &[&str]) -> RecordBatch {
+pub(crate) fn stored(event_type: &EventType, rows: &RecordBatch, data: &[&str]) -> RecordBatch {
     let source = StringArray::from(vec!["/test"; rows.num_rows()]);
     let extra = data.iter().map(|data| format!("{{\"data\":{data}}}"));
     let extra = StringArray::from_iter_values(extra);
@@ -76,7 +81,11 @@ pub fn stored(event_type: &EventType, rows: &RecordBatch, data: &[&str]) -> Reco
 }
 
 /// Payments `<prefix>-0`, `<prefix>-1`, … of 10.5000 each.
-pub fn payments(types: &EventTypes, prefix: &str, count: usize) -> (Arc<EventType>, RecordBatch) {
+pub(crate) fn payments(
+    types: &EventTypes,
+    prefix: &str,
+    count: usize,
+) -> (Arc<EventType>, RecordBatch) {
     let event_type = types.get("invoicing.payment_received").unwrap().clone();
     let columns = event_type
         .relation()
@@ -104,7 +113,7 @@ pub fn payments(types: &EventTypes, prefix: &str, count: usize) -> (Arc<EventTyp
 }
 
 /// The schema of `balances`: `customer_id` text (key), amount decimal?, due date?, visits int.
-pub fn balances_schema() -> SchemaRef {
+fn balances_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
         Field::new("customer_id", DataType::Utf8, false),
         Field::new("amount", DECIMAL, true),
@@ -114,7 +123,7 @@ pub fn balances_schema() -> SchemaRef {
 }
 
 /// `count` rows of `balances`: customer `<prefix>00000`, amount 1.0000, 2.0000, …
-pub fn balances(prefix: &str, count: usize) -> RecordBatch {
+pub(crate) fn balances(prefix: &str, count: usize) -> RecordBatch {
     let amounts = (1..=count).map(|i| Some(10_000 * i as i128));
     RecordBatch::try_new(
         balances_schema(),
@@ -128,29 +137,29 @@ pub fn balances(prefix: &str, count: usize) -> RecordBatch {
     .unwrap()
 }
 
-pub fn view(name: &str, rows: &RecordBatch) -> ViewSnapshot {
+pub(crate) fn view(name: &str, rows: &RecordBatch) -> ViewSnapshot {
     let view = View::new(name, "SELECT …", rows.schema(), vec![0]);
     ViewSnapshot::from_batch(Arc::new(view), rows).unwrap()
 }
 
-pub fn snapshot(tenant: Tenant, views: Vec<ViewSnapshot>) -> Arc<TenantSnapshot> {
+pub(crate) fn snapshot(tenant: Tenant, views: Vec<ViewSnapshot>) -> Arc<TenantSnapshot> {
     let today = NaiveDate::from_ymd_opt(2024, 2, 29);
     Arc::new(TenantSnapshot::with_views(tenant, 7, today, views))
 }
 
 /// Both tenants' world.
-pub struct World {
-    pub queries: Queries,
-    pub acme: Arc<TenantSnapshot>,
-    pub other: Arc<TenantSnapshot>,
+pub(crate) struct World {
+    pub(crate) queries: Queries,
+    pub(crate) acme: Arc<TenantSnapshot>,
+    pub(crate) other: Arc<TenantSnapshot>,
 }
 
-pub fn world(limits: QueryLimits) -> World {
+pub(crate) fn world(limits: QueryLimits) -> World {
     world_of(limits, 20)
 }
 
 /// A world whose view `balances` has `rows` rows.
-pub fn world_of(limits: QueryLimits, rows: usize) -> World {
+pub(crate) fn world_of(limits: QueryLimits, rows: usize) -> World {
     let types = EventTypes::builtin();
     let mut history = MemoryHistory::default();
     let (payment, batch) = payments(&types, "acme", 3);
@@ -170,27 +179,31 @@ pub fn world_of(limits: QueryLimits, rows: usize) -> World {
 }
 
 impl World {
-    pub async fn answer(&self, sql: &str) -> Result<Answer, QueryError> {
+    pub(crate) async fn answer(&self, sql: &str) -> Result<Answer, QueryError> {
         self.queries.run(self.acme.clone(), sql, vec![]).await
     }
 
     /// The rows as JSON.
-    pub async fn ask(&self, sql: &str) -> Result<Value, QueryError> {
+    pub(crate) async fn ask(&self, sql: &str) -> Result<Value, QueryError> {
         self.ask_with(sql, vec![]).await
     }
 
-    pub async fn ask_with(&self, sql: &str, params: Vec<Value>) -> Result<Value, QueryError> {
+    pub(crate) async fn ask_with(
+        &self,
+        sql: &str,
+        params: Vec<Value>,
+    ) -> Result<Value, QueryError> {
         let answer = self.queries.run(self.acme.clone(), sql, params).await?;
         Ok(json(answer).await?["rows"].take())
     }
 }
 
 /// The whole body as JSON.
-pub async fn json(answer: Answer) -> Result<Value, QueryError> {
+pub(crate) async fn json(answer: Answer) -> Result<Value, QueryError> {
     Ok(serde_json::from_slice(&collect(query::json_body(answer)).await?).unwrap())
 }
 
-pub async fn collect(
+pub(crate) async fn collect(
     body: impl futures::Stream<Item = Result<bytes::Bytes, QueryError>>,
 ) -> Result<Vec<u8>, QueryError> {
     let mut body = std::pin::pin!(body);

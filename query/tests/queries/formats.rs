@@ -1,7 +1,4 @@
 //! One answer in each format: the same rows.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
 
 use std::io::Cursor;
 use std::pin::pin;
@@ -14,7 +11,8 @@ use futures::StreamExt;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use query::{QueryError, QueryLimits};
 use serde_json::json;
-use support::{collect, world_of};
+
+use crate::support::{self, collect, world_of};
 
 #[tokio::test]
 async fn json_is_whole_over_many_batches() {

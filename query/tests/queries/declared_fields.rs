@@ -1,7 +1,4 @@
 //! Fields that tenants have declared beside those of a type, as columns of its events.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -11,7 +8,8 @@ use projections::events::{Field, FieldType};
 use projections::{EventRegistry, EventType, EventTypes, Tenant};
 use query::{History, Queries, QueryError, QueryLimits};
 use serde_json::{Value, json};
-use support::{ACME, MemoryHistory, OTHER, payments, snapshot, stored};
+
+use crate::support::{self, ACME, MemoryHistory, OTHER, payments, snapshot, stored};
 
 const PAID: &str = "invoicing.payment_received";
 

@@ -1,7 +1,4 @@
 //! Where queries compute: on threads of their own, and in turns once they are long.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
 
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -12,8 +9,9 @@ use futures::{StreamExt, stream};
 use projections::{EventType, EventTypes, Tenant};
 use query::{History, Queries, QueryLimits};
 use serde_json::json;
-use support::{ACME, MemoryHistory, payments, snapshot, world};
 use tokio::runtime::{Handle, RuntimeFlavor};
+
+use crate::support::{self, ACME, MemoryHistory, payments, snapshot, world};
 
 /// The threads and runtimes in which history was read.
 type Places = Arc<Mutex<Vec<(Option<String>, RuntimeFlavor)>>>;

@@ -1,14 +1,12 @@
 //! What a session can read and what it cannot: one tenant's relations, by one statement.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
 
 use std::sync::Arc;
 
 use projections::{EventBatch, EventTypes, Input, Partition, ViewDefinition};
 use query::{Queries, QueryError, QueryLimits};
 use serde_json::{Value, json};
-use support::{ACME, balances, snapshot, view, world};
+
+use crate::support::{self, ACME, balances, snapshot, view, world};
 
 fn message(result: Result<Value, QueryError>) -> String {
     result.expect_err("an error").to_string()

@@ -1,7 +1,4 @@
 //! What is kept of plans and answers: never another's, never out of date, and no need of a place.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
 
 use std::sync::{Arc, Mutex};
 
@@ -15,7 +12,8 @@ use projections::{
 use proptest::prelude::*;
 use query::{History, Queries, QueryError, QueryLimits};
 use serde_json::{Value, json};
-use support::{MemoryHistory, balances, payments, snapshot, stored, view, world};
+
+use crate::support::{self, MemoryHistory, balances, payments, snapshot, stored, view, world};
 
 fn one_at_a_time() -> QueryLimits {
     QueryLimits { total_concurrent: 1, queue_seconds: 0, ..QueryLimits::default() }

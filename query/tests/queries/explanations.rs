@@ -1,15 +1,6 @@
 //! Drill-down over generated histories: what is listed behind every cell of every built-in view are
 //! events of the tenant, each once, and they come to the cell, at the position of the snapshot and
 //! whatever came after it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-#[allow(dead_code)]
-#[path = "../../projections/tests/harness/generated.rs"]
-mod generated;
-#[allow(dead_code)]
-#[path = "../../projections/tests/harness/history.rs"]
-mod history;
-mod support;
 
 use std::cell::Cell as Counter;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -27,9 +18,9 @@ use query::{Cell, ExplainError, Explanation, Queries, QueryLimits};
 use serde_json::{Map, Value, json};
 use tokio::runtime::Runtime;
 
-use generated::{History, histories, kinds_of};
-use history::{Fact, Step, event_batches, relation};
-use support::{ACME, MemoryHistory, balances, snapshot, view};
+use crate::generated::{History, histories, kinds_of};
+use crate::history::{self, Fact, Step, event_batches, relation};
+use crate::support::{self, ACME, MemoryHistory, balances, snapshot, view};
 
 /// Half of the events of a generated history are this tenant's.
 const FIRM: Tenant = Tenant(1);

@@ -1,7 +1,4 @@
 //! Every bound holds, says which it is, and lets go of what it held.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -9,7 +6,8 @@ use std::time::Duration;
 use futures::StreamExt;
 use query::{LimitKind, QueryError, QueryLimits};
 use serde_json::json;
-use support::{World, world, world_of};
+
+use crate::support::{World, world, world_of};
 
 fn limits() -> QueryLimits {
     QueryLimits { seconds: 1, ..QueryLimits::default() }

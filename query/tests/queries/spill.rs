@@ -1,14 +1,12 @@
 //! What does not fit into memory goes to disk: with the same answers, within its bounds, and nothing
 //! of it is left.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
 
 use futures::StreamExt;
 use query::{LimitKind, QueryError, QueryLimits};
 use serde_json::Value;
-use support::{World, world_of};
 use tempfile::TempDir;
+
+use crate::support::{World, world_of};
 
 const ROWS: usize = 8_000;
 
