@@ -1,12 +1,5 @@
 //! WebSockets that are served elsewhere, over real sockets; the other service is at hand.
 
-#![allow(missing_docs)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-#[path = "support/server.rs"]
-mod server;
-mod support;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,10 +13,11 @@ use futures::channel::{mpsc, oneshot};
 use futures::future::BoxFuture;
 use futures::{FutureExt, SinkExt, StreamExt};
 use serde_json::json;
-use server::{Tokens, WebSocket, until};
 use stream::{Close, Door, Far, Hub, Problem, StreamLimits, Viewer};
-use support::World;
 use tokio_tungstenite::tungstenite::Message;
+
+use crate::server::{Tokens, WebSocket, until};
+use crate::support::World;
 
 /// The other service's side of a socket.
 struct Service {

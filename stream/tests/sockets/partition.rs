@@ -1,19 +1,13 @@
 //! The hub behind a real partition.
 
-#![allow(missing_docs)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-#[path = "support/server.rs"]
-mod server;
-mod support;
-
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array};
 use projections::{EventBatch, EventTypes, Input, Partition, ViewDefinition};
 use serde_json::json;
-use server::{WebSocket, serve};
 use stream::{Hub, StreamLimits};
+
+use crate::server::{WebSocket, serve};
 
 fn voided(types: &EventTypes, rows: &[(u32, &str, &str)]) -> EventBatch {
     let event_type = types.get("invoicing.invoice_voided").unwrap().clone();

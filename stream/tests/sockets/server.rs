@@ -1,7 +1,5 @@
 //! A real server on a free port of this machine, and clients for it.
 
-#![allow(dead_code, missing_docs, unreachable_pub)]
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,10 +18,10 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
 /// Tokens are `<tenant>` or `<tenant>:<seconds left>`.
-pub struct Tokens;
+pub(crate) struct Tokens;
 
 impl Tokens {
-    pub fn viewer(token: &str) -> Result<Viewer, Problem> {
+    pub(crate) fn viewer(token: &str) -> Result<Viewer, Problem> {
         let (tenant, left) = token.split_once(':').unwrap_or((token, "3600"));
         let (Ok(tenant), Ok(left)) = (tenant.parse(), left.parse()) else {
             let status = StatusCode::UNAUTHORIZED;
@@ -66,7 +64,7 @@ async fn socket(State(hub): State<Hub>, query: Pairs, handshake: WebSocketUpgrad
 }
 
 /// Serves the hub; answers its address.
-pub async fn serve(hub: &Hub) -> String {
+pub(crate) async fn serve(hub: &Hub) -> String {
     let app = Router::new()
         .route("/stream", get(events))
         .route("/ws", get(socket))
@@ -78,7 +76,7 @@ pub async fn serve(hub: &Hub) -> String {
 }
 
 /// Waits until something is so, for a minute at most.
-pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let waiting = async {
         while !is_so() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -89,27 +87,27 @@ pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
         .unwrap_or_else(|_| panic!("never so: {what}"));
 }
 
-pub struct WebSocket(
+pub(crate) struct WebSocket(
     tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<TcpStream>>,
 );
 
 impl WebSocket {
-    pub async fn connect(address: &str, query: &str) -> Self {
+    pub(crate) async fn connect(address: &str, query: &str) -> Self {
         let (socket, _) =
             tokio_tungstenite::connect_async(format!("ws://{address}/ws{query}")).await.unwrap();
         Self(socket)
     }
 
-    pub async fn say(&mut self, message: &Value) {
+    pub(crate) async fn say(&mut self, message: &Value) {
         self.0.send(Message::text(message.to_string())).await.unwrap();
     }
 
-    pub async fn say_raw(&mut self, message: Message) {
+    pub(crate) async fn say_raw(&mut self, message: Message) {
         self.0.send(message).await.unwrap();
     }
 
     /// The next JSON message.
-    pub async fn hear(&mut self) -> Value {
+    pub(crate) async fn hear(&mut self) -> Value {
         match self.next().await {
             Message::Text(text) => serde_json::from_str(&text).unwrap(),
             other => panic!("no text: {other:?}"),
@@ -117,7 +115,7 @@ impl WebSocket {
     }
 
     /// The next message, which is rows.
-    pub async fn hear_rows(&mut self) -> bytes::Bytes {
+    pub(crate) async fn hear_rows(&mut self) -> bytes::Bytes {
         match self.next().await {
             Message::Binary(rows) => rows,
             other => panic!("no rows: {other:?}"),
@@ -125,7 +123,7 @@ impl WebSocket {
     }
 
     /// The code and the reason with which the server closes.
-    pub async fn hear_close(&mut self) -> (u16, String) {
+    pub(crate) async fn hear_close(&mut self) -> (u16, String) {
         match self.next().await {
             Message::Close(Some(frame)) => (frame.code.into(), frame.reason.to_string()),
             other => panic!("no close: {other:?}"),
@@ -143,22 +141,22 @@ impl WebSocket {
 
 /// One event of an event stream, as its lines say.
 #[derive(Debug, Default, PartialEq)]
-pub struct Event {
-    pub kind: Option<String>,
-    pub id: Option<String>,
-    pub retry: Option<String>,
-    pub data: Option<Value>,
+pub(crate) struct Event {
+    pub(crate) kind: Option<String>,
+    pub(crate) id: Option<String>,
+    pub(crate) retry: Option<String>,
+    pub(crate) data: Option<Value>,
 }
 
 /// A plain client: one request, then line after line.
-pub struct EventStream {
-    pub status: u16,
-    pub headers: String,
+pub(crate) struct EventStream {
+    pub(crate) status: u16,
+    pub(crate) headers: String,
     body: BufReader<TcpStream>,
 }
 
 impl EventStream {
-    pub async fn connect(address: &str, subs: &[Value], extra: &str, header: &str) -> Self {
+    pub(crate) async fn connect(address: &str, subs: &[Value], extra: &str, header: &str) -> Self {
         let encode = |b: u8| format!("%{b:02x}");
         let subs: Vec<String> = subs
             .iter()
@@ -179,7 +177,7 @@ impl EventStream {
     }
 
     /// The next event; none at the end of the stream.
-    pub async fn hear(&mut self) -> Option<Event> {
+    pub(crate) async fn hear(&mut self) -> Option<Event> {
         let reading = async {
             let mut event = Event::default();
             loop {
@@ -207,14 +205,14 @@ impl EventStream {
             .expect("nothing came for a minute")
     }
 
-    pub async fn rest(mut self) -> String {
+    pub(crate) async fn rest(mut self) -> String {
         let mut rest = String::new();
         self.body.read_to_string(&mut rest).await.unwrap();
         rest
     }
 
     /// The next bytes, as they come; none at the end of the stream.
-    pub async fn bytes(&mut self) -> Vec<u8> {
+    pub(crate) async fn bytes(&mut self) -> Vec<u8> {
         let mut piece = vec![0; 64 << 10];
         let reading = self.body.read(&mut piece);
         let length = tokio::time::timeout(Duration::from_mins(1), reading).await;

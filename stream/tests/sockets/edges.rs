@@ -1,12 +1,5 @@
 //! Both edges over real sockets.
 
-#![allow(missing_docs)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-#[path = "support/server.rs"]
-mod server;
-mod support;
-
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -15,10 +8,11 @@ use arrow::ipc::reader::StreamReader;
 use flate2::write::GzDecoder;
 use projections::{Position, Tenant, TenantSnapshot};
 use serde_json::{Value, json};
-use server::{EventStream, WebSocket, serve, until};
 use stream::{Close, Hub, Snapshots, StreamLimits};
-use support::{Shared, World};
 use tokio_tungstenite::tungstenite::Message;
+
+use crate::server::{EventStream, WebSocket, serve, until};
+use crate::support::{Shared, World};
 
 const TENANT: Tenant = Tenant(1);
 
