@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::postgres::{Wired, errors};
+use super::postgres::{Wired, errors};
 use crate::service::{event, invoice};
 
 /// Stands in everything that the firm keeps.

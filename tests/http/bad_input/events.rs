@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::lines::{Bad, envelopes, fields, malformed};
+use super::lines::{Bad, envelopes, fields, malformed};
 use crate::service::{Service, invoice, problem};
 
 const LINES: &str = "application/x-ndjson";

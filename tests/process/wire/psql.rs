@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::postgres::{Wired, errors};
+use super::postgres::{Wired, errors};
 
 const SLOW: &str = "SELECT count(*) FROM generate_series(1, 1000000) AS a(x) \
                     CROSS JOIN generate_series(1, 1000000) AS b(y) WHERE x % 7 = y % 11";

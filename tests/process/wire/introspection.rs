@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::postgres::{Wired, errors};
+use super::postgres::{Wired, errors};
 use crate::service::invoice;
 
 /// What psql prints for one of its commands, which must succeed.

@@ -13,8 +13,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 use tokio::time::timeout;
 
+use super::postgres::Wired;
 use crate::certificates::certificate;
-use crate::postgres::Wired;
 use crate::service::{Service, expiring, signed, token};
 
 /// The code with which a connection is refused.

@@ -1,17 +1,13 @@
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 //! Checkpoints and history in a bucket: the real process with an S3 server, which scripts/services
 //! starts if it does not run.
-
-#[path = "http/service.rs"]
-#[allow(dead_code)]
-mod service;
 
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use service::{Service, invoice, payment};
+
+use crate::service::{self, Service, invoice, payment};
 
 /// The address of the S3 server.
 fn endpoint() -> String {

@@ -3,7 +3,7 @@
 use futures::TryStreamExt;
 use sqlx::{Column, Connection, Executor, Row, SqlStr, Statement, TypeInfo};
 
-use crate::postgres::Wired;
+use super::postgres::Wired;
 
 #[tokio::test]
 async fn values_are_bound_and_rows_are_read_in_binary() {

@@ -1,5 +1,4 @@
 //! The commands, as a person runs them: the real binary against a real service.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};

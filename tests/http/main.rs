@@ -1,0 +1,39 @@
+//! The HTTP interface of the real process: routes and roles, reads, intake, live streams, tenants.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod alerts;
+mod audit;
+mod bad_input;
+mod certificates;
+mod dashboards;
+mod document;
+mod erasure;
+mod event_types;
+mod explanations;
+mod exports;
+mod fields;
+mod formats;
+mod generated;
+mod issuers;
+mod limits;
+mod live;
+mod live_sql;
+mod modules;
+mod onboarding;
+mod overview;
+mod own_views;
+mod reads;
+mod reports;
+mod requests;
+mod rights;
+mod routes;
+mod secrets;
+mod service;
+mod service_tokens;
+mod shutdown;
+mod storm;
+mod templates;
+mod tenants;
+mod tls;
+mod traces;
+mod upgrade;
