@@ -21,7 +21,8 @@ pub(crate) const TOLD: [&str; 8] =
 pub(crate) struct ShownRule {
     // As in `TOLD`.
     id: String,
-    /// 1, and one more with each replacement; also its `ETag`.
+    /// 1, and one more with each replacement, and with coming back after it was deleted; also its
+    /// `ETag`.
     version: u64,
     /// The subject by whose rights it is evaluated; null: nobody's, as of a built-in rule, and one
     /// that a template gave, until somebody replaces it.

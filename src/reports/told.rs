@@ -28,7 +28,8 @@ pub(crate) fn owner(subject: &str) -> Option<String> {
 pub(crate) struct ShownReport {
     // As in `TOLD`.
     id: String,
-    /// 1, and one more with each replacement; also its `ETag`.
+    /// 1, and one more with each replacement, and with coming back after it was deleted; also its
+    /// `ETag`.
     version: u64,
     /// The subject by whose rights it runs; null: nobody's, as of one that a template gave, until
     /// somebody replaces it.
