@@ -1,5 +1,6 @@
 //! Event types and their relations: what a `module.fact` carries, and its columns in SQL.
 
+mod column;
 pub mod decimal;
 mod declared;
 pub mod moment;
@@ -16,6 +17,7 @@ use arrow::error::ArrowError;
 
 use crate::{Hidden, Tenant};
 
+pub use column::{FieldColumn, FieldValue};
 pub use declared::declared_columns;
 pub use registry::EventRegistry;
 

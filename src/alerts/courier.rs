@@ -16,9 +16,10 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::told::{instant, position, values};
+use super::told::{position, values};
 use super::words::{Words, moment, on_one_line};
 use super::{Alerts, Shared};
+use crate::reports::told::instant;
 use crate::reports::{Notice, Target, wait};
 
 /// How often it is looked for what is due.

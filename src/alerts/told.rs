@@ -1,6 +1,5 @@
 //! Rules and alerts as they are told those who may know of them.
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use projections::{Position, Tenant};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::Told;
 use super::rule::{Definition, Rule, Severity};
+use crate::reports::told::{instant, owner};
 use crate::reports::{ShownTarget, Target};
 
 /// What a rule has in answers beside its definition.
@@ -21,7 +21,8 @@ pub(crate) const TOLD: [&str; 8] =
 pub(crate) struct ShownRule {
     // As in `TOLD`.
     id: String,
-    /// 1, and one more with each replacement; also its `ETag`.
+    /// 1, and one more with each replacement, and with coming back after it was deleted; also its
+    /// `ETag`.
     version: u64,
     /// The subject by whose rights it is evaluated; null: nobody's, as of a built-in rule, and one
     /// that a template gave, until somebody replaces it.
@@ -147,11 +148,6 @@ struct ShownDelivery {
     error: Option<String>,
 }
 
-/// An instant for people and programs.
-pub(crate) fn instant(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true)
-}
-
 /// The values of a subject or of details, as they are stored.
 pub(super) fn values(stored: &str) -> Value {
     // They were written by this service; what cannot be read is shown as nothing.
@@ -176,7 +172,7 @@ impl ShownRule {
         Self {
             id: rule.id.clone(),
             version: rule.version,
-            owner: Some(&rule.owner).filter(|owner| !owner.is_empty()).cloned(),
+            owner: owner(&rule.owner),
             builtin: rule.builtin.is_some(),
             state: if enabled { rule.state.as_str() } else { "off" },
             error: rule.error.clone(),
@@ -238,10 +234,9 @@ impl WholeAlert {
 
 impl ShownDelivery {
     fn of(delivery: &StoredAlertDelivery) -> Self {
-        let target: Option<Target> = serde_json::from_str(&delivery.target).ok();
         Self {
             number: delivery.number,
-            to: target.map(|target| target.told()),
+            to: ShownTarget::read(&delivery.target),
             state: delivery.state.clone(),
             attempts: delivery.attempts,
             finished_at: delivery.finished_at.map(instant),

@@ -20,8 +20,9 @@ use super::params::{Name, Params};
 use super::stored::{Meant, if_match, located, tagged};
 use super::{App, body, problems};
 use crate::alerts::rule::{Definition, Rule, rank_of};
-use crate::alerts::told::{ShownAlert, ShownRule, TOLD, WholeAlert, instant};
+use crate::alerts::told::{ShownAlert, ShownRule, TOLD, WholeAlert};
 use crate::reports::Target;
+use crate::reports::told::instant;
 
 /// Alerts of a page, unless it says, and at most.
 pub(super) const PAGE: u32 = 50;

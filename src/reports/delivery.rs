@@ -7,7 +7,7 @@ mod webhook;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use lettre::Address as Mailbox;
 use object_store::path::Path;
@@ -91,6 +91,13 @@ pub(crate) enum ShownTarget {
         /// Its name there.
         path: String,
     },
+}
+
+impl ShownTarget {
+    /// That of a target as it is stored; none if that cannot be read any more.
+    pub(crate) fn read(stored: &str) -> Option<Self> {
+        serde_json::from_str::<Target>(stored).ok().map(|target| target.told())
+    }
 }
 
 const fn analyst() -> Role {
@@ -409,11 +416,6 @@ fn unread(error: &object_store::Error) -> Undelivered {
         }
         error => Undelivered::for_now(format!("the file cannot be read: {error}")),
     }
-}
-
-/// An instant for people and programs.
-fn instant(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 #[cfg(test)]

@@ -12,12 +12,13 @@ use super::{Outcome, Report, Run, ShownTarget, Target, Unread};
 pub(crate) const TOLD: [&str; 7] =
     ["id", "version", "owner", "created_at", "changed_at", "next_run_at", "error"];
 
-fn instant(at: DateTime<Utc>) -> String {
+/// An instant for people and programs.
+pub(crate) fn instant(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// Whose rights something has: nobody's, where a template gave it.
-fn owner(subject: &str) -> Option<String> {
+pub(crate) fn owner(subject: &str) -> Option<String> {
     (!subject.is_empty()).then(|| subject.to_owned())
 }
 
@@ -27,7 +28,8 @@ fn owner(subject: &str) -> Option<String> {
 pub(crate) struct ShownReport {
     // As in `TOLD`.
     id: String,
-    /// 1, and one more with each replacement; also its `ETag`.
+    /// 1, and one more with each replacement, and with coming back after it was deleted; also its
+    /// `ETag`.
     version: u64,
     /// The subject by whose rights it runs; null: nobody's, as of one that a template gave, until
     /// somebody replaces it.
@@ -80,13 +82,7 @@ impl ShownReport {
             deliver,
         } = report.definition.clone();
         Self {
-            id: report.id.clone(),
-            version: report.version,
-            owner: owner(&report.owner),
-            created_at: instant(report.created_at),
-            changed_at: instant(report.changed_at),
             next_run_at: report.next(Utc::now()).map(instant),
-            error: None,
             name,
             sql,
             view,
@@ -98,20 +94,45 @@ impl ShownReport {
             schedule,
             keep_days,
             deliver: deliver.iter().map(Target::told).collect(),
+            ..Self::bare(
+                &report.id,
+                report.version,
+                &report.owner,
+                (report.created_at, report.changed_at),
+            )
         }
     }
 
     /// One that cannot be read.
     fn unread(report: &Unread) -> Self {
         Self {
-            id: report.id.clone(),
-            version: report.version,
-            owner: owner(&report.owner),
-            created_at: instant(report.created_at),
-            changed_at: instant(report.changed_at),
-            next_run_at: None,
             error: Some(report.error.clone()),
             name: report.name.clone().unwrap_or_else(|| report.id.clone()),
+            ..Self::bare(
+                &report.id,
+                report.version,
+                &report.owner,
+                (report.created_at, report.changed_at),
+            )
+        }
+    }
+
+    /// What is told of a report of whose definition nothing is known.
+    fn bare(
+        id: &str,
+        version: u64,
+        subject: &str,
+        (created_at, changed_at): (DateTime<Utc>, DateTime<Utc>),
+    ) -> Self {
+        Self {
+            id: id.to_owned(),
+            version,
+            owner: owner(subject),
+            created_at: instant(created_at),
+            changed_at: instant(changed_at),
+            next_run_at: None,
+            error: None,
+            name: id.to_owned(),
             sql: None,
             view: None,
             params: Vec::new(),
@@ -259,15 +280,12 @@ impl ShownRun {
     pub(crate) fn of(run: &Run) -> Self {
         let stored = &run.stored;
         let asker = Some(&stored.requested_by).filter(|asker| !asker.is_empty());
-        let deliveries = run.deliveries.iter().map(|delivery| {
-            let target: Option<Target> = serde_json::from_str(&delivery.target).ok();
-            ShownDelivery {
-                to: target.map(|target| target.told()),
-                state: delivery.state.clone(),
-                attempts: delivery.attempts,
-                finished_at: delivery.finished_at.map(instant),
-                error: delivery.error.clone(),
-            }
+        let deliveries = run.deliveries.iter().map(|delivery| ShownDelivery {
+            to: ShownTarget::read(&delivery.target),
+            state: delivery.state.clone(),
+            attempts: delivery.attempts,
+            finished_at: delivery.finished_at.map(instant),
+            error: delivery.error.clone(),
         });
         Self {
             run_id: stored.id.clone(),

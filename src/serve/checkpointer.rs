@@ -76,6 +76,8 @@ pub(crate) struct Checkpointer {
     pub(super) catalogue: BTreeMap<Tenant, TenantViews>,
     /// Whether what the last one held must come again.
     pub(super) has_failed: bool,
+    /// When the last one was made, or the partition put together.
+    pub(super) made: Instant,
     /// The checkpoints that are kept.
     pub(super) kept: Vec<Arc<Checkpoint>>,
     /// When files that nobody needs were looked for last.
@@ -113,6 +115,8 @@ pub(super) enum Reading {
 
 /// The time between two looks for files that nobody needs.
 const BETWEEN_SWEEPS: Duration = Duration::from_mins(1);
+/// The time between two checkpoints that say only how far the source was read.
+const BETWEEN_PLACES: Duration = Duration::from_mins(1);
 /// How long it waits after a failure at least, unless checkpoints are made more often.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
@@ -172,14 +176,33 @@ impl Checkpointer {
         }
     }
 
-    /// Makes a checkpoint if anything has come, or files have been merged, since the last.
-    pub(super) async fn checkpoint(&mut self, reading: &Reading) -> Result<(), CheckpointFailure> {
+    /// Makes a checkpoint if anything has come, or files have been merged, since the last. Where the
+    /// source was read on and nothing came of it, as of dead letters, that waits for a while.
+    async fn checkpoint(&mut self, reading: &Reading) -> Result<(), CheckpointFailure> {
+        self.checkpoint_within(reading, BETWEEN_PLACES).await
+    }
+
+    /// Makes the last one, if there is anything that the one before does not say.
+    pub(super) async fn conclude(&mut self, reading: &Reading) -> Result<(), CheckpointFailure> {
+        self.checkpoint_within(reading, Duration::ZERO).await
+    }
+
+    /// Makes a checkpoint, for the sake of the source alone only if the last one is so old.
+    async fn checkpoint_within(
+        &mut self,
+        reading: &Reading,
+        places: Duration,
+    ) -> Result<(), CheckpointFailure> {
         self.resolve().await?;
         let started = Instant::now();
         let extent = if self.has_failed { Extent::Whole } else { self.checkpoints.extent() };
         let mut begun = self.cuts.begin(extent == Extent::Whole).await?;
         let source = reading.source(begun.offset);
-        let is_idle = begun.snapshots.tenants.is_empty() && !self.checkpoints.has_merged();
+        // What is behind it would be read again, and may have been removed from the source by then.
+        let has_moved = source.is_some() && source != self.checkpoints.source();
+        let is_idle = begun.snapshots.tenants.is_empty()
+            && !self.checkpoints.has_merged()
+            && !(has_moved && self.made.elapsed() >= places);
         if is_idle && extent == Extent::Changes {
             // Nothing has changed; the portions are taken to their end all the same.
             while begun.portions.recv().await.is_some_and(|portion| !portion.is_last) {}
@@ -199,6 +222,7 @@ impl Checkpointer {
         let (committed, files) = self.commit(writer, begun.offset, source).await?;
         self.accepted.publish(files, begun.offset);
         self.has_failed = false;
+        self.made = Instant::now();
         metrics::histogram!("tidemark_checkpoint_seconds").record(started.elapsed());
         metrics::counter!("tidemark_checkpoint_bytes_total").increment(committed.written);
         metrics::counter!("tidemark_checkpoints_total").increment(1);
@@ -397,3 +421,6 @@ impl Reading {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -186,7 +186,7 @@ impl Held {
         while self.forward.capacity() < self.forward.max_capacity() {
             tokio::time::sleep(LOOK).await;
         }
-        Ok(checkpointer.checkpoint(&self.reading).await?)
+        Ok(checkpointer.conclude(&self.reading).await?)
     }
 
     /// Ends the engine, after what was sent to it.

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use futures::TryStreamExt;
 use ingest::Known;
@@ -141,6 +142,7 @@ pub(super) async fn open(place: &Place, wanted: Wanted) -> Result<Opened, ServeE
         saver: ViewSaver::new(loaded.next_chunk),
         catalogue,
         has_failed,
+        made: Instant::now(),
         kept: Vec::new(),
         swept: None,
         leftovers: Vec::new(),

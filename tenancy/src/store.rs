@@ -25,6 +25,7 @@ mod custom_fields;
 mod dashboards;
 mod database;
 mod dead_letters;
+mod deleted_parts;
 mod deletion;
 mod event_types;
 mod migrations;

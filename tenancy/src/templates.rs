@@ -264,6 +264,12 @@ impl Template {
     }
 }
 
+/// Whether an id may be one that a dashboard, a report or a rule of a template has: its template's name
+/// stands before a hyphen, and those that are drawn for a tenant's own have none.
+pub(crate) fn is_part_id(id: &str) -> bool {
+    id.contains('-')
+}
+
 fn dated(data: &Map<String, Value>, today: NaiveDate) -> Map<String, Value> {
     let value = |value: &Value| match value {
         Value::String(text) if text == TODAY => Value::from(today.to_string()),

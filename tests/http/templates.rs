@@ -340,6 +340,7 @@ async fn a_part_can_be_settled_as_a_whole() {
     assert_eq!(service.ask(&admin, tasks).await, json!([["count"]]));
     let late = service.read("/v1/reports/kiosk-late", &admin).await;
     assert!(late["next_run_at"].is_string(), "{late}");
+    assert_eq!(late["version"], 2, "it goes on from what was deleted");
 }
 
 #[tokio::test]

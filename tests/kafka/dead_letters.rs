@@ -1,5 +1,6 @@
 //! Dead letters: who sees them, and what replay does.
 
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use serde_json::{Value, json};
 use tenancy::Role;
 
-use crate::cluster::{addresses, prefix, send, serve};
+use crate::cluster::{addresses, prefix, send, serve, variables};
 use crate::service::{Service, event, payment, problem, token};
 
 async fn letters(service: &Service, path: &str, token: &str, count: usize) -> Vec<Value> {
@@ -64,12 +65,7 @@ async fn who_sends_nothing_but_rubbish_stops_nobody() {
     send(&topic, "globex", br#"{"id":"rubbish"}"#).await;
     send(&topic, "globex", payment("p1", "i", "7.00").to_string().as_bytes()).await;
     for (admin, sum) in [(&acme, "5.0000"), (&globex, "7.0000")] {
-        let mut looks = 0;
-        while service.ask(admin, "SELECT sum(amount) FROM unapplied_cash").await != json!([[sum]]) {
-            looks += 1;
-            assert!(looks < 400, "the event did not come");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        until_paid(&service, admin, sum).await;
     }
     let own = letters(&service, "/v1/dead-letters", &acme, 3).await;
     let missed: Vec<&Value> = own.iter().map(|letter| &letter["missed"]).collect();
@@ -88,6 +84,63 @@ async fn who_sends_nothing_but_rubbish_stops_nobody() {
     assert_eq!(overview["totals"]["dead_letters"], 7, "{overview}");
 }
 
+/// How often a checkpoint was due and there was nothing to be kept in it.
+async fn idle(service: &Service) -> u64 {
+    let answer = service.client.get(service.url("/metrics")).send().await.unwrap();
+    let text = answer.text().await.unwrap();
+    let mut lines = text.lines();
+    let line = lines.find_map(|line| line.strip_prefix("tidemark_checkpoints_idle_total "));
+    line.map_or(0, |count| count.parse().unwrap())
+}
+
+/// Waits until the tenant's payments come to this.
+async fn until_paid(service: &Service, admin: &str, sum: &str) {
+    let mut looks = 0;
+    while service.ask(admin, "SELECT sum(amount) FROM unapplied_cash").await != json!([[sum]]) {
+        looks += 1;
+        assert!(looks < 400, "the event did not come");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// A dead letter is read once, also where nothing else came behind it before the process ended: what
+/// was removed stays so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_that_was_removed_does_not_come_again_with_a_restart() {
+    let prefix = prefix();
+    let data = Arc::new(tempfile::tempdir().unwrap());
+    let registry = &addresses().1;
+    let mut settings = variables(&prefix, registry).to_vec();
+    settings.retain(|(name, _)| *name != "TIDEMARK_KAFKA_PARTITIONS");
+    settings.extend([("TIDEMARK_KAFKA_PARTITIONS", "1"), ("TIDEMARK_CHECKPOINT_MS", "100")]);
+    let mut service = Service::start_with(Arc::clone(&data), &settings).await;
+    let acme = service.tenant("acme").await;
+    let topic = format!("{prefix}invoicing.payment_received");
+    send(&topic, "acme", payment("p1", "i", "5.00").to_string().as_bytes()).await;
+    until_paid(&service, &acme, "5.0000").await;
+    // All that came so far is in a checkpoint.
+    let (before, mut looks) = (idle(&service).await, 0);
+    while idle(&service).await < before + 2 {
+        looks += 1;
+        assert!(looks < 400, "the partition does not become idle");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    send(&topic, "acme", b"\0\0").await;
+    let letter = letters(&service, "/v1/dead-letters", &acme, 1).await.remove(0);
+    let url = service.url(&format!("/v1/dead-letters/{}", letter["id"].as_str().unwrap()));
+    let removed = service.client.delete(url).bearer_auth(&acme).send().await.unwrap();
+    assert_eq!(removed.status(), 204);
+    let id = service.process.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    assert_eq!(service.process.wait().unwrap().code(), Some(0));
+
+    let service = Service::start_with(data, &settings).await;
+    send(&topic, "acme", payment("p2", "i", "7.00").to_string().as_bytes()).await;
+    until_paid(&service, &acme, "12.0000").await;
+    letters(&service, "/v1/dead-letters", &acme, 0).await;
+}
+
 /// What is a CloudEvent by its header alone is so also when it is given to Kafka again.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_only_a_header_calls_an_event_is_one_after_repair() {
@@ -103,13 +156,7 @@ async fn what_only_a_header_calls_an_event_is_one_after_repair() {
     let path = format!("/v1/platform/dead-letters/{}/replay", shared[0]["id"].as_str().unwrap());
     let answer = service.post(&path, &platform).send().await.unwrap();
     assert_eq!(answer.status(), 202, "{}", answer.text().await.unwrap());
-    let mut looks = 0;
-    let paid = "SELECT sum(amount) FROM unapplied_cash";
-    while service.ask(&hooli, paid).await != json!([["5.0000"]]) {
-        looks += 1;
-        assert!(looks < 400, "the event did not come");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until_paid(&service, &hooli, "5.0000").await;
     letters(&service, "/v1/platform/dead-letters", &platform, 0).await;
     letters(&service, "/v1/dead-letters", &acme, 0).await;
 }
@@ -165,12 +212,5 @@ async fn after_repair_a_dead_letter_is_an_event() {
     let answer = service.post(&path, &platform).send().await.unwrap();
     assert_eq!(answer.status(), 202, "{}", answer.text().await.unwrap());
     letters(&service, "/v1/platform/dead-letters", &platform, 0).await;
-    let paid = "SELECT sum(amount) FROM unapplied_cash";
-    for _ in 0..200 {
-        if service.ask(&hooli, paid).await == json!([["5.0000"]]) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("the event did not come");
+    until_paid(&service, &hooli, "5.0000").await;
 }

@@ -223,6 +223,13 @@ impl Checkpoints {
         if self.inner.standing().base.is_some() { Extent::Changes } else { Extent::Whole }
     }
 
+    /// How far the source had been read at the checkpoint that the next builds upon; none if there is
+    /// no such.
+    pub fn source(&self) -> Option<Source> {
+        let standing = self.inner.standing();
+        standing.base.as_ref().map(|base| base.checkpoint.source.clone())
+    }
+
     /// Whether files have been merged since the last commit, which the next one makes count.
     pub fn has_merged(&self) -> bool {
         !self.inner.standing().pending.is_empty()

@@ -6,13 +6,13 @@ use std::mem;
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveTime, Utc};
-use projections::events::{Field, FieldType};
+use projections::events::{Field, FieldType, FieldValue};
 use projections::{EventType, EventTypes};
 use serde_json::value::RawValue;
 
 use super::columns::{Columns, Head};
 use super::envelope::{Envelope, Fault, Unknown, refuse_repeats, walk};
-use super::value::{Value, expectation, is_null, parse, shown};
+use super::value::{expectation, is_null, parse, shown};
 use super::{BodyError, Decoded, DecodedBatch, Rejected, Sender, extra};
 use crate::Limits;
 
@@ -53,7 +53,7 @@ pub(super) struct Rows<'a> {
 struct Scratch<'a> {
     attributes: Vec<Unknown<'a>>,
     unknown: Vec<Unknown<'a>>,
-    values: Vec<Option<Value<'a>>>,
+    values: Vec<Option<FieldValue<'a>>>,
     extra: String,
 }
 
@@ -202,7 +202,7 @@ impl<'a> Rows<'a> {
             source: &checked.source,
             extra,
         };
-        let values = values.iter_mut().map(|value| value.take().unwrap_or(Value::Null));
+        let values = values.iter_mut().map(|value| value.take().unwrap_or(FieldValue::Null));
         self.tables[table].columns.append(&head, values);
         if let Some(note) = &mut self.note {
             note.push((table, event));
@@ -241,7 +241,7 @@ impl<'a> Rows<'a> {
         let raw = raw.filter(|raw| !is_null(raw)).ok_or_else(missing)?;
         let value = parse(raw, FieldType::Timestamp, self.limits.max_text)
             .map_err(|reason| format!("time: {reason}"))?;
-        let Value::Timestamp(time) = value else {
+        let FieldValue::Timestamp(time) = value else {
             return Err(missing());
         };
         if time < self.earliest {
@@ -349,9 +349,9 @@ impl<'a> Rows<'a> {
 }
 
 /// Puts the tenant's currency where none is given.
-fn check_currency(value: &mut Option<Value<'_>>, default: &str) -> Result<(), String> {
+fn check_currency(value: &mut Option<FieldValue<'_>>, default: &str) -> Result<(), String> {
     match value {
-        Some(Value::Text(code)) => {
+        Some(FieldValue::Text(code)) => {
             if code.len() != 3 || !code.bytes().all(|b| b.is_ascii_uppercase()) {
                 return Err(format!(
                     "data.currency: expected an ISO 4217 code of three capital letters, found \"{}\"",
@@ -359,12 +359,12 @@ fn check_currency(value: &mut Option<Value<'_>>, default: &str) -> Result<(), St
                 ));
             }
         }
-        absent => *absent = Some(Value::Text(Cow::Owned(default.to_owned()))),
+        absent => *absent = Some(FieldValue::Text(Cow::Owned(default.to_owned()))),
     }
     Ok(())
 }
 
-fn check_required(fields: &[Field], values: &[Option<Value<'_>>]) -> Result<(), String> {
+fn check_required(fields: &[Field], values: &[Option<FieldValue<'_>>]) -> Result<(), String> {
     for (field, value) in fields.iter().zip(values) {
         if field.optional {
             continue;
@@ -373,7 +373,7 @@ fn check_required(fields: &[Field], values: &[Option<Value<'_>>]) -> Result<(), 
         let expected = expectation(field.kind);
         match value {
             None => return Err(format!("data.{name} is missing: expected {expected}")),
-            Some(Value::Null) => {
+            Some(FieldValue::Null) => {
                 return Err(format!("data.{name}: expected {expected}, found null"));
             }
             Some(_) => {}
@@ -408,7 +408,7 @@ fn optional<'a>(
         return Ok(None);
     };
     match parse(raw, FieldType::Text, limits.max_text) {
-        Ok(Value::Text(text)) => Ok(Some(text)),
+        Ok(FieldValue::Text(text)) => Ok(Some(text)),
         Ok(_) => Ok(None),
         Err(reason) => Err(format!("{name}: {reason}")),
     }

@@ -3,23 +3,8 @@
 use std::borrow::Cow;
 
 use projections::events::decimal::{self, Inexact};
-use projections::events::{FieldType, moment};
+use projections::events::{FieldType, FieldValue, moment};
 use serde_json::value::RawValue;
-
-/// A checked value, borrowed from the body where nothing is escaped.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value<'a> {
-    Null,
-    Text(Cow<'a, str>),
-    /// In units of 0.0001.
-    Decimal(i128),
-    /// Days since 1970-01-01.
-    Date(i32),
-    /// Microseconds since the epoch.
-    Timestamp(i64),
-    Int(i64),
-    Bool(bool),
-}
 
 /// A JSON value before its type is known.
 enum Json<'a> {
@@ -77,40 +62,41 @@ pub(super) fn expectation(kind: FieldType) -> &'static str {
     }
 }
 
-/// Reads a value of that type; null is [`Value::Null`] for every type.
+/// Reads a value of that type; null is [`FieldValue::Null`] for every type.
 ///
 /// # Errors
 /// What is expected and what was found instead.
-pub(super) fn parse(raw: &RawValue, kind: FieldType, max_text: usize) -> Result<Value<'_>, String> {
+pub(super) fn parse(
+    raw: &RawValue,
+    kind: FieldType,
+    max_text: usize,
+) -> Result<FieldValue<'_>, String> {
     let json = Json::of(raw);
     let value = match (&json, kind) {
-        (Json::Null, _) => Some(Value::Null),
+        (Json::Null, _) => Some(FieldValue::Null),
         // Dates and numbers may be escaped too: some senders write every `+` as an escape.
         (Json::Text(inner), _) => of_text(unescape(raw, inner, max_text)?, kind)?,
-        (Json::Number(digits), FieldType::Decimal) => Some(Value::Decimal(decimal(digits)?)),
-        (Json::Number(digits), FieldType::Int) => decimal::parse(digits, 19, 0)
-            .ok()
-            .and_then(|whole| i64::try_from(whole).ok())
-            .map(Value::Int),
-        (Json::Bool(value), FieldType::Bool) => Some(Value::Bool(*value)),
+        (Json::Number(digits), FieldType::Decimal) => Some(FieldValue::Decimal(decimal(digits)?)),
+        (Json::Number(digits), FieldType::Int) => decimal::whole(digits).map(FieldValue::Int),
+        (Json::Bool(value), FieldType::Bool) => Some(FieldValue::Bool(*value)),
         _ => None,
     };
     value.ok_or_else(|| format!("expected {}, found {}", expectation(kind), json.describe()))
 }
 
 /// The value that a JSON string stands for, if its type is sent as one.
-fn of_text(text: Cow<'_, str>, kind: FieldType) -> Result<Option<Value<'_>>, String> {
+fn of_text(text: Cow<'_, str>, kind: FieldType) -> Result<Option<FieldValue<'_>>, String> {
     Ok(match kind {
-        FieldType::Text => Some(Value::Text(text)),
-        FieldType::Decimal => Some(Value::Decimal(decimal(&text)?)),
-        FieldType::Date => moment::date(&text).map(Value::Date),
-        FieldType::Timestamp => moment::instant(&text).map(Value::Timestamp),
+        FieldType::Text => Some(FieldValue::Text(text)),
+        FieldType::Decimal => Some(FieldValue::Decimal(decimal(&text)?)),
+        FieldType::Date => moment::date(&text).map(FieldValue::Date),
+        FieldType::Timestamp => moment::instant(&text).map(FieldValue::Timestamp),
         FieldType::Int | FieldType::Bool => None,
     })
 }
 
 fn decimal(digits: &str) -> Result<i128, String> {
-    decimal::parse(digits, 34, 4).map_err(|fault| {
+    decimal::units(digits).map_err(|fault| {
         let found = shown(digits);
         match fault {
             Inexact::NotANumber => {

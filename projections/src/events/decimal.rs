@@ -11,6 +11,16 @@ pub enum Inexact {
     TooLarge,
 }
 
+/// Reads a field's decimal in units of 0.0001: at most 34 digits before the point, and 4 after it.
+pub fn units(text: &str) -> Result<i128, Inexact> {
+    parse(text, 34, 4)
+}
+
+/// Reads a whole number of 64 bits.
+pub fn whole(text: &str) -> Option<i64> {
+    parse(text, 19, 0).ok().and_then(|whole| i64::try_from(whole).ok())
+}
+
 /// Reads `[+-]digits[.digits][e[+-]digits]` as a whole number of `10^-scale`, exactly.
 ///
 /// At least one digit must stand before the exponent. At most `digits` digits before the point

@@ -6,17 +6,13 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, BooleanBuilder, Date32Builder, Decimal128Builder, Int64Builder, StringArray,
-    StringBuilder, TimestampMicrosecondBuilder, new_null_array,
-};
+use arrow::array::{Array, ArrayRef, StringArray, new_null_array};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{DECIMAL, Field, FieldType, decimal, instant, moment};
+use super::{Field, FieldColumn, FieldType, FieldValue, decimal, moment};
 
 /// A column for each of `fields`, of so many events. `extra` is what each of them carried beyond its
 /// type, as JSON text: `{"attributes": {…}, "data": {…}}`, of which either may be missing, or null.
@@ -28,18 +24,21 @@ pub fn declared_columns(
     let Some(extra) = extra.filter(|extra| extra.null_count() < extra.len()) else {
         return fields.iter().map(|field| new_null_array(&field.kind.data_type(), rows)).collect();
     };
-    let mut columns: Vec<Column> = fields.iter().map(|f| Column::new(f.kind, rows)).collect();
+    // Most events may carry none of it: texts take room as they come.
+    let mut columns: Vec<FieldColumn> =
+        fields.iter().map(|field| FieldColumn::new(field.kind, rows, 0)).collect();
     let mut values: Vec<Option<&RawValue>> = vec![None; fields.len()];
     for text in extra {
         values.fill(None);
         if let Some(text) = text {
             find(text, fields, &mut values);
         }
-        for (column, value) in columns.iter_mut().zip(&values) {
-            column.append(value.map(RawValue::get));
+        for ((column, field), json) in columns.iter_mut().zip(fields).zip(&values) {
+            let value = json.and_then(|json| value(json.get(), field.kind));
+            column.append(&value.unwrap_or(FieldValue::Null));
         }
     }
-    columns.into_iter().map(Column::finish).collect()
+    columns.into_iter().map(FieldColumn::finish).collect()
 }
 
 /// What an event carried beyond its type.
@@ -116,61 +115,19 @@ impl Visitor<'_> for Name<'_> {
     }
 }
 
-/// The growing column of a field.
-enum Column {
-    Text(StringBuilder),
-    Decimal(Decimal128Builder),
-    Date(Date32Builder),
-    Timestamp(TimestampMicrosecondBuilder),
-    Int(Int64Builder),
-    Bool(BooleanBuilder),
-}
-
-impl Column {
-    fn new(kind: FieldType, rows: usize) -> Self {
-        match kind {
-            FieldType::Text => Self::Text(StringBuilder::new()),
-            FieldType::Decimal => {
-                Self::Decimal(Decimal128Builder::with_capacity(rows).with_data_type(DECIMAL))
-            }
-            FieldType::Date => Self::Date(Date32Builder::with_capacity(rows)),
-            FieldType::Timestamp => Self::Timestamp(
-                TimestampMicrosecondBuilder::with_capacity(rows).with_data_type(instant()),
-            ),
-            FieldType::Int => Self::Int(Int64Builder::with_capacity(rows)),
-            FieldType::Bool => Self::Bool(BooleanBuilder::with_capacity(rows)),
-        }
-    }
-
-    /// Appends a value as it stands in JSON, if there is one.
-    fn append(&mut self, json: Option<&str>) {
-        match self {
-            Self::Text(column) => column.append_option(json.and_then(text)),
-            Self::Decimal(column) => column.append_option(json.and_then(number)),
-            Self::Date(column) => {
-                column.append_option(json.and_then(text).and_then(|text| moment::date(&text)));
-            }
-            Self::Timestamp(column) => {
-                column.append_option(json.and_then(text).and_then(|text| moment::instant(&text)));
-            }
-            Self::Int(column) => column.append_option(json.and_then(whole)),
-            Self::Bool(column) => column.append_option(json.and_then(|json| match json {
-                "true" => Some(true),
-                "false" => Some(false),
-                _ => None,
-            })),
-        }
-    }
-
-    fn finish(self) -> ArrayRef {
-        match self {
-            Self::Text(mut column) => Arc::new(column.finish()),
-            Self::Decimal(mut column) => Arc::new(column.finish()),
-            Self::Date(mut column) => Arc::new(column.finish()),
-            Self::Timestamp(mut column) => Arc::new(column.finish()),
-            Self::Int(mut column) => Arc::new(column.finish()),
-            Self::Bool(mut column) => Arc::new(column.finish()),
-        }
+/// A value of that type as it stands in JSON, if it is one.
+fn value(json: &str, kind: FieldType) -> Option<FieldValue<'_>> {
+    match kind {
+        FieldType::Text => text(json).map(FieldValue::Text),
+        FieldType::Decimal => number(json).map(FieldValue::Decimal),
+        FieldType::Date => moment::date(&text(json)?).map(FieldValue::Date),
+        FieldType::Timestamp => moment::instant(&text(json)?).map(FieldValue::Timestamp),
+        FieldType::Int => decimal::whole(json).map(FieldValue::Int),
+        FieldType::Bool => match json {
+            "true" => Some(FieldValue::Bool(true)),
+            "false" => Some(FieldValue::Bool(false)),
+            _ => None,
+        },
     }
 }
 
@@ -186,12 +143,7 @@ fn text(json: &str) -> Option<Cow<'_, str>> {
 /// A decimal, which is sent as a string or as a number, in units of 0.0001.
 fn number(json: &str) -> Option<i128> {
     let digits = if json.starts_with('"') { text(json)? } else { Cow::Borrowed(json) };
-    decimal::parse(&digits, 34, 4).ok()
-}
-
-/// A whole number of 64 bits, which is sent as a number.
-fn whole(json: &str) -> Option<i64> {
-    decimal::parse(json, 19, 0).ok().and_then(|whole| i64::try_from(whole).ok())
+    decimal::units(&digits).ok()
 }
 
 #[cfg(test)]

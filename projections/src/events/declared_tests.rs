@@ -5,6 +5,7 @@ use arrow::array::{Array, StringArray};
 use arrow::datatypes::{Date32Type, Decimal128Type, Int64Type, TimestampMicrosecondType};
 use proptest::prelude::*;
 
+use super::super::{DECIMAL, instant};
 use super::*;
 
 fn field(name: &str, kind: FieldType) -> Field {

@@ -7,7 +7,8 @@ use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 
 use super::super::settings::{ReportSettings, SmtpUrl};
-use super::{Delivery, Undelivered, instant};
+use super::super::told::instant;
+use super::{Delivery, Undelivered};
 
 /// How long the mail server may leave one command unanswered.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -20,7 +20,8 @@ use sha2::Sha256;
 use tenancy::hex;
 
 use super::super::settings::ReportSettings;
-use super::{Delivery, Undelivered, instant};
+use super::super::told::instant;
+use super::{Delivery, Undelivered};
 
 /// How long the other side has to answer.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -8,6 +8,7 @@ use sqlx::{Any, FromRow, Transaction};
 
 use super::alert_transitions::{self, Noted, TransitionKind};
 use super::alerts::{self, Fence};
+use super::deleted_parts::{self, DeletedKind};
 use super::reading::time;
 use super::{Scope, Store, sql, text};
 use crate::StoreError;
@@ -49,7 +50,7 @@ impl RuleState {
 pub struct StoredAlertRule {
     /// Its id, single among the tenant's.
     pub id: String,
-    /// 1, and one more with each replacement.
+    /// 1, and one more with each replacement, and with coming back after it was deleted.
     pub version: u64,
     /// The subject by whose rights it is evaluated; empty: a built-in one, or one that a template
     /// gave, which nobody has replaced.
@@ -253,8 +254,20 @@ pub(super) async fn ensure(
     }
 }
 
+/// Brings a rule that a template has, which the tenant may have had and deleted: then its versions go on
+/// from the last of those.
+pub(super) async fn bring(
+    transaction: &mut Transaction<'static, Any>,
+    tenant: u32,
+    rule: &StoredAlertRule,
+) -> Result<(), sqlx::Error> {
+    let again = deleted_parts::next(transaction, tenant, DeletedKind::AlertRule, &rule.id).await?;
+    let version = again.unwrap_or(rule.version);
+    insert(transaction, tenant, &StoredAlertRule { version, ..rule.clone() }).await
+}
+
 /// Inserts a rule; one that is there with its id stays as it is.
-pub(super) async fn insert(
+async fn insert(
     transaction: &mut Transaction<'static, Any>,
     tenant: u32,
     rule: &StoredAlertRule,
@@ -312,18 +325,18 @@ pub(super) async fn remove(
     id: &str,
     version: Option<u64>,
 ) -> Result<bool, sqlx::Error> {
-    // Versions begin at 1.
-    let done = sql::query(
-        "DELETE FROM alert_rules WHERE tenant_id = $1 AND id = $2 AND (version = $3 OR $3 = 0)",
+    // Versions begin at 1. Read to the end: a statement that changes is done only then.
+    let deleted: Vec<i64> = sql::query_scalar(
+        "DELETE FROM alert_rules WHERE tenant_id = $1 AND id = $2 AND (version = $3 OR $3 = 0) \
+         RETURNING version",
     )
     .bind(i64::from(tenant))
     .bind(id)
     .bind(version.unwrap_or(0).cast_signed())
-    .execute(&mut **transaction)
+    .fetch_all(&mut **transaction)
     .await?;
-    if done.rows_affected() == 0 {
-        return Ok(false);
-    }
+    let Some(last) = deleted.first() else { return Ok(false) };
+    deleted_parts::note(transaction, tenant, DeletedKind::AlertRule, id, *last).await?;
     sql::query("DELETE FROM alerts WHERE tenant_id = $1 AND rule_id = $2")
         .bind(i64::from(tenant))
         .bind(id)

@@ -167,6 +167,7 @@ impl Store {
             "DELETE FROM dashboards WHERE tenant_id = $1",
             "DELETE FROM dashboard_versions WHERE tenant_id = $1",
             "DELETE FROM deleted_dashboards WHERE tenant_id = $1",
+            "DELETE FROM deleted_parts WHERE tenant_id = $1",
             "DELETE FROM given_templates WHERE tenant_id = $1",
             "DELETE FROM custom_fields WHERE tenant_id = $1",
         ] {

@@ -19,6 +19,8 @@ const MARKER: &str = "Marker-of-the-deleted";
 const LETTERS: DeadLetterLimits = DeadLetterLimits { all: 100, share: 100 };
 /// A dashboard of which only its last version is known.
 const DELETED_BOARD: &str = "board-of-the-deleted";
+/// And such a report.
+const DELETED_REPORT: &str = "report-of-the-deleted";
 
 fn new_tenant(id: &str) -> NewTenant {
     serde_json::from_value(json!({
@@ -77,6 +79,16 @@ async fn fill(store: &Store, tenant: u32) {
     let deleted = dashboard(DELETED_BOARD);
     assert!(store.create_dashboard(tenant, &deleted, 9).await.unwrap());
     assert!(store.delete_dashboard(tenant, &deleted.head.id, None).await.unwrap());
+    let report = StoredReport {
+        id: DELETED_REPORT.to_owned(),
+        version: 1,
+        owner: MARKER.to_owned(),
+        definition: format!("\"{MARKER}\""),
+        created_at: deleted.head.created_at,
+        changed_at: deleted.head.created_at,
+    };
+    assert!(store.create_report(tenant, &report, None, 9).await.unwrap());
+    assert!(store.delete_report(tenant, &report.id, None).await.unwrap());
     let update = TemplateUpdate {
         revision: None,
         by: MARKER.to_owned(),
@@ -188,11 +200,13 @@ async fn of_an_erased_tenant_only_the_tombstone_and_the_record_stay(place: &Plac
     assert_eq!((record.events, record.files, record.finished_at), (5, 2, done.erased_at));
 
     assert!(found(place, MARKER).await > 0, "the other's");
+    assert!(found(place, DELETED_REPORT).await > 0, "the other's");
     let stone = store.delete_tenant(&other.id, "ops").await.unwrap();
     store.erase_tenant(&stone).await.unwrap();
     assert_eq!(found(place, MARKER).await, 0);
     assert_eq!(found(place, "2031-05-17").await, 0);
     assert_eq!(found(place, DELETED_BOARD).await, 0);
+    assert_eq!(found(place, DELETED_REPORT).await, 0);
 }
 
 async fn records_of_the_audit_are_neither_removed_nor_changed(place: &Place) {

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::{Any, FromRow, Transaction};
 
+use super::deleted_parts::{self, DeletedKind};
 use super::reading::{count, time};
 use super::report_jobs::{self, JobKind};
 use super::{Scope, Store, sql, text};
@@ -13,7 +14,7 @@ use crate::{RoleSet, StoreError};
 pub struct StoredReport {
     /// Its id, single among the tenant's.
     pub id: String,
-    /// 1, and one more with each replacement.
+    /// 1, and one more with each replacement, and with coming back after it was deleted.
     pub version: u64,
     /// The subject by whose rights it runs; empty: a template gave it, and nobody has replaced it.
     pub owner: String,
@@ -172,8 +173,21 @@ impl Store {
     }
 }
 
+/// Brings a report that a template has, which the tenant may have had and deleted: then its versions go
+/// on from the last of those.
+pub(super) async fn bring(
+    transaction: &mut Transaction<'static, Any>,
+    tenant: u32,
+    report: &StoredReport,
+    next: Option<DateTime<Utc>>,
+) -> Result<(), sqlx::Error> {
+    let again = deleted_parts::next(transaction, tenant, DeletedKind::Report, &report.id).await?;
+    let version = again.unwrap_or(report.version);
+    insert(transaction, tenant, &StoredReport { version, ..report.clone() }, next).await
+}
+
 /// Inserts a report, and the job of its schedule.
-pub(super) async fn insert(
+async fn insert(
     transaction: &mut Transaction<'static, Any>,
     tenant: u32,
     report: &StoredReport,
@@ -230,18 +244,18 @@ pub(super) async fn remove(
     id: &str,
     version: Option<u64>,
 ) -> Result<bool, sqlx::Error> {
-    // Versions begin at 1.
-    let done = sql::query(
-        "DELETE FROM reports WHERE tenant_id = $1 AND id = $2 AND (version = $3 OR $3 = 0)",
+    // Versions begin at 1. Read to the end: a statement that changes is done only then.
+    let deleted: Vec<i64> = sql::query_scalar(
+        "DELETE FROM reports WHERE tenant_id = $1 AND id = $2 AND (version = $3 OR $3 = 0) \
+         RETURNING version",
     )
     .bind(i64::from(tenant))
     .bind(id)
     .bind(version.unwrap_or(0).cast_signed())
-    .execute(&mut **transaction)
+    .fetch_all(&mut **transaction)
     .await?;
-    if done.rows_affected() == 0 {
-        return Ok(false);
-    }
+    let Some(last) = deleted.first() else { return Ok(false) };
+    deleted_parts::note(transaction, tenant, DeletedKind::Report, id, *last).await?;
     for statement in [
         "DELETE FROM report_jobs WHERE tenant_id = $1 AND kind = 'schedule' AND id = $2",
         "DELETE FROM report_jobs WHERE tenant_id = $1 AND kind IN ('run', 'deliver') AND id IN \

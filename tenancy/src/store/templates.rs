@@ -275,10 +275,10 @@ async fn give(
         dashboards::bring(transaction, tenant, dashboard).await?;
     }
     for (report, next) in &gift.reports {
-        reports::insert(transaction, tenant, report, *next).await?;
+        reports::bring(transaction, tenant, report, *next).await?;
     }
     for rule in &gift.rules {
-        alert_rules::insert(transaction, tenant, rule).await?;
+        alert_rules::bring(transaction, tenant, rule).await?;
     }
     Ok(())
 }

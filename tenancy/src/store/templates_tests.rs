@@ -293,6 +293,87 @@ async fn dashboards_from_before_go_on_counting_too(place: &Place) {
     assert_eq!(store.dashboard(1, &id).await.unwrap().unwrap().head.version, 8);
 }
 
+async fn reports_and_rules_that_are_brought_back_go_on_counting(place: &Place) {
+    let store = filled(place).await;
+    let (r, x) = ("household-r", "household-x");
+    let brought = || TemplateGift {
+        reports: vec![(report(r, 1), Some(at(60)))],
+        rules: vec![rule(x, 1)],
+        ..gift(2)
+    };
+    for tenant in [1, 2] {
+        assert!(store.update_template(tenant, &update(Some(1), brought()), 9).await.unwrap());
+    }
+    assert!(store.replace_report(1, &report(r, 2), None).await.unwrap());
+    assert!(store.replace_alert_rule(1, &rule(x, 2), None, None).await.unwrap());
+    for revision in [2, 3] {
+        assert!(store.delete_report(1, r, Some(revision)).await.unwrap());
+        assert!(store.delete_alert_rule(1, x, Some(revision)).await.unwrap());
+        assert!(store.update_template(1, &update(Some(revision), brought()), 9).await.unwrap());
+        let version = revision + 1;
+        let (report_now, rule_now) = (
+            StoredReport { version, ..report(r, 1) },
+            StoredAlertRule { version, ..rule(x, 1) },
+        );
+        // Who holds what it was before changes nothing of what it is.
+        for seen in 1..version {
+            assert!(!store.replace_report(1, &report(r, seen + 1), None).await.unwrap());
+            assert!(!store.replace_alert_rule(1, &rule(x, seen + 1), None, None).await.unwrap());
+            assert!(!store.delete_report(1, r, Some(seen)).await.unwrap());
+            assert!(!store.delete_alert_rule(1, x, Some(seen)).await.unwrap());
+        }
+        assert_eq!(store.report(1, r).await.unwrap(), Some(report_now));
+        assert_eq!(store.alert_rule(1, x).await.unwrap(), Some(rule_now));
+    }
+    assert_eq!(store.report(2, r).await.unwrap(), Some(report(r, 1)));
+    assert_eq!(store.alert_rule(2, x).await.unwrap(), Some(rule(x, 1)));
+}
+
+async fn what_a_newer_version_took_away_goes_on_counting_too(place: &Place) {
+    let store = filled(place).await;
+    let (r, x) = ("household-r", "household-x");
+    let brought = || TemplateGift {
+        reports: vec![(report(r, 1), None)],
+        rules: vec![rule(x, 1)],
+        ..gift(2)
+    };
+    let part = |kind, id: &str| RemovedPart { kind, id: id.to_owned(), version: 1 };
+    let removed = vec![part(PartKind::Report, r), part(PartKind::AlertRule, x)];
+    let gone = TemplateUpdate { removed, ..update(Some(2), gift(2)) };
+    assert!(store.update_template(1, &update(Some(1), brought()), 9).await.unwrap());
+    assert!(store.update_template(1, &gone, 9).await.unwrap());
+    assert!(store.update_template(1, &update(Some(3), brought()), 9).await.unwrap());
+    assert_eq!(store.report(1, r).await.unwrap().unwrap().version, 2);
+    assert_eq!(store.alert_rule(1, x).await.unwrap().unwrap().version, 2);
+}
+
+async fn reports_and_rules_from_before_go_on_counting_too(place: &Place) {
+    place.migrate_to(24).await;
+    for statement in [
+        "INSERT INTO tenants (id, name, timezone, currency, clock, created_at) \
+         VALUES ('one', 'One', 'UTC', 'EUR', 'wall', 0)",
+        "INSERT INTO reports (tenant_id, id, version, owner, definition, created_at, changed_at) \
+         VALUES (1, 'household-r', 7, '', '{}', 0, 0)",
+        "INSERT INTO alert_rules (tenant_id, id, version, owner, definition, audience, state, \
+         sequence, created_at, changed_at) \
+         VALUES (1, 'household-x', 9, '', '{}', 1, 'waiting', 0, 0, 0)",
+    ] {
+        place.execute(statement).await.unwrap();
+    }
+    let store = place.open().await;
+    let (r, x) = ("household-r", "household-x");
+    assert!(store.delete_report(1, r, Some(7)).await.unwrap());
+    assert!(store.delete_alert_rule(1, x, Some(9)).await.unwrap());
+    let gift = TemplateGift {
+        reports: vec![(report(r, 1), None)],
+        rules: vec![rule(x, 1)],
+        ..gift(2)
+    };
+    assert!(store.update_template(1, &update(None, gift), 9).await.unwrap());
+    assert_eq!(store.report(1, r).await.unwrap().unwrap().version, 8);
+    assert_eq!(store.alert_rule(1, x).await.unwrap().unwrap().version, 10);
+}
+
 async fn a_store_from_before_takes_templates_over(place: &Place) {
     place.migrate_to(18).await;
     let one = "INSERT INTO tenants (id, name, timezone, currency, clock, created_at, vertical) \

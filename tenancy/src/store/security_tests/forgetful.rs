@@ -7,8 +7,8 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use super::rows::{
-    dashboard, deleted_dashboard, entry, fill, fill_reports, key, mark, new_tenant, now, report,
-    revocation, run, service_token, taken_over, view,
+    dashboard, deleted_dashboard, deleted_report, entry, fill, fill_reports, key, mark, new_tenant,
+    now, report, revocation, run, service_token, taken_over, view,
 };
 use super::*;
 use crate::audit::{AuditFilter, Chain, verify};
@@ -383,11 +383,16 @@ async fn only_own_templates(store: &Store, a: u32, b: u32) {
     assert!(!store.update_template(a, &removed, 9).await.unwrap());
     assert_eq!(store.given_template(a).await.unwrap().unwrap().revision, 2);
     // That another has had it before is nothing to whom it is given.
-    let given = deleted_dashboard(b);
-    let gift = TemplateGift { dashboards: vec![given.clone()], ..taken_over(None).gift };
+    let (given, report) = (deleted_dashboard(b), deleted_report(b));
+    let gift = TemplateGift {
+        dashboards: vec![given.clone()],
+        reports: vec![(report.clone(), None)],
+        ..taken_over(None).gift
+    };
     let brought = TemplateUpdate { gift, ..taken_over(Some(2)) };
     assert!(store.update_template(a, &brought, 9).await.unwrap());
     assert_eq!(store.dashboard(a, &given.head.id).await.unwrap(), Some(given));
+    assert_eq!(store.report(a, &report.id).await.unwrap(), Some(report));
     let all: Vec<String> = MODULES.map(str::to_owned).to_vec();
     let modules = Some(SwitchedModules { before: all.clone(), after: all[..1].to_vec() });
     let switched = TemplateUpdate { modules, ..taken_over(Some(3)) };

@@ -74,6 +74,9 @@ pub(super) async fn fill(store: &Store, tenant: u32) {
     let deleted = deleted_dashboard(tenant);
     assert!(store.create_dashboard(tenant, &deleted, 9).await.unwrap());
     assert!(store.delete_dashboard(tenant, &deleted.head.id, None).await.unwrap());
+    let deleted = deleted_report(tenant);
+    assert!(store.create_report(tenant, &deleted, None, 9).await.unwrap());
+    assert!(store.delete_report(tenant, &deleted.id, None).await.unwrap());
     assert!(store.update_template(tenant, &taken_over(None), 9).await.unwrap());
 }
 
@@ -163,6 +166,11 @@ pub(super) fn report(id: &str) -> StoredReport {
         created_at: now(),
         changed_at: now(),
     }
+}
+
+/// One of a template's, which the tenant has had.
+pub(super) fn deleted_report(tenant: u32) -> StoredReport {
+    report(&format!("household-deleted{tenant}"))
 }
 
 pub(super) fn run(id: &str, report: &str) -> NewRun {
