@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { span } from '../../src/charts/bars';
 import { contrast, parseHex, readable } from '../../src/lib/colour';
 import { filterRows, listColumns, sortRows, totals, totalText } from '../../src/lib/listing';
-import { topRows } from '../../src/lib/ranking';
+import { partBar, topRows } from '../../src/lib/ranking';
 import { Rows } from '../../src/lib/rows';
 import { inSight, topFor } from '../../src/lib/sight';
 import { challenge, finish, request, returned } from '../../src/lib/issuer';
@@ -91,6 +91,14 @@ describe('a listing', () => {
       topRows(many, { by: 'balance', most: 3, lowest }).map((cell) => cell('balance'));
     expect(ranked(false)).toEqual(['49.0000', '48.0000', '47.0000']);
     expect(ranked(true)).toEqual(['0.0000', '1.0000', '2.0000']);
+  });
+});
+
+describe('a bar', () => {
+  it('is as long as the whole by the longest, and never longer', () => {
+    expect(partBar(30, 40, 80)).toEqual([{ share: 0.375, tone: 'accent' }, { share: 0.125, tone: 'bar' }]);
+    expect(partBar(200, 150, 100, 'warn')).toEqual([{ share: 1, tone: 'warn' }, { share: 0, tone: 'bar' }]);
+    expect(partBar(0, 0, 0).map(({ share }) => share)).toEqual([0, 0]);
   });
 });
 
