@@ -2,6 +2,7 @@
 import { parseDecimal, type Decimal } from './decimal';
 import type { Desk, Followed } from './desk.svelte';
 import { Sums, type Group, type SumsShape } from './folds';
+import type { Rows } from './rows';
 
 export const BUCKETS = ['current', 'd1_30', 'd31_60', 'd61_90', 'd90_plus'] as const;
 export type Bucket = (typeof BUCKETS)[number];
@@ -143,6 +144,15 @@ export function currenciesOf(own: string | undefined, all: readonly Sums[]): str
   const found = new Set(all.flatMap((sums) => [...sums.groups.keys()]));
   const others = [...found].filter((currency) => currency !== own).sort();
   return own === undefined ? others : [own, ...others];
+}
+
+/** What projects are called, by their numbers; of the rows of their figures. */
+export function projectNames(rows: Rows): ReadonlyMap<string, string> {
+  const known = new Map<string, string>();
+  if (!rows.complete) return known;
+  const [id, name] = [rows.columns.at('project_id'), rows.columns.at('name')];
+  for (const row of rows.values()) if (row[name]) known.set(String(row[id]), String(row[name]));
+  return known;
 }
 
 /** A copy of the sums as they are now; reading them in a template follows the rows they are of. */

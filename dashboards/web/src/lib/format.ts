@@ -95,6 +95,12 @@ export function exact(text: string, least = 0): string {
   return (sign === '-' && !isNothing ? MINUS : '') + group(whole) + fraction(trimmed(places, least));
 }
 
+/** Whether an amount that leads a tile is read without its cents: from ten millions on. */
+export function isLarge(value: Decimal): boolean {
+  const least = 10_000_000n * ONE;
+  return value >= least || value <= -least;
+}
+
 export function quantity(value: Decimal): string {
   return figure(value, { places: SCALE, trim: true });
 }

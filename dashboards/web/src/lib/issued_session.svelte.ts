@@ -6,8 +6,6 @@ import { TabSession, type Kind } from './tab_session.svelte';
 /** What sign-ins of one kind have in common where there may be an issuer. */
 export interface IssuedKind extends Kind {
   door: Door;
-  /** What is said of one that came to nothing. */
-  failed: (why: string) => string;
 }
 
 export class IssuedSession extends TabSession {
@@ -24,16 +22,16 @@ export class IssuedSession extends TabSession {
 
   /** The browser comes back from the issuer: to where it was, and signed in if it may be. */
   async #comeBack(back: Returned): Promise<void> {
-    const { door, failed } = this.#kind;
+    const { door } = this.#kind;
     const pending = takePending(door);
     history.replaceState(null, '', pending?.place ?? door.path);
     dispatchEvent(new PopStateEvent('popstate'));
-    if (pending === null) return this.signOut(failed(issuing.notBegun));
+    if (pending === null) return this.signOut(issuing.failed(issuing.notBegun));
     this.isReturning = true;
     try {
       this.take(await finish(back, pending, door));
     } catch (error) {
-      this.signOut(failed(error instanceof Error ? error.message : String(error)));
+      this.signOut(issuing.failed(error instanceof Error ? error.message : String(error)));
     } finally {
       this.isReturning = false;
     }

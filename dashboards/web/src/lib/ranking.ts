@@ -16,7 +16,12 @@ export interface Item {
   places: number;
   trim?: boolean;
   /** The bar: shares of the whole width (0–1), side by side. */
-  parts: readonly { share: number; tone: 'accent' | 'bar' | 'bar-2' | 'warn' | 'bad' }[];
+  parts: readonly Part[];
+}
+
+export interface Part {
+  share: number;
+  tone: 'accent' | 'bar' | 'bar-2' | 'warn' | 'bad';
 }
 
 export interface Choice {
@@ -51,6 +56,11 @@ export function topRows(rows: Rows, choice: Choice): ((name: string) => Cell)[] 
 /** A share of the longest bar, never negative and never beyond the whole. */
 export function shareOf(part: number, most: number): number {
   return most <= 0 ? 0 : Math.min(1, Math.max(0, part / most));
+}
+
+/** A bar of a whole: the part of it that counts, and the rest. */
+export function partBar(part: number, whole: number, most: number, tone: Part['tone'] = 'accent'): Part[] {
+  return [{ share: shareOf(part, most), tone }, { share: shareOf(whole - part, most), tone: 'bar' }];
 }
 
 export function textOf(cell: Cell): string {

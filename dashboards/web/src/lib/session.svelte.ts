@@ -14,5 +14,5 @@ function refuse(token: string): string | null {
 }
 
 export const session = new IssuedSession({
-  place: 'tidemark.token', refuse, expired: texts.signIn.expired, door: front, failed: texts.signIn.failed,
+  place: 'tidemark.token', refuse, expired: texts.signIn.expired, door: front,
 });

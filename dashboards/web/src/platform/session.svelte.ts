@@ -17,5 +17,5 @@ export function refuse(token: string): string | null {
 }
 
 export const session = new IssuedSession({
-  place: 'tidemark.platform.token', refuse, expired: words.signIn.expired, door, failed: words.signIn.failed,
+  place: 'tidemark.platform.token', refuse, expired: words.signIn.expired, door,
 });

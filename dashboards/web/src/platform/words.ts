@@ -15,11 +15,7 @@ export const words = {
     forbidden: 'This token is not an operator’s. A tenant’s people sign in at the first page.',
     refused: 'The service does not accept this token. Paste another one.',
     signedOut: 'You are signed out.',
-    byIssuer: (host: string) => `Sign in with ${host}`,
     instead: 'Use an operator token instead',
-    returning: 'Signing you in…',
-    failed: (why: string) => `The sign-in did not work: ${why.replace(/[.\s]+$/, '')}.`,
-    insecure: 'this address is not secure; open the page by HTTPS',
   },
   columns: {
     id: 'Tenant',

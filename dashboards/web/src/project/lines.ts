@@ -57,6 +57,16 @@ export interface Fact {
   isSum?: boolean;
 }
 
+/** A name as the page lists it, with a note at its end. */
+export interface Noted {
+  id: string;
+  name: string;
+  note: string;
+  tone: 'muted' | 'bad' | '';
+  /** Where the events behind it are, if that is known. */
+  why?: string;
+}
+
 export function factOf(line: Line | null, column: string, name: string): Fact {
   return { id: column, name, value: amountOf(line, column), why: line?.why(column) ?? '' };
 }

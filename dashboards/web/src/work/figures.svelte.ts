@@ -1,6 +1,6 @@
 /** The live figures of projects: what they earn, their budgets, and the hours of people on them. */
 import type { Desk, Followed } from '../lib/desk.svelte';
-import { currenciesOf, group, summed } from '../lib/figures.svelte';
+import { currenciesOf, group, projectNames, summed } from '../lib/figures.svelte';
 import { decimalOf, type Group, type Sums } from '../lib/folds';
 import type { Cell } from '../lib/protocol';
 import { textOf } from '../lib/ranking';
@@ -79,14 +79,7 @@ export class WorkFigures {
   }
 
   /** What projects are called, by their numbers. */
-  readonly names: ReadonlyMap<string, string> = $derived.by(() => {
-    const { rows } = this.projects;
-    const known = new Map<string, string>();
-    if (!rows.complete) return known;
-    const [id, name] = [rows.columns.at('project_id'), rows.columns.at('name')];
-    for (const row of rows.values()) if (row[name]) known.set(String(row[id]), String(row[name]));
-    return known;
-  });
+  readonly names: ReadonlyMap<string, string> = $derived.by(() => projectNames(this.projects.rows));
 
   /** The weeks in which somebody worked, by their Mondays, the latest first. */
   readonly weeks: string[] = $derived.by(() => {

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { parseDecimal } from '../../src/lib/decimal';
 import {
-  age, amount, compact, count, day, exact, figure, figureParts, hours, moment, money, percent, quantity, todayIn,
+  age, amount, compact, count, day, exact, figure, figureParts, hours, isLarge, moment, money, percent, quantity, todayIn,
 } from '../../src/lib/format';
 import { listColumns, rowText, totalText } from '../../src/lib/listing';
 import { isLocale, locale, sampleIn } from '../../src/lib/locale.svelte';
@@ -19,6 +19,11 @@ describe('figures', () => {
 
   it('show every place of money that has more than cents', () => {
     expect(money(of('9115.1341'))).toBe('9,115.1341');
+  });
+
+  it('are large from ten millions on, either way', () => {
+    expect([of('9999999.9999'), of('-9999999.9999'), of('0')].map(isLarge)).toEqual([false, false, false]);
+    expect([of('10000000'), of('-10000000')].map(isLarge)).toEqual([true, true]);
   });
 
   it('have no sign when they round to nothing', () => {

@@ -2,8 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { span } from '../../src/charts/bars';
 import { contrast, parseHex, readable } from '../../src/lib/colour';
 import { filterRows, listColumns, sortRows, totals, totalText } from '../../src/lib/listing';
-import { topRows } from '../../src/lib/ranking';
+import { partBar, topRows } from '../../src/lib/ranking';
 import { Rows } from '../../src/lib/rows';
+import { inSight, topFor } from '../../src/lib/sight';
 import { challenge, finish, request, returned } from '../../src/lib/issuer';
 import { isOwnMachine, mayRead, readClaims, tokenInFragment } from '../../src/lib/token';
 import { Trail, trailPath } from '../../src/lib/trail';
@@ -18,6 +19,29 @@ function invoices(...list: [string, string, string | null, string][]): Rows {
   rows.snapshot({ type: 'snapshot', id: 's', position: 'p', columns, key: ['invoice_id'], rows: list, last: true });
   return rows;
 }
+
+describe('a long table', () => {
+  const sight = (lines: number, top: number) => inSight(lines, 30, { top, height: 300 }, 5);
+
+  it('has the lines in sight in the page, and some around them', () => {
+    expect(sight(1_000, 0)).toEqual({ first: 0, last: 15 });
+    expect(sight(1_000, 3_015)).toEqual({ first: 95, last: 116 });
+    expect(sight(1_000, 29_700)).toEqual({ first: 985, last: 1_000 });
+  });
+
+  it('has no line that is not there, and the last ones while it is scrolled beyond them', () => {
+    expect(sight(0, 0)).toEqual({ first: 0, last: 0 });
+    expect(sight(3, 0)).toEqual({ first: 0, last: 3 });
+    expect(sight(20, 9_000)).toEqual({ first: 15, last: 20 });
+  });
+
+  it('is scrolled only as far as a line takes to be whole', () => {
+    const top = (at: number, from: number) => topFor(at, 30, { top: from, height: 300 }, 32);
+    expect(top(12, 300)).toBe(300);
+    expect(top(2, 300)).toBe(60);
+    expect(top(30, 300)).toBe(662);
+  });
+});
 
 describe('a listing', () => {
   const rows = invoices(
@@ -67,6 +91,14 @@ describe('a listing', () => {
       topRows(many, { by: 'balance', most: 3, lowest }).map((cell) => cell('balance'));
     expect(ranked(false)).toEqual(['49.0000', '48.0000', '47.0000']);
     expect(ranked(true)).toEqual(['0.0000', '1.0000', '2.0000']);
+  });
+});
+
+describe('a bar', () => {
+  it('is as long as the whole by the longest, and never longer', () => {
+    expect(partBar(30, 40, 80)).toEqual([{ share: 0.375, tone: 'accent' }, { share: 0.125, tone: 'bar' }]);
+    expect(partBar(200, 150, 100, 'warn')).toEqual([{ share: 1, tone: 'warn' }, { share: 0, tone: 'bar' }]);
+    expect(partBar(0, 0, 0).map(({ share }) => share)).toEqual([0, 0]);
   });
 });
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { bridge, bridgeText } from '../../src/charts/bridge';
+import { projectNames } from '../../src/lib/figures.svelte';
 import { listColumns, sortRows } from '../../src/lib/listing';
 import { uses } from '../../src/lib/modules';
 import { address, placeOf, projectAddress, projectOf } from '../../src/lib/place';
@@ -23,6 +24,20 @@ const earned = () => rowsOf(
   MONEY, ['project_id', 'currency'],
   ['P1', 'GBP', 'Refit', '1000.0000', '-250.5000', '-0.2505'], ['P1', null, 'Refit', '0.0000', null, null],
 );
+
+describe('what projects are called', () => {
+  it('stands with their figures, once for all their currencies, and not where nobody has named them', () => {
+    const rows = rowsOf(
+      MONEY, ['project_id', 'currency'],
+      ['P1', 'GBP', 'Refit', '0', '0', null], ['P1', 'EUR', 'Refit', '0', '0', null], ['P2', 'GBP', null, '0', '0', null],
+    );
+    expect([...projectNames(rows)]).toEqual([['P1', 'Refit']]);
+  });
+
+  it('is not known before all rows are there', () => {
+    expect(projectNames(new Rows()).size).toBe(0);
+  });
+});
 
 describe('the address of a project', () => {
   it.each(['P1', 'P 1', 'a/b', '/a', 'a/', '50%', 'v1.2', 'Ü "q"?#&', '%2F'])('%j leads to its page', (id) => {
