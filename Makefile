@@ -9,7 +9,7 @@ SHELL := /bin/bash
 WEB := dashboards/web
 ARGS ?=
 # Generated histories of each view in `make test`; `make test PROPTEST_CASES=1000` searches longer.
-export PROPTEST_CASES ?= 64
+export PROPTEST_CASES ?= 32
 
 .PHONY: help
 help: ## Say what there is

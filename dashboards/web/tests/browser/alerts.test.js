@@ -287,6 +287,11 @@ test('bell, notice and list fit a phone', async (t) => {
   assert.deepEqual(await beyond(page), { page: 0, list: [], wide: [] });
   await notice(page).getByRole('button', { name: 'Show' }).click();
   await reads(listed(page), /Acknowledge/);
+  // It has come in from the side.
+  await page.waitForFunction(() => {
+    const moving = document.querySelector('[data-drawer=alerts]').getAnimations({ subtree: true });
+    return moving.every((one) => one.playState === 'finished' || one.effect.getTiming().iterations === Infinity);
+  });
   assert.deepEqual(await beyond(page), { page: 0, list: [0], wide: [] });
   await button(page, 'Snooze').click();
   await span(page, '1 week').waitFor();

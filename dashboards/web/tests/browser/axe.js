@@ -12,9 +12,15 @@ function look() {
   return innerWidth < 500 ? { rules: { 'color-contrast': { enabled: false } } } : {};
 }
 
+/** What the browser has over the page, axe-core takes to lie under whatever has a level there: it knows of none. */
+function raise() {
+  for (const box of document.querySelectorAll('dialog:modal')) box.style.zIndex = '9999';
+}
+
 /** Fails with everything that is found, where it is, and what would mend it. */
 export async function isAccessible(page, what) {
   if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(axe.source);
+  await page.evaluate(raise);
   // Style sheets are not fetched again, which needs elements that the policy refuses.
   const options = { preload: false, resultTypes: ['violations'], ...(await page.evaluate(look)) };
   const { violations, passes } = await page.evaluate((given) => window.axe.run(document, given), options);
