@@ -90,6 +90,7 @@ test('an executive comes from the overview and sees it all, as it changes', asyn
   await reads(title(page), 'Terminal refit');
   assert.equal(page.url(), `${service.address}/projects/P1`);
   await reads(page.locator('main header').first(), /P1, as of 31 Mar 2026/);
+  await reads(page.locator('nav [aria-current=page]'), 'Projects');
   await reads(figure(page, 'revenue'), '10,000.00GBP');
   await reads(figure(page, 'profit'), '6,499.00GBP');
   await reads(figure(page, 'left'), '1,499.00GBP');
