@@ -21,14 +21,37 @@ bills AS (
     FROM events."purchasing.bill_received"
     GROUP BY bill_id
 ),
--- One rate for each day on which one takes effect: a change beats the first rate, and that beats
--- having none, as everybody has from the first day there is.
+-- What was said of each employment. Statements of the same one end alike: with the first end that is
+-- not before their start.
+employments AS (
+    SELECT
+        o.employee_id,
+        o.start_date,
+        o.hourly_cost,
+        o.occurred_at,
+        o.event_id,
+        min(l.end_date) AS end_date
+    FROM events."hr.employee_onboarded" AS o
+    LEFT JOIN events."hr.employee_left" AS l
+        ON l.employee_id = o.employee_id AND l.end_date >= o.start_date
+    GROUP BY o.employee_id, o.start_date, o.hourly_cost, o.occurred_at, o.event_id
+),
+first_rates AS (
+    SELECT
+        employee_id,
+        last_value(start_date ORDER BY occurred_at, event_id) AS start_date,
+        last_value(hourly_cost ORDER BY occurred_at, event_id) AS hourly_cost
+    FROM employments
+    GROUP BY employee_id, end_date
+),
+-- One rate for each day on which one takes effect: a change beats the first rate of an employment,
+-- and that beats having none, as everybody has from the first day there is.
 rate_statements AS (
     SELECT employee_id, effective_date, 2 AS strength, occurred_at, event_id, hourly_cost
     FROM events."hr.employee_rate_changed"
     UNION ALL
     SELECT employee_id, start_date, 1 AS strength, NULL, NULL, hourly_cost
-    FROM standing_employees
+    FROM first_rates
     WHERE hourly_cost IS NOT NULL
     UNION ALL
     SELECT employee_id, DATE '0001-01-01', 0 AS strength, NULL, NULL, NULL

@@ -57,7 +57,29 @@ stated_employees AS (
     FROM events."hr.employee_onboarded"
 ),
 employees AS (
-    SELECT employee_id, start_date, hourly_cost, currency FROM stated_employees WHERE age = 1
+    SELECT employee_id, currency FROM stated_employees WHERE age = 1
+),
+-- Statements of the same employment end alike: with the first end that is not before their start.
+ended_employments AS (
+    SELECT
+        o.employee_id,
+        o.start_date,
+        o.hourly_cost,
+        o.occurred_at,
+        o.event_id,
+        min(l.end_date) AS end_date
+    FROM events."hr.employee_onboarded" AS o
+    LEFT JOIN events."hr.employee_left" AS l
+        ON l.employee_id = o.employee_id AND l.end_date >= o.start_date
+    GROUP BY o.employee_id, o.start_date, o.hourly_cost, o.occurred_at, o.event_id
+),
+employments AS (
+    SELECT
+        *,
+        row_number() OVER (
+            PARTITION BY employee_id, end_date ORDER BY occurred_at DESC, event_id DESC
+        ) AS age
+    FROM ended_employments
 ),
 -- A change beats the first rate of the same day, and that beats having none.
 rates AS (
@@ -65,8 +87,8 @@ rates AS (
     FROM events."hr.employee_rate_changed"
     UNION ALL
     SELECT employee_id, start_date, 1 AS strength, NULL, NULL, hourly_cost
-    FROM employees
-    WHERE hourly_cost IS NOT NULL
+    FROM employments
+    WHERE age = 1 AND hourly_cost IS NOT NULL
 ),
 -- Each time entry with every rate that has been in force up to its day, the one in force first.
 rated_entries AS (

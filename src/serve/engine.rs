@@ -15,6 +15,7 @@ use stream::Hub;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use self::capture::Turn;
 pub(crate) use self::capture::{Begun, Cuts, Requests};
 use super::ServeError;
 use super::slots::{Home, Slots};
@@ -128,7 +129,7 @@ impl Engine {
             .name("engine".to_owned())
             .spawn(move || {
                 let _end = end;
-                block_on(run(partition, applied, inputs, orders, cuts, &hub));
+                run(partition, applied, inputs, orders, cuts, &hub);
             })
             .map_err(ServeError::Thread)?;
         Ok(Self { thread, ended })
@@ -145,7 +146,31 @@ impl Engine {
     }
 }
 
-async fn run(
+/// What the engine does next.
+enum Next {
+    Order(Order),
+    /// None once there will be no more.
+    Input(Option<Input>),
+    Cut(Turn),
+}
+
+/// Waits for what there is to be done. It is done behind this and not within it: a view that
+/// recomputes its groups waits for DataFusion on this thread, and an executor runs no other one
+/// within itself.
+async fn next(
+    inputs: &mut mpsc::Receiver<Input>,
+    received: &mut Received,
+    cuts: &mut Requests,
+) -> Next {
+    tokio::select! {
+        biased;
+        Some(order) = received.orders.recv() => Next::Order(order),
+        input = inputs.recv() => Next::Input(input),
+        turn = cuts.turn() => Next::Cut(turn),
+    }
+}
+
+fn run(
     mut partition: Partition,
     mut applied: u64,
     mut inputs: mpsc::Receiver<Input>,
@@ -155,19 +180,18 @@ async fn run(
 ) {
     cuts.applied(applied);
     loop {
-        let first = tokio::select! {
-            biased;
-            Some(order) = received.orders.recv() => {
+        let first = match block_on(next(&mut inputs, &mut received, &mut cuts)) {
+            Next::Order(order) => {
                 order(&mut partition, hub);
                 continue;
             }
-            input = inputs.recv() => input,
-            turn = cuts.turn() => {
+            Next::Cut(turn) => {
                 cuts.act(turn, &mut partition, applied);
                 continue;
             }
+            Next::Input(Some(first)) => first,
+            Next::Input(None) => return,
         };
-        let Some(first) = first else { return };
         received.is_busy.store(true, Ordering::Relaxed);
         let (input, rows) = coalesce(first, &mut inputs);
         applied = input.offset;

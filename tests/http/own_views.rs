@@ -169,6 +169,46 @@ async fn views_defined_under_load_equal_their_queries_and_come_back_after_a_cras
 }
 
 #[tokio::test]
+async fn views_that_recompute_their_groups_follow_what_comes_and_come_back_after_a_crash() {
+    let mut service = Service::start().await;
+    let admin = service.tenant("recomputed").await;
+    let by_customer =
+        |what: &str| format!("SELECT customer_id, {what} FROM {ISSUED} GROUP BY customer_id");
+    let of_invoice = |what: &str| format!("SELECT invoice_id, {what} FROM {ISSUED}");
+    let ranked = "OVER (PARTITION BY customer_id ORDER BY invoice_id)";
+    let views = [
+        ("middles", by_customer("median(amount) AS middle, bool_or(amount > 200) AS large")),
+        ("listed", by_customer("string_agg(invoice_id, ',' ORDER BY invoice_id) AS invoices")),
+        ("running", of_invoice(&format!("sum(amount) {ranked} AS total"))),
+        ("parted", of_invoice(&format!("ntile(3) {ranked} AS third"))),
+        ("words", of_invoice("unnest(make_array(customer_id, currency)) AS word")),
+        (
+            "weeks",
+            of_invoice("unnest(hop(occurred_at, INTERVAL '1 day', INTERVAL '7 days')) AS week"),
+        ),
+    ];
+    for (name, sql) in &views {
+        defined(&service, &admin, name, sql).await;
+    }
+    for batch in 0..2 {
+        let position = send(&service.client, &service.url("/v1/events"), &admin, batch).await;
+        let applied = format!("wait_for={}&wait_ms=60000", position.as_str().unwrap());
+        for (name, sql) in &views {
+            service.read(&format!("/v1/views/{name}?{applied}"), &admin).await;
+            equals_its_query(&service, &admin, name, sql).await;
+        }
+    }
+    service.process.kill().unwrap();
+    service.process.wait().unwrap();
+    let again = Service::start_in(Arc::clone(&service.data)).await;
+    let sent = again.send(&admin, &[invoice("one-more", "c1", "500")]).await;
+    for (name, sql) in &views {
+        again.rows(&admin, name, &sent["position"]).await;
+        equals_its_query(&again, &admin, name, sql).await;
+    }
+}
+
+#[tokio::test]
 async fn a_replaced_view_is_never_missing_and_its_readers_change_with_it() {
     let service = Service::start().await;
     let admin = service.tenant("replaced").await;

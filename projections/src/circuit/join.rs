@@ -7,6 +7,7 @@
 mod residual;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, UInt32Array, new_null_array};
+use arrow::buffer::NullBuffer;
 use arrow::compute::take;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
@@ -124,14 +125,19 @@ impl Join {
         let columns = side.key_columns(&change.rows)?;
         let packed = side.key_packer().pack(&change.tenants, &columns)?;
         let rows = side.pack(change)?;
-        let nulls: Vec<&ArrayRef> =
-            columns.iter().filter(|c| !self.nulls_are_equal && c.null_count() > 0).collect();
+        let nulls: Vec<NullBuffer> = columns
+            .iter()
+            .filter(|_| !self.nulls_are_equal)
+            // A column of the type of nulls has them without saying where.
+            .filter_map(Array::logical_nulls)
+            .filter(|nulls| nulls.null_count() > 0)
+            .collect();
         let located: Vec<Option<(u32, bool)>> = if nulls.is_empty() {
             self.keys.locate(&packed).into_iter().map(Some).collect()
         } else {
             (0..change.len())
                 .map(|row| {
-                    let null = nulls.iter().any(|column| column.is_null(row));
+                    let null = nulls.iter().any(|nulls| nulls.is_null(row));
                     (!null).then(|| self.keys.find_or_add(packed.row(row)))
                 })
                 .collect()

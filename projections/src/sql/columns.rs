@@ -7,7 +7,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, Result};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{Expr, ExprSchemable, Volatility};
+use datafusion::logical_expr::{Expr, ExprSchemable, Volatility, lit};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions;
 
@@ -74,6 +74,24 @@ pub(super) fn physical(
         state.execution_props(),
         &PhysicalPlanningContext::default(),
     )
+}
+
+/// What rows are grouped or joined by. An operator compares bytes, and of floats the two zeros are one
+/// key to DataFusion: adding a zero makes one of them, and leaves all other values as they are.
+pub(super) fn key(expr: &Expr, schema: &DFSchema) -> Result<Expr> {
+    Ok(match expr.get_type(schema)? {
+        DataType::Float64 => expr.clone().unalias() + lit(0.0_f64),
+        DataType::Float32 => expr.clone().unalias() + lit(0.0_f32),
+        _ => expr.clone(),
+    })
+}
+
+/// What rows are grouped or joined by, each as [`key`].
+pub(super) fn keys<'a>(
+    exprs: impl IntoIterator<Item = &'a Expr>,
+    schema: &DFSchema,
+) -> Result<Vec<Expr>> {
+    exprs.into_iter().map(|expr| key(expr, schema)).collect()
 }
 
 /// The columns an operator reads, put before it as a projection. They are named by their place,

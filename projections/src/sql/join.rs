@@ -11,7 +11,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, Join, LogicalPlan, lit};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{Literal, is_not_null};
 
-use super::columns::{nth, nths, physical, reads_clock, refuse_volatile};
+use super::columns::{self, nth, nths, physical, reads_clock, refuse_volatile};
 use super::subquery::is_scalar;
 use super::{Compiled, Compiler, arrow_schema, nullable, unsupported};
 use crate::circuit::{
@@ -79,7 +79,7 @@ impl Compiler {
         input: &LogicalPlan,
         keys: impl Iterator<Item = &'a Expr>,
     ) -> Compiled<Side> {
-        let keys: Vec<Expr> = keys.cloned().collect();
+        let keys = columns::keys(keys, input.schema())?;
         let node = self.node(input)?;
         if !keys.iter().any(reads_clock) {
             return Ok(Side { node, schema: input.schema().clone(), keys });

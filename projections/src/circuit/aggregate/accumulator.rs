@@ -6,6 +6,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Decimal256Array, Int64Array,
     UInt64Array,
 };
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Decimal128Type, Decimal256Type, Int64Type, UInt64Type, i256,
 };
@@ -257,8 +258,8 @@ pub(super) enum Values {
     UInt(UInt64Array),
     Decimal(Decimal128Array),
     Wide(Decimal256Array),
-    /// Only whether there is a value matters.
-    Present(ArrayRef),
+    /// Only whether there is a value matters: where there is none, unless there is one everywhere.
+    Present(Option<NullBuffer>),
     /// Every row counts.
     All,
 }
@@ -281,7 +282,8 @@ impl Values {
         };
         let array = &columns[argument];
         if function.measure != Measure::Sum {
-            return Ok(Self::Present(array.clone()));
+            // A column of the type of nulls has them without saying where.
+            return Ok(Self::Present(array.logical_nulls()));
         }
         Ok(match array.data_type() {
             DataType::Decimal128(..) => {
@@ -305,7 +307,9 @@ impl Values {
             Self::UInt(a) => valid(a, row).map(i128::from),
             Self::Decimal(a) => valid(a, row),
             Self::Wide(_) => None,
-            Self::Present(a) => a.is_valid(row).then_some(0),
+            Self::Present(nulls) => {
+                nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)).then_some(0)
+            }
             Self::All => Some(0),
         }
     }

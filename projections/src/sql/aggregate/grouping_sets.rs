@@ -9,7 +9,7 @@ use datafusion::logical_expr::expr::GroupingSet;
 use datafusion::logical_expr::utils::grouping_set_to_exprlist;
 use datafusion::logical_expr::{Aggregate, Expr, ExprSchemable, lit};
 
-use super::super::columns::{Columns, name};
+use super::super::columns::{Columns, keys, name};
 use super::super::{Compiled, Compiler, arrow_schema, unsupported_at};
 use super::{Grouping, function, over_columns};
 use crate::circuit::{self, JoinKind, NodeId};
@@ -43,8 +43,8 @@ impl Compiler {
         let id_type = schema.field(all.len()).data_type().clone();
         // The columns that the functions read, behind those of the groups.
         let mut columns = Columns::new(aggregate.input.schema());
-        for group in &all {
-            columns.push(group);
+        for group in keys(&all, aggregate.input.schema())? {
+            columns.push(&group);
         }
         // A set nulls the columns it leaves out, but not for the functions.
         columns.set_apart();

@@ -17,7 +17,7 @@ use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams, Sort};
 use datafusion::logical_expr::{Aggregate, Cast, Expr, LogicalPlanBuilder};
 
-use super::columns::{Columns, name, nths};
+use super::columns::{Columns, key, keys, name, nths};
 use super::{Compiled, Compiler, arrow_schema, unsupported};
 use crate::circuit::{
     JoinKind, Latest, LinearAggregate, LinearFunction, Measure, NodeId, Operator, Recompute,
@@ -57,10 +57,11 @@ impl Compiler {
             return self.grouping_sets(aggregate, sets);
         }
         let functions = aggregate.aggr_expr.iter().map(function).collect::<Compiled<Vec<_>>>()?;
+        let input_schema = aggregate.input.schema();
         let grouping = Grouping {
             input: self.node(&aggregate.input)?,
-            input_schema: aggregate.input.schema(),
-            groups: &aggregate.group_expr,
+            input_schema,
+            groups: &keys(&aggregate.group_expr, input_schema)?,
             schema: arrow_schema(&aggregate.schema),
         };
         if aggregate.group_expr.is_empty() {
@@ -204,7 +205,7 @@ impl Compiler {
         };
         let (value, argument) =
             average::whole_number(argument, grouping.input_schema, &name(width));
-        columns.push(&value);
+        columns.push(&key(&value, grouping.input_schema)?);
         let mut filters: Vec<&Expr> = Vec::new();
         for filter in functions.iter().filter_map(|f| f.params.filter.as_deref()) {
             if !filters.contains(&filter) {
