@@ -326,7 +326,7 @@ impl Loaded {
 
     /// What does not hold without something else.
     fn lacking(&self) -> Vec<String> {
-        let Config { oidc, tls, reports, .. } = &self.config;
+        let Config { oidc, tls, .. } = &self.config;
         let pairs = [
             ("oidc.issuer", !oidc.issuer.is_empty(), "oidc.audience", !oidc.audience.is_empty()),
             ("oidc.client_id", oidc.client.id.is_some(), "oidc.issuer", !oidc.issuer.is_empty()),
@@ -338,7 +338,6 @@ impl Loaded {
             ),
             ("tls.certificate", tls.certificate.is_some(), "tls.key", tls.key.is_some()),
             ("tls.key", tls.key.is_some(), "tls.certificate", tls.certificate.is_some()),
-            ("smtp_url", reports.smtp.is_some(), "smtp_from", reports.smtp_from.is_some()),
         ];
         let lacking = pairs.into_iter().filter(|(_, has, _, other)| *has && !*other);
         lacking

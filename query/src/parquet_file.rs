@@ -72,5 +72,11 @@ impl ParquetWriter {
 }
 
 fn failed(error: &ParquetError) -> QueryError {
-    QueryError::Internal { message: error.to_string() }
+    match error {
+        // A type that files of Parquet have no place for, such as an interval.
+        ParquetError::NYI(why) => {
+            QueryError::invalid(format!("a column cannot be written as Parquet: {why}"))
+        }
+        other => QueryError::Internal { message: other.to_string() },
+    }
 }

@@ -89,6 +89,25 @@ impl Waiting {
         Ok(())
     }
 
+    /// Waits until the view is filled that a query found to be filling, if one of the parameters was
+    /// given. Whatever else a query failed by is its answer.
+    pub(super) async fn readable(
+        &self,
+        app: &App,
+        caller: &Caller,
+        error: &QueryError,
+    ) -> Result<(), Problem> {
+        match error {
+            QueryError::ViewFilling { view } if self.is_asked => {
+                if self.left().is_zero() {
+                    return Err(problems::view_not_filled(view));
+                }
+                self.filled(app, caller, view).await
+            }
+            _ => Err(problems::query(error)),
+        }
+    }
+
     fn left(&self) -> Duration {
         self.until.saturating_duration_since(Instant::now())
     }

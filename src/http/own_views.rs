@@ -31,7 +31,7 @@ pub(super) struct New {
     sql: String,
     /// The columns that tell its rows apart; all of them unless it says.
     #[serde(default)]
-    key: Vec<String>,
+    key: Option<Vec<String>>,
 }
 
 /// Whether a view can be read, and if not, why.
@@ -58,6 +58,7 @@ pub(super) async fn define(
 ) -> Result<Response, Problem> {
     params.finish("")?;
     let New { name, sql, key } = body::json(&headers, body).await?;
+    let key = key.unwrap_or_default();
     let definition = ViewDefinition { name, sql, key, internal: false };
     let hidden = app.shown.hidden(caller.number());
     let defined = app.own_views.define(caller.number(), definition, hidden).await;

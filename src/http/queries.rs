@@ -15,6 +15,7 @@ use serde_json::Value;
 use stream::Problem;
 use utoipa::ToSchema;
 
+use super::answers::Waiting;
 use super::audit::Trace;
 use super::caller::Caller;
 use super::params::Params;
@@ -31,7 +32,7 @@ pub(super) struct Question {
     sql: String,
     /// What `$1`, `$2` and so on are.
     #[serde(default)]
-    params: Vec<Value>,
+    params: Option<Vec<Value>>,
     /// Only what the statement takes and gives is asked for.
     #[serde(default)]
     describe: bool,
@@ -89,8 +90,8 @@ impl Described {
 impl Question {
     fn note(&self, trace: &Trace) {
         trace.note("sql", self.sql.as_str());
-        if !self.params.is_empty() {
-            trace.note("params", self.params.clone());
+        if let Some(params) = self.params.as_ref().filter(|params| !params.is_empty()) {
+            trace.note("params", params.clone());
         }
     }
 }
@@ -123,21 +124,40 @@ pub(super) async fn ask(
     let raw = answers::raw(&mut params)?;
     let question: Question = body::json(&headers, body).await?;
     let question = noted(&app, &trace, question).await?;
-    answers::wait(&app, &caller, &mut params).await?;
+    let waiting = Waiting::of(&caller, &mut params)?;
     params.finish("wait_for, wait_ms and raw")?;
-    let snapshot = app.snapshot(&caller)?;
+    waiting.applied(&app).await?;
     if question.describe {
         trace.note("describe", true);
-        let position = snapshot.position().to_string();
-        let description = app.queries.describe(snapshot, &question.sql).await;
-        let description = description.map_err(|error| problems::query(&error))?;
-        let answer = Json(Described::of(&description)).into_response();
-        return Ok(answers::at_position(answer, &position));
+        return described(&app, &caller, &waiting, &question.sql).await;
     }
-    let answer = app
-        .queries
-        .run(snapshot, &question.sql, question.params)
-        .await
-        .map_err(|error| problems::query(&error))?;
+    let params = question.params.unwrap_or_default();
+    let answer = loop {
+        let snapshot = app.snapshot(&caller)?;
+        match app.queries.run(snapshot, &question.sql, params.clone()).await {
+            Ok(answer) => break answer,
+            Err(error) => waiting.readable(&app, &caller, &error).await?,
+        }
+    };
     answers::completed(&app.shelf, answer, format, raw, &trace).await
+}
+
+/// What a statement takes and gives, and the position at which it does.
+async fn described(
+    app: &App,
+    caller: &Caller,
+    waiting: &Waiting,
+    sql: &str,
+) -> Result<Response, Problem> {
+    loop {
+        let snapshot = app.snapshot(caller)?;
+        let position = snapshot.position().to_string();
+        match app.queries.describe(snapshot, sql).await {
+            Ok(description) => {
+                let answer = Json(Described::of(&description)).into_response();
+                return Ok(answers::at_position(answer, &position));
+            }
+            Err(error) => waiting.readable(app, caller, &error).await?,
+        }
+    }
 }

@@ -115,9 +115,10 @@ pub(super) async fn status(
     State(app): State<Arc<App>>,
     caller: Caller,
     Name(name): Name,
-    params: Params,
+    mut params: Params,
 ) -> Result<Response, Problem> {
-    params.finish("")?;
+    answers::wait(&app, &caller, &mut params).await?;
+    params.finish("wait_for and wait_ms")?;
     let own = app.own_views.get(caller.number(), &name);
     let snapshot = app.snapshot(&caller)?;
     let answer = if let Some(own) = own.filter(|_| snapshot.hidden().view(&name).is_none()) {

@@ -3,7 +3,8 @@
 use chrono::{DateTime, NaiveDate};
 use chrono_tz::Tz;
 use query::Calendar;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use tenancy::Role;
 use utoipa::ToSchema;
@@ -51,11 +52,12 @@ pub(crate) struct Definition {
     /// The view whose rows it has; or `sql`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) view: Option<String>,
-    /// What `$1`, `$2` and so on are.
-    #[serde(default)]
+    /// What `$1`, `$2` and so on are. A value alone, as a query takes it, is the default of `p1`, `p2` and
+    /// so on.
+    #[serde(default, deserialize_with = "params")]
     pub(crate) params: Vec<Param>,
     /// The format of its files.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) format: FileFormat,
     /// Whether text in CSV is left as it is, without the guard against formulas.
     #[serde(default)]
@@ -71,11 +73,11 @@ pub(crate) struct Definition {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) schedule: Option<Schedule>,
     /// Days for which its files are kept.
-    #[serde(default = "a_month")]
+    #[serde(default = "a_month", deserialize_with = "or_a_month")]
     #[schema(minimum = 1, maximum = 3660)]
     pub(crate) keep_days: u32,
     /// Where its files go.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) deliver: Vec<Target>,
 }
 
@@ -85,6 +87,26 @@ const fn january() -> u32 {
 
 const fn a_month() -> u32 {
     30
+}
+
+/// What is null is as what is left out.
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+fn or_a_month<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_else(a_month))
+}
+
+fn params<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Param>, D::Error> {
+    let stated: Vec<Value> = or_default(deserializer)?;
+    let read = |(place, value): (usize, Value)| match ParamType::of(&value) {
+        Some(r#type) => Ok(Param { name: format!("p{}", place + 1), r#type, default: Some(value) }),
+        None => serde_json::from_value(value).map_err(D::Error::custom),
+    };
+    stated.into_iter().enumerate().map(read).collect()
 }
 
 /// The format of a file.
@@ -315,6 +337,20 @@ impl Definition {
 }
 
 impl ParamType {
+    /// What a value holds that is stated alone; none where it is no such value.
+    fn of(value: &Value) -> Option<Self> {
+        match value {
+            Value::Bool(_) => Some(Self::Bool),
+            Value::Number(number) if number.is_i64() => Some(Self::Int),
+            Value::Number(_) => Some(Self::Decimal),
+            Value::String(text) if NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok() => {
+                Some(Self::Date)
+            }
+            Value::String(_) => Some(Self::Text),
+            _ => None,
+        }
+    }
+
     /// A value as it is bound. Words in double braces are dates of `calendar`.
     fn read(self, value: &Value, calendar: Calendar) -> Result<Value, String> {
         let text = match value {

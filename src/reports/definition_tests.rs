@@ -26,6 +26,24 @@ fn what_is_left_out_has_a_value() {
 }
 
 #[test]
+fn a_value_alone_is_the_default_of_a_parameter_and_null_is_nothing() {
+    let report = checked(json!({
+        "name": "Debts", "sql": "SELECT $1, $2, $3, $4",
+        "params": ["C9", 30, { "name": "from", "type": "date", "default": "{{today}}" }, "2026-01-31"],
+        "keep_days": null, "format": null, "deliver": null, "schedule": null,
+    }))
+    .unwrap();
+    let types: Vec<_> = report.params.iter().map(|param| param.r#type).collect();
+    assert_eq!(types, [ParamType::Text, ParamType::Int, ParamType::Date, ParamType::Date]);
+    assert_eq!((report.params[1].name.as_str(), report.keep_days), ("p2", 30));
+    let today = NaiveDate::from_ymd_opt(2026, 3, 31).unwrap();
+    let values = report.values(&Map::new(), today).unwrap();
+    assert_eq!(values, [json!("C9"), json!(30), json!("2026-03-31"), json!("2026-01-31")]);
+    let none = checked(json!({ "name": "a", "sql": "SELECT 1", "params": null })).unwrap();
+    assert!(none.params.is_empty());
+}
+
+#[test]
 fn what_is_wrong_is_named() {
     let with = |more: Value| {
         let mut report = json!({ "name": "a", "sql": "SELECT 1" });

@@ -278,7 +278,7 @@ impl Carrier {
     /// Through which messages are sent, and from whom they are, if they can be sent.
     fn post(&self) -> Option<(SmtpUrl, &str)> {
         let smtp = self.smtp.read().unwrap_or_else(PoisonError::into_inner).clone();
-        smtp.zip(self.settings.smtp_from.as_deref())
+        smtp.map(|smtp| (smtp, self.settings.smtp_from.as_str()))
     }
 
     /// Sends one message to all of them.
@@ -292,7 +292,7 @@ impl Carrier {
     /// Whether what a target needs is configured.
     pub(super) fn check(&self, target: &Target) -> Result<(), String> {
         let (needs, is_there) = match target {
-            Target::Email { .. } => ("smtp_url and smtp_from", self.post().is_some()),
+            Target::Email { .. } => ("smtp_url", self.post().is_some()),
             Target::Webhook { .. } => return Ok(()),
             Target::S3 { .. } => ("reports.delivery_url", self.outside.is_some()),
         };

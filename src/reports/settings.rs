@@ -45,7 +45,7 @@ pub(crate) struct ReportSettings {
     /// Through which messages are sent.
     pub(crate) smtp: Option<SmtpUrl>,
     /// From whom they are.
-    pub(crate) smtp_from: Option<String>,
+    pub(crate) smtp_from: String,
     /// Where people reach this service.
     pub(crate) public_url: Option<String>,
     /// Where copies of files go, each tenant's into a folder of its own.
@@ -72,7 +72,7 @@ impl Default for ReportSettings {
     fn default() -> Self {
         Self {
             smtp: None,
-            smtp_from: None,
+            smtp_from: "Tidemark <tidemark@localhost>".to_owned(),
             public_url: None,
             delivery: None,
             private_webhooks: false,

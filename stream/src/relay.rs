@@ -17,7 +17,7 @@ use crate::close::Close;
 use crate::hub::{Hub, is_set};
 use crate::meter;
 use crate::problem::Problem;
-use crate::websocket::{GOODBYE, bounded, say_goodbye};
+use crate::websocket::{GOODBYE, answer_close, bounded, say_goodbye};
 
 /// The other end of a WebSocket that is served elsewhere.
 pub struct Far {
@@ -75,8 +75,7 @@ pub(crate) async fn relay(
         End::Client(frame) => {
             // Whether it hears that or not: its socket closes with this.
             timeout(GOODBYE, told.send(Frame::Close(frame))).await.ok();
-            // What answers the client's close is written while its socket is read.
-            timeout(GOODBYE, async { while let Some(Ok(_)) = socket.recv().await {} }).await.ok();
+            answer_close(socket).await;
         }
         End::Service(frame) => {
             let goodbye = async {

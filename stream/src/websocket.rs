@@ -82,6 +82,7 @@ pub async fn websocket(
             drop(place);
         }
         Err(End::Gone) => {}
+        Err(End::Left) => answer_close(&mut socket).await,
         Err(End::Close(close, problem)) => say_goodbye(&mut socket, close, problem).await,
     }
 }
@@ -90,6 +91,8 @@ pub async fn websocket(
 enum End {
     /// The client is gone.
     Gone,
+    /// The client closes.
+    Left,
     /// The server closes, having said the problem first.
     Close(Close, Option<Problem>),
 }
@@ -167,7 +170,8 @@ async fn next_text(socket: &mut WebSocket) -> Result<Utf8Bytes, End> {
             Some(Ok(Frame::Text(text))) => return Ok(text),
             Some(Ok(Frame::Ping(_) | Frame::Pong(_))) => {}
             Some(Ok(Frame::Binary(_))) => return Err(End::Close(Close::BadMessage, None)),
-            Some(Ok(Frame::Close(_))) | None => return Err(End::Gone),
+            Some(Ok(Frame::Close(_))) => return Err(End::Left),
+            None => return Err(End::Gone),
             Some(Err(error)) => return Err(unreadable(&error)),
         }
     }
@@ -199,13 +203,17 @@ impl Session {
                 Err(end) => break end,
             }
         };
-        if let End::Close(close, problem) = end {
-            if close == Close::TooSlow {
-                meter::stalled();
+        // What it holds is given back before the client is waited for.
+        drop(self.connection);
+        match end {
+            End::Gone => {}
+            End::Left => answer_close(&mut self.socket).await,
+            End::Close(close, problem) => {
+                if close == Close::TooSlow {
+                    meter::stalled();
+                }
+                say_goodbye(&mut self.socket, close, problem).await;
             }
-            // What it holds is given back before the client is waited for.
-            drop(self.connection);
-            say_goodbye(&mut self.socket, close, problem).await;
         }
     }
 
@@ -328,6 +336,12 @@ pub(crate) async fn say_goodbye(socket: &mut WebSocket, close: Close, problem: O
     if let Ok(Err(error)) = timeout(GOODBYE, goodbye).await {
         tracing::debug!(%error, code = close.code(), "the client left before it was told");
     }
+}
+
+/// Answers the close of a client: the answer is written while its socket is read (RFC 6455, 5.5.1).
+pub(crate) async fn answer_close(socket: &mut WebSocket) {
+    // Who does not wait for it has gone without it.
+    timeout(GOODBYE, async { while let Some(Ok(_)) = socket.recv().await {} }).await.ok();
 }
 
 fn unauthenticated() -> Problem {

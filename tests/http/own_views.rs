@@ -141,6 +141,9 @@ async fn views_defined_under_load_equal_their_queries_and_come_back_after_a_cras
             problem(first, 409, "view-filling").await;
         }
     }
+    let question = json!({ "sql": "SELECT count(*) FROM both" });
+    let asked = service.post("/v1/query?wait_ms=60000", &admin).json(&question);
+    assert_eq!(asked.send().await.unwrap().status(), 200, "a query waits for what it reads");
     for (name, _) in views {
         service.read(&format!("/v1/views/{name}?wait_ms=60000"), &admin).await;
     }

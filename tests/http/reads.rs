@@ -78,7 +78,8 @@ async fn views_are_listed_and_have_a_state() {
     assert_eq!(aging["row_count"], 1);
     assert_eq!(aging["state"], "live");
     assert!(aging["sql"].as_str().unwrap().to_lowercase().contains("select"));
-    let status = service.get("/v1/views/ar_aging/status", &admin).send().await.unwrap();
+    let path = path.replace("/views", "/views/ar_aging/status");
+    let status = service.get(&path, &admin).send().await.unwrap();
     let status: Value = status.json().await.unwrap();
     assert_eq!(status, json!({ "state": "live", "filled": 1.0 }));
     for path in ["/v1/views/ar_agin", "/v1/views/ar_agin/status"] {

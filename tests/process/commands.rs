@@ -255,9 +255,10 @@ fn wrong_usage_ends_with_2() {
     let unset = tidemark(&["serve"]).env_remove("TIDEMARK_JWT_SECRET").output().unwrap();
     assert_eq!(code(&unset), 2);
     assert!(err(&unset).contains("TIDEMARK_JWT_SECRET"), "{}", err(&unset));
-    let alone = tidemark(&["serve"]).env("TIDEMARK_SMTP_URL", "smtp://b").output().unwrap();
+    let issuer = "https://id.example.com";
+    let alone = tidemark(&["serve"]).env("TIDEMARK_OIDC_ISSUER", issuer).output().unwrap();
     assert_eq!(code(&alone), 2);
-    assert!(err(&alone).contains("smtp_from"), "{}", err(&alone));
+    assert!(err(&alone).contains("oidc.audience"), "{}", err(&alone));
 }
 
 #[test]

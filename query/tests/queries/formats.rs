@@ -54,6 +54,14 @@ async fn arrow_reads_back() {
 }
 
 #[tokio::test]
+async fn a_type_that_parquet_has_no_place_for_is_refused() {
+    let world = world_of(QueryLimits::default(), 1);
+    let answer = world.answer("SELECT INTERVAL '1 day' AS day").await.unwrap();
+    let error = collect(query::parquet_body(answer)).await.unwrap_err();
+    assert!(matches!(error, QueryError::Invalid { .. }), "{error:?}");
+}
+
+#[tokio::test]
 async fn parquet_reads_back_in_bounded_groups() {
     let world = world_of(QueryLimits::default(), 5_000);
     let answer = world.answer("SELECT * FROM balances").await.unwrap();

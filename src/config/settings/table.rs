@@ -387,10 +387,10 @@ pub(in crate::config) static SETTINGS: &[Setting] = &[
             let expected =
                 || format!("`{value}` is no sender; expected one like Reports <a@b.example>");
             value.parse::<lettre::message::Mailbox>().map_err(|_| expected())?;
-            config.reports.smtp_from = Some(value.to_owned());
+            value.clone_into(&mut config.reports.smtp_from);
             Ok(())
         }),
-        show: |config| config.reports.smtp_from.clone().unwrap_or_default(),
+        show: |config| config.reports.smtp_from.clone(),
         secret: false,
     },
     Setting {

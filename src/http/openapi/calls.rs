@@ -173,7 +173,7 @@ fn of_views(method: &str, path: &str) -> Option<Call> {
         }
         ("GET", "/v1/views/{name}/status") => {
             let status = answers::json::<own_views::Status>(200, "how far it has come");
-            Call::gives(status.with(AT_POSITION)).refuses(&[409])
+            Call::gives(status.with(AT_POSITION)).asked(parameters::waiting()).refuses(&[409, 504])
         }
         ("GET", "/v1/views/{name}/explain") => {
             let about = "the events behind a figure: JSON by pages, others whole";

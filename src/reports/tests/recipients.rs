@@ -43,7 +43,6 @@ async fn a_recipient_of_another_role_gets_what_that_role_may_see() {
     let settings = ReportSettings {
         // Nobody listens there: what is let through fails in another way.
         smtp: Some(SmtpUrl::new("smtp://127.0.0.1:1").unwrap()),
-        smtp_from: Some("figures@tidemark.example".to_owned()),
         ..ReportSettings::default()
     };
     let node = place.node_with("one", settings).await;

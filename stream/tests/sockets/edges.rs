@@ -10,6 +10,8 @@ use projections::{Position, Tenant, TenantSnapshot};
 use serde_json::{Value, json};
 use stream::{Close, Hub, Snapshots, StreamLimits};
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::server::{EventStream, WebSocket, serve, until};
 use crate::support::{Shared, World};
@@ -31,6 +33,18 @@ fn put(world: &Shared, hub: &Hub, item: &str, amount: i128) -> Position {
 
 fn items() -> Value {
     json!({"type": "subscribe", "id": "x", "view": "items"})
+}
+
+#[tokio::test]
+async fn a_client_that_closes_is_answered() {
+    let (_, hub, address) = start(StreamLimits::default()).await;
+    for query in ["?token=1", ""] {
+        let mut socket = WebSocket::connect(&address, query).await;
+        let frame = CloseFrame { code: CloseCode::Normal, reason: "done".into() };
+        socket.say_raw(Message::Close(Some(frame))).await;
+        assert_eq!(socket.hear_close().await, (1000, "done".to_owned()));
+    }
+    until("all are gone", || hub.connections() == 0).await;
 }
 
 #[tokio::test]
