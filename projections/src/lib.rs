@@ -23,6 +23,7 @@ pub mod clock;
 pub mod encode;
 mod error;
 pub mod events;
+mod exact;
 pub mod functions;
 mod hidden;
 mod own;
@@ -31,7 +32,6 @@ mod position;
 pub mod snapshot;
 mod sorted;
 pub mod sql;
-mod sum;
 pub mod views;
 
 pub use change::Change;
@@ -40,6 +40,7 @@ pub use circuit::state::StatePart;
 pub use clock::Tick;
 pub use error::{DefineError, RuntimeError};
 pub use events::{EventBatch, EventRegistry, EventType, EventTypes};
+pub use exact::{exact_average, exact_sum};
 pub use hidden::Hidden;
 pub use own::{Fill, FillError, OwnLimits, OwnView, PassingId, PassingLimits, Reads, StepTime};
 pub use partition::{CutSnapshots, Input, Partition, Readers, TenantDelta, ViewChange};
@@ -47,7 +48,6 @@ pub use position::{Position, PositionError, mark, set_mark_key};
 pub use snapshot::{
     SavedChunk, SavedMarks, SavedViews, TenantSnapshot, Unready, ViewMark, ViewSaver, ViewSnapshot,
 };
-pub use sum::exact_sum;
 pub use views::{View, ViewDefinition};
 
 /// A tenant's number in the control store: stable for ever and never given out twice.

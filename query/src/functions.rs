@@ -18,10 +18,12 @@ pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
     functions
 }
 
-/// The aggregate functions of a session; `sum` is the one that never wraps, as in views.
+/// The aggregate functions of a session; `sum` and `avg` are the exact ones, as in views.
 pub(crate) fn aggregate() -> Vec<Arc<AggregateUDF>> {
-    let exact = |function: Arc<AggregateUDF>| {
-        if function.name() == "sum" { projections::exact_sum() } else { function }
+    let exact = |function: Arc<AggregateUDF>| match function.name() {
+        "sum" => projections::exact_sum(),
+        "avg" => projections::exact_average(),
+        _ => function,
     };
     SessionStateDefaults::default_aggregate_functions().into_iter().map(exact).collect()
 }

@@ -18,7 +18,7 @@ use super::order::CompleteOrder;
 use super::push_down::KeepAboveTotals;
 use super::subquery_names::SubqueryNames;
 pub use super::widths::check_widths;
-use crate::{exact_sum, functions};
+use crate::{exact_average, exact_sum, functions};
 
 /// Sets the options of the dialect.
 pub fn configure(config: &mut SessionConfig) {
@@ -75,6 +75,8 @@ pub fn session() -> SessionContext {
         .with_optimizer_rules(optimizer_rules())
         .build();
     // A session state takes every function; one of the same name is replaced.
-    let _ = state.register_udaf(exact_sum());
+    for function in [exact_sum(), exact_average()] {
+        let _ = state.register_udaf(function);
+    }
     SessionContext::new_with_state(state)
 }

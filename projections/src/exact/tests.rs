@@ -13,6 +13,7 @@ const LARGEST: i128 = 10_i128.pow(38) - 1;
 fn answer(sql: &str) -> RecordBatch {
     let context = SessionContext::new();
     context.register_udaf(exact_sum().as_ref().clone());
+    context.register_udaf(exact_average().as_ref().clone());
     let groups = Int64Array::from(vec![1, 1, 2, 2, 2, 3]);
     let decimals = Decimal128Array::from(vec![
         Some(LARGEST),
@@ -49,6 +50,27 @@ fn a_total_beyond_the_type_is_null_and_one_that_comes_back_is_exact() {
     assert_eq!(decimals(&sums, 1), [None, Some(LARGEST), None]);
     let ints: Vec<_> = sums.column(2).as_primitive::<Int64Type>().iter().collect();
     assert_eq!(ints, [None, Some(i64::MAX), None]);
+}
+
+#[test]
+fn an_average_beyond_its_type_is_null_and_one_that_fits_is_exact() {
+    let averages = answer("SELECT g, avg(d), mean(d) FROM t GROUP BY g ORDER BY g");
+    assert_eq!(decimals(&averages, 1), [None, None, None]);
+    assert_eq!(averages.column(1), averages.column(2));
+    let small = answer(
+        "SELECT g, avg(arrow_cast(i % 1000, 'Decimal128(38, 4)')), avg(i % 1000) FROM t \
+         GROUP BY g ORDER BY g",
+    );
+    // 807, and (807 + 807 - 807) / 3 = 269.
+    assert_eq!(decimals(&small, 1), [Some(80_700_000_000), Some(26_900_000_000), None]);
+    let all = answer("SELECT avg(d), avg(DISTINCT d) FROM t WHERE g = 1");
+    assert!(all.column(0).is_null(0) && all.column(1).is_null(0));
+    let window = answer(
+        "SELECT avg(arrow_cast(i % 1000, 'Decimal128(38, 4)')) \
+         OVER (ORDER BY i ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM t WHERE g = 2",
+    );
+    let window = decimals(&window, 0);
+    assert_eq!(window, [Some(-80_700_000_000), Some(0), Some(80_700_000_000)]);
 }
 
 #[test]
