@@ -13,11 +13,14 @@
 //!   once: the store takes a schema only over the one that it was compared with.
 //! - What one tenant registers is seen by that tenant alone, and stands before whatever the
 //!   platform registers under the same name.
-//! - No two names, of whomever, differ in `.` and `_` alone: Kafka would not have topics for both.
+//! - No name is taken that differs in `.` and `_` alone from one that its owner sees; where events come
+//!   by Kafka, from one of whomever: it would not have topics for both.
+//! - Whoever reads types for long is told of those that have grown, after they have.
 
 mod fields;
+mod growths;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use ingest::{Growth, SchemaError, TypeLimits};
@@ -27,6 +30,8 @@ use serde_json::value::{RawValue, to_raw_value};
 use tenancy::{CustomFields, Store, StoreError, StoredEventType};
 use tokio::sync::Mutex;
 use utoipa::ToSchema;
+
+use self::growths::Growths;
 
 /// A type as the outside sees it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -52,8 +57,8 @@ pub(crate) enum RegisterError {
     /// The schema cannot be taken.
     #[error("{0}")]
     Schema(SchemaError),
-    /// The name is that of a type which all tenants have, or one that Kafka would not tell from that
-    /// of somebody's type.
+    /// The name is that of a type which all tenants have, or differs in `.` and `_` alone from one that
+    /// it may not stand beside.
     #[error(
         "`{0}` cannot be registered here: the name, or one that differs from it in `.` and `_` alone, is \
          taken; choose another name"
@@ -119,8 +124,11 @@ type Schemas = HashMap<(Option<Tenant>, String), Arc<RawValue>>;
 struct Shared {
     store: Store,
     limits: TypeLimits,
+    /// Whether events come by Kafka, with a topic for each name.
+    has_topics: bool,
     builtin: EventTypes,
     registry: EventRegistry,
+    growths: Growths,
     /// The schemas as they were sent.
     schemas: RwLock<Schemas>,
     /// What tenants have declared.
@@ -131,16 +139,27 @@ struct Shared {
 
 impl TypeDirectory {
     /// Loads what is registered and declared: `stored` and `declared` are what the store holds.
+    /// `has_topics` says whether events come by Kafka, whose topics all tenants share.
     pub(crate) fn new(
         store: Store,
         stored: Vec<StoredEventType>,
         declared: Vec<(u32, CustomFields)>,
         limits: TypeLimits,
+        has_topics: bool,
     ) -> Result<Self, DamagedType> {
         let builtin = EventTypes::builtin();
         let registry = EventRegistry::from(builtin.clone());
-        let (schemas, fields, turn) = (RwLock::default(), RwLock::default(), Mutex::default());
-        let shared = Shared { store, limits, builtin, registry, schemas, fields, turn };
+        let shared = Shared {
+            store,
+            limits,
+            has_topics,
+            builtin,
+            registry,
+            growths: Growths::default(),
+            schemas: RwLock::default(),
+            fields: RwLock::default(),
+            turn: Mutex::default(),
+        };
         shared.adopt(stored)?;
         for (tenant, fields) in declared {
             shared.adopt_fields(Tenant(tenant), fields);
@@ -159,6 +178,13 @@ impl TypeDirectory {
             self.shared.adopt_fields(Tenant(tenant), fields);
         }
         Ok(count)
+    }
+
+    /// Waits until there are types that are new or have gained fields, by way of this process or of
+    /// another, and answers whose they are: a tenant's, or the platform's (none), which all tenants
+    /// have. Each is answered once: one task asks.
+    pub(crate) async fn grown(&self) -> BTreeSet<Option<Tenant>> {
+        self.shared.growths.take().await
     }
 
     /// Lets the types of a deleted tenant go, of which there are no events any more, and what it has
@@ -224,7 +250,7 @@ impl TypeDirectory {
         ingest::check_name(name).map_err(RegisterError::Name)?;
         let fields = ingest::fields(schema.get(), limits).map_err(RegisterError::Schema)?;
         let before = self.before(owner, name)?;
-        if before.is_none() && self.collides(name).await? {
+        if before.is_none() && self.collides(owner, name).await? {
             return Err(RegisterError::Taken(name.to_owned()));
         }
         let grown = match before.as_ref().map(|old| ingest::compare(old.fields(), &fields)) {
@@ -251,7 +277,7 @@ impl TypeDirectory {
         let text = Arc::from(schema.to_owned());
         schemas.write().unwrap_or_else(PoisonError::into_inner).insert(key, text);
         if grown {
-            registry.put(EventType::owned(owner, name, fields));
+            self.shared.put(owner, EventType::owned(owner, name, fields));
         }
         let now = registry.find(owner, name);
         let now = now.ok_or_else(|| RegisterError::Taken(name.to_owned()))?;
@@ -282,14 +308,21 @@ impl TypeDirectory {
         Ok(before)
     }
 
-    /// Whether Kafka would not have topics for this name and one that somebody has registered: it
-    /// takes `.` and `_` for the same. Tenants may share a name, and with it the topic.
-    async fn collides(&self, name: &str) -> Result<bool, StoreError> {
+    /// Whether this name differs in `.` and `_` alone from that of a type which `owner` sees, or, where
+    /// there are topics, which anybody has: Kafka takes the two for the same and would not have topics
+    /// for both. Tenants may share a name, and with it the topic.
+    async fn collides(&self, owner: Option<Tenant>, name: &str) -> Result<bool, StoreError> {
+        let registry = &self.shared.registry;
         let folded = |name: &str| name.replace('.', "_");
         let of_name = folded(name);
-        let is_same = |other: &str| other != name && folded(other) == of_name;
-        if self.shared.builtin.iter().any(|event_type| is_same(event_type.name())) {
+        let is_alike = |other: &str| other != name && folded(other) == of_name;
+        let seen = owner.map_or_else(|| registry.shared(), |tenant| registry.visible(tenant));
+        if seen.iter().any(|event_type| is_alike(event_type.name())) {
             return Ok(true);
+        }
+        // What others have is in nobody's way, and so is not told of.
+        if !self.shared.has_topics {
+            return Ok(false);
         }
         // In the store, where those stand too that other processes have registered.
         let alike = self.shared.store.event_types_alike(name).await?;
@@ -315,6 +348,12 @@ impl TypeDirectory {
 }
 
 impl Shared {
+    /// Has a type read as it is now, and tells whose it is.
+    fn put(&self, owner: Option<Tenant>, event_type: EventType) {
+        self.registry.put(event_type);
+        self.growths.note(owner);
+    }
+
     /// Takes over what the store holds. A type that is known as it is stays the same object, since
     /// readers compare those.
     fn adopt(&self, stored: Vec<StoredEventType>) -> Result<(), DamagedType> {
@@ -327,7 +366,7 @@ impl Shared {
             let text = RawValue::from_string(schema).map_err(|e| damaged(e.to_string()))?;
             let known = self.registry.find(owner, &name);
             if known.is_none_or(|known| known.fields() != fields) {
-                self.registry.put(EventType::owned(owner, name.clone(), fields));
+                self.put(owner, EventType::owned(owner, name.clone(), fields));
             }
             let mut schemas = self.schemas.write().unwrap_or_else(PoisonError::into_inner);
             schemas.insert((owner, name), Arc::from(text));

@@ -311,6 +311,19 @@ impl App {
         self.shown.follow(&self.hub).await;
     }
 
+    /// Has those who follow SQL look again when event types have gained fields, here or on another node,
+    /// for as long as it is polled.
+    pub(crate) async fn follow_types(&self) {
+        loop {
+            for owner in self.types.grown().await {
+                match owner {
+                    Some(tenant) => self.hub.redefined(tenant),
+                    None => self.hub.redefined_all(),
+                }
+            }
+        }
+    }
+
     /// Ends the live streams of tenants that are deleted, here or on another node, for as long as it is
     /// polled. Their erasure may take its time, or wait for that of another one.
     pub(crate) async fn follow_deletions(&self) {

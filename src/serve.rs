@@ -114,8 +114,9 @@ pub(crate) async fn start(config: Config) -> Result<Running, ServeError> {
     let directory = Directory::open(store.clone()).await?;
     let registered = store.event_types().await?;
     let declared = store.custom_fields().await?;
-    let types =
-        TypeDirectory::new(store.clone(), registered, declared, config.limits.types.clone())?;
+    let has_topics = !config.kafka.brokers.is_empty();
+    let limits = config.limits.types.clone();
+    let types = TypeDirectory::new(store.clone(), registered, declared, limits, has_topics)?;
     let source = Source::open(&config, &store, &directory, &types, since).await?;
     let (count, home) = source.partitions(&directory);
     // Only its readers' side is used: it is that of all partitions.
@@ -345,6 +346,7 @@ async fn beside_upkeep<T>(app: Arc<App>, other: impl Future<Output = T>) -> T {
         done = &mut other => done,
         () = http::upkeep(&app) => other.await,
         () = app.follow_switches() => other.await,
+        () = app.follow_types() => other.await,
         () = app.follow_withdrawals() => other.await,
         () = app.follow_deletions() => other.await,
         () = app.follow_revocations() => other.await,

@@ -54,8 +54,9 @@ impl Place {
         let store = Store::open(&self.folder.path().join("control.db")).await.unwrap();
         let directory = Directory::open(store.clone()).await.unwrap();
         let limits = Limits::default();
-        let types = TypeDirectory::new(store.clone(), Vec::new(), Vec::new(), limits.types.clone())
-            .unwrap();
+        let types =
+            TypeDirectory::new(store.clone(), Vec::new(), Vec::new(), limits.types.clone(), false)
+                .unwrap();
         let registry = types.registry().clone();
         let history = EventHistory::new(1, alone());
         let partition = Partition::new(&EventTypes::builtin(), ViewDefinition::builtin()).unwrap();

@@ -1,5 +1,8 @@
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
+
+use futures::FutureExt;
 use projections::Tenant;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -25,7 +28,7 @@ async fn node(folder: &TempDir) -> Node {
     let stored = store.event_types().await.unwrap();
     let declared = store.custom_fields().await.unwrap();
     let limits = ingest::TypeLimits::default();
-    let types = TypeDirectory::new(store.clone(), stored, declared, limits).unwrap();
+    let types = TypeDirectory::new(store.clone(), stored, declared, limits, true).unwrap();
     let changes = Changes::new(store.clone(), directory.clone(), types.clone(), since);
     Node { store, directory, types, changes }
 }
@@ -79,6 +82,28 @@ async fn what_one_creates_the_other_finds_on_a_look() {
     other.changes.look().await.unwrap();
     assert_eq!(width(&other, Some(1), "acme.x"), Some(2));
     assert!(Arc::ptr_eq(&before, &other.types.registry().find(None, "shop.y").unwrap()));
+}
+
+/// Who follows SQL on one node hears of types that another one was given.
+#[tokio::test(flavor = "multi_thread")]
+async fn types_that_have_grown_are_told_of_on_every_node() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, other) = (node(&folder).await, node(&folder).await);
+    one.directory.create(new_tenant("acme")).await.unwrap();
+    register(&one, Some(1), "acme.x", &["a"]).await.unwrap();
+    register(&one, None, "shop.y", &["a"]).await.unwrap();
+    other.changes.look().await.unwrap();
+    let both = BTreeSet::from([None, Some(Tenant(1))]);
+    assert_eq!((one.types.grown().await, other.types.grown().await), (both.clone(), both));
+    // What has not grown is told of no more, whatever else is taken over.
+    one.directory.create(new_tenant("globex")).await.unwrap();
+    register(&one, Some(1), "acme.x", &["a"]).await.unwrap();
+    register(&one, None, "shop.y", &["a", "b"]).await.unwrap();
+    other.changes.look().await.unwrap();
+    for node in [&one, &other] {
+        assert_eq!(node.types.grown().await, BTreeSet::from([None]));
+        assert!(node.types.grown().now_or_never().is_none());
+    }
 }
 
 /// What a tenant declares on one node is a column on the others, and goes there too.

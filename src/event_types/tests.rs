@@ -6,7 +6,12 @@ use tenancy::NewTenant;
 
 use super::*;
 
+/// That of a service with Kafka.
 async fn directory(folder: &TempDir, limits: TypeLimits) -> TypeDirectory {
+    opened(folder, limits, true).await
+}
+
+async fn opened(folder: &TempDir, limits: TypeLimits, has_topics: bool) -> TypeDirectory {
     let store = Store::open(&folder.path().join("control.db")).await.unwrap();
     if store.tenants().await.unwrap().is_empty() {
         for id in ["a", "b"] {
@@ -17,7 +22,7 @@ async fn directory(folder: &TempDir, limits: TypeLimits) -> TypeDirectory {
     }
     let stored = store.event_types().await.unwrap();
     let declared = store.custom_fields().await.unwrap();
-    TypeDirectory::new(store, stored, declared, limits).unwrap()
+    TypeDirectory::new(store, stored, declared, limits, has_topics).unwrap()
 }
 
 fn schema(fields: &[&str]) -> Box<RawValue> {
@@ -120,6 +125,25 @@ async fn names_that_kafka_takes_for_the_same_are_refused_whoever_has_the_other()
     // What has the same name has the same topic, and what is there goes on.
     assert!(register(&types, B, "acme.x_y", &["k"]).await.unwrap());
     assert!(register(&types, B, "acme.x_z", &["k"]).await.unwrap());
+    assert!(!register(&types, A, "acme.x_y", &["f", "g?"]).await.unwrap());
+}
+
+/// Without topics, names are in the way of those alone who see them.
+#[tokio::test]
+async fn without_kafka_no_refusal_tells_of_another_tenants_types() {
+    let folder = tempfile::tempdir().unwrap();
+    let types = opened(&folder, TypeLimits::default(), false).await;
+    register(&types, A, "acme.x_y", &["f"]).await.unwrap();
+    for (owner, name) in [(A, "acme_x.y"), (A, "hr_time.logged"), (None, "hr_time.logged")] {
+        let error = register(&types, owner, name, &["f"]).await.unwrap_err();
+        assert_eq!(error.to_string(), RegisterError::Taken(name.to_owned()).to_string());
+    }
+    for owner in [B, None] {
+        assert!(register(&types, owner, "acme_x.y", &["f"]).await.unwrap(), "{owner:?}");
+    }
+    // What the platform has is seen by all.
+    let error = register(&types, B, "acme.x_y", &["f"]).await.unwrap_err();
+    assert!(matches!(error, RegisterError::Taken(_)), "{error}");
     assert!(!register(&types, A, "acme.x_y", &["f", "g?"]).await.unwrap());
 }
 

@@ -278,6 +278,8 @@ pub(super) async fn admit_late(
     trace: &Trace,
 ) -> Result<(Caller, Seated), Problem> {
     let (method, path) = LATE;
+    // What is recorded from here on, a refusal too, is of this token.
+    trace.shown_anew();
     let shown = Shown::token(app, token).await?;
     let caller = authorize(app, method, path, shown, Some(trace)).await?;
     let caller = caller.ok_or_else(problems::unknown_tenant)?;

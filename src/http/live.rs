@@ -79,6 +79,7 @@ pub(super) async fn websocket(
 /// they follow.
 struct TokenDoor {
     app: Arc<App>,
+    /// Of the handshake, by whoever has shown the newest token.
     trace: Trace,
     /// Until somebody is let in, the socket counts as its address' own.
     stranger: Option<Stranger>,

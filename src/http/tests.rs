@@ -77,7 +77,8 @@ pub(crate) async fn front_app_with(
     let directory = Directory::open(store.clone()).await.unwrap();
     let limits = Limits::default();
     let types =
-        TypeDirectory::new(store.clone(), Vec::new(), Vec::new(), limits.types.clone()).unwrap();
+        TypeDirectory::new(store.clone(), Vec::new(), Vec::new(), limits.types.clone(), true)
+            .unwrap();
     let changes = Changes::new(store.clone(), directory.clone(), types.clone(), 0);
     let registry = types.registry().clone();
     let history = EventHistory::new(1, alone());
@@ -171,6 +172,7 @@ pub(crate) async fn follow(app: &App) {
     tokio::join!(
         changes.follow(),
         app.follow_switches(),
+        app.follow_types(),
         app.follow_deletions(),
         app.follow_revocations()
     );

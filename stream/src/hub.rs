@@ -125,6 +125,16 @@ impl Hub {
         self.shared.dispatch.wake(vec![channel]);
     }
 
+    /// Says the same of all tenants, as where a type of events that all have has gained fields.
+    pub fn redefined_all(&self) {
+        let channels = self.shared.channels.read().unwrap_or_else(PoisonError::into_inner);
+        let tenants: Vec<Tenant> = channels.keys().copied().collect();
+        drop(channels);
+        for tenant in tenants {
+            self.redefined(tenant);
+        }
+    }
+
     /// Says that there is something new about the tenant's alerts, which those who follow them are
     /// told. To be called after it can be read.
     pub fn alerted(&self, tenant: Tenant) {

@@ -7,7 +7,8 @@ use reqwest::Response;
 use serde_json::{Value, json};
 use tenancy::Role;
 
-use crate::service::{Service, command, invoice, problem, token};
+use crate::live::{connect, hear, hear_close, say};
+use crate::service::{Service, command, invoice, of_subject, problem, token};
 
 async fn records(service: &Service, path: &str, token: &str) -> Vec<Value> {
     let answer = service.get(path, token).send().await.unwrap();
@@ -177,6 +178,58 @@ async fn each_reads_its_own_chain_alone() {
         let token = token(Some("one"), &[role]);
         problem(service.get("/v1/audit", &token).send().await.unwrap(), 403, "forbidden").await;
     }
+}
+
+/// On a WebSocket each who shows a token has done what comes after it, whoever began.
+#[tokio::test]
+async fn what_follows_a_new_token_is_recorded_as_its_bearers() {
+    let service = Service::start().await;
+    let (admin, other) = (service.tenant("ta").await, service.tenant("tb").await);
+    let eve = of_subject("eve", "ta", Role::Executive);
+    let ann = of_subject("ann", "ta", Role::Analyst);
+    let bob = of_subject("bob", "tb", Role::Admin);
+    let asked = "SELECT stage, amount FROM pipeline";
+
+    let mut socket = connect(&service, "").await;
+    say(&mut socket, json!({ "type": "auth", "token": eve })).await;
+    say(&mut socket, json!({ "type": "subscribe", "id": "v", "view": "pipeline" })).await;
+    assert_eq!(hear(&mut socket).await["type"], "snapshot");
+    say(&mut socket, json!({ "type": "auth", "token": ann })).await;
+    say(&mut socket, json!({ "type": "subscribe", "id": "s", "sql": asked })).await;
+    let heard = hear(&mut socket).await;
+    assert_eq!((&heard["type"], &heard["id"]), (&json!("snapshot"), &json!("s")));
+    say(&mut socket, json!({ "type": "auth", "token": bob })).await;
+    assert_eq!(hear_close(&mut socket).await, 4002);
+
+    let call = "GET /v1/ws";
+    for (actor, role, wanted) in [
+        ("eve", "executive", json!([{ "id": "v", "view": "pipeline" }])),
+        ("ann", "analyst", json!([{ "id": "s", "sql": asked }])),
+    ] {
+        let path = format!("/v1/audit?actor={actor}");
+        let followed = until(&service, &path, &admin, "subscribe", call).await;
+        assert_eq!(followed["detail"]["roles"], json!([role]));
+        assert_eq!(followed["detail"]["subscriptions"], wanted);
+        let all = records(&service, &path, &admin).await;
+        let actions: Vec<&str> = all.iter().map(|r| r["action"].as_str().unwrap()).collect();
+        assert_eq!(actions, ["subscribe", "sign_in"], "{actor}");
+        assert_eq!(all[1]["detail"]["roles"], json!([role]));
+    }
+    // Whoever has shown a token of another tenant is known to that one alone.
+    let signed_in = until(&service, "/v1/audit?actor=bob", &other, "sign_in", call).await;
+    assert_eq!(signed_in["detail"]["roles"], json!(["admin"]));
+    assert!(records(&service, "/v1/audit?actor=bob", &admin).await.is_empty());
+
+    // Of a token that cannot be verified nobody knows whose it is.
+    let mut socket = connect(&service, "").await;
+    say(&mut socket, json!({ "type": "auth", "token": eve })).await;
+    say(&mut socket, json!({ "type": "auth", "token": "no.token.at-all" })).await;
+    assert_eq!(hear_close(&mut socket).await, 4002);
+    let platform = token(None, &[Role::Platform]);
+    let path = "/v1/platform/audit?action=refusal";
+    let refused = until(&service, path, &platform, "refusal", call).await;
+    assert_eq!((&refused["actor"], &refused["status"]), (&json!(""), &json!(401)));
+    assert!(records(&service, "/v1/audit?action=refusal", &admin).await.is_empty());
 }
 
 /// However the platform writes the tenant's id in the address.

@@ -10,7 +10,7 @@ use tenancy::Role;
 use crate::erasure::metric;
 use crate::live::{Events, connect, hear, say};
 use crate::own_views::{defined, delete};
-use crate::service::{Service, invoice, payment, problem, token};
+use crate::service::{Service, event, invoice, payment, problem, token};
 
 const OWED: &str = "SELECT customer_id, total FROM ar_aging";
 const PAID: &str = "SELECT count(*) AS payments, sum(amount) AS paid \
@@ -500,4 +500,42 @@ async fn a_field_that_is_declared_is_followed_like_any_column() {
     service.send(&admin, &[paid("p2", "0.5"), paid("p3", "none")]).await;
     until(&mut events, &mut held, &[("a", json!([[2, "0.7500"]]))]).await;
     assert_eq!(service.ask(&admin, fees).await, json!([[2, "0.7500"]]));
+}
+
+/// Whosever type it is, and with no event that comes after it.
+#[tokio::test]
+async fn a_field_that_an_event_type_gains_is_a_column_of_what_is_followed() {
+    let service = Service::start().await;
+    let admin = service.tenant("visited").await;
+    let platform = token(None, &[Role::Platform]);
+    let place = json!({ "name": "place", "type": "string" });
+    let guests = json!({ "name": "guests", "type": ["null", "long"], "default": null });
+    let newest = |message: &Value| {
+        let columns = message["columns"].as_array().unwrap_or_else(|| panic!("{message}"));
+        columns.last().unwrap()["name"].clone()
+    };
+    for (path, owner, name) in [
+        ("/v1/event-types", &admin, "acme.visit"),
+        ("/v1/platform/event-types", &platform, "shop.visit"),
+    ] {
+        let register = async |fields: Value| {
+            let schema = json!({ "type": "record", "name": "visit", "fields": fields });
+            let body = json!({ "type": name, "schema": schema });
+            service.post(path, owner).json(&body).send().await.unwrap().status()
+        };
+        assert_eq!(register(json!([place])).await, 201);
+        let sent = service.send(&admin, &[event(name, "v1", &json!({ "place": "here" }))]).await;
+        service.rows(&admin, "ar_aging", &sent["position"]).await;
+        let sub = sql("a", &format!("SELECT * FROM events.\"{name}\""));
+        let mut events = Events::open(&service, &admin, &[sub], None).await;
+        let (kind, message) = events.telling().await;
+        assert_eq!((kind.as_str(), newest(&message)), ("snapshot", json!("place")));
+
+        assert_eq!(register(json!([place, guests])).await, 200);
+        assert_eq!(events.telling().await.0, "reset");
+        let (kind, message) = events.telling().await;
+        assert_eq!((kind.as_str(), newest(&message)), ("snapshot", json!("guests")));
+        let row = message["rows"][0].as_array().unwrap_or_else(|| panic!("{message}"));
+        assert_eq!(row.last(), Some(&Value::Null), "{message}");
+    }
 }

@@ -51,8 +51,8 @@ struct Traced {
     /// The hash of the header that bears the token.
     token: Option<u64>,
     is_ticket: AtomicBool,
-    identity: OnceLock<Identity>,
-    tenant: OnceLock<u32>,
+    /// Whoever the newest token speaks for, once it was verified.
+    who: Mutex<Option<Arc<Who>>>,
     /// The tenant that the platform acts on.
     about: OnceLock<u32>,
     noted: Mutex<Map<String, Value>>,
@@ -64,6 +64,13 @@ struct Traced {
     sending: OnceLock<Action>,
     /// Recorded, or not to be.
     is_settled: AtomicBool,
+}
+
+/// Who calls.
+struct Who {
+    identity: Identity,
+    /// The number of its tenant, if that is there.
+    tenant: Option<u32>,
 }
 
 impl Trace {
@@ -88,8 +95,7 @@ impl Trace {
             forwarded_for: header("x-forwarded-for"),
             token: token.map(|token| audit.signins.hash(token)),
             is_ticket: AtomicBool::new(false),
-            identity: OnceLock::new(),
-            tenant: OnceLock::new(),
+            who: Mutex::default(),
             about: OnceLock::new(),
             noted: Mutex::default(),
             rows: AtomicU64::new(0),
@@ -103,11 +109,14 @@ impl Trace {
 
     /// Who calls, and the number of its tenant if that is known.
     pub(in crate::http) fn identified(&self, identity: &Identity, tenant: Option<u32>) {
-        // Who it was at first is who it is.
-        self.0.identity.set(identity.clone()).ok();
-        if let Some(number) = tenant {
-            self.0.tenant.set(number).ok();
-        }
+        let who = Who { identity: identity.clone(), tenant };
+        self.0.speaks(Some(Arc::new(who)));
+    }
+
+    /// Another token is shown on the connection that the call began. Until it is verified nobody is
+    /// known: who has shown the one before may be somebody else.
+    pub(in crate::http) fn shown_anew(&self) {
+        self.0.speaks(None);
     }
 
     /// The number of the tenant that the platform acts on, in whose chain this is too.
@@ -176,7 +185,7 @@ impl Trace {
             !format.ends_with("json") && !matches!(format, "text/event-stream" | "text/plain")
         });
         // Whoever has not said who it is has done nothing yet, but for being refused.
-        let is_known = traced.identity.get().is_some();
+        let is_known = traced.who().is_some();
         let action = action(traced.kind, status, is_file);
         action.filter(|action| is_known || *action == Action::Refusal)
     }
@@ -184,7 +193,8 @@ impl Trace {
     /// The record that somebody has signed in, if this is the first call that shows it.
     pub(super) fn signed_in(&self, known: &SignIns) -> Option<AuditEntry> {
         let Self(traced) = self;
-        let identity = traced.identity.get()?;
+        let who = traced.who()?;
+        let identity = &who.identity;
         let by = if traced.is_ticket.load(Ordering::Relaxed) {
             "ticket"
         } else {
@@ -205,12 +215,12 @@ impl Trace {
 
     /// As [`signed_in`](Self::signed_in), of a token that came in a message.
     pub(super) fn signed_in_late(&self, token: &str, known: &SignIns) -> Option<AuditEntry> {
-        let identity = self.0.identity.get()?;
+        let ends = self.0.who()?.identity.expires_at;
         let token = known.hash(token);
-        known.is_first(token, identity.expires_at, Utc::now()).then(|| {
+        known.is_first(token, ends, Utc::now()).then(|| {
             let mut entry = self.now(Action::SignIn, 200);
             entry.detail.insert("by".to_owned(), json!("message"));
-            entry.detail.insert("expires_at".to_owned(), json!(identity.expires_at));
+            entry.detail.insert("expires_at".to_owned(), json!(ends));
             entry
         })
     }
@@ -250,6 +260,15 @@ impl Trace {
 }
 
 impl Traced {
+    /// Who calls, as far as it is known by now.
+    fn who(&self) -> Option<Arc<Who>> {
+        self.who.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn speaks(&self, who: Option<Arc<Who>>) {
+        *self.who.lock().unwrap_or_else(PoisonError::into_inner) = who;
+    }
+
     fn noted(&self) -> std::sync::MutexGuard<'_, Map<String, Value>> {
         // An insertion leaves the map whole.
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
@@ -258,18 +277,18 @@ impl Traced {
     /// The call. Of one that belongs to no tenant that is there, only its route: what it names may be
     /// data of a tenant that was erased.
     fn object(&self) -> String {
-        let is_platforms = self.identity.get().is_some_and(|identity| identity.tenant.is_none());
-        let is_known = is_platforms || self.tenant.get().is_some();
+        let is_known =
+            self.who().is_some_and(|who| who.identity.tenant.is_none() || who.tenant.is_some());
         format!("{} {}", self.method, if is_known { &self.path } else { &self.route })
     }
 
     /// What is known of the caller beside its name.
     fn caller(&self) -> Map<String, Value> {
         let mut detail = Map::new();
-        if let Some(identity) = self.identity.get() {
-            detail.insert("roles".to_owned(), json!(identity.roles));
+        if let Some(who) = self.who() {
+            detail.insert("roles".to_owned(), json!(who.identity.roles));
             // Of a tenant that is not there the platform should know.
-            if let (Some(tenant), None) = (&identity.tenant, self.tenant.get()) {
+            if let (Some(tenant), None) = (&who.identity.tenant, who.tenant) {
                 detail.insert("tenant".to_owned(), json!(tenant));
             }
         }
@@ -290,10 +309,12 @@ impl Traced {
         if bytes > 0 {
             detail.insert("bytes".to_owned(), json!(bytes));
         }
+        let who = self.who();
+        let tenant = who.as_ref().and_then(|who| who.tenant);
         AuditEntry {
-            chain: self.tenant.get().map_or(Chain::Platform, |number| Chain::Tenant(*number)),
+            chain: tenant.map_or(Chain::Platform, Chain::Tenant),
             at: self.at,
-            actor: self.identity.get().map(|i| i.subject.clone()).unwrap_or_default(),
+            actor: who.map(|who| who.identity.subject.clone()).unwrap_or_default(),
             source: self.source.clone(),
             action,
             object: self.object(),
@@ -310,7 +331,7 @@ impl Drop for Traced {
         }
         let sending = self.sending.get().copied();
         // Of a caller that never said who it is nothing is known that could be recorded.
-        let cut = || self.identity.get().and_then(|_| action(self.kind, GONE, false));
+        let cut = || self.who().and_then(|_| action(self.kind, GONE, false));
         if let Some(action) = sending.or_else(cut) {
             self.trail.note(self.entry(action));
         }

@@ -107,6 +107,21 @@ async fn connections_are_bounded_per_tenant_and_in_all() {
 }
 
 #[tokio::test]
+async fn what_all_tenants_have_is_redefined_for_all_of_them() {
+    let hub = Hub::new(World::shared(), StreamLimits::default());
+    let tenants = [TENANT, Tenant(2)];
+    let _held = tenants.map(|tenant| connect(&hub, tenant));
+    let definitions = |tenant: Tenant| {
+        let channel = hub.shared.channel_of(tenant).unwrap();
+        channel.ring().definitions()
+    };
+    hub.redefined(TENANT);
+    assert_eq!(tenants.map(definitions), [1, 0]);
+    hub.redefined_all();
+    assert_eq!(tenants.map(definitions), [2, 1]);
+}
+
+#[tokio::test]
 async fn a_ring_is_kept_for_a_while_after_the_last_one_left() {
     let hub = Hub::new(World::shared(), StreamLimits::default());
     assert!(hub.shared.channel_of(TENANT).is_none(), "nobody watches, nothing is kept");
