@@ -71,6 +71,10 @@ impl Grounds for Read {
         self.queries.is_unchanged(&self.grounds, snapshot)
     }
 
+    fn stand(&self, snapshot: &Arc<TenantSnapshot>) -> bool {
+        self.queries.is_defined_alike(&self.grounds, snapshot)
+    }
+
     fn since(&self) -> Option<u64> {
         self.grounds.since()
     }

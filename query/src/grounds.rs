@@ -36,4 +36,10 @@ impl Queries {
     pub fn is_unchanged(&self, grounds: &Grounds, snapshot: &Arc<TenantSnapshot>) -> bool {
         grounds.reads.is_unchanged(&self.relations(snapshot))
     }
+
+    /// Whether each name in the statement whose answer has these grounds means the same relation over
+    /// `snapshot`, whatever its rows, on the same date. It neither plans nor reads rows.
+    pub fn is_defined_alike(&self, grounds: &Grounds, snapshot: &Arc<TenantSnapshot>) -> bool {
+        grounds.reads.is_defined_alike(&self.relations(snapshot))
+    }
 }

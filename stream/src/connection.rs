@@ -79,6 +79,10 @@ pub(crate) struct Connection {
     definitions: u64,
     next_heartbeat: Instant,
     is_idle: bool,
+    /// Whether something that was asked for was refused or has ended. An event stream asks once, so
+    /// its client holds nothing of that however long it lasts, and there is no position from which all
+    /// that it asks for could go on. A WebSocket resumes each subscription by itself.
+    is_short: bool,
 }
 
 struct Sub {
@@ -141,6 +145,7 @@ impl Connection {
             definitions,
             next_heartbeat,
             is_idle: false,
+            is_short: false,
         }
     }
 
@@ -155,9 +160,15 @@ impl Connection {
         let id = wanted.id.clone();
         let added = self.add(wanted, now);
         if let Err(problem) = &added {
-            self.say(Message::error(Some(&id), problem));
+            self.refuse(&id, problem);
         }
         added.is_ok()
+    }
+
+    /// Has an `error` sent that says why there is nothing of a subscription, or nothing any more.
+    pub(crate) fn refuse(&mut self, id: &str, problem: &Problem) {
+        self.is_short = true;
+        self.say(Message::error(Some(id), problem));
     }
 
     /// Ends a subscription, or has an `error` sent that says why not.
@@ -252,9 +263,13 @@ impl Connection {
         })
     }
 
-    /// The position at which all subscriptions stand, if it is the same: of none of them has
-    /// anything later been sent, so that what a client holds of them all is what was true there.
+    /// The position at which all subscriptions stand, if it is the same and none is missing: of none
+    /// of them has anything later been sent, so that what a client holds of all that it asked for is
+    /// what was true there.
     fn level(&self) -> Option<Position> {
+        if self.is_short {
+            return None;
+        }
         let lowest = self.complete()?;
         let is_level = self.subs.iter().all(|sub| match sub.state {
             State::Live { sent, .. } => sent == lowest.sequence,
@@ -446,10 +461,8 @@ impl Connection {
 
     /// Ends a subscription whose view cannot be read any more.
     fn fail(&mut self, index: usize, error: &RuntimeError) {
-        let sub = &self.subs[index];
-        let message = Message::error(Some(&sub.id), &view_failed(sub.view.name(), error));
-        self.remove(index);
-        self.say(message);
+        let problem = view_failed(self.subs[index].view.name(), error);
+        self.end(index, &problem);
     }
 
     /// Removes a subscription with all that it was still to be sent.

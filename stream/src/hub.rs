@@ -115,13 +115,14 @@ impl Hub {
     }
 
     /// Says that views of the tenant were defined, replaced or removed: their subscribers start
-    /// anew or end, and SQL that is followed is looked at again. To be called after the snapshots
-    /// show it, and before the next change of the tenant is published.
+    /// anew or end, and of SQL that is followed nothing is told until it was looked at again. To be
+    /// called after the snapshots show it, and before the next change of the tenant is published.
     pub fn redefined(&self, tenant: Tenant) {
         let channels = self.shared.channels.read().unwrap_or_else(PoisonError::into_inner);
         let Some(channel) = channels.get(&tenant).cloned() else { return };
         drop(channels);
         channel.redefine();
+        channel.register().doubt();
         self.shared.dispatch.wake(vec![channel]);
     }
 

@@ -66,10 +66,13 @@ impl Message {
         Self::new("alerts", format!("{{\"type\":\"alerts\",\"id\":{quoted_id}}}"))
     }
 
+    /// What is wrong with a subscription, of which a client holds nothing from here on, or with the
+    /// connection, which says nothing of what is held.
     pub(crate) fn error(id: Option<&str>, problem: &Problem) -> Self {
+        let mark = if id.is_some() { Mark::Clear } else { Mark::Keep };
         let id = id.map_or_else(String::new, |id| format!("\"id\":{},", quoted(id)));
         let json = format!("{{\"type\":\"error\",{id}\"problem\":{}}}", problem.to_json());
-        Self::new("error", json)
+        Self { mark, ..Self::new("error", json) }
     }
 
     pub(crate) fn heartbeat(position: Position) -> Self {

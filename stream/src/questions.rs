@@ -61,6 +61,10 @@ pub trait Grounds: Send + Sync {
     /// another. Asked often: it must cost little.
     fn hold(&self, snapshot: &Arc<TenantSnapshot>) -> bool;
 
+    /// Whether all that it was computed from is still there and shown, defined as it was, whatever its
+    /// rows: those who follow may be told of the answer on. It must cost little.
+    fn stand(&self, snapshot: &Arc<TenantSnapshot>) -> bool;
+
     /// The tenant's sequence up to which the same SQL may have been about something else; none if it
     /// always was about this.
     fn since(&self) -> Option<u64>;

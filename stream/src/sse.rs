@@ -59,7 +59,7 @@ pub fn sse(
     let mut connection = Connection::new(hub.clone(), seat, viewer.asking.clone(), now);
     for sub in subs {
         if sub.format == Format::Arrow {
-            connection.say(Message::error(Some(sub.id()), &no_arrow()));
+            connection.refuse(sub.id(), &no_arrow());
         } else {
             connection.subscribe(sub, now);
         }

@@ -14,6 +14,8 @@
 //! Invariants:
 //! - Each answer is that to the query over one snapshot, and stands at the snapshot's position, whether
 //!   it was evaluated or is a circuit's.
+//! - Once views are defined anew or hidden, nothing of an answer is told until it is known that the names
+//!   in the SQL still mean what they did, or it was evaluated again.
 //! - An answer and the steps after it make the next answer; where that cannot be, followers are told to
 //!   begin anew.
 //! - What standing queries hold is bounded, each and in all, and so is the number of those that are
@@ -58,8 +60,8 @@ const ANEW: &str = "what the query reads was defined anew";
 pub(crate) struct Standing {
     sql: String,
     state: Mutex<State>,
-    /// Told when somebody begins to follow.
-    joined: Notify,
+    /// Told when somebody begins to follow, or there is a doubt about the answer.
+    looks: Notify,
     _slot: Slot,
 }
 
@@ -72,6 +74,10 @@ struct State {
     ended: Option<Problem>,
     followers: HashMap<u64, Follower>,
     next_follower: u64,
+    /// How often the names in the SQL may have come to mean something else.
+    doubts: u64,
+    /// After how many of these the answer is known to be about what they mean.
+    settled: u64,
 }
 
 /// The newest answer.
@@ -134,7 +140,8 @@ impl Begin {
 pub(crate) enum News {
     /// It holds the newest, which is known to be the answer up to this sequence.
     None(u64),
-    /// What is newer lies beyond the sequence that was asked for.
+    /// What is newer, if anything is, lies beyond the sequence that was asked for, or may not be told
+    /// yet.
     Ahead,
     /// The steps to a newer one; never empty.
     Steps(Vec<Arc<Step>>),
@@ -144,7 +151,7 @@ pub(crate) enum News {
 
 impl Standing {
     fn new(sql: String, slot: Slot) -> Self {
-        Self { sql, state: Mutex::default(), joined: Notify::new(), _slot: slot }
+        Self { sql, state: Mutex::default(), looks: Notify::new(), _slot: slot }
     }
 
     fn sql(&self) -> &str {
@@ -158,7 +165,7 @@ impl Standing {
         state.next_follower += 1;
         state.followers.insert(number, Follower { interval, wake });
         drop(state);
-        self.joined.notify_one();
+        self.looks.notify_one();
         number
     }
 
@@ -177,11 +184,43 @@ impl Standing {
         wanted.unwrap_or_default().max(least)
     }
 
-    /// The newest answer, if there is one already; or why there will be none.
+    /// Has nothing told until it was looked at whether the names still mean what they did. To be called
+    /// after the snapshots show what they mean now.
+    fn doubt(&self) {
+        self.state().doubts += 1;
+        self.looks.notify_one();
+    }
+
+    /// How often there was a doubt. Whatever is found over a snapshot that is taken later settles them.
+    fn doubts(&self) -> u64 {
+        self.state().doubts
+    }
+
+    /// So many doubts are settled: the answer is about what the names mean.
+    fn settle(&self, doubts: u64) {
+        let mut state = self.state();
+        if state.settled < doubts {
+            state.settled = doubts;
+            if !state.is_doubtful() {
+                state.wake();
+            }
+        }
+    }
+
+    fn is_doubtful(&self) -> bool {
+        self.state().is_doubtful()
+    }
+
+    /// Whether answers may be told now; or why there will be none.
+    fn may_tell(&self) -> Result<bool, Problem> {
+        self.state().may_tell()
+    }
+
+    /// The newest answer, if there is one that may be told already; or why there will be none.
     fn begin(&self) -> Result<Option<Begin>, Problem> {
         let state = self.state();
-        if let Some(problem) = &state.ended {
-            return Err(problem.clone());
+        if !state.may_tell()? {
+            return Ok(None);
         }
         Ok(state.newest.as_ref().map(|newest| Begin {
             number: newest.number,
@@ -195,8 +234,8 @@ impl Standing {
     /// there will be nothing new.
     fn news(&self, number: u64, up_to: Option<u64>) -> Result<News, Problem> {
         let state = self.state();
-        if let Some(problem) = &state.ended {
-            return Err(problem.clone());
+        if !state.may_tell()? {
+            return Ok(News::Ahead);
         }
         Ok(match &state.newest {
             Some(newest) if newest.number == number => News::None(newest.holds_to),
@@ -331,6 +370,17 @@ impl Standing {
 }
 
 impl State {
+    fn is_doubtful(&self) -> bool {
+        self.settled < self.doubts
+    }
+
+    fn may_tell(&self) -> Result<bool, Problem> {
+        match &self.ended {
+            Some(problem) => Err(problem.clone()),
+            None => Ok(!self.is_doubtful()),
+        }
+    }
+
     fn wake(&self) {
         for follower in self.followers.values() {
             follower.wake.notify_one();

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tenancy::Role;
+use tokio::time::timeout;
 
 use crate::erasure::metric;
-use crate::live::{Events, connect, hear, say};
+use crate::live::{Events, PATIENCE, connect, hear, say};
 use crate::own_views::{defined, delete};
 use crate::service::{Service, event, invoice, payment, problem, token};
 
@@ -61,6 +62,14 @@ async fn until(events: &mut Events, held: &mut Held, due: &[(&str, Value)]) {
 
 fn sql(id: &str, sql: &str) -> Value {
     json!({ "id": id, "sql": sql })
+}
+
+/// Takes the next message, which ends a subscription.
+async fn ended(events: &mut Events, id: &str, why: &str) {
+    // Heartbeats or not: an evaluation by the pace would come later.
+    let (kind, message) = timeout(PATIENCE, events.telling()).await.unwrap();
+    assert_eq!((kind.as_str(), &message["id"]), ("error", &json!(id)), "{message}");
+    assert_eq!(slug(&message), why);
 }
 
 /// How many of the queries that are followed a circuit keeps.
@@ -474,6 +483,37 @@ async fn a_module_that_is_switched_off_ends_what_a_circuit_keeps() {
     ended.sort_unstable();
     assert_eq!(ended, ["o", "p"]);
     until_kept(&service, 1).await;
+}
+
+#[tokio::test]
+async fn what_is_deleted_or_hidden_is_told_to_nobody_however_rarely_it_is_evaluated() {
+    let service = Service::start().await;
+    let admin = service.tenant("hidden").await;
+    let sent = service.send(&admin, &[invoice("i1", "c1", "10")]).await;
+    service.rows(&admin, "ar_aging", &sent["position"]).await;
+    let issued = "SELECT invoice_id FROM events.\"invoicing.invoice_issued\"";
+    defined(&service, &admin, "mine", issued).await;
+    // With an order at its end it has no circuit.
+    let rare = |id: &str, text: &str| json!({ "id": id, "sql": format!("{text} ORDER BY 1"), "max_rate_ms": 60_000 });
+    let subs = [rare("m", "SELECT invoice_id FROM mine"), rare("o", OWED)];
+    let mut events = Events::open(&service, &admin, &subs, None).await;
+    let mut held = Held::default();
+    let due = [("m", json!([["i1"]])), ("o", json!([["c1", "10.0000"]]))];
+    until(&mut events, &mut held, &due).await;
+
+    assert_eq!(delete(&service, &admin, "mine").await.status(), 204);
+    let mut late = Events::open(&service, &admin, &subs[..1], None).await;
+    ended(&mut late, "m", "invalid-query").await;
+    ended(&mut events, "m", "invalid-query").await;
+
+    let url = service.url("/v1/tenant");
+    let body = json!({ "modules": ["hr"] });
+    let answer = service.client.patch(url).bearer_auth(&admin).json(&body).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let mut late = Events::open(&service, &admin, &subs[1..], None).await;
+    ended(&mut late, "o", "module-off").await;
+    ended(&mut events, "o", "module-off").await;
+    assert_eq!(events.last_id, "");
 }
 
 #[tokio::test]

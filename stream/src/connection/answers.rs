@@ -183,11 +183,12 @@ impl Connection {
                 return Ok(begin.is_some());
             }
             State::Joining { reader, .. } => {
-                let is_reached = is_reached(reader.position().sequence);
-                if is_reached {
+                let is_due =
+                    is_reached(reader.position().sequence) && following.follow.may_tell()?;
+                if is_due {
                     self.stage = Stage::Answer(following.serial);
                 }
-                return Ok(is_reached);
+                return Ok(is_due);
             }
             State::Live { number, sent, .. } => (*number, sent),
         };
@@ -265,6 +266,10 @@ impl Connection {
             bytes: limits.connection_bytes.min(PART_BYTES),
         };
         let following = self.following.iter_mut().find(|f| f.serial == serial)?;
+        // What has begun goes on when it may, or ends: `take_answer` sees to both.
+        if !matches!(following.follow.may_tell(), Ok(true)) {
+            return None;
+        }
         let State::Joining { number, reader, since } = &mut following.state else { return None };
         if now.duration_since(*since.get_or_insert(now)) > patience {
             return Some(Step::Stalled);
@@ -293,9 +298,9 @@ impl Connection {
 
     /// Ends a subscription whose query is not answered.
     fn end_following(&mut self, index: usize, problem: &Problem) {
-        let message = Message::error(Some(&self.following[index].id), problem);
+        let id = self.following[index].id.clone();
         self.remove_following(index);
-        self.say(message);
+        self.refuse(&id, problem);
     }
 
     /// Removes a subscription with all that it was still to be sent.
@@ -323,6 +328,9 @@ fn merged(
 #[cfg(test)]
 #[path = "answers_circuits_tests.rs"]
 mod circuits_tests;
+#[cfg(test)]
+#[path = "answers_doubt_tests.rs"]
+mod doubt_tests;
 #[cfg(test)]
 #[path = "answers_tests.rs"]
 mod tests;

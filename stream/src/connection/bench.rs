@@ -103,6 +103,17 @@ pub(super) fn json(connection: &mut Connection, now: Instant) -> Vec<Value> {
     messages.map(|m| serde_json::from_str(&m.into_json()).unwrap()).collect()
 }
 
+/// The `id:` lines of an event stream: nothing, an empty one, or a position.
+pub(super) fn ids(messages: &[Message]) -> Vec<Option<String>> {
+    let id = |message: &Message| {
+        let mut event = Vec::new();
+        message.write_event(&mut event);
+        let event = String::from_utf8(event).unwrap();
+        event.lines().find_map(|l| l.strip_prefix("id:")).map(|id| id.trim().to_owned())
+    };
+    messages.iter().map(id).collect()
+}
+
 /// The type of each message.
 pub(super) fn kinds(messages: &[Value]) -> Vec<&str> {
     messages.iter().map(|m| m["type"].as_str().unwrap()).collect()

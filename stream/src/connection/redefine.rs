@@ -7,7 +7,6 @@ use projections::{TenantSnapshot, View};
 use super::refusals::{absent, view_failed};
 use super::{Connection, State};
 use crate::filter::Filter;
-use crate::message::Message;
 use crate::problem::Problem;
 
 const REPLACED: &str = "the view was defined anew";
@@ -60,9 +59,9 @@ impl Connection {
 
     /// Ends a subscription and tells it why; always false.
     pub(super) fn end(&mut self, index: usize, problem: &Problem) -> bool {
-        let message = Message::error(Some(&self.subs[index].id), problem);
+        let id = self.subs[index].id.clone();
         self.remove(index);
-        self.say(message);
+        self.refuse(&id, problem);
         false
     }
 }

@@ -8,7 +8,7 @@ use projections::{Hidden, Tenant, TenantSnapshot};
 use serde_json::{Value, json};
 
 use super::Step;
-use super::bench::{Bench, TENANT, kinds};
+use super::bench::{Bench, TENANT, ids, kinds};
 use crate::hub::Snapshots;
 use crate::limits::StreamLimits;
 use crate::message::Message;
@@ -89,6 +89,24 @@ fn changes_that_wait_for_a_slow_client_are_not_sent() {
     assert_eq!(kinds(&messages), ["error", "error", "delta"]);
     assert!(is_off(&messages[0], "x") && is_off(&messages[1], "slow"), "{messages:?}");
     assert_eq!(messages[2]["id"], "y");
+}
+
+#[test]
+fn an_event_stream_on_which_one_has_ended_is_not_resumed() {
+    let (mut bench, switch_off) = bench(StreamLimits::default());
+    let start = bench.put(0, "a", 1).to_string();
+    let mut connection = bench.connect();
+    bench.subscribe(&mut connection, &json!({"id": "x", "view": "items"}));
+    bench.subscribe(&mut connection, &json!({"id": "y", "view": "others"}));
+    assert_eq!(ids(&bench.read(&mut connection)), [None, Some(start)]);
+    switch_off(&bench);
+    assert_eq!(ids(&bench.read(&mut connection)), [Some(String::new())]);
+    bench.put(1, "a", 1);
+    assert_eq!(ids(&bench.read(&mut connection)), [None]);
+    // Nor where nothing is left that could be told of.
+    bench.now += StreamLimits::default().heartbeat();
+    connection.unsubscribe("y");
+    assert_eq!(ids(&bench.read(&mut connection)), [None]);
 }
 
 #[test]

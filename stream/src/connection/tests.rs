@@ -5,22 +5,10 @@ use std::time::Duration;
 use projections::{Position, Tenant};
 use serde_json::{Value, json};
 
-use super::bench::{Bench, TENANT, kinds};
+use super::bench::{Bench, TENANT, ids, kinds};
 use super::{PART_BYTES, Step};
 use crate::hub::Hub;
 use crate::limits::StreamLimits;
-use crate::message::Message;
-
-/// The `id:` lines of an event stream: nothing, an empty one, or a position.
-fn ids(messages: &[Message]) -> Vec<Option<String>> {
-    let id = |message: &Message| {
-        let mut event = Vec::new();
-        message.write_event(&mut event);
-        let event = String::from_utf8(event).unwrap();
-        event.lines().find_map(|l| l.strip_prefix("id:")).map(|id| id.trim().to_owned())
-    };
-    messages.iter().map(id).collect()
-}
 
 #[test]
 fn a_snapshot_then_deltas_in_the_words_of_the_contract() {
@@ -352,6 +340,21 @@ fn what_cannot_be_watched_is_told_by_an_error_and_the_others_go_on() {
     let messages = bench.json(&mut connection);
     assert_eq!(kinds(&messages), ["error", "delta"]);
     assert_eq!(messages[1]["id"], "y");
+}
+
+#[test]
+fn where_something_is_not_followed_nothing_is_resumable() {
+    let bench = Bench::new(StreamLimits::default());
+    let start = bench.put(0, "a", 1);
+    let mut connection = bench.connect();
+    bench.subscribe(&mut connection, &json!({"id": "x", "view": "items"}));
+    assert_eq!(ids(&bench.read(&mut connection)), [Some(start.to_string())]);
+    bench.subscribe(&mut connection, &json!({"id": "n", "view": "nothing"}));
+    assert_eq!(ids(&bench.read(&mut connection)), [Some(String::new())]);
+    bench.put(0, "a", 2);
+    assert_eq!(ids(&bench.read(&mut connection)), [None]);
+    let later = bench.now + StreamLimits::default().heartbeat();
+    assert_eq!(ids(&super::bench::read(&mut connection, later)), [None]);
 }
 
 #[test]

@@ -64,9 +64,12 @@ impl Evaluator {
         loop {
             // What comes from here on is looked at again.
             self.changes.mark_unchanged();
-            let begun = Instant::now();
+            let (begun, doubts) = (Instant::now(), self.standing.doubts());
             let took = match self.look().await {
-                Ok(took) => took,
+                Ok(took) => {
+                    self.standing.settle(doubts);
+                    took
+                }
                 Err(Unanswered::Later) => {
                     tokio::time::sleep(AGAIN).await;
                     continue;
@@ -178,10 +181,26 @@ impl Evaluator {
         is_answered
     }
 
+    /// Whether the newest answer is about what the names in the SQL mean now. Then its followers are told
+    /// of it on, though it may not be the answer any more.
+    fn stands(&self) -> bool {
+        if !self.standing.is_doubtful() {
+            return true;
+        }
+        let doubts = self.standing.doubts();
+        let snapshot = self.hub.shared.snapshot(self.tenant);
+        let stands = self.grounds.as_ref().is_some_and(|(grounds, _)| grounds.stand(&snapshot));
+        if stands {
+            self.standing.settle(doubts);
+        }
+        stands
+    }
+
     /// Waits until the next answer may be looked for: as the followers want it, and so that one that
-    /// takes long has at most half of the time. What a circuit has costs no evaluation.
+    /// takes long has at most half of the time. What a circuit has costs no evaluation, and an answer that
+    /// may be about something else is looked at at once.
     async fn rest(&self, begun: Instant, took: Duration) {
-        loop {
+        while self.stands() {
             let interval = self.hub.shared.limits.sql_interval();
             let least = if self.course.is_kept() { Duration::ZERO } else { interval };
             let pace = self.standing.pace(least);
@@ -191,8 +210,8 @@ impl Evaluator {
             }
             tokio::select! {
                 () = tokio::time::sleep(left) => return,
-                // Somebody may want it sooner.
-                () = self.standing.joined.notified() => {}
+                // Somebody may want it sooner, or it may not be told any more.
+                () = self.standing.looks.notified() => {}
             }
         }
     }

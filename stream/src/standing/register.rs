@@ -96,6 +96,14 @@ impl Register {
         standing.end(problem);
     }
 
+    /// Has nothing told of any answer until it was looked at whether the names in its SQL mean what
+    /// they did. To be called after the snapshots show what they mean now.
+    pub(crate) fn doubt(&self) {
+        for entry in self.queries().values() {
+            entry.standing.doubt();
+        }
+    }
+
     fn leave(&self, standing: &Arc<Standing>, number: u64) {
         let mut queries = self.queries();
         if !standing.leave(number) {
@@ -130,7 +138,12 @@ impl Register {
 }
 
 impl Follow {
-    /// The newest answer, if there is one already; or why there will be none.
+    /// Whether answers may be told now; or why there will be none.
+    pub(crate) fn may_tell(&self) -> Result<bool, Problem> {
+        self.standing.may_tell()
+    }
+
+    /// The newest answer, if there is one that may be told already; or why there will be none.
     pub(crate) fn begin(&self) -> Result<Option<Begin>, Problem> {
         self.standing.begin()
     }

@@ -94,6 +94,29 @@ fn nobody_goes_on_from_what_may_have_been_about_something_else() {
 }
 
 #[test]
+fn in_doubt_nothing_is_told_until_all_doubts_are_settled() {
+    let bench = Bench::new();
+    let wake = Arc::<Notify>::default();
+    bench.standing.join(Duration::ZERO, wake.clone());
+    bench.answered("n", &[1], 3, None);
+    bench.answered("n", &[2], 4, None);
+    block_on(wake.notified());
+    bench.standing.doubt();
+    let doubts = bench.standing.doubts();
+    bench.standing.doubt();
+    // What was found before the second says nothing of it, and neither does another answer.
+    bench.standing.settle(doubts);
+    bench.answered("n", &[3], 5, None);
+    block_on(wake.notified());
+    assert!(bench.standing.begin().unwrap().is_none());
+    assert_eq!((bench.news(0, None), bench.news(2, None)), (Ok(vec![]), Ok(vec![])));
+    bench.standing.settle(bench.standing.doubts());
+    block_on(wake.notified());
+    assert_eq!(bench.begin().number(), 2);
+    assert_eq!(bench.news(0, None), Ok(vec![4, 5]));
+}
+
+#[test]
 fn its_end_is_told_to_all_and_leaves_nothing_behind() {
     let bench = Bench::new();
     let wake = Arc::<Notify>::default();

@@ -181,8 +181,20 @@ async fn an_event_stream_and_its_resume() {
     assert!(stream.headers.contains("cache-control: no-store\r\n"));
     assert!(stream.hear().await.unwrap().retry.is_some());
     let error = stream.hear().await.unwrap();
-    assert_eq!(error.kind.as_deref(), Some("error"));
+    assert_eq!((error.kind.as_deref(), error.id.as_deref()), (Some("error"), Some("")));
     assert_eq!(error.data.unwrap()["id"], "n");
+    let reset = stream.hear().await.unwrap();
+    assert_eq!((reset.kind.as_deref(), reset.id.as_deref()), (Some("reset"), Some("")));
+    for _ in 0..2 {
+        let snapshot = stream.hear().await.unwrap();
+        assert_eq!((snapshot.kind.as_deref(), snapshot.id), (Some("snapshot"), None));
+    }
+    drop(stream);
+
+    // Only where all that is asked for is followed is there something to resume from.
+    let mut stream =
+        EventStream::connect(&address, &[subs[0].clone(), subs[2].clone()], "", "").await;
+    stream.hear().await.unwrap();
     let reset = stream.hear().await.unwrap();
     assert_eq!((reset.kind.as_deref(), reset.id.as_deref()), (Some("reset"), Some("")));
     let snapshot = stream.hear().await.unwrap();

@@ -24,7 +24,7 @@ pub const SQL: [&str; 2] = ["SELECT team, amount FROM items", "SELECT team, amou
 pub struct Asker {
     /// How often it was asked.
     asked: AtomicUsize,
-    mood: Mutex<Mood>,
+    mood: Arc<Mutex<Mood>>,
     keeping: Arc<Mutex<Keeping>>,
     /// How many circuits are held.
     held: Arc<AtomicUsize>,
@@ -44,7 +44,8 @@ pub enum Keeping {
     Never,
 }
 
-#[derive(Clone, Copy, Default)]
+/// How it answers. In another mood, names mean something else.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub enum Mood {
     #[default]
     Answers,
@@ -81,10 +82,18 @@ impl Questions for Asker {
         sql: &'a str,
     ) -> BoxFuture<'a, Result<Answer, Unanswered>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        let mood = *self.mood.lock().unwrap();
-        ready(match mood {
-            Mood::Answers => Ok(answer(&snapshot, sql, ["team", "amount"])),
-            Mood::Renames => Ok(answer(&snapshot, sql, ["group", "sum"])),
+        let then = *self.mood.lock().unwrap();
+        let mood = Arc::clone(&self.mood);
+        let answer = |names| {
+            let view = view_of(sql);
+            let (schema, rows) = rows(&snapshot, view, names);
+            let grounds = Box::new(Held { view, batches: batches(&snapshot, view), mood, then });
+            let rows = futures::stream::iter(rows.into_iter().map(Ok).collect::<Vec<_>>()).boxed();
+            Answer { schema, rows, grounds }
+        };
+        ready(match then {
+            Mood::Answers => Ok(answer(["team", "amount"])),
+            Mood::Renames => Ok(answer(["group", "sum"])),
             Mood::Waits => Err(Unanswered::Later),
             Mood::Refuses => Err(Unanswered::Refused(refusal())),
         })
@@ -157,14 +166,6 @@ fn rows(snapshot: &TenantSnapshot, view: &str, names: [&str; 2]) -> (SchemaRef, 
     (schema, rows)
 }
 
-fn answer(snapshot: &TenantSnapshot, sql: &str, names: [&str; 2]) -> Answer {
-    let view = view_of(sql);
-    let (schema, rows) = rows(snapshot, view, names);
-    let grounds = Box::new(Held { view, batches: batches(snapshot, view) });
-    let rows = futures::stream::iter(rows.into_iter().map(Ok).collect::<Vec<_>>()).boxed();
-    Answer { schema, rows, grounds }
-}
-
 fn batches(snapshot: &TenantSnapshot, view: &str) -> Vec<RecordBatch> {
     snapshot.view(view).unwrap().batches().unwrap()
 }
@@ -173,11 +174,18 @@ fn batches(snapshot: &TenantSnapshot, view: &str) -> Vec<RecordBatch> {
 struct Held {
     view: &'static str,
     batches: Vec<RecordBatch>,
+    mood: Arc<Mutex<Mood>>,
+    /// What the mood was.
+    then: Mood,
 }
 
 impl Grounds for Held {
     fn hold(&self, snapshot: &Arc<TenantSnapshot>) -> bool {
-        self.batches == batches(snapshot, self.view)
+        self.stand(snapshot) && self.batches == batches(snapshot, self.view)
+    }
+
+    fn stand(&self, _: &Arc<TenantSnapshot>) -> bool {
+        *self.mood.lock().unwrap() == self.then
     }
 
     fn since(&self) -> Option<u64> {
