@@ -14,13 +14,16 @@ use crate::service::{Service, token};
 /// About two years of a small firm.
 const EVENTS: usize = 1_500;
 
-/// The events of a firm of that kind.
-fn generated(vertical: &str) -> Vec<Value> {
+/// So many events of one firm, of all modules or of its kind.
+pub(crate) fn generated(count: usize, vertical: Option<&str>) -> Vec<Value> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidemark"));
-    let events = EVENTS.to_string();
+    let events = count.to_string();
     command.args(["generate", "--tenants", "1", "--events", &events, "--seed", "7"]);
-    let output = command.args(["--vertical", vertical]).output().unwrap();
-    assert!(output.status.success(), "{vertical}: {}", String::from_utf8_lossy(&output.stderr));
+    if let Some(vertical) = vertical {
+        command.args(["--vertical", vertical]);
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{vertical:?}: {}", String::from_utf8_lossy(&output.stderr));
     let lines = String::from_utf8(output.stdout).unwrap();
     let event = |line: &str| {
         let mut event: Value = serde_json::from_str(line).unwrap();
@@ -102,7 +105,7 @@ async fn firm<'a>(service: &'a Service, vertical: &str) -> Seen<'a> {
     let made = service.post("/v1/platform/tenants", &platform).json(&body).send().await.unwrap();
     assert_eq!(made.status(), 201, "{}", made.text().await.unwrap());
     let admin = token(Some(vertical), &[Role::Admin]);
-    let receipt = service.send(&admin, &generated(vertical)).await;
+    let receipt = service.send(&admin, &generated(EVENTS, Some(vertical))).await;
     assert_eq!(receipt["rejected"], json!([]), "{vertical}");
     let taken = receipt["accepted"].as_u64().unwrap() + receipt["duplicates"].as_u64().unwrap();
     assert_eq!(taken, EVENTS as u64, "{vertical}");

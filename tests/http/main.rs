@@ -21,6 +21,7 @@ mod live_sql;
 mod modules;
 mod onboarding;
 mod overview;
+mod own_view_cases;
 mod own_views;
 mod reads;
 mod reports;
