@@ -74,6 +74,8 @@ pub(crate) struct Checkpointer {
     pub(super) saver: ViewSaver,
     /// The chunks of each tenant's views in the newest checkpoint.
     pub(super) catalogue: BTreeMap<Tenant, TenantViews>,
+    /// The time of each tenant's newest event in all that was ever noted, in microseconds.
+    pub(super) newest: BTreeMap<Tenant, i64>,
     /// Whether what the last one held must come again.
     pub(super) has_failed: bool,
     /// When the last one was made, or the partition put together.
@@ -270,7 +272,7 @@ impl Checkpointer {
 
     /// Writes the events since the last checkpoint as history, and commits.
     async fn commit(
-        &self,
+        &mut self,
         writer: CheckpointWriter,
         offset: u64,
         source: Source,
@@ -287,7 +289,7 @@ impl Checkpointer {
 
     /// Commits a cut with these files as its history.
     async fn commit_files(
-        &self,
+        &mut self,
         mut writer: CheckpointWriter,
         notes: &IdNotes,
         files: &[Arc<HistoryFile>],
@@ -297,8 +299,13 @@ impl Checkpointer {
         for ids in notes.ids.chunks(1 << 16) {
             writer.ids(ids).await?;
         }
-        let newest = |(tenant, at): (&Tenant, &i64)| (tenant.0, at.to_le_bytes().to_vec().into());
-        let newest: BTreeMap<u32, Bytes> = notes.newest.iter().map(newest).collect();
+        // Since the last cut late ones alone may have come, and of all marks that are written the last holds.
+        let mut newest: BTreeMap<u32, Bytes> = BTreeMap::new();
+        for (tenant, at) in &notes.newest {
+            let known = self.newest.entry(*tenant).or_insert(*at);
+            *known = (*known).max(*at);
+            newest.insert(tenant.0, known.to_le_bytes().to_vec().into());
+        }
         writer.marks(&newest).await?;
         let history =
             files.iter().map(|file| serde_json::to_value(&**file)).collect::<Result<_, _>>()?;

@@ -141,6 +141,7 @@ pub(super) async fn open(place: &Place, wanted: Wanted) -> Result<Opened, ServeE
         circuit: loaded.partition.fingerprint(),
         saver: ViewSaver::new(loaded.next_chunk),
         catalogue,
+        newest: loaded.known.newest_of_each(),
         has_failed,
         made: Instant::now(),
         kept: Vec::new(),

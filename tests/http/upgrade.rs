@@ -16,11 +16,11 @@ use ingest::checkpoint::{
 use object_store::local::LocalFileSystem;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tenancy::{CommitOutcome, Store, StoredCheckpoint};
+use tenancy::{CommitOutcome, Role, Store, StoredCheckpoint};
 
 use crate::erasure::metric;
 use crate::live::Events;
-use crate::service::{Service, command, event, invoice};
+use crate::service::{Service, command, event, invoice, token};
 
 const SOON: [(&str, &str); 1] = [("TIDEMARK_CHECKPOINT_MS", "100")];
 
@@ -225,4 +225,29 @@ async fn own_views_do_not_fail_for_good_where_history_does_not_answer() {
     let status: Value = service.read("/v1/views/debts/status", &admin).await;
     assert_eq!(status["state"], "live", "{status}");
     assert_eq!(service.ask(&admin, "SELECT invoice_id FROM debts").await, json!([["i1"]]));
+}
+
+#[tokio::test]
+async fn late_events_alone_since_a_checkpoint_do_not_put_an_events_clock_back() {
+    let data = Arc::new(tempfile::tempdir().unwrap());
+    let service = Service::start_with(Arc::clone(&data), &SOON).await;
+    let body = json!({
+        "id": "late", "name": "late", "timezone": "Europe/Berlin", "currency": "EUR", "clock": "events",
+    });
+    let platform = token(None, &[Role::Platform]);
+    let made = service.post("/v1/platform/tenants", &platform).json(&body).send().await.unwrap();
+    assert_eq!(made.status(), 201);
+    let admin = token(Some("late"), &[Role::Admin]);
+    let mut newest = invoice("i1", "c1", "10");
+    newest["time"] = json!("2025-06-20T10:00:00Z");
+    let receipt = service.send(&admin, &[newest]).await;
+    service.rows(&admin, "open_invoices", &receipt["position"]).await;
+    let day = service.read("/v1/views/open_invoices", &admin).await["as_of"].clone();
+    assert_eq!(day, "2025-06-20");
+    // What these send is of the day that events have unless they say.
+    saved(&service, &admin).await;
+    saved(&service, &admin).await;
+    killed(service);
+    let service = Service::start_with(data, &SOON).await;
+    assert_eq!(service.read("/v1/views/open_invoices", &admin).await["as_of"], day);
 }

@@ -23,7 +23,7 @@ impl HistoryStore {
         tenant: Tenant,
     ) -> Result<Change, HistoryError> {
         let mut change = Change::default();
-        for file in files.iter().filter(|file| concerns(file, tenant)) {
+        for file in files.iter().filter(|file| file.concerns(tenant)) {
             change.removed.push(Arc::clone(file));
             let mut left = 0;
             if file.owner() != Some(tenant) && !file.tenants.is_only(tenant) {
@@ -37,8 +37,4 @@ impl HistoryStore {
         }
         Ok(change)
     }
-}
-
-fn concerns(file: &HistoryFile, tenant: Tenant) -> bool {
-    file.tenants.contains(tenant) || file.owner() == Some(tenant)
 }

@@ -50,6 +50,11 @@ impl HistoryFile {
         self.first <= up_to && self.event_type == key(event_type) && self.tenants.contains(tenant)
     }
 
+    /// Whether something of the tenant is in it, if only its type.
+    pub(super) fn concerns(&self, tenant: Tenant) -> bool {
+        self.tenants.contains(tenant) || self.owner() == Some(tenant)
+    }
+
     /// The tenant that alone has its type.
     pub(super) fn owner(&self) -> Option<Tenant> {
         Some(Tenant(self.event_type.split_once('/')?.0.parse().ok()?))

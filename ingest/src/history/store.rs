@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
+use projections::Tenant;
 use tokio::runtime::Handle;
 
 use super::{HistoryError, HistoryFile};
@@ -155,6 +156,15 @@ impl HistoryStore {
             }
         }
         Ok(deleted)
+    }
+
+    /// Whether somebody still holds a file with something of the tenant that is not among `listed`: one
+    /// that others were merged into since, or what was left of it.
+    pub fn is_read_unlisted(&self, tenant: Tenant, listed: &HashSet<String>) -> bool {
+        let uses = self.uses();
+        let unlisted = uses.leases.iter().filter(|(path, _)| !listed.contains(*path));
+        let mut held = unlisted.filter_map(|(_, lease)| lease.upgrade());
+        held.any(|file| file.concerns(tenant))
     }
 
     pub(super) fn objects(&self) -> &Arc<dyn ObjectStore> {

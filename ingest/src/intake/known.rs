@@ -53,6 +53,12 @@ impl Known {
         self.marks.entry(tenant).or_default().newest = Some(at);
     }
 
+    /// The time of each tenant's newest event, in microseconds, as far as there is one.
+    pub fn newest_of_each(&self) -> BTreeMap<Tenant, i64> {
+        let newest = self.marks.iter().map(|(tenant, marks)| Some((*tenant, marks.newest?)));
+        newest.flatten().collect()
+    }
+
     /// How far a tenant has come: its events and ticks, and its last date.
     pub fn resume(&mut self, tenant: Tenant, sequence: u64, date: Option<NaiveDate>) {
         let marks = self.marks.entry(tenant).or_default();

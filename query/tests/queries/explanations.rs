@@ -299,7 +299,7 @@ fn the_events_listed_are_those_that_are_picked_out_by_hand() {
         .filter(|view| ["cash_position", "inventory_levels"].contains(&view.name.as_str()))
         .collect();
     let config = Config {
-        cases: (Config::default().cases / 64).max(2),
+        cases: (Config::default().cases / 64).max(5),
         failure_persistence: None,
         max_shrink_iters: 16,
         ..Config::default()

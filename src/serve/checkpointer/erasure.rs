@@ -104,6 +104,7 @@ impl Checkpointer {
         }
         let committed = self.commit_files(writer, &notes, &files, begun.offset, source).await?;
         self.accepted.publish(files, begun.offset);
+        self.newest.remove(&tenant);
         self.has_failed = false;
         self.kept.clone_from(&committed.kept);
         Ok(Leftover { tenant, files: removed, offset: begun.offset })
@@ -127,9 +128,12 @@ impl Checkpointer {
         let history = self.accepted.store();
         loop {
             let trimmed = self.accepted.trim(leftover.offset).await?;
-            let removed = history.remove_unlisted(&self.listed(), Utc::now(), true).await?;
+            let listed = self.listed();
+            // Looked at before anything is removed: what is let go of meanwhile goes in the next round.
+            let is_read = history.is_read_unlisted(leftover.tenant, &listed);
+            let removed = history.remove_unlisted(&listed, Utc::now(), true).await?;
             leftover.files.retain(|path| !removed.contains(path));
-            if trimmed >= up_to && leftover.files.is_empty() {
+            if trimmed >= up_to && leftover.files.is_empty() && !is_read {
                 break;
             }
             if begun.elapsed() > PATIENCE {

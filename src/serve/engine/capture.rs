@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use projections::{CutSnapshots, Partition, StatePart, Tenant};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::EngineEnded;
@@ -145,18 +146,19 @@ impl Requests {
     /// portions for a few milliseconds, as long as there is room for them.
     pub(super) fn between(&mut self, partition: &mut Partition, offset: u64) {
         let begun = Instant::now();
-        if self.under_way.is_none()
-            && let Ok(request) = self.queue.try_recv()
-        {
-            self.act(Turn::Cut(request), partition, offset);
-        }
         while let Some(portions) = &self.under_way
             && begun.elapsed() < AT_ONCE
         {
             match portions.clone().try_reserve_owned() {
                 Ok(room) => self.take(room, partition),
-                Err(_) => break,
+                Err(TrySendError::Full(_)) => break,
+                Err(TrySendError::Closed(_)) => self.act(Turn::GivenUp, partition, offset),
             }
+        }
+        if self.under_way.is_none()
+            && let Ok(request) = self.queue.try_recv()
+        {
+            self.act(Turn::Cut(request), partition, offset);
         }
         if self.under_way.is_some() {
             metrics::histogram!("tidemark_checkpoint_pause_seconds").record(begun.elapsed());
@@ -177,4 +179,35 @@ pub(super) enum Turn {
     Cut(Request),
     Take(mpsc::OwnedPermit<Portion>),
     GivenUp,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use projections::EventTypes;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn in_a_backlog_too_a_cut_is_made_after_one_that_was_given_up() {
+        let mut partition = Partition::new(&EventTypes::builtin(), Vec::new()).unwrap();
+        let (cuts, mut requests) = Cuts::channel();
+        let begin = || {
+            tokio::spawn({
+                let cuts = cuts.clone();
+                async move { cuts.begin(true).await }
+            })
+        };
+        let first = begin();
+        let request = requests.queue.recv().await.unwrap();
+        requests.act(Turn::Cut(request), &mut partition, 1);
+        // Its writer has failed.
+        drop(first.await.unwrap().unwrap());
+        let second = begin();
+        while requests.queue.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        requests.between(&mut partition, 2);
+        assert_eq!(second.await.unwrap().unwrap().offset, 2);
+    }
 }

@@ -131,3 +131,31 @@ async fn a_full_tail_makes_its_source_wait_until_a_cut() {
     let mut filling = std::pin::pin!(tail.is_filling());
     assert!(futures::poll!(filling.as_mut()).is_pending());
 }
+
+#[tokio::test]
+async fn a_file_from_before_a_merge_is_known_to_be_read_until_it_is_let_go() {
+    let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let accepted = owner(&objects, 1, 1, 8);
+    for up_to in 1..=8 {
+        let mut files = accepted.files();
+        files.extend(accepted.write(up_to, &mut notes()).await.unwrap());
+        accepted.publish(files, up_to);
+    }
+    let kind = kind(None, NAME, 0);
+    let reader = Box::pin(accepted.scan(Tenant(1), &kind, 8, None));
+    let merged = accepted.store().compact(&accepted.files()).await.unwrap().unwrap();
+    accepted.publish(merged.apply(&accepted.files()), 8);
+    drop(merged);
+    let erased = accepted.store().erase(&accepted.files(), Tenant(1)).await.unwrap();
+    accepted.publish(erased.apply(&accepted.files()), 8);
+    drop(erased);
+    let none = HashSet::new();
+    let gone = accepted.store().remove_unlisted(&none, minutes(99), true).await.unwrap();
+    assert_eq!(gone.len(), 1, "what they were merged into");
+    assert!(accepted.store().is_read_unlisted(Tenant(1), &none));
+    assert!(!accepted.store().is_read_unlisted(Tenant(2), &none));
+    drop(reader);
+    assert!(!accepted.store().is_read_unlisted(Tenant(1), &none));
+    let gone = accepted.store().remove_unlisted(&none, minutes(99), true).await.unwrap();
+    assert_eq!(gone.len(), 8);
+}
