@@ -223,6 +223,12 @@ impl EventTypes {
         Self { hidden, ..self }
     }
 
+    /// The same types without the fields that the tenant has declared.
+    #[must_use]
+    pub fn undeclared(self) -> Self {
+        Self { declared: Arc::default(), ..self }
+    }
+
     /// The module because of which there is no type of that name.
     pub fn hidden(&self, name: &str) -> Option<&str> {
         self.hidden.event_type(name)

@@ -12,7 +12,7 @@ use chrono::NaiveDate;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::stream;
-use projections::{EventRegistry, Position, Tenant, TenantSnapshot};
+use projections::{EventRegistry, EventTypes, Position, Tenant, TenantSnapshot};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
@@ -118,7 +118,28 @@ impl Queries {
         sql: &str,
         params: Vec<serde_json::Value>,
     ) -> Result<Answer, QueryError> {
-        let relations = self.relations(&snapshot);
+        self.run_over(self.relations(&snapshot), sql, params).await
+    }
+
+    /// The same of SQL of the service's own. It does not see the fields that the tenant has declared: they
+    /// may have the names that it gives to columns of its own.
+    pub(crate) async fn run_undeclared(
+        &self,
+        snapshot: &Arc<TenantSnapshot>,
+        sql: &str,
+        params: Vec<serde_json::Value>,
+    ) -> Result<Answer, QueryError> {
+        let types = self.types.visible(snapshot.tenant()).undeclared();
+        self.run_over(self.relations_with(snapshot, types), sql, params).await
+    }
+
+    async fn run_over(
+        &self,
+        relations: Arc<Relations>,
+        sql: &str,
+        params: Vec<serde_json::Value>,
+    ) -> Result<Answer, QueryError> {
+        let snapshot = relations.snapshot.clone();
         let asked = Asked::new(snapshot.tenant(), sql, &params);
         if let Some(asked) = &asked
             && let Some(kept) = self.cache.answer(asked, &relations)
@@ -210,9 +231,13 @@ impl Queries {
 
     /// What a tenant can read at this moment.
     pub(crate) fn relations(&self, snapshot: &Arc<TenantSnapshot>) -> Arc<Relations> {
+        self.relations_with(snapshot, self.types.visible(snapshot.tenant()))
+    }
+
+    fn relations_with(&self, snapshot: &Arc<TenantSnapshot>, types: EventTypes) -> Arc<Relations> {
         Arc::new(Relations {
             snapshot: snapshot.clone(),
-            types: self.types.visible(snapshot.tenant()).hiding(snapshot.hidden().clone()),
+            types: types.hiding(snapshot.hidden().clone()),
             history: self.history.clone(),
         })
     }

@@ -207,7 +207,7 @@ impl Queries {
         let shown = inquiry.shown(&mut asked);
         let order = ORDER.join(", ");
         asked.push(&format!("SELECT * FROM contributions WHERE {shown} ORDER BY {order}"));
-        Ok(self.run(inquiry.whole, &asked.sql, asked.params).await?)
+        Ok(self.run_undeclared(&inquiry.whole, &asked.sql, asked.params).await?)
     }
 }
 
@@ -427,7 +427,7 @@ impl<'a> Inquiry<'a> {
 
     /// All rows of an answer, of which there are few.
     async fn rows(&self, asked: Asked) -> Result<RecordBatch, QueryError> {
-        let answer = self.queries.run(self.whole.clone(), &asked.sql, asked.params).await?;
+        let answer = self.queries.run_undeclared(&self.whole, &asked.sql, asked.params).await?;
         let batches: Vec<RecordBatch> = answer.batches.try_collect().await?;
         let schema = batches.first().map_or(answer.schema, RecordBatch::schema);
         concat_batches(&schema, &batches)

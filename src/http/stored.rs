@@ -1,7 +1,7 @@
 //! What is stored under an id: where it is, which version it has, and which one a caller means.
 
 use axum::Json;
-use axum::http::header::{ETAG, IF_MATCH, LOCATION};
+use axum::http::header::{ETAG, IF_MATCH, IF_NONE_MATCH, LOCATION};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -58,8 +58,13 @@ pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<Meant>, Problem> {
     Ok(Some(Meant::Version(version)))
 }
 
-/// Whether a header names a tag, or any.
+/// Whether a header names a tag, or any. Whether somebody has it already is compared weakly, since whoever
+/// packs an answer on its way weakens its tag (RFC 9110, 13.1.2).
 pub(super) fn matches_tag(headers: &HeaderMap, name: &HeaderName, tag: &str) -> bool {
+    let is_same = |one: &str| match one.strip_prefix("W/") {
+        Some(weak) => *name == IF_NONE_MATCH && weak == tag,
+        None => one == tag || one == "*",
+    };
     let mut values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.any(|value| value.split(',').map(str::trim).any(|one| one == tag || one == "*"))
+    values.any(|value| value.split(',').map(str::trim).any(is_same))
 }

@@ -104,7 +104,11 @@ pub(super) async fn find(
         (None, Some(day)) if now.today().is_some_and(|today| day > today) => {
             return Err(Failure::ForGood(format!("as_of: {day} has not come yet")));
         }
-        (None, Some(day)) => sources.store.closing_mark(tenant.0, day).await?.unwrap_or(current),
+        (None, Some(day)) => {
+            let closed = sources.store.closing_mark(tenant.0, day).await?;
+            // Only a day that is over has an end: since one was noted, the clock may have been put back.
+            closed.filter(|mark| mark.day < now.today()).unwrap_or(current)
+        }
         (None, None) => current,
     };
     let today = as_of.day.or(mark.day).or(now.today());

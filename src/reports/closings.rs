@@ -1,6 +1,6 @@
 //! The last position of each day of each tenant, by which a report of that day is made later.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -32,6 +32,9 @@ impl Shared {
     /// Notes the last position of each day that is over, of these tenants in the order of their
     /// numbers. What cannot be noted is tried again, and keeps no other tenant's from being.
     pub(super) async fn note_closings(&self, tenants: &[Arc<TenantRecord>]) {
+        // What was last seen of a tenant that another node has had since is no end of its day.
+        let served: HashSet<u32> = tenants.iter().map(|tenant| tenant.number).collect();
+        self.closings.seen().retain(|number, _| served.contains(number));
         let left_at = self.closings.left_at.load(Ordering::Relaxed);
         let place = tenants.partition_point(|tenant| tenant.number <= left_at);
         let (before, behind) = tenants.split_at(place);

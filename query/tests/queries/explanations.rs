@@ -9,8 +9,10 @@ use std::sync::Arc;
 use arrow::array::{AsArray, RecordBatch};
 use futures::{StreamExt, stream};
 use projections::encode::RowEncoder;
+use projections::events::{Field, FieldType};
 use projections::{
-    EventTypes, Hidden, Input, Partition, Tenant, TenantSnapshot, ViewDefinition, ViewSnapshot,
+    EventRegistry, EventType, EventTypes, Hidden, Input, Partition, Tenant, TenantSnapshot,
+    ViewDefinition, ViewSnapshot,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -61,7 +63,9 @@ impl World {
             facts.extend(new.into_iter().filter(|fact| fact.tenant == FIRM).cloned());
         }
         let late = partition.readers().snapshot(FIRM);
-        let queries = Queries::new(types, Arc::new(kept), QueryLimits::default()).unwrap();
+        let registry = EventRegistry::from(types.clone());
+        registry.declare(FIRM, declared(&types));
+        let queries = Queries::new(registry, Arc::new(kept), QueryLimits::default()).unwrap();
         Self { queries, facts, snapshots: [early, late] }
     }
 
@@ -82,6 +86,35 @@ impl World {
             }
         }
     }
+}
+
+/// Fields that a tenant may declare of each type: named as the columns that the SQL of explanations makes.
+fn declared(types: &EventTypes) -> BTreeMap<String, Vec<Field>> {
+    const NAMES: [&str; 16] = [
+        "age",
+        "part",
+        "day",
+        "reason",
+        "voided",
+        "first_day",
+        "last_day",
+        "period",
+        "run",
+        "place",
+        "rank",
+        "balance",
+        "type",
+        "amount",
+        "reference",
+        "currency",
+    ];
+    let field =
+        |name: &&str| Field { name: (*name).to_owned(), kind: FieldType::Text, optional: true };
+    let of_type = |kind: &Arc<EventType>| {
+        let is_new = |name: &&&str| kind.fields().iter().all(|field| field.name != **name);
+        (kind.name().to_owned(), NAMES.iter().filter(is_new).map(field).collect())
+    };
+    types.iter().map(of_type).collect()
 }
 
 /// A listed event.

@@ -225,6 +225,13 @@ mod tests {
         ] {
             assert_eq!(asked(range), expected, "{range}");
         }
+        let mut weak = HeaderMap::new();
+        weak.insert(RANGE, HeaderValue::from_static("bytes=0-9"));
+        weak.insert(IF_RANGE, HeaderValue::from_static("W/\"a\""));
+        assert_eq!(wanted(&weak, 100, "\"a\""), Wanted::All);
+        weak.insert(IF_NONE_MATCH, HeaderValue::from_static("\"c\", W/\"a\""));
+        assert!(matches_tag(&weak, &IF_NONE_MATCH, "\"a\""));
+        assert!(!matches_tag(&weak, &IF_NONE_MATCH, "\"b\""));
         let mut headers = HeaderMap::new();
         headers.insert(RANGE, HeaderValue::from_static("bytes=0-9"));
         headers.insert(IF_RANGE, HeaderValue::from_static("\"b\""));
