@@ -290,6 +290,19 @@ async fn a_replaced_view_is_never_missing_and_its_readers_change_with_it() {
 }
 
 #[tokio::test]
+async fn null_is_as_what_is_left_out() {
+    let service = Service::start().await;
+    let admin = service.tenant("nulls").await;
+    let view = json!({ "name": "debts", "sql": DEBTS, "key": null });
+    let made = service.post("/v1/views", &admin).json(&view).send().await.unwrap();
+    assert_eq!(made.status(), 201, "{}", made.text().await.unwrap());
+    until(&service, &admin, "debts", "live").await;
+    let question = json!({ "sql": "SELECT count(*) FROM debts", "params": null });
+    let answer = service.post("/v1/query", &admin).json(&question).send().await.unwrap();
+    assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+}
+
+#[tokio::test]
 async fn bad_definitions_are_refused_with_a_way_out() {
     let service = Service::start().await;
     let admin = service.tenant("refused").await;
