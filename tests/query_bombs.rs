@@ -48,8 +48,27 @@ async fn cramped(seconds: &str, rows: &str) -> Service {
 /// What it is called, its SQL, and how it may end: a status, and the problem's slug and limit.
 type Bomb = (&'static str, String, &'static [(u16, &'static str)]);
 
-/// How SQL ends that is wrong, whatever it would take.
-const WRONG: &[(u16, &str)] = &[(400, "invalid-query")];
+/// SQL that is wrong, whatever it would take.
+fn wrong() -> Vec<Bomb> {
+    const WRONG: &[(u16, &str)] = &[(400, "invalid-query")];
+    let mut doubled = "WITH t0 AS (SELECT value AS x FROM generate_series(1, 10))".to_owned();
+    for n in 1..40 {
+        let before = n - 1;
+        doubled.push_str(&format!(", t{n} AS (SELECT a.x FROM t{before} a, t{before} b)"));
+    }
+    vec![
+        ("regex too large", "SELECT 'x' ~ '((a{1000}){1000}){1000}'".to_owned(), WRONG),
+        ("nesting", format!("SELECT {}1{}", "(".repeat(50_000), ")".repeat(50_000)), WRONG),
+        (
+            "nested queries",
+            format!("{}SELECT 1{}", "SELECT * FROM (".repeat(5_000), ") t".repeat(5_000)),
+            WRONG,
+        ),
+        ("chain of operators", format!("SELECT 1{}", " + 1".repeat(60_000)), WRONG),
+        ("doubling", format!("{doubled} SELECT count(*) FROM t39"), WRONG),
+        ("a value of any width", "SELECT NULL::int[1000000000]".to_owned(), WRONG),
+    ]
+}
 
 fn bombs() -> Vec<Bomb> {
     const OVER: &[(u16, &str)] = &[(422, "time"), (422, "memory"), (422, "disk")];
@@ -57,11 +76,6 @@ fn bombs() -> Vec<Bomb> {
     let million = million.join(",");
     let some: Vec<String> = (0..40_000).map(|n| n.to_string()).collect();
     let some = some.join(",");
-    let mut doubled = "WITH t0 AS (SELECT value AS x FROM generate_series(1, 10))".to_owned();
-    for n in 1..40 {
-        let before = n - 1;
-        doubled.push_str(&format!(", t{n} AS (SELECT a.x FROM t{before} a, t{before} b)"));
-    }
     let series = "generate_series(1, 100000000)";
     vec![
         (
@@ -114,15 +128,6 @@ fn bombs() -> Vec<Bomb> {
             ),
             OVER,
         ),
-        ("regex too large", "SELECT 'x' ~ '((a{1000}){1000}){1000}'".to_owned(), WRONG),
-        ("nesting", format!("SELECT {}1{}", "(".repeat(50_000), ")".repeat(50_000)), WRONG),
-        (
-            "nested queries",
-            format!("{}SELECT 1{}", "SELECT * FROM (".repeat(5_000), ") t".repeat(5_000)),
-            WRONG,
-        ),
-        ("chain of operators", format!("SELECT 1{}", " + 1".repeat(60_000)), WRONG),
-        ("doubling", format!("{doubled} SELECT count(*) FROM t39"), WRONG),
         (
             "a million items",
             format!("SELECT count(*) FROM open_invoices WHERE days_overdue IN ({million})"),
@@ -160,7 +165,6 @@ fn bombs() -> Vec<Bomb> {
             ),
             OVER,
         ),
-        ("a value of any width", "SELECT NULL::int[1000000000]".to_owned(), WRONG),
         ("text of nothing", "SELECT repeat(repeat('x', 60000), 60000)".to_owned(), OVER),
         ("rows", format!("SELECT value FROM {series}"), &[(422, "rows")]),
     ]
@@ -190,6 +194,34 @@ async fn until(service: &Service, name: &str, wanted: f64) {
     panic!("{name} does not become {wanted}");
 }
 
+/// Throws a bomb, and asserts that it ends as it may.
+async fn thrown(service: &Service, bomber: &str, (what, sql, ends): Bomb) {
+    let request = service.post("/v1/query", bomber).json(&json!({ "sql": sql }));
+    let answer = request.send().await.unwrap();
+    let status = answer.status().as_u16();
+    let text = answer.text().await.unwrap();
+    let said: Value = serde_json::from_str(&text)
+        .unwrap_or_else(|_| panic!("{what}: {status} {}", &text[..text.len().min(300)]));
+    let slug = said["type"].as_str().unwrap().rsplit(':').next().unwrap();
+    let why = said["limit"].as_str().unwrap_or(slug);
+    assert!(ends.contains(&(status, why)), "{what}: {status} {said}");
+    let detail = said["detail"].as_str().unwrap();
+    assert!(detail.len() < 2_000 && !detail.contains("panicked"), "{what}: {detail}");
+    println!("{what}: {status} {why}");
+}
+
+/// That SQL is wrong is said however much it would take. It must be seen before the time is over, also
+/// where others take the processors: so there is more of it here than for what runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn sql_that_is_wrong_is_told_so_whatever_it_would_take() {
+    let service = cramped("60", "50000").await;
+    let bomber = service.tenant("bomber").await;
+    for bomb in wrong() {
+        thrown(&service, &bomber, bomb).await;
+    }
+    until(&service, "tidemark_queries_running", 0.0).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_bomb_ends_within_its_limit_and_others_are_served_meanwhile() {
     // Rows that are there long before the time is over, however busy the machine is.
@@ -216,30 +248,9 @@ async fn every_bomb_ends_within_its_limit_and_others_are_served_meanwhile() {
             answered
         }
     });
-    let ended = |(what, sql, ends): Bomb| {
-        let request = service.post("/v1/query", &bomber).json(&json!({ "sql": sql }));
-        async move {
-            let answer = request.send().await.unwrap();
-            let status = answer.status().as_u16();
-            let text = answer.text().await.unwrap();
-            let said: Value = serde_json::from_str(&text)
-                .unwrap_or_else(|_| panic!("{what}: {status} {}", &text[..text.len().min(300)]));
-            let slug = said["type"].as_str().unwrap().rsplit(':').next().unwrap();
-            let why = said["limit"].as_str().unwrap_or(slug);
-            assert!(ends.contains(&(status, why)), "{what}: {status} {said}");
-            let detail = said["detail"].as_str().unwrap();
-            assert!(detail.len() < 2_000 && !detail.contains("panicked"), "{what}: {detail}");
-            println!("{what}: {status} {why}");
-        }
-    };
-    // Those of SQL that is wrong one by one: what is wrong must be seen before the time is over, also where
-    // others take the processors. The rest all at once: four run, the others wait for their turn.
-    let (wrong, others): (Vec<_>, Vec<_>) =
-        bombs().into_iter().partition(|(_, _, ends)| *ends == WRONG);
-    for bomb in wrong {
-        ended(bomb).await;
-    }
-    futures::future::join_all(others.into_iter().map(ended)).await;
+    // All at once: four run, the others wait for their turn.
+    let thrown = bombs().into_iter().map(|bomb| thrown(&service, &bomber, bomb));
+    futures::future::join_all(thrown).await;
     is_over.store(true, Ordering::Relaxed);
     let answered: usize = beside.await.unwrap();
     println!("the other tenant was answered {answered} times meanwhile");

@@ -9,6 +9,7 @@ use ingest::IntakeError;
 use projections::{Tenant, Tick};
 use tenancy::{Directory, TenantRecord};
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::Intake;
@@ -16,6 +17,9 @@ use crate::changes::Changes;
 
 /// How often the dates are looked at. A date is at most this late after midnight.
 const PERIOD: Duration = Duration::from_secs(2);
+/// How long a look waits for its dates to be recorded. What waits for room in one partition is told
+/// again at the next look, and the next day of the others does not wait for it.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Records the date of each of these tenants for which another one, or none, is recorded.
 pub(super) async fn tick_all(
@@ -75,7 +79,14 @@ pub(super) async fn keep(
         }
         let read_here: Vec<Arc<TenantRecord>> =
             directory.all().into_iter().filter(|tenant| intake.is_read(&tenant.id)).collect();
-        match tick_all(&read_here, intake, Utc::now()).await {
+        let recorded = timeout(PATIENCE, tick_all(&read_here, intake, Utc::now())).await;
+        let Ok(recorded) = recorded else {
+            tracing::warn!(
+                "some tenants' dates wait for room where they are recorded; trying again"
+            );
+            continue;
+        };
+        match recorded {
             Ok(()) => {}
             // A partition is being given up: whoever has it next records the dates.
             Err(error @ (IntakeError::Closed | IntakeError::Elsewhere)) => {

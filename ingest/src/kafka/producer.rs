@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use arrow::array::AsArray;
 use chrono::{DateTime, Utc};
+use futures::future::join_all;
 use projections::{EventTypes, Position, Tenant, Tick};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
@@ -238,10 +239,11 @@ impl KafkaIntake {
         }
     }
 
-    /// Records the dates that differ from the tenants' last ones; `id` gives a tenant's id.
+    /// Records the dates that differ from the tenants' last ones; `id` gives a tenant's id. Partitions
+    /// are told side by side, so that one that waits for room keeps back no date of the others.
     ///
     /// # Errors
-    /// A partition is read no more.
+    /// A partition is read no more; the others have recorded theirs.
     pub async fn tick(
         &self,
         ticks: Vec<Tick>,
@@ -254,10 +256,8 @@ impl KafkaIntake {
             let of = by_partition.entry(partition.number());
             of.or_insert_with(|| (partition, Vec::new())).1.push(tick);
         }
-        for (partition, ticks) in by_partition.into_values() {
-            partition.tick(ticks).await?;
-        }
-        Ok(())
+        let told = by_partition.into_values().map(async |(of, ticks)| of.tick(ticks).await);
+        join_all(told).await.into_iter().collect()
     }
 
     /// Takes nothing of a deleted tenant any more; answers the step beyond which there is nothing.

@@ -13,7 +13,7 @@ use super::bench::{config, services};
 use super::*;
 use crate::Known;
 use crate::avro::tests::bytes::Record;
-use crate::kafka::{Begin, KafkaSettings, partition_of};
+use crate::kafka::{Begin, KafkaIntake, KafkaSettings, partition_of};
 
 /// A payment as a record of a schema.
 fn record(schema: u32, id: &str, tenant: &str) -> Record {
@@ -227,6 +227,48 @@ async fn dates_are_steps_of_their_own() {
     assert_eq!(reading.partition.marks(Tenant(1)).sequence, 2);
     let inputs = [reading.inputs.recv().await.unwrap(), reading.inputs.recv().await.unwrap()];
     assert_eq!(inputs.map(|input| (input.offset, input.ticks.len())), [(1, 1), (2, 1)]);
+}
+
+/// A partition whose views take nothing waits for room; the dates of another one's tenants do not.
+#[tokio::test(flavor = "multi_thread")]
+async fn dates_do_not_wait_for_a_partition_that_waits_for_room() {
+    let bench = Bench::new(&[PAYMENT], 2).await;
+    let (mut full, mut other) = (bench.read(0, &[PAYMENT]), bench.read(1, &[PAYMENT]));
+    let intake = KafkaIntake::new(bench.parts.clone(), 2).unwrap();
+    intake.put(full.partition.clone());
+    intake.put(other.partition.clone());
+    let of = |partition| {
+        let mut tenants = (0..100).map(Tenant);
+        tenants.find(|of| partition_of(id(*of).as_bytes(), 2) == partition).unwrap()
+    };
+    let (waits, goes_on) = (of(0), of(1));
+    let first: chrono::NaiveDate = "2024-01-01".parse().unwrap();
+    let days: Vec<_> = first.iter_days().take(100).collect();
+    let told = async {
+        for today in &days {
+            let ticks = [waits, goes_on].map(|tenant| Tick { tenant, today: *today });
+            let told = intake.tick(ticks.to_vec(), |of| Some(id(of)));
+            // What is not answered in time is told again with the next date.
+            let _is_over = timeout(Duration::from_millis(200), told).await;
+        }
+    };
+    let last = days.last().copied();
+    let taken = async {
+        while other.partition.marks(goes_on).date < last {
+            other.inputs.recv().await.unwrap();
+        }
+    };
+    let both = async { tokio::join!(told, taken) };
+    timeout(Duration::from_mins(1), both).await.unwrap();
+    assert!(full.partition.marks(waits).date < last, "it does not wait");
+    // With room, it takes what it was told meanwhile.
+    while full.partition.marks(waits).date < last {
+        full.inputs.recv().await.unwrap();
+    }
+}
+
+fn id(tenant: Tenant) -> String {
+    format!("t{}", tenant.0)
 }
 
 #[tokio::test(flavor = "multi_thread")]
