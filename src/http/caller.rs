@@ -20,6 +20,7 @@ use super::limits::Seated;
 use super::params::Params;
 use super::strangers::{self, Stranger};
 use super::{App, problems};
+use crate::forward::ForwardError;
 
 /// The call whose token may come in its first message.
 const LATE: (&str, &str) = ("GET", "/v1/ws");
@@ -224,7 +225,9 @@ async fn admit(
     if let Some(caller) = &caller
         && !intake.is_read(&caller.tenant.id)
     {
-        return Err(problems::stopped());
+        let is_here = app.serves(&caller.tenant.id);
+        let handed_over = || problems::forward(ForwardError::Unserved);
+        return Err(if is_here { problems::stopped() } else { handed_over() });
     }
     Ok(caller)
 }

@@ -68,7 +68,7 @@ pub(crate) async fn note_rates(app: &App) {
         period.tick().await;
         let Ok(intake) = app.intake() else { continue };
         let served = app.directory.all().into_iter().filter(|tenant| app.serves(&tenant.id));
-        let come = served.map(|t| (t.number, intake.sequence(Tenant(t.number))));
+        let come = served.map(|t| (t.number, intake.taken(Tenant(t.number))));
         app.rates.note(Instant::now(), come);
     }
 }
@@ -226,7 +226,7 @@ fn line(
     let (number, intake) = (Tenant(tenant.number), app.intake()?);
     // Not the other way round: what is in the views has been taken in.
     let snapshot = app.readers.snapshot(number);
-    let events = intake.sequence(number);
+    let (sequence, events) = (intake.sequence(number), intake.taken(number));
     let own = app.own_views.all(number);
     let mut failed: BTreeSet<String> = own
         .iter()
@@ -253,7 +253,7 @@ fn line(
         node: None,
         events,
         events_per_second: rounded(app.rates.of(tenant.number, Instant::now(), events)),
-        lag: events.saturating_sub(snapshot.position().sequence),
+        lag: sequence.saturating_sub(snapshot.position().sequence),
         newest_event: intake.newest_event(number),
         views: snapshot.views().len(),
         filling,

@@ -27,7 +27,8 @@ use super::engine::Cuts;
 
 /// Threads that load state.
 const THREADS: usize = 4;
-/// A tenant has fewer events and ticks than two to this power within one epoch.
+/// A tenant has fewer events and ticks than two to this power, or they are counted anew in the epoch in
+/// which half of that is reached.
 const EPOCH_BITS: u32 = 32;
 /// What is needed to put a partition together.
 #[derive(Clone)]
@@ -112,6 +113,11 @@ pub(super) async fn open(place: &Place, wanted: Wanted) -> Result<Opened, ServeE
     let history = HistoryStore::new(objects, number, epoch);
     let files = history.adopt(files);
     let moves = matches!(recent, Recent::Tail(_));
+    if moves {
+        // Steps beyond the checkpoint are given again, to what may be other events.
+        let numbers = tenants.iter().map(|tenant| tenant.0);
+        place.store.forget_positions_beyond(numbers, step).await?;
+    }
     let accepted = Accepted::new(history, recent, files, step);
     let mut loaded = match restored {
         Some((_, loaded)) => loaded,
@@ -199,7 +205,8 @@ impl Loaded {
 
     /// Has all positions of the epoch begin beyond those of the epochs before: what came behind the
     /// checkpoint is read again from several topics, maybe in another order, so that a position of
-    /// then may stand for other contents now. Whoever resumes from one is told so.
+    /// then may stand for other contents now. Whoever resumes from one is told so. How many events and
+    /// ticks a tenant had stays in the lower half.
     fn renumber(&mut self, epoch: u64, tenants: &BTreeSet<Tenant>, step: u64) {
         let sequence = (epoch - 1) << EPOCH_BITS;
         if sequence == 0 {
@@ -209,9 +216,11 @@ impl Loaded {
         for tenant in all {
             let nothing = SavedMarks { sequence: 0, offset: step, today: None };
             let before = self.marks.get(&tenant).copied().unwrap_or(nothing);
-            let marks = SavedMarks { sequence, ..before };
+            let taken = before.sequence & ((1 << EPOCH_BITS) - 1);
+            let taken = if taken < 1 << (EPOCH_BITS - 1) { taken } else { 0 };
+            let marks = SavedMarks { sequence: sequence + taken, ..before };
             self.partition.resume(tenant, marks);
-            self.known.resume(tenant, sequence, marks.today);
+            self.known.resume(tenant, marks.sequence, marks.today);
         }
     }
 }

@@ -18,4 +18,5 @@ mod figures;
 mod nodes;
 mod postgres;
 mod posting;
+mod reports;
 mod topics;

@@ -2,18 +2,20 @@
 //! whoever stays takes over from whoever goes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tenancy::Role;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::cluster::{addresses, prefix};
 use crate::postgres::Database;
-use crate::service::{Service, invoice, payment};
+use crate::service::{Service, invoice, payment, token};
 
 /// For a partition to move, however busy the machine.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -198,6 +200,49 @@ async fn nodes_come_and_go(shared: &Shared) {
         assert_eq!(balances(&first, admin).await, expected);
     }
     assert!(second.process.wait().unwrap().success());
+
+    // What was taken is told without the epochs of all who had it: a date, and each event once.
+    let overview = first.read("/v1/platform/overview", &token(None, &[Role::Platform])).await;
+    for line in overview["tenants"].as_array().unwrap() {
+        let expected = if line["id"] == "late" { 2 } else { 3 };
+        assert_eq!((&line["events"], &line["lag"]), (&json!(expected), &json!(0)), "{line}");
+    }
+}
+
+/// While a partition is handed over in order, its requests wait for whoever has it next, or are told that.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_wait_while_a_partition_is_handed_over() {
+    let shared = Shared::new();
+    let folders = [(); 2].map(|()| Arc::new(tempfile::tempdir().unwrap()));
+    let first = Arc::new(shared.node(&folders[0]).await);
+    let mut asking = Vec::new();
+    let is_over = Arc::new(AtomicBool::new(false));
+    for number in 0..9 {
+        let admin = first.tenant(&format!("firm-{number}")).await;
+        let receipt = first.send(&admin, &[invoice("i1", "c1", "100.00")]).await;
+        let rows = first.rows(&admin, "open_invoices", &receipt["position"]).await;
+        let (first, is_over) = (Arc::clone(&first), Arc::clone(&is_over));
+        asking.push(tokio::spawn(async move {
+            while !is_over.load(Ordering::Relaxed) {
+                let answer = first.get("/v1/views/open_invoices", &admin).send().await.unwrap();
+                let status = answer.status();
+                let said: Value = answer.json().await.unwrap();
+                if status == 200 {
+                    assert_eq!(said["rows"], rows);
+                } else {
+                    let slug = said["type"].as_str().unwrap().rsplit(':').next().unwrap();
+                    let waits = ["not-served", "interrupted"].contains(&slug);
+                    assert!(status == 503 && waits, "{said}");
+                }
+            }
+        }));
+    }
+    let second = shared.node(&folders[1]).await;
+    until_shared([&first, &second], 3).await;
+    is_over.store(true, Ordering::Relaxed);
+    for asked in asking {
+        asked.await.unwrap();
+    }
 }
 
 /// A query whose body comes late, while the partition of its tenant goes to another node: refused, or

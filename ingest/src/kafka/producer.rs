@@ -122,7 +122,7 @@ impl KafkaIntake {
     pub fn new(parts: SourceParts, count: i32) -> Result<Self, SourceError> {
         let producer = parts
             .settings
-            .producer()
+            .producer(parts.limits.max_event)
             .create_with_context(Quiet)
             .map_err(|error| SourceError::Setup(error.to_string()))?;
         let inner = Inner {
@@ -362,6 +362,12 @@ impl KafkaIntake {
         }
         inner.there.write().unwrap_or_else(PoisonError::into_inner).insert(topic.clone());
         Ok(topic)
+    }
+
+    /// These are all topics that there are: one that was removed is made when its type is posted next.
+    pub(super) fn listed(&self, topics: &BTreeMap<String, i32>) {
+        let mut there = self.inner.there.write().unwrap_or_else(PoisonError::into_inner);
+        there.retain(|topic| topics.contains_key(topic));
     }
 
     fn is_there(&self, topic: &str) -> bool {

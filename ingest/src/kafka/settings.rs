@@ -6,6 +6,11 @@ use std::path::PathBuf;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
+/// Bytes of the largest message that is posted, at least, …
+const MESSAGE: usize = 2 << 20;
+/// … and what one has beside its event.
+const MESSAGE_MORE: usize = 64 << 10;
+
 /// How Kafka is reached. Its passwords are never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KafkaSettings {
@@ -58,6 +63,9 @@ impl KafkaSettings {
             .set("bootstrap.servers", &self.brokers)
             .set("client.id", "tidemark")
             .set("security.protocol", &self.security_protocol)
+            // Also of a producer, which asks for them unless it is told: a topic that was removed would
+            // come back with the brokers' number of partitions.
+            .set("allow.auto.create.topics", "false")
             // A broker that comes back is found soon.
             .set("reconnect.backoff.max.ms", "2000");
         let paths = [&self.ssl_ca, &self.ssl_certificate, &self.ssl_key];
@@ -92,7 +100,6 @@ impl KafkaSettings {
             .set("enable.auto.offset.store", "false")
             .set("isolation.level", "read_committed")
             .set("auto.offset.reset", "error")
-            .set("allow.auto.create.topics", "false")
             // What waits in the client, and how soon it fetches on once there is room.
             .set("queued.max.messages.kbytes", "32768")
             .set("queued.min.messages", "50000")
@@ -109,8 +116,8 @@ impl KafkaSettings {
         config
     }
 
-    /// What the producer is told.
-    pub(super) fn producer(&self) -> ClientConfig {
+    /// What the producer of events of so many bytes is told.
+    pub(super) fn producer(&self, max_event: usize) -> ClientConfig {
         let mut config = self.client();
         config
             .set("enable.idempotence", "true")
@@ -118,7 +125,7 @@ impl KafkaSettings {
             .set("partitioner", "murmur2_random")
             .set("compression.type", "lz4")
             .set("linger.ms", "2")
-            .set("message.max.bytes", "2097152")
+            .set("message.max.bytes", (max_event + MESSAGE_MORE).max(MESSAGE).to_string())
             .set("queue.buffering.max.kbytes", "65536")
             .set("delivery.timeout.ms", "30000");
         config
@@ -137,5 +144,28 @@ impl fmt::Debug for KafkaSettings {
             .field("sasl_username", &self.sasl_username)
             .field("sasl_password", &password)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_client_has_topics_made_by_the_brokers() {
+        let settings = KafkaSettings::plain("127.0.0.1:1");
+        for config in [settings.admin(), settings.consumer(), settings.producer(1)] {
+            assert_eq!(config.get("allow.auto.create.topics"), Some("false"));
+        }
+    }
+
+    #[test]
+    fn the_largest_event_that_may_be_posted_is_sent() {
+        let most = |max_event| {
+            let config = KafkaSettings::plain("127.0.0.1:1").producer(max_event);
+            config.get("message.max.bytes").map(str::to_owned)
+        };
+        assert_eq!(most(256 << 10).as_deref(), Some("2097152"));
+        assert_eq!(most(4 << 20).as_deref(), Some("4259840"));
     }
 }

@@ -98,6 +98,7 @@ impl KafkaSource {
             };
             let agreed = agree(&there, self.partitions);
             if agreed.is_ok() {
+                intake.listed(&there);
                 let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
                 topics.extend(there.into_keys());
             }

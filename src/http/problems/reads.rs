@@ -1,6 +1,7 @@
 //! What can be wrong with a read.
 
 use axum::http::StatusCode;
+use ingest::IntakeError;
 use projections::Unready;
 use query::{ExplainError, QueryError};
 use stream::{NotYet, Problem};
@@ -21,6 +22,9 @@ pub(in crate::http) fn position(error: &projections::PositionError) -> Problem {
 pub(in crate::http) fn not_come(error: &NotCome) -> Problem {
     match error {
         NotCome::NotYet(error) => not_yet(error),
+        NotCome::Intake(IntakeError::Closed | IntakeError::Elsewhere) => {
+            forward(ForwardError::Unserved)
+        }
         NotCome::Intake(error) => intake(error),
         NotCome::Late(waited) => Problem::new(
             "position-not-reached",

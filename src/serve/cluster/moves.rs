@@ -72,10 +72,16 @@ impl Cluster {
                 tracing::warn!(%error, partition = number, "a date was not recorded");
             }
         }
+        let seat = Seat { held, partition };
+        // Reading took a while, in which this node may have been taken for dead.
+        if self.is_others(number).await? {
+            self.leave(seat, false).await?;
+            return Ok(Taken::ByOther);
+        }
         self.registry.serve(number, true);
-        let (seconds, epoch) = (begun.elapsed().as_secs_f64(), held.epoch);
+        let (seconds, epoch) = (begun.elapsed().as_secs_f64(), seat.epoch());
         tracing::info!(partition = number, epoch, seconds, "a partition is served here");
-        Ok(Taken::Seat(Seat { held, partition }))
+        Ok(Taken::Seat(seat))
     }
 
     /// Whether another node that lives has a partition by now.
@@ -90,13 +96,14 @@ impl Cluster {
     pub(super) async fn leave(&self, seat: Seat, is_owner: bool) -> Result<Left, ServeError> {
         let Seat { mut held, partition } = seat;
         let (number, epoch) = (held.number, held.epoch);
+        // Requests wait from here on, until somebody else serves it.
+        self.registry.serve(number, false);
         partition.close();
         partition.ended().await;
         if is_owner && let Err(error) = held.conclude().await {
             // Whoever takes it reads more again; nothing is lost.
             tracing::warn!(%error, partition = number, "the last checkpoint was not made");
         }
-        self.registry.serve(number, false);
         self.intake.take(number as i32);
         let slot = number as usize;
         let host = &self.host;

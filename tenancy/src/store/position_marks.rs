@@ -40,6 +40,26 @@ impl Store {
         transaction.commit().await.map_err(failed)
     }
 
+    /// Lets go of what was noted of these tenants beyond an offset: other events will stand there.
+    pub async fn forget_positions_beyond(
+        &self,
+        tenants: impl IntoIterator<Item = u32>,
+        offset: u64,
+    ) -> Result<(), StoreError> {
+        let failed = |source| StoreError::Database { doing: "letting go of positions", source };
+        let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
+        for tenant in tenants {
+            self.enter(&mut transaction, tenant).await.map_err(failed)?;
+            sql::query("DELETE FROM position_marks WHERE tenant_id = $1 AND at_offset > $2")
+                .bind(i64::from(tenant))
+                .bind(offset.cast_signed())
+                .execute(&mut *transaction)
+                .await
+                .map_err(failed)?;
+        }
+        transaction.commit().await.map_err(failed)
+    }
+
     /// What was noted of a position, if it was.
     pub async fn position_mark(
         &self,

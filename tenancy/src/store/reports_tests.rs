@@ -225,6 +225,27 @@ async fn a_day_is_found_by_its_last_position_or_that_of_a_later_one(place: &Plac
     assert_eq!(store.position_mark(2, 3).await.unwrap(), None);
 }
 
+/// What was noted beyond an offset that will stand for other events is let go of, and nobody else's.
+async fn positions_beyond_an_offset_are_let_go_of(place: &Place) {
+    let store = place.open().await;
+    for (number, id) in ["one", "two", "three"].into_iter().enumerate() {
+        store.create_tenant(tenant(id)).await.unwrap();
+        for sequence in [3, 5, 6] {
+            let noted = mark(sequence, "2026-01-31", sequence == 6);
+            store.put_position_mark(number as u32 + 1, &noted).await.unwrap();
+        }
+    }
+    store.forget_positions_beyond([1, 3], 10).await.unwrap();
+    for (tenant, last) in [(1, None), (2, Some(6)), (3, None)] {
+        assert!(store.position_mark(tenant, 5).await.unwrap().is_some(), "{tenant}");
+        let found = store.position_mark(tenant, 6).await.unwrap();
+        assert_eq!(found.map(|mark| mark.sequence), last, "{tenant}");
+    }
+    store.forget_positions_beyond([1], 0).await.unwrap();
+    assert_eq!(store.position_mark(1, 3).await.unwrap(), None);
+    assert!(store.position_mark(2, 3).await.unwrap().is_some());
+}
+
 async fn of_owners_the_newest_token_counts(place: &Place) {
     let store = place.open().await;
     store.create_tenant(tenant("one")).await.unwrap();

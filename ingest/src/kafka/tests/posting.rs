@@ -5,7 +5,8 @@ use projections::{EventType, Tenant};
 
 use super::bench::Hundred;
 use super::*;
-use crate::kafka::{KafkaIntake, Outgoing};
+use crate::kafka::topics::Topics;
+use crate::kafka::{KafkaIntake, Outgoing, partition_of};
 use crate::{Format, IntakeError, KnownTenants, Limits};
 
 /// An event of a type with one field.
@@ -40,4 +41,27 @@ async fn a_topic_that_cannot_be_made_is_said_to_who_posts_and_read_by_nobody() {
     reading.until(1).await;
     assert_eq!(reading.sorted(), ["p"]);
     assert!(!reading.partition.has_ended());
+}
+
+/// A topic that was removed, as that of a deleted type may be, is made again when its type is posted
+/// next: with as many partitions as the others, by this and not by the broker.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_was_removed_is_made_again_for_what_is_posted() {
+    let bench = Bench::new(&[], 3).await;
+    let reading = bench.read(partition_of(b"t1", 3), &[]);
+    let intake = KafkaIntake::new(bench.parts.clone(), 3).unwrap();
+    intake.put(reading.partition.clone());
+    let (sender, topics) = (Hundred.find("t1").unwrap(), bench.parts.types.visible(Tenant(1)));
+    let posted = async |id: &str| {
+        let (limits, now) = (Limits::default(), chrono::Utc::now());
+        let text = event(id);
+        let body = Outgoing::decode(&topics, &limits, &sender, Format::Event, &text, now).unwrap();
+        intake.submit(&sender, body).await.unwrap().accepted
+    };
+    assert_eq!(posted("a").await, 1);
+    bench.remove(&bench.topic(PAYMENT)).await;
+    let there = Topics::new(&bench.parts.settings).unwrap();
+    intake.listed(&there.list().unwrap());
+    assert_eq!(posted("b").await, 1);
+    assert_eq!(there.list().unwrap().get(&bench.topic(PAYMENT)), Some(&3));
 }
