@@ -382,7 +382,8 @@ impl Reports {
     /// Notes that somebody called who may own reports.
     pub(crate) fn seen(&self, tenant: u32, by: &Identity) {
         let now = self.now();
-        let Some(owner) = self.shared.owners.news(tenant, by, now) else { return };
+        let ended = self.shared.parts.directory.revocations().ended_at(tenant, &by.subject);
+        let Some(owner) = self.shared.owners.news(tenant, by, now, ended) else { return };
         let (shared, subject) = (Arc::clone(&self.shared), by.subject.clone());
         tokio::spawn(async move {
             let noted = shared.store().note_owner(tenant, &subject, &owner, false).await;

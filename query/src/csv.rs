@@ -22,7 +22,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat};
 use futures::Stream;
 
-use crate::format::{Body, BodyWriter, CHUNK_ROWS};
+use crate::format::{Body, BodyWriter, CHUNK_ROWS, usual};
 use crate::{Answer, QueryError};
 
 /// The answer as CSV, in chunks of some rows. `raw` leaves text as it is, without the guard against
@@ -56,7 +56,8 @@ impl BodyWriter for CsvWriter {
     }
 
     fn batch(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<(), QueryError> {
-        let columns = batch.columns().iter().map(Column::new).collect::<Result<Vec<_>, _>>()?;
+        let usual = usual(batch)?;
+        let columns = usual.iter().map(Column::new).collect::<Result<Vec<_>, _>>()?;
         let before = out.len();
         out.reserve(self.room);
         for row in 0..batch.num_rows() {

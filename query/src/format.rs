@@ -1,7 +1,10 @@
 //! The formats of an answer, which of them a reader asks for, and how a body is streamed.
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::Schema;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Schema, TimeUnit};
 use bytes::Bytes;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::{Stream, StreamExt, stream};
@@ -19,6 +22,35 @@ pub enum Format {
     ArrowStream,
     /// `application/vnd.apache.parquet`.
     Parquet,
+}
+
+/// The columns in the types that files have cells for: whole numbers of other widths, and instants in
+/// other units, as those that views have.
+pub(crate) fn usual(batch: &RecordBatch) -> Result<Vec<ArrayRef>, QueryError> {
+    let columns = batch.columns().iter();
+    let usual = columns.map(|array| match usual_type(array.data_type()) {
+        None => Ok(Arc::clone(array)),
+        Some(to) => cast(array, &to).map_err(|error| {
+            QueryError::invalid(format!("a column of {} cannot be written: {error}", array.data_type()))
+        }),
+    });
+    usual.collect()
+}
+
+fn usual_type(of: &DataType) -> Option<DataType> {
+    match of {
+        DataType::Int8
+        | DataType::Int16
+        | DataType::UInt8
+        | DataType::UInt16
+        | DataType::UInt32 => Some(DataType::Int64),
+        DataType::UInt64 => Some(DataType::Decimal128(20, 0)),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => None,
+        DataType::Timestamp(_, zone) => {
+            Some(DataType::Timestamp(TimeUnit::Microsecond, zone.clone()))
+        }
+        _ => None,
+    }
 }
 
 /// None of the formats asked for can be given.

@@ -22,6 +22,7 @@ use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, Workbook, Worksheet,
 pub use self::title::TitleSheet;
 use crate::QueryError;
 use crate::error::LimitKind;
+use crate::format::usual;
 
 /// The rows of a sheet, without the header.
 const MAX_ROWS: u32 = 1_048_575;
@@ -104,7 +105,8 @@ impl XlsxFile {
 
     /// Writes some rows.
     pub fn batch(&mut self, batch: &RecordBatch) -> Result<(), QueryError> {
-        let columns = batch.columns().iter().map(Column::new).collect::<Result<Vec<_>, _>>()?;
+        let usual = usual(batch)?;
+        let columns = usual.iter().map(Column::new).collect::<Result<Vec<_>, _>>()?;
         let sheet = self.workbook.worksheet_from_index(0).map_err(failed)?;
         for row in 0..batch.num_rows() {
             if self.rows == MAX_ROWS {

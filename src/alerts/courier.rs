@@ -16,6 +16,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::rule::Definition;
 use super::told::{position, values};
 use super::words::{Words, moment, on_one_line};
 use super::{Alerts, Shared};
@@ -37,6 +38,8 @@ const READ_AGAIN: TimeDelta = TimeDelta::minutes(5);
 const UNREAD: TimeDelta = TimeDelta::days(1);
 /// The longest subject of a message, in characters.
 const MAX_SUBJECT: usize = 200;
+/// Why somebody is not told whom the rule does not tell any more.
+const CHANGED: &str = "the rule was changed meanwhile and does not go there any more";
 
 /// What may be delivered at a time.
 pub(super) struct Courier {
@@ -174,8 +177,8 @@ impl Shared {
         let Some(notice) = self.store().alert_notice(job).await? else {
             return self.store().end_report_job(job, lease).await;
         };
-        let target = match serde_json::from_str::<Target>(&notice.delivery.target) {
-            Ok(target) => target,
+        let (target, is_wanted) = match by_now(&notice) {
+            Ok(by_now) => by_now,
             Err(error) => {
                 let (tenant, alert, rule) = (job.tenant, &job.id, &notice.alert.rule_id);
                 tracing::error!(%error, tenant, alert, rule, "a delivery cannot be read; trying again later");
@@ -190,6 +193,7 @@ impl Shared {
         };
         let tried = job.attempts + 1;
         let told = match self.notice(tenant, &notice, &target) {
+            _ if !is_wanted => Err((CHANGED.to_owned(), false)),
             Ok(said) => self.parts.reports.notify(said, &target).await.map_err(|undelivered| {
                 let may_pass = undelivered.may_pass && tried < ATTEMPTS;
                 (undelivered.message, may_pass)
@@ -302,6 +306,16 @@ impl Shared {
             tracing::error!(%error, tenant = tenant.number, "a delivery is not in the audit");
         }
     }
+}
+
+/// The target as its rule has it by now, with the secret of now; or as it was, which the rule does not
+/// tell any more. With the rule gone, what was decided before stands.
+fn by_now(notice: &StoredNotice) -> serde_json::Result<(Target, bool)> {
+    let target: Target = serde_json::from_str(&notice.delivery.target)?;
+    let Some(rule) = &notice.definition else { return Ok((target, true)) };
+    let rule: Definition = serde_json::from_str(rule)?;
+    let now = rule.deliver.into_iter().find(|now| now.shown() == target.shown());
+    Ok(now.map_or((target, false), |now| (now, true)))
 }
 
 /// A subject of a message whose words in double braces are dates.

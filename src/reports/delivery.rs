@@ -318,6 +318,12 @@ impl Carrier {
                         return Err(Undelivered::for_good(message));
                     }
                     let attached = self.attached(delivery).await?;
+                    if attached.is_none() && *role == Role::Executive {
+                        return Err(Undelivered::for_good(
+                            "the file is too large for a message, and executives take no files by \
+                             link; whoever runs this service can raise limits.reports.attach_bytes",
+                        ));
+                    }
                     let subject = match subject {
                         Some(subject) => words(delivery, subject)?,
                         None => format!("{}: {}", delivery.tenant.firm(), delivery.report.name),

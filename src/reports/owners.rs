@@ -29,18 +29,21 @@ impl Owners {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is to be noted of a caller, unless it was just now.
+    /// What is to be noted of a caller, unless it was just now, and after the sign-ins of before were
+    /// `ended`.
     pub(super) fn news(
         &self,
         tenant: u32,
         by: &Identity,
         now: DateTime<Utc>,
+        ended: Option<DateTime<Utc>>,
     ) -> Option<StoredOwner> {
         let mut noted = self.lock();
         let key = (tenant, by.subject.clone());
         if let Some((roles, at)) = noted.get(&key)
             && *roles == by.roles
             && now - *at < NOTED_EVERY
+            && ended.is_none_or(|ended| *at >= ended)
         {
             return None;
         }
@@ -99,6 +102,13 @@ impl Shared {
             return Err(Failure::ForGood(format!(
                 "the {owned}'s owner '{owner}' is no analyst any more ({}); {way_out}",
                 known.roles
+            )));
+        }
+        let ended = self.parts.directory.revocations().ended_at(tenant, owner);
+        if ended.is_some_and(|ended| known.seen_at < ended) {
+            return Err(Failure::ForGood(format!(
+                "the sign-ins of the {owned}'s owner '{owner}' were ended, and nobody has called by \
+                 that name since; {way_out}"
             )));
         }
         if (self.parts.clock)() - known.seen_at > TimeDelta::days(days.into()) {

@@ -4,6 +4,7 @@ use std::path::Path as FilePath;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::TimeDelta;
@@ -28,6 +29,9 @@ use crate::forward::Served;
 
 /// What of a file is read at a time.
 const PART: usize = 1 << 20;
+/// How often, and how many times, it is looked whether the date has come on which a run is due.
+const DATE_LOOK: Duration = Duration::from_millis(100);
+const DATE_LOOKS: u32 = 100;
 
 /// What was made.
 pub(super) struct Made {
@@ -104,6 +108,22 @@ impl Shared {
         }
     }
 
+    /// The same, once its date is the one on which a run is due: that is recorded a moment after midnight.
+    async fn snapshot_of(
+        &self,
+        tenant: &TenantRecord,
+        due: Option<chrono::NaiveDate>,
+    ) -> Result<Arc<TenantSnapshot>, Failure> {
+        for _ in 0..DATE_LOOKS {
+            let snapshot = self.snapshot(tenant).map_err(|error| failed(&error))?;
+            if snapshot.today().is_none_or(|today| due.is_none_or(|due| due <= today)) {
+                return Ok(snapshot);
+            }
+            tokio::time::sleep(DATE_LOOK).await;
+        }
+        Err(Failure::Again("the tenant's new date is not recorded yet".into()))
+    }
+
     fn today(&self, tenant: &TenantRecord) -> chrono::NaiveDate {
         let now = (self.parts.clock)();
         tenant.today(now).unwrap_or_else(|| now.with_timezone(&tenant.timezone).date_naive())
@@ -118,9 +138,11 @@ impl Shared {
     ) -> Result<(Answer, Vec<serde_json::Value>, PositionMark), Failure> {
         let number = Tenant(tenant.number);
         let report = &request.report;
-        let mut snapshot = self.snapshot(tenant).map_err(|error| failed(&error))?;
+        let due = run.due_at.and_then(|at| tenant.today(at));
+        let mut snapshot = self.snapshot_of(tenant, due).await?;
         let now = snapshot.today().unwrap_or_else(|| self.today(tenant));
-        let moment = self.moment(report, request, run, now, &snapshot).await?;
+        let late = due.filter(|day| snapshot.today().is_some_and(|today| *day < today));
+        let moment = self.moment(report, request, run, (now, late), &snapshot).await?;
         let mut mark = PositionMark {
             sequence: snapshot.position().sequence,
             offset: snapshot.offset(),
@@ -148,21 +170,25 @@ impl Shared {
         Ok((answer, values, mark))
     }
 
-    /// The moment that the run or the report names; none: now.
+    /// The moment that the run or the report names; of a run that is `late`, made after the day on which
+    /// it was due, that day; none: now.
     async fn moment(
         &self,
         report: &Definition,
         request: &Request,
         run: &StoredRun,
-        today: chrono::NaiveDate,
+        (today, late): (chrono::NaiveDate, Option<chrono::NaiveDate>),
         snapshot: &TenantSnapshot,
     ) -> Result<Option<Moment>, Failure> {
-        let Some(text) = request.as_of.as_ref().or(report.as_of.as_ref()) else {
-            return Ok(None);
-        };
-        let calendar = Calendar::new(today, report.fiscal_year_starts);
         let wrong = |error: &dyn std::fmt::Display| Failure::ForGood(format!("as_of: {error}"));
-        let text = calendar.expand(text).map_err(|error| wrong(&error))?;
+        let text = match (request.as_of.as_ref().or(report.as_of.as_ref()), late) {
+            (Some(text), late) => {
+                let calendar = Calendar::new(late.unwrap_or(today), report.fiscal_year_starts);
+                calendar.expand(text).map_err(|error| wrong(&error))?
+            }
+            (None, Some(day)) => day.to_string(),
+            (None, None) => return Ok(None),
+        };
         let as_of = AsOf::parse(&text).map_err(|error| Failure::ForGood(error.to_string()))?;
         tracing::debug!(run = run.id, text, "a report of an earlier moment");
         as_of::find(&self.parts.sources, snapshot, &as_of).await

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, GetResult, ObjectStore};
 use projections::{Position, Tenant};
+use query::Calendar;
 use serde_json::{Map, Value};
 use tenancy::{Identity, NewRun, RunState, StoredDelivery, StoredRun, TenantRecord};
 
@@ -29,7 +30,9 @@ impl Reports {
         let today = now.with_timezone(&tenant.timezone).date_naive();
         report.definition.values(&params, today)?;
         if let Some(text) = &as_of {
-            let moment = AsOf::parse(text)?;
+            let calendar = Calendar::new(today, report.definition.fiscal_year_starts);
+            let text = calendar.expand(text).map_err(|e| Wrong::new("as_of", e.to_string()))?;
+            let moment = AsOf::parse(&text)?;
             if let Some(position) = &moment.position {
                 let parsed = Position::parse(Tenant(tenant.number), position);
                 parsed.map_err(|error| Wrong {

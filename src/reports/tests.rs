@@ -278,6 +278,38 @@ async fn a_run_has_the_rights_that_its_owner_has_then() {
     assert!(error.contains("has not called for 90 days"), "{error}");
 }
 
+/// Who was signed out for good has no reports run by the rights of before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_of_somebody_whose_sign_ins_were_ended_is_not_run() {
+    // Long before the end of the sign-ins, which is at the time of the machine.
+    let place = Place::new("2020-01-01T05:00:00Z");
+    let node = place.node("one").await;
+    let acme = tenant(&node).await;
+    let (jo, ann) = (somebody("jo", Role::Analyst), somebody("ann", Role::Admin));
+    let report = node.create(&acme, &jo, definition(json!({}))).await.unwrap();
+    let outcome = async || {
+        let run = node.run(&acme, &ann, &report.id, Map::new(), None).await.unwrap();
+        settle(&[&node]).await;
+        let run = node.run_of(1, &run).await.unwrap().stored;
+        (run.state, run.error.unwrap_or_default())
+    };
+    assert_eq!(outcome().await.0, RunState::Done);
+    let revocations = node.shared.parts.directory.revocations();
+    revocations.end(1, "jo", "ann").await.unwrap();
+    let (state, error) = outcome().await;
+    assert_eq!(state, RunState::Failed);
+    assert!(error.contains("owner 'jo' were ended"), "{error}");
+    // Who comes again with a new token is noted at once, and has it run again.
+    place.pass(Utc::now() - (node.shared.parts.clock)() + TimeDelta::seconds(1));
+    node.seen(1, &jo);
+    for _ in 0..200 {
+        if outcome().await.0 == RunState::Done {
+            return;
+        }
+    }
+    panic!("the owner's call is not noted");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_goes_when_its_time_is_over_and_with_its_report() {
     let place = Place::new("2026-11-20T05:00:00Z");

@@ -115,8 +115,8 @@ pub(super) async fn open(place: &Place, wanted: Wanted) -> Result<Opened, ServeE
     let moves = matches!(recent, Recent::Tail(_));
     if moves {
         // Steps beyond the checkpoint are given again, to what may be other events.
-        let numbers = tenants.iter().map(|tenant| tenant.0);
-        place.store.forget_positions_beyond(numbers, step).await?;
+        let numbers: Vec<u32> = tenants.iter().map(|tenant| tenant.0).collect();
+        place.store.forget_positions_beyond(&numbers, step).await?;
     }
     let accepted = Accepted::new(history, recent, files, step);
     let mut loaded = match restored {

@@ -80,7 +80,7 @@ impl<W: AsyncWrite + Unpin> Outlet<W> {
     /// Only the protocol 3.0 is spoken, and none of these parameters of the protocol is known.
     pub(super) fn only_3_0(&mut self, unknown: &[&str]) {
         self.message(b'v', |out| {
-            out.put_i32(0);
+            out.put_i32(3 << 16);
             out.put_i32(i32::try_from(unknown.len()).unwrap_or(i32::MAX));
             for name in unknown {
                 text(out, name);
@@ -277,4 +277,20 @@ fn sized(out: &mut BytesMut, with_itself: bool, write: impl FnOnce(&mut BytesMut
 fn text(out: &mut BytesMut, value: &str) {
     out.extend(value.bytes().filter(|byte| *byte != 0));
     out.put_u8(0);
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// With its major version, without which newer clients take it for one before 3.0 and go.
+    #[tokio::test]
+    async fn a_later_protocol_is_told_the_one_that_is_spoken() {
+        let mut sent = Vec::new();
+        let mut outlet = Outlet::new(&mut sent);
+        outlet.only_3_0(&["_pq_.x"]);
+        outlet.flush().await.unwrap();
+        assert_eq!(sent, b"v\0\0\0\x13\0\x03\0\0\0\0\0\x01_pq_.x\0");
+    }
 }

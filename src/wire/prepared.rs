@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{FieldRef, SchemaRef};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -116,10 +116,11 @@ pub(super) fn as_promised(
     let Some(promised) = promised else { return Ok(batch) };
     let changed =
         || Failure::new("0A000", "the columns are not those that were described; prepare it anew");
-    if promised.fields().len() != batch.num_columns() {
+    let is_named = promised.fields().iter().zip(batch.schema_ref().fields()).all(is_named_alike);
+    if promised.fields().len() != batch.num_columns() || !is_named {
         return Err(changed());
     }
-    let is_same = |(field, array): (&arrow::datatypes::FieldRef, &arrow::array::ArrayRef)| {
+    let is_same = |(field, array): (&FieldRef, &ArrayRef)| {
         PgType::of(field.data_type()).oid == PgType::of(array.data_type()).oid
     };
     let mut columns = promised.fields().iter().zip(batch.columns());
@@ -134,6 +135,11 @@ pub(super) fn as_promised(
         .collect::<Result<Vec<_>, Failure>>()?;
     let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(promised.clone(), columns, &rows).map_err(|_| changed())
+}
+
+/// Whether a column has the name that was told. What is named by a parameter is named by its value later.
+fn is_named_alike((told, found): (&FieldRef, &FieldRef)) -> bool {
+    told.name() == found.name() || told.name().contains('$')
 }
 
 /// All that a connection holds, by name.
@@ -405,6 +411,11 @@ mod tests {
         let texts: ArrayRef = Arc::new(StringArray::from(vec!["7"]));
         assert_eq!(text.column(0), &texts);
         assert_eq!(as_promised(batch.clone(), promised(DataType::Int64).as_ref()).unwrap(), batch);
+        // A view that was defined anew has its figures in other columns.
+        let other = Some(Arc::new(Schema::new(vec![Field::new("b", DataType::Int64, true)])));
+        assert_eq!(as_promised(batch.clone(), other.as_ref()).unwrap_err().code, "0A000");
+        let named = Some(Arc::new(Schema::new(vec![Field::new("$1", DataType::Int64, true)])));
+        as_promised(batch.clone(), named.as_ref()).unwrap();
         let none = Some(Arc::new(Schema::empty()));
         assert_eq!(as_promised(batch, none.as_ref()).unwrap_err().code, "0A000");
     }

@@ -180,7 +180,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         }
         for (begin, statement) in statements {
             match self.at_once(statement).await {
-                Ok(()) => {}
+                Ok(()) => self.outlet.ease().await?,
                 Err(Stop::Failed(mut failure)) => {
                     failure.position = failure.position.map(|position| position + begin);
                     self.fail(Stop::Failed(failure))?;

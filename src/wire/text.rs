@@ -14,10 +14,13 @@ pub(super) fn statements(text: &str) -> Vec<(usize, &str)> {
         at += length;
     }
     found.push(begin..text.len());
+    let (mut counted, mut characters) = (0, 0);
     let known = found.into_iter().filter_map(|range| {
         let statement = text.get(range.clone())?;
-        let before = text.get(..range.start)?;
-        words(statement).next().map(|_| (before.chars().count(), statement))
+        // On from the one before: there may be as many as the text has characters.
+        characters += text.get(counted..range.start)?.chars().count();
+        counted = range.start;
+        words(statement).next().map(|_| (characters, statement))
     });
     known.collect()
 }
@@ -142,6 +145,13 @@ mod tests {
         assert!(statements(" ; -- nothing\n;").is_empty());
         assert_eq!(statements("SELECT 'open ; ").len(), 1);
         assert_eq!(statements("SELECT $1; SELECT $2").len(), 2);
+    }
+
+    #[test]
+    fn very_many_statements_are_told_with_their_places() {
+        let text = "é;".repeat(300_000);
+        let found = statements(&text);
+        assert_eq!((found.len(), found.last().copied()), (300_000, Some((599_998, "é"))));
     }
 
     #[test]

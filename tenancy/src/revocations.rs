@@ -65,9 +65,14 @@ impl Revocations {
 
     /// Whether a token of this identity, in the tenant of that number, holds no more.
     pub fn refuses(&self, tenant: u32, identity: &Identity) -> bool {
+        let from = self.ended_at(tenant, &identity.subject);
+        from.is_some_and(|from| identity.issued_at < from)
+    }
+
+    /// From when on tokens of a subject hold, if its sign-ins were ended.
+    pub fn ended_at(&self, tenant: u32, subject: &str) -> Option<DateTime<Utc>> {
         let ended = self.shared.ended.read().unwrap_or_else(PoisonError::into_inner);
-        let from = ended.get(&tenant).and_then(|of| of.get(&identity.subject));
-        from.is_some_and(|from| identity.issued_at < *from)
+        ended.get(&tenant)?.get(subject).copied()
     }
 
     /// Ends what `subject` has signed in for so far; here at once.

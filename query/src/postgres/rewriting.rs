@@ -5,6 +5,7 @@
 //! of them are left as they are.
 
 mod columns;
+mod lists;
 mod rows;
 
 use std::ops::ControlFlow;
@@ -253,9 +254,9 @@ fn any(left: &Expr, right: &Expr, negated: bool) -> Option<Expr> {
         }
         // `'{a,b}'`, a list as text.
         _ => {
-            let list = literal(right)?;
-            let list = list.strip_prefix('{')?.strip_suffix('}')?;
-            let list = list.split(',').filter(|item| !item.is_empty()).map(text).collect();
+            let list = lists::members(&literal(right)?)?;
+            let value = |of: &Option<String>| of.as_deref().map_or_else(null, text);
+            let list = list.iter().map(value).collect();
             Some(Expr::InList { expr, list, negated })
         }
     }

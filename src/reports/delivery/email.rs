@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lettre::address::Envelope;
 use lettre::message::header::ContentType;
 use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
@@ -46,7 +47,8 @@ pub(super) fn of_file(
     Mail { key, subject, text, file }
 }
 
-/// Sends one message to all of them, by a mail server and from a sender.
+/// Sends one message to all of them, by a mail server and from a sender. Where the server refuses it for
+/// somebody, each gets it alone, so that nobody's address keeps it from the others.
 pub(super) async fn send(
     (smtp, from): (&SmtpUrl, &str),
     to: &[String],
@@ -57,13 +59,30 @@ pub(super) async fn send(
     // The address may hold a password, and so may an error about it.
     let transport = transport.map_err(|_| Undelivered::for_good("smtp_url cannot be used"))?;
     let transport = transport.timeout(Some(PATIENCE)).build();
-    match transport.send(message).await {
-        Ok(_) => Ok(()),
-        Err(error) if error.is_permanent() => {
-            Err(Undelivered::for_good(format!("the mail server refuses it: {error}")))
-        }
-        Err(error) => Err(Undelivered::for_now(format!("the mail server: {error}"))),
+    let (envelope, text) = (message.envelope(), message.formatted());
+    let refused = match transport.send_raw(envelope, &text).await {
+        Ok(_) => return Ok(()),
+        Err(error) if error.is_permanent() => error,
+        Err(error) => return Err(Undelivered::for_now(format!("the mail server: {error}"))),
+    };
+    if envelope.to().len() == 1 {
+        return Err(Undelivered::for_good(format!("the mail server refuses it: {refused}")));
     }
+    let mut without = Vec::new();
+    for address in envelope.to() {
+        let alone = Envelope::new(envelope.from().cloned(), vec![address.clone()]);
+        let alone = alone.map_err(|error| Undelivered::for_good(error.to_string()))?;
+        if let Err(error) = transport.send_raw(&alone, &text).await {
+            without.push(format!("{address}: {error}"));
+        }
+    }
+    if without.is_empty() {
+        return Ok(());
+    }
+    // For good: with another try those who have it would get it twice.
+    let (count, all) = (without.len(), to.len());
+    let without = without.join("; ");
+    Err(Undelivered::for_good(format!("{count} of {all} did not get it: {without}")))
 }
 
 fn message(from: &str, to: &[String], mail: Mail) -> Result<Message, Undelivered> {

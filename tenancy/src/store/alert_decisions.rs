@@ -208,7 +208,8 @@ async fn tell(
     Ok(())
 }
 
-/// Lets go of cleared alerts that are too old or too many, with all that became of them.
+/// Lets go of cleared alerts that are too old or too many, with all that became of them: of those that
+/// were cleared first, so that nobody misses that one is.
 async fn forget(
     transaction: &mut Transaction<'static, Any>,
     tenant: u32,
@@ -216,8 +217,8 @@ async fn forget(
 ) -> Result<(), sqlx::Error> {
     let gone = sql::query(
         "DELETE FROM alerts WHERE tenant_id = $1 AND state = 'cleared' AND (cleared_at < $2 \
-         OR id <= coalesce((SELECT id FROM alerts WHERE tenant_id = $1 AND state = 'cleared' \
-         ORDER BY id DESC LIMIT 1 OFFSET $3), ''))",
+         OR (cleared_at, id) <= (SELECT cleared_at, id FROM alerts WHERE tenant_id = $1 \
+         AND state = 'cleared' ORDER BY cleared_at DESC, id DESC LIMIT 1 OFFSET $3))",
     )
     .bind(i64::from(tenant))
     .bind(bounds.kept_since.timestamp_micros())

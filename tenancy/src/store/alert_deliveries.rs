@@ -41,6 +41,8 @@ pub struct StoredNotice {
     pub delivery: StoredAlertDelivery,
     /// The subject that owns the rule; empty: nobody has replaced it since it was there.
     pub owner: String,
+    /// What the rule is by now; none if it is gone.
+    pub definition: Option<String>,
 }
 
 /// A delivery that is to be.
@@ -101,17 +103,25 @@ impl Store {
         let (Some(delivery), Some(alert)) = (row.map(Row::stored), alert) else { return Ok(None) };
         let history =
             alert_transitions::list(&mut transaction, job.tenant, &job.id).await.map_err(failed)?;
-        let owner: Option<(String,)> =
-            sql::query_as("SELECT owner FROM alert_rules WHERE tenant_id = $1 AND id = $2")
-                .bind(i64::from(job.tenant))
-                .bind(&alert.rule_id)
-                .fetch_optional(&mut *transaction)
-                .await
-                .map_err(failed)?;
+        let rule: Option<(String, String)> = sql::query_as(
+            "SELECT owner, definition FROM alert_rules WHERE tenant_id = $1 AND id = $2",
+        )
+        .bind(i64::from(job.tenant))
+        .bind(&alert.rule_id)
+        .fetch_optional(&mut *transaction)
+        .await
+        .map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
         let transition = history.into_iter().find(|t| t.number == delivery.number);
-        let owner = owner.map(|(owner,)| owner).unwrap_or_default();
-        Ok(transition.map(|transition| StoredNotice { alert, transition, delivery, owner }))
+        let (owner, definition) = rule.unzip();
+        let owner = owner.unwrap_or_default();
+        Ok(transition.map(|transition| StoredNotice {
+            alert,
+            transition,
+            delivery,
+            owner,
+            definition,
+        }))
     }
 
     /// Notes what became of a delivery: it is done, or failed with `error`, for good or to be tried

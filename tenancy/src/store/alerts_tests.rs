@@ -375,6 +375,25 @@ async fn cleared_alerts_are_kept_for_their_time_and_number(place: &Place) {
     assert_eq!(ids, ["000020-r-x", "000009-r-x"]);
 }
 
+/// The one that stood for longest is not forgotten in the moment in which it is cleared.
+async fn of_too_many_cleared_alerts_those_go_that_were_cleared_first(place: &Place) {
+    let store = place.open().await;
+    store.create_tenant(tenant("one")).await.unwrap();
+    let fence = acquire(&store, "a").await;
+    let rule = rule("r");
+    assert!(store.create_alert_rule(1, &rule, &[], 9).await.unwrap());
+    let (deliver, bounds) = (["{}".to_owned()], AlertBounds { kept: 1, ..BOUNDS });
+    let says = |at, subjects| Says { deliver: &deliver, bounds, ..Says::new(&rule, at, subjects) };
+    assert_eq!(says(1, &["x"]).to(&store, fence).await, done(1, 0));
+    assert_eq!(says(2, &["x", "y"]).to(&store, fence).await, done(1, 0));
+    assert_eq!(says(3, &["x"]).to(&store, fence).await, done(0, 1));
+    assert_eq!(says(4, &[]).to(&store, fence).await, done(0, 1));
+    let kept = store.alerts(1, filter(None)).await.unwrap();
+    let ids: Vec<&str> = kept.iter().map(|alert| alert.id.as_str()).collect();
+    assert_eq!(ids, ["000001-r-x"]);
+    assert_eq!(store.alert_deliveries(1, "000001-r-x").await.unwrap().len(), 2);
+}
+
 async fn an_alert_of_before_its_columns_were_kept_stays(place: &Place) {
     place.migrate_to(16).await;
     for row in [

@@ -94,6 +94,17 @@ async fn records_are_read_as_they_were_written_the_newest_first(place: &Place) {
     assert_eq!(some.iter().collect::<Vec<_>>(), expected);
 }
 
+/// However long it is: a statement has its time.
+async fn the_chain_of_a_deleted_tenant_is_removed_in_parts(place: &Place) {
+    let bench = Bench::with(place, 5).await;
+    let stone = bench.store.delete_tenant(&bench.tenant.id, "ops").await.unwrap();
+    bench.store.erase_records(stone.number, 2).await.unwrap();
+    assert_eq!(bench.store.audit_last(bench.chain).await.unwrap(), 0);
+    assert_eq!(bench.store.audit_head(bench.chain).await.unwrap().unwrap().seq, 5);
+    bench.store.erase_tenant(&stone).await.unwrap();
+    assert!(bench.store.audit_head(bench.chain).await.unwrap().is_none());
+}
+
 async fn each_chain_is_its_own(place: &Place) {
     let bench = Bench::with(place, 0).await;
     let other = bench.store.create_tenant(new_tenant("other")).await.unwrap();

@@ -10,6 +10,9 @@ use crate::{StoreError, TenantId};
 /// What `platform_audit` calls the deletion of a tenant. Looks at all tenants, which former versions
 /// put there too, are in the platform's chain.
 const DELETED: &str = "tenant_deleted";
+/// Records of an audit that are removed in one transaction: there may be many millions, and a statement
+/// of `PostgreSQL` has its time.
+const RECORDS: i64 = 20_000;
 
 /// What stays of a tenant that is deleted. Its id and number are never given out again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,10 +142,43 @@ impl Store {
         transaction.commit().await.map_err(failed)
     }
 
+    /// Removes the records of a deleted tenant's audit, so many in one transaction. Where it ended stays
+    /// until all of them are gone, for whoever begins again.
+    pub(super) async fn erase_records(&self, tenant: u32, at_once: i64) -> Result<(), StoreError> {
+        let failed = |source| StoreError::Database { doing: "erasing an audit", source };
+        let mut after = 0;
+        loop {
+            let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
+            self.enter(&mut transaction, tenant).await.map_err(failed)?;
+            let first: i64 = sql::query_scalar(
+                "SELECT coalesce(min(seq), 0) FROM audit WHERE tenant_id = $1 AND seq > $2",
+            )
+            .bind(i64::from(tenant))
+            .bind(after)
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(failed)?;
+            if first == 0 {
+                return transaction.rollback().await.map_err(failed);
+            }
+            let last = first.saturating_add(at_once - 1);
+            sql::query("DELETE FROM audit WHERE tenant_id = $1 AND seq BETWEEN $2 AND $3")
+                .bind(i64::from(tenant))
+                .bind(first)
+                .bind(last)
+                .execute(&mut *transaction)
+                .await
+                .map_err(failed)?;
+            transaction.commit().await.map_err(failed)?;
+            after = last;
+        }
+    }
+
     /// Removes what is stored of a deleted tenant but its tombstone. A file is written anew, so that
     /// none of it can be found there, and others wait meanwhile; `PostgreSQL` does that by itself,
     /// when it vacuums.
     pub async fn erase_tenant(&self, stone: &Tombstone) -> Result<(), StoreError> {
+        self.erase_records(stone.number, RECORDS).await?;
         let failed = |source| StoreError::Database { doing: "erasing a tenant", source };
         let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
         self.enter(&mut transaction, stone.number).await.map_err(failed)?;

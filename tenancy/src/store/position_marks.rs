@@ -43,15 +43,15 @@ impl Store {
     /// Lets go of what was noted of these tenants beyond an offset: other events will stand there.
     pub async fn forget_positions_beyond(
         &self,
-        tenants: impl IntoIterator<Item = u32>,
+        tenants: &[u32],
         offset: u64,
     ) -> Result<(), StoreError> {
         let failed = |source| StoreError::Database { doing: "letting go of positions", source };
         let mut transaction = self.write(Scope::Platform).await.map_err(failed)?;
         for tenant in tenants {
-            self.enter(&mut transaction, tenant).await.map_err(failed)?;
+            self.enter(&mut transaction, *tenant).await.map_err(failed)?;
             sql::query("DELETE FROM position_marks WHERE tenant_id = $1 AND at_offset > $2")
-                .bind(i64::from(tenant))
+                .bind(i64::from(*tenant))
                 .bind(offset.cast_signed())
                 .execute(&mut *transaction)
                 .await

@@ -235,13 +235,13 @@ async fn positions_beyond_an_offset_are_let_go_of(place: &Place) {
             store.put_position_mark(number as u32 + 1, &noted).await.unwrap();
         }
     }
-    store.forget_positions_beyond([1, 3], 10).await.unwrap();
+    store.forget_positions_beyond(&[1, 3], 10).await.unwrap();
     for (tenant, last) in [(1, None), (2, Some(6)), (3, None)] {
         assert!(store.position_mark(tenant, 5).await.unwrap().is_some(), "{tenant}");
         let found = store.position_mark(tenant, 6).await.unwrap();
         assert_eq!(found.map(|mark| mark.sequence), last, "{tenant}");
     }
-    store.forget_positions_beyond([1], 0).await.unwrap();
+    store.forget_positions_beyond(&[1], 0).await.unwrap();
     assert_eq!(store.position_mark(1, 3).await.unwrap(), None);
     assert!(store.position_mark(2, 3).await.unwrap().is_some());
 }

@@ -110,6 +110,13 @@ impl Verifier {
                 issuer.look().await?;
                 self.verify(token, now)
             }
+            // It may be of a new key, and not say of which, or by the name of another.
+            (Err(TokenError::Signature), Some(issuer))
+                if Header::of(token)?.signature != Signature::Hs256 =>
+            {
+                issuer.look().await?;
+                self.verify(token, now)
+            }
             (outcome, _) => outcome,
         }
     }

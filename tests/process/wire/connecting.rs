@@ -1,5 +1,6 @@
 //! Who is let in, and for how long.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -134,6 +135,67 @@ async fn with_a_certificate_it_speaks_tls() {
         .output()
         .unwrap();
     assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+}
+
+/// The bytes of a message.
+fn message(kind: &[u8], body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len() + 4).unwrap().to_be_bytes();
+    [kind, &length, body].concat()
+}
+
+/// Reads messages up to and with one of the kind; how many of each kind came.
+fn read_to(stream: &mut TcpStream, last: u8) -> BTreeMap<u8, usize> {
+    let mut came = BTreeMap::new();
+    let mut stream = std::io::BufReader::new(stream);
+    let mut body = Vec::new();
+    loop {
+        let mut head = [0; 5];
+        stream.read_exact(&mut head).unwrap();
+        let [kind, length @ ..] = head;
+        body.resize(u32::from_be_bytes(length) as usize - 4, 0);
+        stream.read_exact(&mut body).unwrap();
+        *came.entry(kind).or_default() += 1;
+        if kind == last {
+            assert!(stream.buffer().is_empty(), "nothing comes unasked");
+            return came;
+        }
+    }
+}
+
+/// KiB that a process has in memory.
+fn resident(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// A short message may ask for much. What is not read of the answers is not gathered.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_nobody_reads_are_not_gathered() {
+    const TIMES: usize = 3_000;
+    let wired = Wired::start().await;
+    let mut stream = TcpStream::connect(("127.0.0.1", wired.port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+    let startup = [&196_608_u32.to_be_bytes()[..], b"user\0x\0database\0acme\0\0"].concat();
+    stream.write_all(&message(b"", &startup)).unwrap();
+    read_to(&mut stream, b'R');
+    stream.write_all(&message(b"p", format!("{}\0", wired.admin).as_bytes())).unwrap();
+    read_to(&mut stream, b'Z');
+    let set = |n| format!("SET a.b{n} TO '{}';", "x".repeat(1_000));
+    let settings: String = (0..50).map(set).collect();
+    stream.write_all(&message(b"Q", format!("{settings}\0").as_bytes())).unwrap();
+    read_to(&mut stream, b'Z');
+    let process = wired.service.process.id();
+    let before = resident(process);
+    let all = format!("{}\0", "SHOW ALL;".repeat(TIMES));
+    stream.write_all(&message(b"Q", all.as_bytes())).unwrap();
+    // They would be some 150 MiB, gathered long before this is over.
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let more = resident(process).saturating_sub(before);
+        assert!(more < 64 << 10, "{more} KiB are kept for who reads nothing");
+    }
+    assert_eq!(read_to(&mut stream, b'Z')[&b'C'], TIMES);
 }
 
 /// What is no PostgreSQL is not answered, and harms nobody.

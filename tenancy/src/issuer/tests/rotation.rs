@@ -22,6 +22,22 @@ async fn a_new_key_is_found_and_an_old_one_ends() {
     identify(&verifier, &new).await.unwrap();
 }
 
+/// A token need not say of which key it is.
+#[tokio::test]
+async fn a_new_key_is_found_by_a_token_that_does_not_name_it() {
+    let (old, new) =
+        (SigningKey::fresh("a", Algorithm::ES256), SigningKey::fresh("b", Algorithm::ES256));
+    let issuer = ExampleIssuer::start(&[&old]).await;
+    let verifier = trusting(&issuer.address, AT_ONCE);
+    let nameless = Header::new(Algorithm::ES256);
+    let signed = |key: &SigningKey| key.sign_as(&nameless, &issuer.claims(later()));
+    identify(&verifier, &signed(&old)).await.unwrap();
+    assert_eq!(identify(&verifier, &signed(&new)).await, Err(TokenError::Signature));
+    issuer.have(&[&old, &new]);
+    identify(&verifier, &signed(&new)).await.unwrap();
+    identify(&verifier, &signed(&old)).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_key_that_is_gone_is_told_and_a_new_one_is_not() {
     let issuer = ExampleIssuer::start(&[&CURVE]).await;
