@@ -31,7 +31,10 @@ pub(crate) fn usual(batch: &RecordBatch) -> Result<Vec<ArrayRef>, QueryError> {
     let usual = columns.map(|array| match usual_type(array.data_type()) {
         None => Ok(Arc::clone(array)),
         Some(to) => cast(array, &to).map_err(|error| {
-            QueryError::invalid(format!("a column of {} cannot be written: {error}", array.data_type()))
+            QueryError::invalid(format!(
+                "a column of {} cannot be written: {error}",
+                array.data_type()
+            ))
         }),
     });
     usual.collect()

@@ -306,7 +306,7 @@ mod tests {
 
     use arrow::array::{
         BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, StringArray,
-        TimestampMicrosecondArray,
+        TimestampMicrosecondArray, TimestampNanosecondArray, UInt64Array,
     };
     use arrow::datatypes::Field;
 
@@ -390,6 +390,18 @@ mod tests {
         assert!(!sheet.contains("NaN"), "{sheet}");
         // The last row of each batch is empty.
         assert!(sheet.contains("<row r=\"6\""), "a header and six rows: {sheet}");
+    }
+
+    /// Ranks and months, which only functions bring forth.
+    #[test]
+    fn whole_numbers_and_instants_of_other_types_are_such_cells() {
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("rank", Arc::new(UInt64Array::from(vec![12]))),
+            ("month", Arc::new(TimestampNanosecondArray::from(vec![1_767_225_600_000_000_000]))),
+        ];
+        let (_, file) = written(&[RecordBatch::try_from_iter(columns).unwrap()]);
+        let sheet = part(&file, "xl/worksheets/sheet1.xml");
+        assert!(sheet.contains("<v>12</v>") && sheet.contains("<v>46023</v>"), "{sheet}");
     }
 
     #[test]

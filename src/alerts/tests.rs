@@ -460,11 +460,8 @@ async fn a_rule_of_a_template_waits_for_a_module_that_is_off() {
     assert_eq!(states(&node).await, all_live);
 }
 
-/// A newer version may have queued it, and its nodes may read it.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_delivery_that_cannot_be_read_waits_for_a_day() {
-    let place = Place::new();
-    let mut node = place.node("one").await;
+/// A rule that tells nobody, and an alert `x` of it that is to be told a target of before.
+async fn told_of_before(node: &mut Node, target: &str) {
     let acme = node.tenant().await;
     node.day(12);
     let jo = somebody("jo", Role::Analyst);
@@ -486,24 +483,49 @@ async fn a_delivery_that_cannot_be_read_waits_for_a_day() {
         severity: "warning",
         subjects: &[subject],
         columns: "[]",
-        deliver: &["{\"kind\": \"pigeon\"}".to_owned()],
+        deliver: &[target.to_owned()],
         bounds: AlertBounds { queued: 9, kept: 9, kept_since: DateTime::UNIX_EPOCH },
     };
     node.store().decide_alerts(1, Fence { partition: 0, epoch }, &decision).await.unwrap();
+}
+
+/// Tries what is due; how much that was, and what has become of the alert's delivery, and why.
+async fn carried(node: &Node) -> (usize, String, String) {
     let serves = |_: &TenantId| true;
+    let tried = node.alerts.carry_turn(&serves).await.unwrap();
+    let count = tried.len();
+    for tried in tried {
+        tried.await.unwrap();
+    }
+    let told = node.alerts.alert(1, "x", 3).await.unwrap();
+    let [delivery] = told.deliveries.as_slice() else { panic!("there is one") };
+    (count, delivery.state.clone(), delivery.error.clone().unwrap_or_default())
+}
+
+/// A newer version may have queued it, and its nodes may read it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_cannot_be_read_waits_for_a_day() {
+    let place = Place::new();
+    let mut node = place.node("one").await;
+    told_of_before(&mut node, "{\"kind\": \"pigeon\"}").await;
     for (seconds, begun, state) in
         [(0, 1, "waiting"), (60, 0, "waiting"), (300, 1, "waiting"), (86_400, 1, "failed")]
     {
         place.pass(seconds);
-        let tried = node.alerts.carry_turn(&serves).await.unwrap();
-        assert_eq!(tried.len(), begun, "after {seconds} seconds");
-        for tried in tried {
-            tried.await.unwrap();
-        }
-        let told = node.alerts.alert(1, "x", 3).await.unwrap();
-        assert_eq!(told.deliveries[0].state, state, "after {seconds} seconds");
+        let (count, came, why) = carried(&node).await;
+        assert_eq!((count, came.as_str()), (begun, state), "after {seconds} seconds");
+        assert_eq!(why.contains("cannot be read"), state == "failed", "{why}");
     }
-    let told = node.alerts.alert(1, "x", 3).await.unwrap();
-    let why = told.deliveries[0].error.as_deref().unwrap();
-    assert!(why.contains("cannot be read"), "{why}");
+}
+
+/// Somebody who has left may be taken out of a rule while an alert of it waits, snoozed for long.
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_a_rule_does_not_tell_any_more_is_not_told_what_waited() {
+    let place = Place::new();
+    let mut node = place.node("one").await;
+    let left = json!({ "kind": "email", "to": ["left@acme.example"] });
+    told_of_before(&mut node, &left.to_string()).await;
+    let (count, state, why) = carried(&node).await;
+    assert_eq!((count, state.as_str()), (1, "failed"));
+    assert!(why.contains("does not go there any more"), "{why}");
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod audit;
+mod days;
 mod files;
 mod recipients;
 mod turns;

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Int32Array, ListArray, StructArray};
+use arrow::array::{
+    Int16Array, Int32Array, ListArray, StructArray, TimestampNanosecondArray, UInt64Array,
+};
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::Field;
 use proptest::prelude::*;
@@ -67,6 +69,24 @@ fn values_are_plain() {
          -0.0005,0,1970-01-01,1970-01-01T00:00:00Z,-9223372036854775808,0.5,true,-1\r\n\
          12345.0000,9223372036854775807,2024-02-29,1970-01-01T00:00:01.500Z,0,,false,2\r\n\
          ,-7,,,,,,\r\n"
+    );
+}
+
+/// Ranks and months, which only functions bring forth, are written as everywhere else.
+#[test]
+fn whole_numbers_and_instants_of_other_types_are_plain_too() {
+    let written = text(
+        vec![
+            ("rank", Arc::new(UInt64Array::from(vec![Some(1), Some(u64::MAX), None]))),
+            ("month", Arc::new(TimestampNanosecondArray::from(vec![Some(0), None, None]))),
+            ("small", Arc::new(Int16Array::from(vec![Some(-3), Some(i16::MAX), None]))),
+        ],
+        false,
+    );
+    assert_eq!(
+        written,
+        "rank,month,small\r\n1,1970-01-01T00:00:00Z,-3\r\n\
+         18446744073709551615,,32767\r\n,,\r\n"
     );
 }
 

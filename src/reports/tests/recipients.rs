@@ -74,3 +74,25 @@ async fn a_recipient_of_another_role_gets_what_that_role_may_see() {
         assert_eq!(error.contains("the mail server"), !is_refused, "{error}");
     }
 }
+
+/// An executive may take no files, so a link to one would not open.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_executive_is_sent_no_link_in_the_place_of_a_file() {
+    let place = Place::new("2026-11-20T05:00:00Z");
+    let settings = ReportSettings {
+        smtp: Some(SmtpUrl::new("smtp://127.0.0.1:1").unwrap()),
+        attach_bytes: 1,
+        ..ReportSettings::default()
+    };
+    let node = place.node_with("one", settings).await;
+    let acme = tenant(&node).await;
+    let jo = somebody("jo", Role::Analyst);
+    let mail = json!([{ "kind": "email", "to": ["ceo@acme.example"], "role": "executive" }]);
+    let of_view = json!({ "deliver": mail, "sql": null, "view": "ar_aging" });
+    let report = node.create(&acme, &jo, definition(of_view)).await.unwrap();
+    let run = node.run(&acme, &jo, &report.id, Map::new(), None).await.unwrap();
+    settle(&[&node]).await;
+    let (state, error) = delivery(&node, &run).await;
+    assert_eq!(state, "failed", "{error}");
+    assert!(error.contains("executives take no files by link"), "{error}");
+}
