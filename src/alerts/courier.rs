@@ -308,14 +308,24 @@ impl Shared {
     }
 }
 
-/// The target as its rule has it by now, with the secret of now; or as it was, which the rule does not
-/// tell any more. With the rule gone, what was decided before stands.
+/// The target as its rule has it by now, with the secret of now, and of a message with those whom the rule
+/// still tells; or as it was, which the rule does not tell any more. With the rule gone, what was decided
+/// before stands.
 fn by_now(notice: &StoredNotice) -> serde_json::Result<(Target, bool)> {
     let target: Target = serde_json::from_str(&notice.delivery.target)?;
     let Some(rule) = &notice.definition else { return Ok((target, true)) };
     let rule: Definition = serde_json::from_str(rule)?;
-    let now = rule.deliver.into_iter().find(|now| now.shown() == target.shown());
-    Ok(now.map_or((target, false), |now| (now, true)))
+    if let Some(now) = rule.deliver.iter().find(|now| now.shown() == target.shown()) {
+        return Ok((now.clone(), true));
+    }
+    let Target::Email { to, subject, role } = target else { return Ok((target, false)) };
+    let is_told = |address: &String| {
+        let tells = |now: &Target| matches!(now, Target::Email { to, .. } if to.contains(address));
+        rule.deliver.iter().any(tells)
+    };
+    let still: Vec<String> = to.iter().filter(|address| is_told(address)).cloned().collect();
+    let is_wanted = !still.is_empty();
+    Ok((Target::Email { to: if is_wanted { still } else { to }, subject, role }, is_wanted))
 }
 
 /// A subject of a message whose words in double braces are dates.

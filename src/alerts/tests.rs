@@ -22,7 +22,7 @@ use crate::exports::Sources;
 use crate::forward::Alone;
 use crate::own_views::OwnViews;
 use crate::reports;
-use crate::reports::settings::ReportSettings;
+use crate::reports::settings::{ReportSettings, SmtpUrl};
 use crate::serve::{EventHistory, Orders, alone};
 
 /// Nodes that share a control store and a clock.
@@ -462,10 +462,15 @@ async fn a_rule_of_a_template_waits_for_a_module_that_is_off() {
 
 /// A rule that tells nobody, and an alert `x` of it that is to be told a target of before.
 async fn told_of_before(node: &mut Node, target: &str) {
+    told_by(node, json!({}), target).await;
+}
+
+/// The same of a rule that says more.
+async fn told_by(node: &mut Node, more: Value, target: &str) {
     let acme = node.tenant().await;
     node.day(12);
     let jo = somebody("jo", Role::Analyst);
-    let rule = node.alerts.create(&acme, &jo, definition(json!({}))).await.unwrap();
+    let rule = node.alerts.create(&acme, &jo, definition(more)).await.unwrap();
     let rule = node.store().alert_rule(1, &rule.id).await.unwrap().unwrap();
     let (epoch, _) = node.store().acquire_partition(0, "one", None).await.unwrap();
     let subject = AlertSubject {
@@ -528,4 +533,22 @@ async fn whom_a_rule_does_not_tell_any_more_is_not_told_what_waited() {
     let (count, state, why) = carried(&node).await;
     assert_eq!((count, state.as_str()), (1, "failed"));
     assert!(why.contains("does not go there any more"), "{why}");
+}
+
+/// Who is added, or taken out beside others, keeps what waits from nobody who stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_a_changed_rule_still_tells_is_told_what_waited() {
+    let place = Place::new();
+    let mut node = place.node("one").await;
+    let nobody_listens = SmtpUrl::new("smtp://127.0.0.1:1").unwrap();
+    node.alerts.shared.parts.reports.replace_smtp(Some(nobody_listens));
+    let to = |names: [&str; 2]| {
+        let to = names.map(|name| format!("{name}@acme.example"));
+        json!({ "kind": "email", "to": to })
+    };
+    let rule = json!({ "deliver": [to(["stays", "comes"])] });
+    told_by(&mut node, rule, &to(["left", "stays"]).to_string()).await;
+    let (count, state, why) = carried(&node).await;
+    assert_eq!((count, state.as_str()), (1, "waiting"), "{why}");
+    assert!(why.contains("the mail server"), "{why}");
 }

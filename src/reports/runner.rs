@@ -31,7 +31,7 @@ use crate::forward::Served;
 const PART: usize = 1 << 20;
 /// How often, and how many times, it is looked whether the date has come on which a run is due.
 const DATE_LOOK: Duration = Duration::from_millis(100);
-const DATE_LOOKS: u32 = 100;
+const DATE_LOOKS: u32 = 50;
 
 /// What was made.
 pub(super) struct Made {
@@ -80,6 +80,8 @@ impl Shared {
         let folder = run_folder(tenant.number, &run.id);
         let file = Path::from(format!("{folder}/{attempt}.{}", report.format.extension()));
         self.upload(&draft, &file, running).await?;
+        // Of one that was given up meanwhile, other events may stand at this position by now.
+        self.snapshot(tenant).map_err(|error| failed(&error))?;
         let outcome = Outcome {
             file: file.to_string(),
             name: report.file_name(as_of),

@@ -6,6 +6,7 @@ use lettre::address::Envelope;
 use lettre::message::header::ContentType;
 use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use tokio::time::{Instant, timeout_at};
 
 use super::super::settings::{ReportSettings, SmtpUrl};
 use super::super::told::instant;
@@ -13,6 +14,11 @@ use super::{Delivery, Undelivered};
 
 /// How long the mail server may leave one command unanswered.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// For all to get it who get it alone: less than a try has, so that it is known who has it.
+const ALONE: Duration = Duration::from_mins(1);
+/// Answers that refuse the sender, whoever is written to.
+const OF_SENDER: [&str; 4] = ["530", "534", "535", "538"];
 
 /// A message.
 pub(super) struct Mail {
@@ -65,24 +71,33 @@ pub(super) async fn send(
         Err(error) if error.is_permanent() => error,
         Err(error) => return Err(Undelivered::for_now(format!("the mail server: {error}"))),
     };
-    if envelope.to().len() == 1 {
+    let is_of_sender =
+        refused.status().is_some_and(|code| OF_SENDER.contains(&code.to_string().as_str()));
+    if envelope.to().len() == 1 || is_of_sender {
         return Err(Undelivered::for_good(format!("the mail server refuses it: {refused}")));
     }
-    let mut without = Vec::new();
+    let until = Instant::now() + ALONE;
+    let (mut without, mut may_pass) = (Vec::new(), false);
     for address in envelope.to() {
         let alone = Envelope::new(envelope.from().cloned(), vec![address.clone()]);
         let alone = alone.map_err(|error| Undelivered::for_good(error.to_string()))?;
-        if let Err(error) = transport.send_raw(&alone, &text).await {
-            without.push(format!("{address}: {error}"));
+        match timeout_at(until, transport.send_raw(&alone, &text)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                may_pass |= !error.is_permanent();
+                without.push(format!("{address}: {error}"));
+            }
+            Err(_) => without.push(format!("{address}: it took too long")),
         }
     }
-    if without.is_empty() {
+    let (count, all) = (without.len(), envelope.to().len());
+    if count == 0 {
         return Ok(());
     }
-    // For good: with another try those who have it would get it twice.
-    let (count, all) = (without.len(), to.len());
-    let without = without.join("; ");
-    Err(Undelivered::for_good(format!("{count} of {all} did not get it: {without}")))
+    let said = format!("{count} of {all} did not get it: {}", without.join("; "));
+    // With another try those who have it would get it twice.
+    let again = may_pass && count == all;
+    Err(if again { Undelivered::for_now(said) } else { Undelivered::for_good(said) })
 }
 
 fn message(from: &str, to: &[String], mail: Mail) -> Result<Message, Undelivered> {

@@ -102,6 +102,7 @@ async fn converse(stream: TcpStream, without: &'static str, taken: Taken) {
             }
             _ if is_text => continue,
             Some((_, rest)) if rest.starts_with(without) => "550 no such mailbox",
+            Some((_, rest)) if rest.starts_with("busy") => "451 come again later",
             Some((_, rest)) => {
                 to.push(rest.trim_end_matches('>').to_owned());
                 "250 ok"
@@ -137,6 +138,10 @@ async fn an_address_that_is_refused_keeps_a_message_from_no_other() {
     assert!(failure.message.contains("1 of 3 did not get it: gone@acme.example"));
     assert!(!failure.may_pass, "those who have it would get it twice");
     assert_eq!(taken_for, [["cfo@acme.example"], ["ceo@acme.example"]]);
+    // Who got nothing at all may be tried again.
+    let (sent_to_none, taken_for) = sent(&["gone", "busy"]).await;
+    assert!(sent_to_none.unwrap_err().may_pass);
+    assert!(taken_for.is_empty());
     let (sent_to_nobody, taken_for) = sent(&["gone"]).await;
     assert!(sent_to_nobody.unwrap_err().message.contains("the mail server refuses it"));
     assert!(taken_for.is_empty());

@@ -10,8 +10,8 @@ use super::*;
 /// A node whose partition has had no events.
 async fn without_events(place: &Place) -> (Reports, Partition) {
     let (node, partition) = place.open("one", ReportSettings::default()).await;
-    let objects: Arc<dyn ObjectStore> = Arc::<InMemory>::clone(&place.objects);
-    let (history, recent) = (HistoryStore::new(objects, 0, 1), Recent::Tail(Tail::new(1 << 20)));
+    let history = HistoryStore::new(Arc::clone(&place.objects), 0, 1);
+    let recent = Recent::Tail(Tail::new(1 << 20));
     let accepted = Accepted::new(history, recent, Vec::new(), 0);
     node.shared.parts.sources.history.set(0, Some(accepted));
     (node, partition)
@@ -70,7 +70,8 @@ async fn a_run_at_midnight_waits_until_the_date_is_there() {
         tokio::time::sleep(Duration::from_millis(500)).await;
         begin(&mut partition, "2026-11-21");
     };
-    tokio::join!(settle(&[&node]), date);
+    let nodes = [&node];
+    tokio::join!(settle(&nodes), date);
     assert_eq!(days(&node, &report.id).await, [("2026-11-21".to_owned(), json!(["2026-11-21"]))]);
 }
 

@@ -74,7 +74,7 @@ impl Cluster {
         }
         let seat = Seat { held, partition };
         // Reading took a while, in which this node may have been taken for dead.
-        if self.is_others(number).await? {
+        if self.is_lost(&seat).await {
             self.leave(seat, false).await?;
             return Ok(Taken::ByOther);
         }
@@ -89,6 +89,22 @@ impl Cluster {
         let ownership = self.host.place.store.ownership().await?;
         let (owner, _) = assignment::owner(&ownership, number, Utc::now());
         Ok(owner.is_some_and(|owner| owner != self.registry.node()))
+    }
+
+    /// Whether a partition has another epoch by now. What cannot be seen is seen by the next round: an error
+    /// must not let go of what is held.
+    async fn is_lost(&self, seat: &Seat) -> bool {
+        let number = seat.held.number;
+        match self.host.place.store.ownership().await {
+            Ok(now) => {
+                let mut of = now.partitions.iter().filter(|held| held.partition == number);
+                of.any(|held| held.epoch != seat.epoch())
+            }
+            Err(error) => {
+                tracing::warn!(%error, partition = number, "who has the partition by now cannot be seen");
+                false
+            }
+        }
     }
 
     /// Gives a partition up: its source is read no more, a last checkpoint has all of it, and then

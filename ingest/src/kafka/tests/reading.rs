@@ -243,13 +243,13 @@ async fn dates_do_not_wait_for_a_partition_that_waits_for_room() {
     };
     let (waits, goes_on) = (of(0), of(1));
     let first: chrono::NaiveDate = "2024-01-01".parse().unwrap();
-    let days: Vec<_> = first.iter_days().take(100).collect();
+    let days: Vec<_> = first.iter_days().take(300).collect();
     let told = async {
         for today in &days {
             let ticks = [waits, goes_on].map(|tenant| Tick { tenant, today: *today });
             let told = intake.tick(ticks.to_vec(), |of| Some(id(of)));
             // What is not answered in time is told again with the next date.
-            let _is_over = timeout(Duration::from_millis(200), told).await;
+            let _is_over = timeout(Duration::from_millis(100), told).await;
         }
     };
     let last = days.last().copied();
@@ -259,7 +259,7 @@ async fn dates_do_not_wait_for_a_partition_that_waits_for_room() {
         }
     };
     let both = async { tokio::join!(told, taken) };
-    timeout(Duration::from_mins(1), both).await.unwrap();
+    timeout(Duration::from_mins(2), both).await.unwrap();
     assert!(full.partition.marks(waits).date < last, "it does not wait");
     // With room, it takes what it was told meanwhile.
     while full.partition.marks(waits).date < last {
