@@ -40,7 +40,7 @@ fn what_only_postgresql_has_is_put_into_other_words() {
         ("SELECT 1 FROM pg_class WHERE relkind <> ALL('{r,v}')", "relkind NOT IN ('r', 'v')"),
         ("SELECT 1 FROM a WHERE x = ANY('{a, b}')", "x IN ('a', 'b')"),
         (r#"SELECT 1 FROM a WHERE x <> ALL('{"c,d", e f}'::text[])"#, "x NOT IN ('c,d', 'e f')"),
-        ("SELECT 1 FROM a WHERE x <> ALL('{a,NULL}')", "x NOT IN ('a', NULL)"),
+        ("SELECT 1 FROM a WHERE x <> ALL('{a,NULL}')", "x NOT IN ('a', CAST(NULL AS TEXT))"),
         (
             "SELECT 1 FROM pg_class WHERE oid = ANY (SELECT t.typrelid FROM pg_type t)",
             "oid IN (SELECT t.typrelid FROM",
