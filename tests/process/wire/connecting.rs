@@ -176,7 +176,8 @@ async fn answers_that_nobody_reads_are_not_gathered() {
     let wired = Wired::start().await;
     let mut stream = TcpStream::connect(("127.0.0.1", wired.port)).unwrap();
     stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
-    let startup = [&196_608_u32.to_be_bytes()[..], b"user\0x\0database\0acme\0\0"].concat();
+    let startup =
+        [&196_608_u32.to_be_bytes()[..], b"user\0tidemark\0database\0tidemark\0\0"].concat();
     stream.write_all(&message(b"", &startup)).unwrap();
     read_to(&mut stream, b'R');
     stream.write_all(&message(b"p", format!("{}\0", wired.admin).as_bytes())).unwrap();

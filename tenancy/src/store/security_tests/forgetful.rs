@@ -223,6 +223,8 @@ async fn only_own_reports(store: &Store, a: u32, b: u32) {
     assert_eq!(store.position_mark(a, 99).await.unwrap(), Some(mark(a)));
     let noted = PositionMark { sequence: 9, ..mark(a) };
     store.put_position_mark(a, &noted).await.unwrap();
+    store.forget_positions_beyond(&[a], 0).await.unwrap();
+    assert_eq!(store.position_mark(a, 9).await.unwrap(), None);
 }
 
 /// Every query on runs and their deliveries, as `a`, upon what is its own and what is of `b`.
